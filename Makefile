@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+# Each target makes the environment that it needs; a second run finds it there.
+
+PYTHON ?= python3
+VENV   ?= .venv
+JOBS   ?= 2
+ARGS   ?=
+
+BIN  := $(VENV)/bin
+RUN  := $(VENV)/.stamp-run
+DEV  := $(VENV)/.stamp-dev
+MADE := pyproject.toml src/tallystick/_version.py tools/environment.sh
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench soak docs format clean
+
+help:
+	@printf 'make demo    see it work: record a run, verify it, break it\n'
+	@printf 'make test    all tests                        (ARGS="-k chain" goes to pytest)\n'
+	@printf 'make check   lint, format, types, floors, generated docs, documented commands\n'
+	@printf 'make bench   speed, side by side with the other implementation\n'
+	@printf 'make soak    the property tests, long         (TALLY_EXAMPLES=10000)\n'
+	@printf 'make docs    write docs/reference again, from the code\n'
+	@printf 'make format  let ruff format and fix what it can\n'
+	@printf 'make clean   remove the environment and what tools left behind\n\n'
+	@printf 'PYTHON=%s  VENV=%s  JOBS=%s  (each can be set on the command line)\n' \
+		'$(PYTHON)' '$(VENV)' '$(JOBS)'
+
+$(RUN): $(MADE)
+	@tools/environment.sh $(VENV) $(PYTHON)
+	@touch $@
+
+$(DEV): $(MADE)
+	@tools/environment.sh $(VENV) $(PYTHON) dev
+	@touch $(RUN) $@
+
+demo: $(RUN)
+	@$(BIN)/python examples/demo.py
+
+test: $(DEV)
+	@$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+
+check: $(DEV)
+	@echo '== ruff check';        $(BIN)/ruff check .
+	@echo '== ruff format';       $(BIN)/ruff format --check .
+	@echo '== mypy';              $(BIN)/mypy
+	@echo '== import-linter';     $(BIN)/lint-imports
+	@echo '== docs/reference';    $(BIN)/python tools/reference.py --check
+	@echo '== documented commands'; $(BIN)/python -m pytest -q tests/test_docs.py
+
+bench: $(DEV)
+	@$(BIN)/python bench/main.py $(ARGS)
+
+soak: $(DEV)
+	@$(BIN)/python -m pytest -n $(JOBS) -m 'soak or not soak' --hypothesis-profile=soak \
+		tests/properties $(ARGS)
+
+docs: $(DEV)
+	@$(BIN)/python tools/reference.py
+
+format: $(DEV)
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+clean:
+	@rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What all tests share: how many examples a property is tried on.
+
+`ci` is the default: the same examples on every run, so that a red build is red for everyone.
+`soak` (`make soak`) draws new ones. TALLY_EXAMPLES sets the count for either.
+"""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+EXAMPLES = os.environ.get("TALLY_EXAMPLES")
+
+settings.register_profile(
+    "ci",
+    max_examples=int(EXAMPLES or 100),
+    derandomize=True,
+    deadline=None,  # shared machines stall; time is measured in bench/
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.register_profile(
+    "soak",
+    max_examples=int(EXAMPLES or 10_000),
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("ci")
