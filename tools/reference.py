@@ -1,0 +1,338 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writes docs/reference from the code: `make docs`. With `--check`, says what is out of date.
+
+Each page has one source in the code, and nothing is told twice: what a page says is what the
+table, the docstring or the comment says at the place that it describes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import importlib
+import inspect
+import pkgutil
+import re
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = ROOT / "docs" / "reference"
+WIDTH = 92
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write all pages, or compare them; return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; fail on a difference")
+    check = parser.parse_args(arguments).check
+    stale = []
+    for name, (source, build) in BUILDERS.items():
+        path = PAGES / f"{name}.md"
+        notice = f"<!-- Generated from {source} by `make docs`: do not edit. -->\n\n"
+        text = notice + build().rstrip() + "\n"
+        if path.exists() and path.read_text(encoding="utf-8") == text:
+            continue
+        stale.append(path.relative_to(ROOT))
+        if not check:
+            path.write_text(text, encoding="utf-8")
+    unknown = [
+        page.relative_to(ROOT)
+        for page in sorted(PAGES.glob("*.md"))
+        if page.stem not in BUILDERS and page.stem != "README"
+    ]
+    for path in stale:
+        print(f"{path}: {'out of date; run `make docs`' if check else 'written'}")
+    for path in unknown:
+        print(f"{path}: nothing generates this page")
+    if not stale and not unknown:
+        print(f"{len(BUILDERS)} reference pages are up to date")
+    return 1 if unknown or (check and stale) else 0
+
+
+def cli_page() -> str:
+    """Return the help text of every command, as the terminal shows it."""
+    import click
+
+    group = importlib.import_module("tallystick.cli.main").main
+    parts = [
+        "# Command line\n",
+        "| exit code | means |\n|---|---|\n"
+        "| 0 | verified, or done |\n"
+        "| 1 | refused: what was read is not a valid receipt, chain or disclosure |\n"
+        "| 2 | wrong usage, also a malformed key or trust file |\n"
+        "| 3 | could not be checked: unreadable, nothing to verify, no key for that issuer |\n",
+    ]
+    top = click.Context(group, info_name="tally", terminal_width=WIDTH)
+    parts.append(f"## tally\n\n{_fence(group.get_help(top))}")
+    for name in group.list_commands(top):
+        command = group.get_command(top, name)
+        context = click.Context(command, info_name=name, parent=top, terminal_width=WIDTH)
+        parts.append(f"## tally {name}\n\n{_fence(command.get_help(context))}")
+    return "\n".join(parts)
+
+
+def findings_page() -> str:
+    """Return the table of finding codes by severity."""
+    codes = importlib.import_module("tallystick.verify.findings").CODES
+    parts = [
+        "# Finding codes\n",
+        "A finding has a code, a severity, a place (`where`), what was `expected` and `found`\n"
+        "there, and a message. Decide by codes, never by messages. `UPPER_CASE` codes decide the\n"
+        "verdict, `lower_case` codes are advisories and leave it alone. `refused` beats\n"
+        "`unchecked` beats `verified`. `tally explain CODE` prints a row of this page.\n",
+    ]
+    for severity, meaning in (
+        ("refused", "Something is wrong: the verdict is `refused`."),
+        ("unchecked", "It could not be told: the verdict is `unchecked`, unless it is `refused`."),
+        ("advisory", "Worth a look. The verdict stands."),
+    ):
+        rows = [
+            (f"`{code.name}`", code.summary, code.remedy)
+            for code in codes.values()
+            if code.severity == severity
+        ]
+        parts.append(f"## {severity.capitalize()}\n\n{meaning}\n")
+        parts.append(_table(("code", "means", "what to do"), rows))
+    return "\n".join(parts)
+
+
+def limits_page() -> str:
+    """Return every bound with its value and the comment above it."""
+    path = ROOT / "src" / "tallystick" / "limits.py"
+    text = path.read_text(encoding="utf-8")
+    lines = text.splitlines()
+    values = vars(importlib.import_module("tallystick.limits"))
+    rows = []
+    for node in ast.parse(text).body:
+        if not isinstance(node, ast.AnnAssign) or not isinstance(node.target, ast.Name):
+            continue
+        name = node.target.id
+        rows.append((f"`{name}`", _quantity(name, values[name]), _comment_above(lines, node)))
+    return (
+        "# Limits\n\nEvery input is bounded at the door. The unit stands in the name.\n\n"
+        + _table(("limit", "value", "why"), rows)
+    )
+
+
+def errors_page() -> str:
+    """Return the tree of exceptions with the first line of each docstring."""
+    _import_all()
+    root = importlib.import_module("tallystick.errors").Error
+    tree: list[str] = []
+    rows: list[tuple[str, str, str]] = []
+
+    def walk(kind: type[BaseException], depth: int) -> None:
+        tree.append("    " * depth + kind.__name__)
+        rows.append((f"`{kind.__name__}`", f"`{kind.__module__}`", _first_line(kind)))
+        ours = {
+            child for child in kind.__subclasses__() if child.__module__.startswith("tallystick.")
+        }
+        for child in sorted(ours, key=lambda one: one.__name__):
+            walk(child, depth + 1)
+
+    walk(root, 0)
+    return (
+        "# Errors\n\nAll errors that we raise on purpose; `except tallystick.Error` catches them. "
+        "Verification does\nnot raise: it returns a report, and `Report.ensure()` raises for those "
+        f"who ask.\n\n{_fence(chr(10).join(tree))}\n"
+        + _table(("error", "defined in", "means"), rows)
+    )
+
+
+def configuration_page() -> str:
+    """Return the table of settings from the environment."""
+    variables = importlib.import_module("tallystick.config").VARIABLES
+    rows = [
+        (
+            f"`{one.environment}`",
+            one.kind + (", secret" if one.secret else ""),
+            f"`{one.default}`" if one.default else "none",
+            one.purpose,
+        )
+        for one in variables
+    ]
+    return (
+        "# Configuration\n\nWhat can be set from outside, besides the options of the "
+        "[command line](cli.md).\nA secret is never printed, not even in an error.\n\n"
+        + _table(("variable", "kind", "default", "for"), rows)
+    )
+
+
+def taxonomy_page() -> str:
+    """Return action types and their default risk."""
+    taxonomy = importlib.import_module("tallystick.model.taxonomy")
+    rows = taxonomy.taxonomy_rows()
+    parts = [
+        "# Action types\n",
+        f"{_prose(taxonomy)}\n",
+        "## Taxonomy\n",
+        _table(
+            ("type", "risk at least"),
+            [(f"`{row.action_type}`", row.risk) for row in rows if row.origin == "taxonomy"],
+        ),
+        "## Built in\n",
+        "All but `unknown` are reserved: only the issuer itself writes them.\n",
+        _table(
+            ("type", "risk at least", "means"),
+            [
+                (f"`{row.action_type}`", row.risk, row.meaning)
+                for row in rows
+                if row.origin == "built in"
+            ],
+        ),
+    ]
+    return "\n".join(parts)
+
+
+def api_page() -> str:
+    """Return the public names with their signatures and first docstring lines."""
+    package = importlib.import_module("tallystick")
+    functions, classes, others = [], [], []
+    for name in sorted(package.__all__):
+        value = getattr(package, name)
+        if inspect.isclass(value):
+            classes.append(_describe_class(name, value))
+        elif callable(value):
+            functions.append(f"### {name}\n\n{_fence(_call(name, value))}\n{_prose(value)}\n")
+        else:
+            others.append((f"`{name}`", f"`{value!r}`"))
+    parts = [
+        "# Python interface\n",
+        "All names come from `tallystick` itself: `from tallystick import verify_chain`. What is\n"
+        "not on this page is private and may change.\n",
+        "## Functions\n",
+        *functions,
+        "## Classes\n",
+        *classes,
+    ]
+    if others:
+        parts += ["## Constants\n", _table(("name", "value"), others)]
+    return "\n".join(parts)
+
+
+BUILDERS: dict[str, tuple[str, Callable[[], str]]] = {
+    "api": ("`tallystick.__all__`", api_page),
+    "cli": ("the commands of `tallystick.cli`", cli_page),
+    "configuration": ("`tallystick.config`", configuration_page),
+    "errors": ("the subclasses of `tallystick.errors.Error`", errors_page),
+    "findings": ("`tallystick.verify.findings`", findings_page),
+    "limits": ("`tallystick.limits`", limits_page),
+    "taxonomy": ("`tallystick.model.taxonomy`", taxonomy_page),
+}
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    lines = [head, ("---",) * len(head), *rows]
+    cells = (" | ".join(cell.replace("|", "\\|") for cell in line) for line in lines)
+    return "".join(f"| {line} |\n" for line in cells)
+
+
+def _fence(text: str) -> str:
+    return f"```text\n{text}\n```\n"
+
+
+def _prose(value: object) -> str:
+    return inspect.getdoc(value) or ""
+
+
+def _first_line(value: object) -> str:
+    return _prose(value).split("\n\n")[0].replace("\n", " ")
+
+
+def _comment_above(lines: list[str], node: ast.stmt) -> str:
+    comment: list[str] = []
+    at = node.lineno - 2
+    while at >= 0 and lines[at].startswith("#"):
+        comment.insert(0, lines[at].removeprefix("#").strip())
+        at -= 1
+    return " ".join(comment)
+
+
+def _quantity(name: str, value: int) -> str:
+    for unit, size in (("MiB", 1 << 20), ("KiB", 1 << 10)):
+        if "BYTES" in name and value >= size and value % size == 0:
+            return f"{value // size} {unit}"
+    return f"{value:,}".replace(",", " ")
+
+
+def _call(name: str, value: Any) -> str:
+    """Return `name(…) -> …`, one parameter per line where it is long."""
+    try:
+        signature = inspect.signature(value)
+    except (TypeError, ValueError):
+        return f"{name}(…)"
+    given = [one for one in signature.parameters.values() if one.name not in ("self", "cls")]
+    # A default that is a function shows its address: show its name instead.
+    parameters = [re.sub(r"<(?:built-in )?function ([\w.]+).*?>", r"\1", str(one)) for one in given]
+    kinds = [one.kind for one in given]
+    if inspect.Parameter.KEYWORD_ONLY in kinds and inspect.Parameter.VAR_POSITIONAL not in kinds:
+        parameters.insert(kinds.index(inspect.Parameter.KEYWORD_ONLY), "*")
+    answer = signature.return_annotation
+    arrow = "" if answer is inspect.Signature.empty else f" -> {_annotation(answer)}"
+    line = f"{name}({', '.join(parameters)}){arrow}"
+    if len(line) <= WIDTH:
+        return line
+    body = "".join(f"    {one},\n" for one in parameters)
+    return f"{name}(\n{body}){arrow}"
+
+
+def _annotation(hint: object) -> str:
+    return hint if isinstance(hint, str) else inspect.formatannotation(hint)
+
+
+def _describe_class(name: str, kind: type[Any]) -> str:
+    if issubclass(kind, BaseException):
+        return f"### {name}\n\n{_first_line(kind)} See [errors](errors.md).\n"
+    parts = [f"### {name}\n", f"{_prose(kind)}\n"]
+    fields = _fields(kind)
+    if fields:
+        parts.append(_table(("field", "type"), fields))
+    members = _members(kind)
+    if members:
+        parts.append(_table(("member", "does"), members))
+    return "\n".join(parts)
+
+
+def _fields(kind: type[Any]) -> list[tuple[str, str]]:
+    names = getattr(kind, "__struct_fields__", ())
+    hints = _hints(kind)
+    rows = []
+    for name, encoded in zip(names, getattr(kind, "__struct_encode_fields__", ()), strict=True):
+        spelled = f"`{name}`" if encoded == name else f"`{name}` (`{encoded}` in JSON)"
+        rows.append((spelled, f"`{hints.get(name, '')}`"))
+    return rows
+
+
+def _members(kind: type[Any]) -> list[tuple[str, str]]:
+    rows = []
+    for name, value in sorted(vars(kind).items()):
+        if name.startswith("_"):
+            continue
+        if isinstance(value, property):
+            rows.append((f"`.{name}`", _first_line(value)))
+        elif isinstance(value, (classmethod, staticmethod)) or inspect.isfunction(value):
+            bound = getattr(kind, name)
+            call = re.sub(r",?\n\s*", " ", _call(name, bound)).replace("( ", "(").replace(" )", ")")
+            rows.append((f"`.{call}`", _first_line(bound)))
+    return rows
+
+
+def _hints(kind: type[Any]) -> dict[str, str]:
+    hints: dict[str, str] = {}
+    for base in reversed(kind.__mro__):
+        for field, hint in vars(base).get("__annotations__", {}).items():
+            hints[field] = _annotation(hint)
+    return hints
+
+
+def _import_all() -> None:
+    package = importlib.import_module("tallystick")
+    for module in pkgutil.walk_packages(package.__path__, "tallystick."):
+        importlib.import_module(module.name)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
