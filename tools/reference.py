@@ -59,11 +59,13 @@ def cli_page() -> str:
     group = importlib.import_module("tallystick.cli.main").main
     parts = [
         "# Command line\n",
-        "| exit code | means |\n|---|---|\n"
-        "| 0 | verified, or done |\n"
-        "| 1 | refused: what was read is not a valid receipt, chain or disclosure |\n"
-        "| 2 | wrong usage, also a malformed key or trust file |\n"
-        "| 3 | could not be checked: unreadable, nothing to verify, no key for that issuer |\n",
+        (
+            "| exit code | means |\n|---|---|\n"
+            "| 0 | verified, or done |\n"
+            "| 1 | refused: what was read is not a valid receipt, chain or disclosure |\n"
+            "| 2 | wrong usage, also a malformed key or trust file |\n"
+            "| 3 | could not be checked: unreadable, nothing to verify, no key for that issuer |\n"
+        ),
     ]
     top = click.Context(group, info_name="tally", terminal_width=WIDTH)
     parts.append(f"## tally\n\n{_fence(group.get_help(top))}")
@@ -79,10 +81,12 @@ def findings_page() -> str:
     codes = importlib.import_module("tallystick.verify.findings").CODES
     parts = [
         "# Finding codes\n",
-        "A finding has a code, a severity, a place (`where`), what was `expected` and `found`\n"
-        "there, and a message. Decide by codes, never by messages. `UPPER_CASE` codes decide the\n"
-        "verdict, `lower_case` codes are advisories and leave it alone. `refused` beats\n"
-        "`unchecked` beats `verified`. `tally explain CODE` prints a row of this page.\n",
+        (
+            "A finding has a code, a severity, a place (`where`), what was `expected` and `found`\n"
+            "there, and a message. Decide by codes, never by messages. `UPPER_CASE` codes decide the\n"
+            "verdict, `lower_case` codes are advisories and leave it alone. `refused` beats\n"
+            "`unchecked` beats `verified`. `tally explain CODE` prints a row of this page.\n"
+        ),
     ]
     for severity, meaning in (
         ("refused", "Something is wrong: the verdict is `refused`."),
@@ -201,8 +205,10 @@ def api_page() -> str:
             others.append((f"`{name}`", f"`{value!r}`"))
     parts = [
         "# Python interface\n",
-        "All names come from `tallystick` itself: `from tallystick import verify_chain`. What is\n"
-        "not on this page is private and may change.\n",
+        (
+            "All names come from `tallystick` itself: `from tallystick import verify_chain`. What is\n"
+            "not on this page is private and may change.\n"
+        ),
         "## Functions\n",
         *functions,
         "## Classes\n",
