@@ -22,6 +22,27 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGES = ROOT / "docs" / "reference"
 WIDTH = 92
 
+EXIT_CODES = """\
+| exit code | means |
+| --- | --- |
+| 0 | verified, or done |
+| 1 | refused: what was read is not a valid receipt, chain or disclosure |
+| 2 | wrong usage, also a malformed key or trust file |
+| 3 | could not be checked: unreadable, nothing to verify, no key for that issuer |
+"""
+
+FINDINGS_INTRODUCTION = """\
+A finding has a code, a severity, a place (`where`), what was `expected` and `found` there, and a
+message. Decide by codes, never by messages. `UPPER_CASE` codes decide the verdict, `lower_case`
+codes are advisories and leave it alone. `refused` beats `unchecked` beats `verified`.
+`tally explain CODE` prints a row of this page.
+"""
+
+API_INTRODUCTION = """\
+All names come from `tallystick` itself: `from tallystick import verify_chain`. What is not on this
+page is private and may change.
+"""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write all pages, or compare them; return the exit code."""
@@ -59,13 +80,7 @@ def cli_page() -> str:
     group = importlib.import_module("tallystick.cli.main").main
     parts = [
         "# Command line\n",
-        (
-            "| exit code | means |\n|---|---|\n"
-            "| 0 | verified, or done |\n"
-            "| 1 | refused: what was read is not a valid receipt, chain or disclosure |\n"
-            "| 2 | wrong usage, also a malformed key or trust file |\n"
-            "| 3 | could not be checked: unreadable, nothing to verify, no key for that issuer |\n"
-        ),
+        EXIT_CODES,
     ]
     top = click.Context(group, info_name="tally", terminal_width=WIDTH)
     parts.append(f"## tally\n\n{_fence(group.get_help(top))}")
@@ -81,12 +96,7 @@ def findings_page() -> str:
     codes = importlib.import_module("tallystick.verify.findings").CODES
     parts = [
         "# Finding codes\n",
-        (
-            "A finding has a code, a severity, a place (`where`), what was `expected` and `found`\n"
-            "there, and a message. Decide by codes, never by messages. `UPPER_CASE` codes decide the\n"
-            "verdict, `lower_case` codes are advisories and leave it alone. `refused` beats\n"
-            "`unchecked` beats `verified`. `tally explain CODE` prints a row of this page.\n"
-        ),
+        FINDINGS_INTRODUCTION,
     ]
     for severity, meaning in (
         ("refused", "Something is wrong: the verdict is `refused`."),
@@ -205,10 +215,7 @@ def api_page() -> str:
             others.append((f"`{name}`", f"`{value!r}`"))
     parts = [
         "# Python interface\n",
-        (
-            "All names come from `tallystick` itself: `from tallystick import verify_chain`. What is\n"
-            "not on this page is private and may change.\n"
-        ),
+        API_INTRODUCTION,
         "## Functions\n",
         *functions,
         "## Classes\n",
