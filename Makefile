@@ -43,7 +43,7 @@ test: $(DEV)
 check: $(DEV)
 	@echo '== ruff check';        $(BIN)/ruff check .
 	@echo '== ruff format';       $(BIN)/ruff format --check .
-	@echo '== mypy';              $(BIN)/mypy
+	@echo '== mypy';              $(BIN)/mypy $(wildcard src tools tests examples bench)
 	@echo '== import-linter';     $(BIN)/lint-imports
 	@echo '== docs/reference';    $(BIN)/python tools/reference.py --check
 	@echo '== documented commands'; $(BIN)/python -m pytest -q tests/test_docs.py
