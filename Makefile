@@ -44,7 +44,7 @@ check: $(DEV)
 	@echo '== ruff check';        $(BIN)/ruff check .
 	@echo '== ruff format';       $(BIN)/ruff format --check .
 	@echo '== mypy';              $(BIN)/mypy $(wildcard src tools tests examples bench)
-	@echo '== import-linter';     $(BIN)/lint-imports
+	@echo '== import-linter';     $(BIN)/lint-imports --no-logo
 	@echo '== docs/reference';    $(BIN)/python tools/reference.py --check
 	@echo '== documented commands'; $(BIN)/python -m pytest -q tests/test_docs.py
 
