@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tallystick proves what AI agents actually did.
+
+Importing this opens nothing and stays fast: each public name is loaded when it is first used.
+
+    from tallystick import create_receipt, sign_receipt, verify_chain
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Action": "model.action",
+    "Authorization": "model.action",
+    "ChainReport": "verify.report",
+    "Delegation": "model.chain",
+    "Delegator": "model.chain",
+    "DisclosureEnvelope": "model.disclosure",
+    "EnvVarKeyProvider": "keys.env",
+    "Error": "errors",
+    "Expectations": "verify.verification",
+    "FileKeyProvider": "keys.file",
+    "Finding": "verify.report",
+    "ForensicKeyPair": "model.disclosure",
+    "GeneratingKeyProvider": "keys.generating",
+    "Head": "model.chain",
+    "InMemoryKeyProvider": "keys.memory",
+    "Intent": "model.action",
+    "Issuer": "model.receipt",
+    "KeyPair": "crypto.ed25519",
+    "KeyProvider": "ports",
+    "KeyRotation": "model.rotation",
+    "Link": "model.chain",
+    "LocalSigner": "keys.local",
+    "Operator": "model.receipt",
+    "Outcome": "model.action",
+    "Principal": "model.receipt",
+    "ProductionKeyProviderError": "errors",
+    "Receipt": "model.receipt",
+    "Report": "verify.report",
+    "Signer": "ports",
+    "Source": "verify.source",
+    "StateChange": "model.action",
+    "Target": "model.action",
+    "Trust": "verify.trust",
+    "TrustedKey": "verify.trust",
+    "UnsignedReceipt": "model.receipt",
+    "VerificationError": "verify.report",
+    "Verdict": "verify.report",
+    "canonicalize": "crypto.canonical",
+    "create_receipt": "chain.issue",
+    "decrypt_disclosure": "model.disclosure",
+    "decrypt_response": "model.disclosure",
+    "did_key_decode": "crypto.multibase",
+    "did_key_encode": "crypto.multibase",
+    "encrypt_disclosure": "model.disclosure",
+    "encrypt_response": "model.disclosure",
+    "generate_forensic_key_pair": "keys.forensic",
+    "generate_key_pair": "keys.local",
+    "hash_receipt": "chain.issue",
+    "issue": "chain.issue",
+    "parse_trust": "verify.trust",
+    "rotation_between": "model.rotation",
+    "sign_receipt": "chain.issue",
+    "verify_chain": "verify.verification",
+    "verify_input": "verify.verification",
+    "verify_receipt": "verify.verification",
+}
+
+__all__ = sorted(_HOME)  # noqa: PLE0605  # a list of the table's names
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME.get(name)
+    if home is None:
+        raise AttributeError(f"module 'tallystick' has no attribute {name!r}")
+    value = getattr(import_module(f"tallystick.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME})

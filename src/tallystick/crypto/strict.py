@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Strict JSON: bytes to a value, or a refusal that names the fault.
+
+What other parsers let pass, and two of them may read differently, is refused here: duplicate
+keys at any depth, bytes after the value, NaN and infinities, numbers that a double would change,
+halves of surrogate pairs, a byte order mark, and whatever is over the limits.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from decimal import Decimal
+from typing import Any, NoReturn
+
+from tallystick.errors import MalformedInput
+from tallystick.limits import JSON_DEPTH_MAX, JSON_INTEGER_MAX, JSON_NUMBER_CHARS_MAX
+
+# A whole string, or one bracket: enough to count depth without parsing.
+_TOKENS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]', re.DOTALL)
+
+
+def parse_json(data: bytes, size_max: int) -> Any:
+    """Return the one JSON value in `data`, or raise `MalformedInput` with the fault's code."""
+    if len(data) > size_max:
+        raise MalformedInput("MALFORMED_SIZE", f"{len(data)} bytes, over the limit of {size_max}")
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as fault:
+        raise MalformedInput(
+            "MALFORMED_ENCODING", f"not UTF-8 at byte {fault.start}"
+        ) from None
+    if text.startswith("\ufeff"):
+        raise MalformedInput("MALFORMED_ENCODING", "begins with a byte order mark")
+    if _is_too_deep(data):
+        raise MalformedInput("MALFORMED_DEPTH", f"nested deeper than {JSON_DEPTH_MAX} levels")
+    try:
+        value = _DECODER.decode(text)
+    except json.JSONDecodeError as fault:
+        place = f"line {fault.lineno} column {fault.colno}"
+        if fault.msg == "Extra data":
+            raise MalformedInput(
+                "MALFORMED_TRAILING_DATA", f"something follows the value at {place}"
+            ) from None
+        raise MalformedInput("MALFORMED_JSON", f"not JSON: {fault.msg} at {place}") from None
+    # Raw UTF-8 can't hold surrogates, so only an escape can have brought one in.
+    if b"\\u" in data:
+        refuse_surrogates(value)
+    return value
+
+
+def _is_too_deep(data: bytes) -> bool:
+    if data.count(b"[") + data.count(b"{") <= JSON_DEPTH_MAX:
+        return False
+    depth = 0
+    for token in _TOKENS.finditer(data):
+        bracket = token.group()
+        if bracket in (b"{", b"["):
+            depth += 1
+            if depth > JSON_DEPTH_MAX:
+                return True
+        elif bracket in (b"}", b"]"):
+            depth -= 1
+    return False
+
+
+def refuse_surrogates(value: object) -> None:
+    """Raise when any text in a JSON value holds half of a surrogate pair."""
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise MalformedInput(
+                "MALFORMED_SURROGATE", "text holds half of a surrogate pair"
+            ) from None
+    elif isinstance(value, dict):
+        for key, member in value.items():
+            refuse_surrogates(key)
+            refuse_surrogates(member)
+    elif isinstance(value, list):
+        for item in value:
+            refuse_surrogates(item)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise MalformedInput("MALFORMED_DUPLICATE_KEY", f"key {twice[:80]!r} appears twice")
+    return members
+
+
+def _integer(literal: str) -> int | float:
+    if len(literal) < 16:
+        return int(literal)
+    _bound(literal)
+    value = int(literal)
+    # Beyond 2^53-1 an integer is read as the double that it has to be.
+    return value if abs(value) <= JSON_INTEGER_MAX else _float(literal)
+
+
+def _float(literal: str) -> float:
+    _bound(literal)
+    value = float(literal)
+    # Exact means: the shortest text of the double is the same number as the one that was sent.
+    if not math.isfinite(value) or Decimal(literal) != Decimal(repr(value)):
+        raise MalformedInput("MALFORMED_NUMBER", f"{literal} is not exact in a double")
+    return value
+
+
+def _bound(literal: str) -> None:
+    if len(literal) > JSON_NUMBER_CHARS_MAX:
+        raise MalformedInput(
+            "MALFORMED_NUMBER", f"a number of over {JSON_NUMBER_CHARS_MAX} characters"
+        )
+
+
+def _constant(name: str) -> NoReturn:
+    raise MalformedInput("MALFORMED_NUMBER", f"{name} is not a JSON number")
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_object, parse_int=_integer, parse_float=_float, parse_constant=_constant
+)

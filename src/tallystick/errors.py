@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every error that this library raises, named by the fault and not by the module.
+
+    Error
+    ├── RefusedInput (ValueError)     bytes or values that we will not accept
+    │   ├── MalformedInput            not strict JSON; carries a finding code and a place
+    │   ├── CanonicalError            a value without an RFC 8785 form
+    │   ├── ReceiptError              values that make no receipt; carries a place
+    │   ├── KeyFormatError            bytes or text that are no usable key
+    │   ├── EncodingError             text that is not strict base64url or base58btc
+    │   ├── EnvelopeError             not a disclosure envelope
+    │   └── LimitError                larger, longer or deeper than a stated limit
+    ├── KeyFileError                  a key file that we will not read or write; says why
+    ├── KeyEnvError                   an environment variable that holds no key
+    ├── ProductionKeyProviderError    a generated key was asked for in production
+    ├── SigningError                  the signer answered with something that is no signature
+    ├── DecryptionError               right shape, wrong key or altered ciphertext
+    ├── UnreadableError               a file that could not be opened or read
+    ├── DurableError                  bytes could not be put on stable storage
+    │   └── PathTakenError            something is already there, and was left as it is
+    └── VerificationError             a report that is not `verified` (in verify/report.py)
+
+An error that carries a value lives beside that value; all others live here.
+"""
+
+from __future__ import annotations
+
+
+class Error(Exception):
+    """The root: `except tallystick.Error` catches all that we raise on purpose."""
+
+
+class RefusedInput(Error, ValueError):
+    """Bytes or values that we will not accept."""
+
+
+class MalformedInput(RefusedInput):
+    """Input that is not strict JSON; `code` is a finding code, `where` a JSON Pointer."""
+
+    def __init__(self, code: str, message: str, where: str = "") -> None:
+        super().__init__(f"{message} (at {where})" if where else message)
+        self.code = code
+        self.where = where
+        self.message = message
+
+
+class CanonicalError(RefusedInput):
+    """A value without an RFC 8785 form."""
+
+
+class ReceiptError(RefusedInput):
+    """Values that make no receipt; `where` is the JSON Pointer of the first fault."""
+
+    def __init__(self, message: str, where: str = "") -> None:
+        super().__init__(f"{where}: {message}" if where else message)
+        self.where = where
+        self.message = message
+
+
+class KeyFormatError(RefusedInput):
+    """Bytes or text that are no usable key. Never echoes what it was given."""
+
+
+class EncodingError(RefusedInput):
+    """Text that is not strict base64url or base58btc. Never echoes what it was given."""
+
+
+class EnvelopeError(RefusedInput):
+    """Not a disclosure envelope of version 1."""
+
+
+class LimitError(RefusedInput):
+    """Larger, longer or deeper than a stated limit."""
+
+
+class KeyFileError(Error):
+    """A key file that we will not read or write; the message says why and what to do."""
+
+
+class KeyEnvError(Error):
+    """An environment variable that holds no key. Never echoes its value."""
+
+
+class ProductionKeyProviderError(Error):
+    """A generated key was asked for where AGENTRECEIPTS_PRODUCTION is `true`."""
+
+
+class SigningError(Error):
+    """The signer answered with something that is no signature."""
+
+
+class DecryptionError(Error):
+    """The envelope has the right shape, but this key does not open it."""
+
+
+class UnreadableError(Error):
+    """A file that could not be opened or read."""
+
+
+class DurableError(Error):
+    """Bytes could not be put on stable storage."""
+
+
+class PathTakenError(DurableError):
+    """Something is already there, and was left as it is."""

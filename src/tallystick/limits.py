@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every bound of the system: unit last in the name, reason in the comment.
+
+`docs/reference/limits.md` is generated from this file.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+# One receipt on the wire. The protocol's collector takes 1 MiB bodies by default.
+RECEIPT_BYTES_MAX: Final = 1024 * 1024
+
+# Nesting of arrays and objects in one JSON value. Real receipts stay below 12.
+JSON_DEPTH_MAX: Final = 64
+
+# Characters of one JSON number. The longest exact double in ES6 form needs 25.
+JSON_NUMBER_CHARS_MAX: Final = 64
+
+# Largest integer that every IEEE 754 implementation reads alike (I-JSON, RFC 7493).
+JSON_INTEGER_MAX: Final = 2**53 - 1
+
+# Characters of an identifier that the verifier keeps (issuer, chain, principal, key method).
+IDENTIFIER_CHARS_MAX: Final = 1024
+
+# Chains in one verification, in bytes of state: about 50 000 chains of usual names.
+CHAIN_STATE_BYTES_MAX: Final = 32 * 1024 * 1024
+
+# What one chain costs besides its names, in bytes: measured, see tests/systems/test_memory.py.
+CHAIN_STATE_BYTES_EACH: Final = 600
+
+# Findings listed in one report. Those beyond are counted, and still decide the verdict.
+FINDINGS_MAX: Final = 1000
+
+# Characters of received text that a finding quotes.
+FINDING_TEXT_CHARS_MAX: Final = 160
+
+# Repeated ids and keys that the second pass confirms one by one.
+REPEATS_MAX: Final = 10_000
+
+# Tool calls that wait for their result at one moment, over all chains of one input.
+OPEN_ROUNDTRIPS_MAX: Final = 50_000
+
+# A PEM key is under 200 bytes; whatever is larger is something else.
+KEY_FILE_BYTES_MAX: Final = 16 * 1024
+
+# A trust file of some thousand issuers.
+TRUST_FILE_BYTES_MAX: Final = 1024 * 1024
+
+# Keys that one verification may try for one issuer: each costs a signature check.
+KEYS_PER_ISSUER_MAX: Final = 16
+
+# One response body that is supplied to be checked against its hash.
+RESPONSE_BYTES_MAX: Final = 16 * 1024 * 1024
+
+# Threads that verify signatures. Parsing holds the interpreter lock: more do not help.
+WORKERS_MAX: Final = 64
+
+# Plaintext of one disclosure envelope; base64 of it must still fit into a receipt.
+DISCLOSURE_BYTES_MAX: Final = 512 * 1024
+
+# Parsed PEM strings that the signing path remembers, by SHA-256 of their text.
+KEY_CACHE_ENTRIES_MAX: Final = 64
+
+# Base58 text that we decode: a did:key has 48, and the work grows with the square.
+BASE58_CHARS_MAX: Final = 128

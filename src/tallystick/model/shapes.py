@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The texts and numbers that the protocol gives a shape, as constrained types.
+
+The fast parser (msgspec) and the explaining one (`model/faults.py`) both read these, so there is
+one pattern for each shape and no way for the two to disagree about it.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Annotated, Final
+
+from msgspec import Meta
+
+from tallystick.limits import IDENTIFIER_CHARS_MAX, JSON_INTEGER_MAX
+
+_UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+
+# `\Z`, not `$`: `$` lets a final line feed pass.
+ID_PATTERN: Final = rf"^urn:receipt:{_UUID}\Z"
+ACTION_ID_PATTERN: Final = rf"^act_{_UUID}\Z"
+HASH_PATTERN: Final = r"^sha256:[0-9a-f]{64}\Z"
+PROOF_VALUE_PATTERN: Final = r"^u[A-Za-z0-9_-]{85}[AQgw]\Z"
+INSTANT_PATTERN: Final = (
+    r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
+    r"T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?"
+    r"(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])\Z"
+)
+BASE64_PATTERN: Final = (
+    r"^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?\Z"
+)
+
+ReceiptId = Annotated[str, Meta(pattern=ID_PATTERN)]
+ActionId = Annotated[str, Meta(pattern=ACTION_ID_PATTERN)]
+Sha256 = Annotated[str, Meta(pattern=HASH_PATTERN)]
+ProofValue = Annotated[str, Meta(pattern=PROOF_VALUE_PATTERN)]
+Instant = Annotated[str, Meta(pattern=INSTANT_PATTERN)]
+Base64 = Annotated[str, Meta(pattern=BASE64_PATTERN)]
+Identifier = Annotated[str, Meta(max_length=IDENTIFIER_CHARS_MAX)]
+NonEmpty = Annotated[str, Meta(min_length=1, max_length=IDENTIFIER_CHARS_MAX)]
+Count = Annotated[int, Meta(ge=0, le=JSON_INTEGER_MAX)]
+Sequence = Annotated[int, Meta(ge=1, le=JSON_INTEGER_MAX)]
+Integer = Annotated[int, Meta(ge=-JSON_INTEGER_MAX, le=JSON_INTEGER_MAX)]
+
+_DAYS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+
+
+@lru_cache(maxsize=256)
+def is_calendar_day(day: str) -> bool:
+    """Whether `YYYY-MM-DD`, already of that shape, names a day that exists."""
+    year, month, number = int(day[:4]), int(day[5:7]), int(day[8:10])
+    leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
+    return year > 0 and number <= _DAYS[month - 1] + (month == 2 and leap)
+
+
+def instant_ns(instant: str) -> int:
+    """Return a timestamp of the protocol's shape as nanoseconds since the year 1."""
+    year, month, day = int(instant[:4]), int(instant[5:7]), int(instant[8:10])
+    hour, minute, second = int(instant[11:13]), int(instant[14:16]), int(instant[17:19])
+    rest = instant[19:]
+    zone_at = len(rest) - 1 if rest.endswith("Z") else len(rest) - 6
+    fraction, zone = rest[:zone_at].lstrip("."), rest[zone_at:]
+    seconds = _days_before(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second
+    if zone != "Z":
+        offset = int(zone[1:3]) * 3600 + int(zone[4:6]) * 60
+        seconds -= offset if zone[0] == "+" else -offset
+    return seconds * 1_000_000_000 + int(fraction.ljust(9, "0"))
+
+
+def _days_before(year: int, month: int, day: int) -> int:
+    leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
+    earlier = year - 1
+    days = earlier * 365 + earlier // 4 - earlier // 100 + earlier // 400
+    return days + sum(_DAYS[: month - 1]) + (month > 2 and leap) + day - 1
+
+
+def is_before(earlier: str, later: str) -> bool:
+    """Whether the instant `earlier` lies strictly before `later`."""
+    if len(earlier) == len(later) and earlier[-1] == "Z" == later[-1]:
+        return earlier < later
+    return instant_ns(earlier) < instant_ns(later)

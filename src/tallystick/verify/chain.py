@@ -1,0 +1,443 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Judges receipts in the order of their chains: what no receipt can prove by itself.
+
+For each receipt, in order:
+
+1. what was wrong with it by itself;
+2. its place: the chain begins at 1, goes on by one, and has not been closed;
+3. its link: it names the hash of the one before it;
+4. its issuer is the chain's issuer;
+5. its signature, under the key that the chain stands on at this point;
+6. a hand-over to another key, when its own signature holds;
+7. advisories: session, principal, time, unsigned metadata, calls without a result.
+
+At the end: what the caller expects, delegation between chains, and repeated ids.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tallystick.crypto.ed25519 import check, signature_fault
+from tallystick.limits import CHAIN_STATE_BYTES_EACH, CHAIN_STATE_BYTES_MAX, OPEN_ROUNDTRIPS_MAX
+from tallystick.model.chain import Delegation, Link, Termination
+from tallystick.model.receipt import Receipt
+from tallystick.model.rotation import incoming_key, rotation_faults
+from tallystick.model.shapes import is_before
+from tallystick.verify.fingerprints import Fingerprints, fingerprint
+from tallystick.verify.receipt import Examined
+from tallystick.verify.report import ChainReport, Findings, KeyUse
+from tallystick.verify.trust import Trust, TrustedKey, fingerprint_of
+
+_CHAIN = "/credentialSubject/chain"
+_ROTATION = "/credentialSubject/keyRotation"
+
+
+class ChainState:
+    """What is remembered of one chain while its receipts pass by. Owned by one `Judge`."""
+
+    __slots__ = (
+        "active_key", "chain_id", "delegation", "fingerprint", "head", "is_closed", "issuer",
+        "issued", "key_uses", "length", "method", "principal", "sequence", "session", "status",
+        "where", "windows",
+    )  # fmt: skip
+
+    def __init__(self, chain_id: str, receipt: Receipt, where: str) -> None:
+        self.chain_id = chain_id
+        self.where = where
+        self.issuer: str | None = receipt.issuer.id if receipt.issuer is not None else None
+        self.session = receipt.issuer.session_id if receipt.issuer is not None else None
+        principal = receipt.credentialSubject.principal
+        self.principal: str | None = principal.id if principal is not None else None
+        self.delegation: Delegation | None = receipt.credentialSubject.delegation
+        self.method: str | None = None
+        self.issued: str | None = None
+        self.length = 0
+        self.sequence = 0
+        self.head = ""
+        self.is_closed = False
+        self.status: Termination = "unknown"
+        self.active_key: bytes | None = None
+        self.fingerprint = ""
+        self.windows: tuple[TrustedKey, ...] = ()
+        # [fingerprint, first sequence, last sequence] of each key that signed a stretch.
+        self.key_uses: list[tuple[str, int, int]] = []
+
+    def bytes_kept(self) -> int:
+        """Return about how much memory this state takes."""
+        texts = (self.chain_id, self.issuer, self.session, self.principal)
+        return CHAIN_STATE_BYTES_EACH + sum(len(text) for text in texts if text is not None)
+
+    def stand_on(self, key: bytes, trusted: tuple[TrustedKey, ...]) -> None:
+        """Make `key` the one that the next receipts are signed with."""
+        self.active_key = key
+        self.fingerprint = fingerprint_of(key)
+        same = tuple(entry for entry in trusted if entry.public_key == key)
+        # A key that is trusted without a window counts always, whatever other entries say.
+        limited = all(entry.valid_from or entry.valid_until for entry in same)
+        self.windows = same if limited else ()
+
+    def note_signed(self, sequence: int) -> None:
+        """Remember that the active key signed the receipt with that sequence."""
+        if self.key_uses and self.key_uses[-1][0] == self.fingerprint:
+            self.key_uses[-1] = (self.fingerprint, self.key_uses[-1][1], sequence)
+        else:
+            self.key_uses.append((self.fingerprint, sequence, sequence))
+
+    def report(self) -> ChainReport:
+        """Return what is known of the chain."""
+        return ChainReport(
+            chain_id=self.chain_id,
+            issuer=self.issuer or "",
+            length=self.length,
+            head=self.head,
+            termination=self.status,
+            keys=tuple(
+                KeyUse(fingerprint=mark, first_sequence=first, last_sequence=last)
+                for mark, first, last in self.key_uses
+            ),
+        )
+
+
+class Judge:
+    """Takes examined receipts in input order; notes findings. Used by one thread."""
+
+    def __init__(
+        self, trust: Trust, findings: Findings, *, sole_chain: bool, method: str | None
+    ) -> None:
+        self.chains: dict[str, ChainState] = {}
+        self.ids = Fingerprints()
+        self.idempotency_keys = Fingerprints()
+        self.receipts = 0
+        self._trust = trust
+        self._findings = findings
+        self._sole_chain = sole_chain
+        self._method = method
+        self._open_calls: dict[int, str] = {}
+        self._calls_forgotten = 0
+        self._bytes_kept = 0
+        self._is_over_limit = False
+        self._strangers: set[str] = set()
+
+    def guess_key(self, receipt: Receipt) -> bytes | None:
+        """Return the key that will probably be asked for; another thread may call this."""
+        subject = receipt.credentialSubject
+        if subject is None or subject.chain is None or receipt.issuer is None:
+            return None
+        state = self.chains.get(subject.chain.chain_id)
+        if state is not None and state.active_key is not None:
+            return state.active_key
+        keys = self._trust.keys_for(receipt.issuer.id)
+        return keys[0].public_key if keys else None
+
+    def take(self, examined: Examined, where: str) -> None:
+        """Judge the next receipt."""
+        for fault in examined.faults:
+            self._findings.add(
+                fault.code,
+                where + fault.where,
+                fault.message,
+                expected=fault.expected,
+                found=fault.found,
+            )
+        receipt = examined.receipt
+        if examined.faults and examined.faults[0].code == "SOURCE_UNREADABLE":
+            return
+        self.receipts += 1
+        if receipt is None or receipt.credentialSubject is None:
+            return
+        if receipt.id is not None:
+            self.ids.add(receipt.id)
+        link = receipt.credentialSubject.chain
+        state = self._state_of(receipt, link, where)
+        if state is None:
+            return
+        in_place = self._judge_place(state, link, where)
+        if state.issuer is None and receipt.issuer is not None:
+            state.issuer = receipt.issuer.id
+        elif receipt.issuer is not None and receipt.issuer.id != state.issuer:
+            self._findings.add(
+                "ISSUER_CHANGED",
+                f"{where}/issuer/id",
+                "is not the issuer of the chain",
+                expected=state.issuer,
+                found=receipt.issuer.id,
+            )
+        signed = self._judge_signature(state, examined, receipt, where)
+        if signed and link.sequence is not None:
+            state.note_signed(link.sequence)
+        if receipt.credentialSubject.keyRotation is not None:
+            self._judge_rotation(state, examined, receipt, where, signed=signed)
+        if in_place:
+            state.sequence = link.sequence or state.sequence + 1
+            state.head = examined.digest
+            if signed and link.terminal:
+                state.is_closed = True
+                state.status = link.status or "complete"
+        self._advise(state, receipt, where)
+
+    def _state_of(self, receipt: Receipt, link: Link | None, where: str) -> ChainState | None:
+        if link is None or link.chain_id is None:
+            return None
+        state = self.chains.get(link.chain_id)
+        if state is None:
+            if self._sole_chain and self.chains:
+                expected = next(iter(self.chains))
+                self._findings.add(
+                    "CHAIN_MIXED",
+                    f"{where}{_CHAIN}/chain_id",
+                    "is another chain",
+                    expected=expected,
+                    found=link.chain_id,
+                )
+                return None
+            state = ChainState(link.chain_id, receipt, where)
+            self._bytes_kept += state.bytes_kept()
+            if self._bytes_kept > CHAIN_STATE_BYTES_MAX:
+                if not self._is_over_limit:
+                    self._is_over_limit = True
+                    message = "more chains than fit into the memory limit; this one is not checked"
+                    self._findings.add("CHAINS_OVER_LIMIT", where, message)
+                return None
+            self.chains[link.chain_id] = state
+        state.length += 1
+        return state
+
+    def _judge_place(self, state: ChainState, link: Link, where: str) -> bool:
+        """Check sequence, link and closing; return whether the chain goes on from here."""
+        place = f"{where}{_CHAIN}"
+        if state.is_closed:
+            self._findings.add(
+                "CHAIN_AFTER_TERMINAL", where, "follows the receipt that closed the chain"
+            )
+        sequence = link.sequence
+        if sequence is None:  # refused already
+            return True
+        if state.length == 1:
+            if sequence != 1:
+                self._findings.add(
+                    "CHAIN_GENESIS_SEQUENCE",
+                    f"{place}/sequence",
+                    "is where the chain begins",
+                    expected=1,
+                    found=sequence,
+                )
+            return True
+        expected = state.sequence + 1
+        if sequence > expected:
+            missing = sequence - expected
+            self._findings.add(
+                "CHAIN_GAP",
+                f"{place}/sequence",
+                f"{missing} receipt{'s are' if missing > 1 else ' is'} missing before this one",
+                expected=expected,
+                found=sequence,
+            )
+        elif sequence < expected:
+            self._findings.add(
+                "CHAIN_REPEAT",
+                f"{place}/sequence",
+                "comes again or out of order",
+                expected=expected,
+                found=sequence,
+            )
+            return False
+        elif link.previous_receipt_hash is not None and link.previous_receipt_hash != state.head:
+            self._findings.add(
+                "CHAIN_LINK_BROKEN",
+                f"{place}/previous_receipt_hash",
+                "does not name the receipt before this one",
+                expected=state.head,
+                found=link.previous_receipt_hash,
+            )
+        return True
+
+    def _judge_signature(
+        self, state: ChainState, examined: Examined, receipt: Receipt, where: str
+    ) -> bool:
+        """Check the signature under the chain's key; note why not, where it does not hold."""
+        signature, body = examined.signature, examined.body
+        if signature is None or body is None or receipt.issuer is None:
+            return False
+        if state.active_key is None:
+            return self._judge_first_signature(state, examined, receipt, where)
+        if examined.tried_key == state.active_key:
+            fits = examined.fits_tried_key
+        else:
+            fits = check(signature, body, state.active_key)
+        if not fits:
+            self._diagnose(state, examined, receipt, where)
+        elif state.windows and receipt.issuanceDate is not None:
+            self._judge_window(state, receipt.issuanceDate, where)
+        return fits
+
+    def _judge_first_signature(
+        self, state: ChainState, examined: Examined, receipt: Receipt, where: str
+    ) -> bool:
+        candidates = self._trust.keys_for(receipt.issuer.id)
+        if not candidates:
+            self._note_stranger(receipt.issuer.id, where)
+            return False
+        assert examined.signature is not None and examined.body is not None
+        for candidate in candidates:
+            key = candidate.public_key
+            if examined.tried_key == key:
+                fits = examined.fits_tried_key
+            else:
+                fits = check(examined.signature, examined.body, key)
+            if fits:
+                state.stand_on(key, candidates)
+                if state.windows and receipt.issuanceDate is not None:
+                    self._judge_window(state, receipt.issuanceDate, where)
+                return True
+        self._diagnose(state, examined, receipt, where)
+        return False
+
+    def _note_stranger(self, issuer: str, where: str) -> None:
+        if issuer in self._strangers or self._trust.unusable:
+            return
+        if len(self._strangers) < OPEN_ROUNDTRIPS_MAX // 50:
+            self._strangers.add(issuer)
+        if self._trust.issuers:
+            self._findings.add(
+                "KEY_UNKNOWN_ISSUER", f"{where}/issuer/id", "has no key in the trust", found=issuer
+            )
+        else:
+            self._findings.add("KEY_MISSING", f"{where}/issuer/id", "no key was given for it")
+
+    def _diagnose(
+        self, state: ChainState, examined: Examined, receipt: Receipt, where: str
+    ) -> None:
+        assert examined.signature is not None and examined.body is not None
+        place = f"{where}/proof/proofValue"
+        fault = signature_fault(examined.signature)
+        if fault == "s":
+            self._findings.add("SIGNATURE_S_RANGE", place, "has an S that is not reduced")
+        elif fault == "r":
+            self._findings.add("SIGNATURE_R_SMALL_ORDER", place, "has an R of small order")
+        elif state.active_key is not None and any(
+            key.public_key != state.active_key
+            and check(examined.signature, examined.body, key.public_key)
+            for key in self._trust.keys_for(receipt.issuer.id)
+        ):
+            self._findings.add(
+                "KEY_CHANGED", place, "fits another trusted key, and no hand-over came before"
+            )
+        else:
+            self._findings.add(
+                "SIGNATURE_INVALID", place, "does not fit these bytes and the issuer's key"
+            )
+
+    def _judge_window(self, state: ChainState, issued: str, where: str) -> None:
+        if not any(entry.counts_at(issued) for entry in state.windows):
+            limits = " or ".join(
+                f"{entry.valid_from or '…'} to {entry.valid_until or '…'}"
+                for entry in state.windows
+            )
+            self._findings.add(
+                "KEY_NOT_VALID_THEN",
+                f"{where}/issuanceDate",
+                "is outside of the key's validity",
+                expected=limits,
+                found=issued,
+            )
+
+    def _judge_rotation(
+        self, state: ChainState, examined: Examined, receipt: Receipt, where: str, *, signed: bool
+    ) -> None:
+        rotation = receipt.credentialSubject.keyRotation
+        if rotation is None or not examined.is_sound or state.active_key is None:
+            return
+        faults = rotation_faults(rotation, state.active_key)
+        for code, member, message in faults:
+            self._findings.add(code, f"{where}{_ROTATION}/{member}", message)
+        new_key = incoming_key(rotation)
+        if signed and not faults and new_key is not None:
+            state.stand_on(new_key, self._trust.keys_for(receipt.issuer.id))
+
+    def _advise(self, state: ChainState, receipt: Receipt, where: str) -> None:
+        subject = receipt.credentialSubject
+        issuer, proof, issued = receipt.issuer, receipt.proof, receipt.issuanceDate
+        if issuer is not None and issuer.session_id != state.session:
+            self._note_change("session_changed", where + "/issuer/session_id",
+                              state.session, issuer.session_id)  # fmt: skip
+            state.session = issuer.session_id
+        if subject.principal is not None and subject.principal.id != state.principal:
+            place = f"{where}/credentialSubject/principal/id"
+            self._note_change("principal_changed", place, state.principal, subject.principal.id)
+            state.principal = subject.principal.id
+        if issued is not None:
+            if state.issued is not None and is_before(issued, state.issued):
+                self._findings.add(
+                    "time_backwards",
+                    f"{where}/issuanceDate",
+                    "is earlier than the receipt before it",
+                    expected=f"{state.issued} or later",
+                    found=issued,
+                )
+            state.issued = issued
+        if proof is not None and proof.verificationMethod != state.method:
+            self._judge_method(state, receipt, where)
+        if subject.delegation != state.delegation and state.length > 1:
+            if subject.delegation is not None:
+                self._findings.add(
+                    "DELEGATION_CHANGED",
+                    f"{where}/credentialSubject/delegation",
+                    "is not the one of the chain's first receipt",
+                )
+        if subject.action is not None and subject.action.idempotency_key is not None:
+            self.idempotency_keys.add(f"{state.chain_id}\0{subject.action.idempotency_key}")
+        if subject.outcome is not None:
+            self._follow_call(state, subject.outcome.status, subject.correlation_id, where)
+
+    def _note_change(self, code: str, place: str, before: str | None, after: str | None) -> None:
+        self._findings.add(
+            code, place, "changes within the chain", expected=before or "none", found=after or "none"
+        )
+
+    def _judge_method(self, state: ChainState, receipt: Receipt, where: str) -> None:
+        method = receipt.proof.verificationMethod
+        if method is None:
+            return
+        place = f"{where}/proof/verificationMethod"
+        if self._method is not None and method != self._method:
+            self._findings.add(
+                "PROOF_METHOD_UNEXPECTED",
+                place,
+                "is not the expected one",
+                expected=self._method,
+                found=method,
+            )
+        elif self._method is None and (
+            state.method is not None or not method.startswith(f"{state.issuer}#")
+        ):
+            self._findings.add(
+                "proof_metadata_unsigned",
+                place,
+                "is not covered by the signature, and not the issuer's usual one",
+                expected=state.method or f"{state.issuer}#…",
+                found=method,
+            )
+        state.method = method
+
+    def _follow_call(
+        self, state: ChainState, status: str | None, correlation: str | None, where: str
+    ) -> None:
+        if status != "pending":
+            if correlation is not None and self._open_calls:
+                self._open_calls.pop(fingerprint(f"{state.chain_id}\0{correlation}"), None)
+            return
+        if len(self._open_calls) >= OPEN_ROUNDTRIPS_MAX:
+            self._calls_forgotten += 1
+            return
+        key = -self.receipts if correlation is None else fingerprint(
+            f"{state.chain_id}\0{correlation}"
+        )
+        self._open_calls[key] = where
+
+    def open_calls(self) -> Iterator[tuple[str, str]]:
+        """Yield (where, message) of every call that has no result."""
+        for where in self._open_calls.values():
+            yield where, "is pending, and no receipt with its correlation_id gives a result"
+        if self._calls_forgotten:
+            yield "input", f"{self._calls_forgotten} further pending calls could not be followed"

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Finds repeated texts among millions, with eight bytes for each.
+
+A text is kept as a 64-bit fingerprint: Python's own `hash` of text, SipHash under a key that is
+drawn anew in every process. Fingerprints are spread over buckets, so that sorting needs the memory
+of one bucket. A hit is only a suspicion: the caller reads its input again and compares the texts.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator
+
+_BUCKETS = 1024
+_MASK = 2**64 - 1
+
+
+def fingerprint(text: str) -> int:
+    """Return the 64-bit keyed fingerprint of a text; equal for equal texts in this process."""
+    return hash(text) & _MASK
+
+
+class Fingerprints:
+    """A multiset of fingerprints."""
+
+    def __init__(self) -> None:
+        self._buckets = [array("Q") for _ in range(_BUCKETS)]
+
+    def add(self, text: str) -> None:
+        """Add the fingerprint of a text."""
+        mark = hash(text) & _MASK
+        self._buckets[mark & (_BUCKETS - 1)].append(mark)
+
+    def repeated(self) -> Iterator[int]:
+        """Yield each fingerprint that was added more than once."""
+        for bucket in self._buckets:
+            marks = sorted(bucket)
+            last = hit = -1
+            for mark in marks:
+                if mark == last and mark != hit:
+                    hit = mark
+                    yield mark
+                last = mark

@@ -1,0 +1,267 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Examines one receipt by itself: bytes → what it says, what it hashes to, and what is wrong.
+
+1. Bytes that are canonical already take the fast parser (`split_canonical`).
+2. All others take the strict parser, then the reader that tells every fault.
+3. What was received is canonicalised without its proof: that is hashed, and what was signed.
+4. Rules between the members of one receipt are checked.
+5. The signature is tried under the key that is probably the right one; the judge of the chain
+   (`verify/chain.py`) knows which is, and tries again where the guess was wrong.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Container, Mapping
+from hashlib import sha256
+from typing import Any
+
+import msgspec
+
+from tallystick.crypto.canonical import canonicalize
+from tallystick.crypto.ed25519 import check
+from tallystick.crypto.multibase import b64u_decode
+from tallystick.crypto.strict import parse_json, refuse_surrogates
+from tallystick.errors import MalformedInput
+from tallystick.limits import JSON_DEPTH_MAX, JSON_INTEGER_MAX, RECEIPT_BYTES_MAX
+from tallystick.model.chain import link_faults
+from tallystick.model.reader import Fault, has_sound_open_members, read_receipt, without_nulls
+from tallystick.model.receipt import (
+    CONTEXT_BY_VERSION,
+    W3C_CONTEXT,
+    Receipt,
+    split_canonical,
+)
+from tallystick.model.shapes import instant_ns, is_calendar_day
+from tallystick.model.taxonomy import RISK_LEVELS, default_risk
+from tallystick.verify.findings import CODES
+from tallystick.verify.source import Raw
+
+_RANK = {level: rank for rank, level in enumerate(RISK_LEVELS)}
+_SUBJECT = "/credentialSubject"
+
+
+class Examined(msgspec.Struct, gc=False):
+    """What one receipt says. Members that were refused are None, whatever their type says."""
+
+    receipt: Receipt | None
+    faults: list[Fault]
+    # What is signed and hashed; None when the input has no canonical form.
+    body: bytes | None = None
+    digest: str = ""
+    signature: bytes | None = None
+    tried_key: bytes | None = None
+    fits_tried_key: bool = False
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether nothing decisive is wrong with the receipt by itself, signature aside."""
+        return all(CODES[fault.code].severity == "advisory" for fault in self.faults)
+
+
+def examine(
+    raw: Raw,
+    *,
+    accept_nulls: bool = False,
+    guess_key: Callable[[Receipt], bytes | None] | None = None,
+) -> Examined:
+    """Return what is known of one receipt; never raises for what the receipt holds."""
+    try:
+        examined = _examine(raw, accept_nulls)
+    except MalformedInput as fault:
+        return Examined(
+            receipt=None, faults=[Fault(code=fault.code, where=fault.where, message=fault.message)]
+        )
+    if guess_key is not None and examined.signature is not None and examined.receipt is not None:
+        examined.tried_key = guess_key(examined.receipt)
+        if examined.tried_key is not None:
+            assert examined.body is not None  # a signature is decoded only beside its body
+            examined.fits_tried_key = check(
+                examined.signature, examined.body, examined.tried_key
+            )
+    return examined
+
+
+def _examine(raw: Raw, accept_nulls: bool) -> Examined:
+    if isinstance(raw, Receipt):
+        try:
+            raw = raw.to_json()
+        except (ValueError, TypeError, AttributeError, RecursionError) as fault:
+            raise MalformedInput("MALFORMED_VALUE", f"no canonical JSON: {fault}") from None
+    if isinstance(raw, bytes):
+        if len(raw) <= RECEIPT_BYTES_MAX and (split := split_canonical(raw)) is not None:
+            receipt, body = split
+            if has_sound_open_members(receipt):
+                return Examined(
+                    receipt=receipt,
+                    faults=rule_faults(receipt),
+                    body=body,
+                    digest="sha256:" + sha256(body).hexdigest(),
+                    signature=b64u_decode(receipt.proof.proofValue[1:]),
+                )
+        return _examine_value(parse_json(raw, RECEIPT_BYTES_MAX), accept_nulls)
+    if isinstance(raw, MalformedInput):
+        raise raw
+    return _examine_value(plain_copy(raw, JSON_DEPTH_MAX), accept_nulls)
+
+
+def _examine_value(value: Any, accept_nulls: bool) -> Examined:
+    if type(value) is not dict:
+        raise MalformedInput("MALFORMED_NOT_OBJECT", "is not an object")
+    # The protocol reads an optional null as absent. Without leave it is a fault all the same, and
+    # then the signature is still checked over the form that an honest signer would have signed.
+    stripped, nulls = without_nulls(value)
+    receipt, faults = read_receipt(stripped)
+    for place in nulls:
+        code = "nulls_normalised" if accept_nulls else "FIELD_NULL"
+        faults.append(Fault(code=code, where=place, message="is null, not absent", found="null"))
+    body = canonicalize({name: stripped[name] for name in stripped if name != "proof"})
+    signature = None
+    if receipt is not None:
+        faults += rule_faults(receipt, frozenset(fault.where for fault in faults))
+        if receipt.proof is not None and receipt.proof.proofValue is not None:
+            signature = b64u_decode(receipt.proof.proofValue[1:])
+    return Examined(
+        receipt=receipt,
+        faults=faults,
+        body=body,
+        digest="sha256:" + sha256(body).hexdigest(),
+        signature=signature,
+    )
+
+
+def rule_faults(receipt: Receipt, refused: Container[str] = ()) -> list[Fault]:
+    """Return what is wrong between the members of one receipt; passes over `refused` places."""
+    faults: list[Fault] = []
+    context, version = receipt.context, receipt.version
+    if context is not None and version is not None and (
+        len(context) < 2
+        or context[0] != W3C_CONTEXT
+        or context[1] != CONTEXT_BY_VERSION[version]
+    ):
+        expected = f"{W3C_CONTEXT} {CONTEXT_BY_VERSION[version]}"
+        faults.append(
+            Fault(
+                code="CONTEXT_WRONG",
+                where="/@context",
+                message=f"is not the context of version {version}",
+                expected=expected,
+                found=" ".join(context),
+            )
+        )
+    _check_day(receipt.issuanceDate, "/issuanceDate", faults)
+    if receipt.proof is not None:
+        _check_day(receipt.proof.created, "/proof/created", faults)
+    subject = receipt.credentialSubject
+    if subject is None:
+        return faults
+    link = subject.chain
+    if link is not None and (
+        link.terminal is not None
+        or link.status is not None
+        or (link.sequence == 1) is not (link.previous_receipt_hash is None)
+    ):
+        faults += [
+            Fault(code=code, where=f"{_SUBJECT}/chain/{member}", message=message)
+            for code, member, message in link_faults(link)
+            if link.sequence is not None and f"{_SUBJECT}/chain/{member}" not in refused
+        ]
+    action = subject.action
+    if action is not None:
+        _action_faults(action, faults)
+    if subject.authorization is not None and action is not None:
+        _authorization_faults(subject.authorization, action.timestamp, faults)
+    return faults
+
+
+def _check_day(instant: str | None, where: str, faults: list[Fault]) -> None:
+    if instant is not None and not is_calendar_day(instant[:10]):
+        faults.append(
+            Fault(
+                code="TIMESTAMP_SHAPE",
+                where=where,
+                message="names a day that does not exist",
+                found=instant[:10],
+            )
+        )
+
+
+def _action_faults(action: Any, faults: list[Fault]) -> None:
+    _check_day(action.timestamp, f"{_SUBJECT}/action/timestamp", faults)
+    kind = action.type
+    if kind == "unknown" and (action.target is None or action.target.system is None):
+        faults.append(
+            Fault(
+                code="FIELD_MISSING",
+                where=f"{_SUBJECT}/action/target/system",
+                message="is missing: an action of type unknown names its target",
+            )
+        )
+    if kind is None or action.risk_level is None:
+        return
+    usual = default_risk(kind)
+    if usual is not None and _RANK[action.risk_level] < _RANK[usual]:
+        faults.append(
+            Fault(
+                code="risk_below_taxonomy",
+                where=f"{_SUBJECT}/action/risk_level",
+                message=f"is lower than the taxonomy's for {kind}",
+                expected=usual,
+                found=action.risk_level,
+            )
+        )
+
+
+def _authorization_faults(granted: Any, when: str | None, faults: list[Fault]) -> None:
+    place = f"{_SUBJECT}/authorization"
+    known = len(faults)
+    _check_day(granted.granted_at, f"{place}/granted_at", faults)
+    _check_day(granted.expires_at, f"{place}/expires_at", faults)
+    if len(faults) > known or when is None or not is_calendar_day(when[:10]):
+        return
+    moment = instant_ns(when)
+    if (granted.granted_at is not None and moment < instant_ns(granted.granted_at)) or (
+        granted.expires_at is not None and moment > instant_ns(granted.expires_at)
+    ):
+        faults.append(
+            Fault(
+                code="authorization_window",
+                where=place,
+                message="does not cover the time of the action",
+                expected=f"{granted.granted_at} to {granted.expires_at or '…'}",
+                found=when,
+            )
+        )
+
+
+def plain_copy(value: object, depth_left: int) -> Any:
+    """Return a Python value as plain JSON, types kept; raise `MalformedInput` for anything else."""
+    if value is None or type(value) is bool:
+        return value
+    if type(value) is str:
+        refuse_surrogates(value)
+        return value
+    if type(value) is int:
+        if abs(value) > JSON_INTEGER_MAX and (
+            value.bit_length() > 1023 or int(float(value)) != value
+        ):
+            raise MalformedInput("MALFORMED_NUMBER", "an integer is not exact in a double")
+        return value
+    if type(value) is float:
+        if not math.isfinite(value):
+            raise MalformedInput("MALFORMED_NUMBER", f"{value} is not a JSON number")
+        return value
+    if depth_left <= 0:
+        raise MalformedInput("MALFORMED_DEPTH", f"nested deeper than {JSON_DEPTH_MAX} levels")
+    if isinstance(value, Mapping):
+        members: dict[str, Any] = {}
+        for key, member in value.items():
+            if type(key) is not str:
+                raise MalformedInput("MALFORMED_VALUE", "an object key is not text")
+            refuse_surrogates(key)
+            members[key] = plain_copy(member, depth_left - 1)
+        return members
+    if isinstance(value, (list, tuple)):
+        return [plain_copy(item, depth_left - 1) for item in value]
+    raise MalformedInput("MALFORMED_VALUE", f"a {type(value).__name__} is no JSON value")
+

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Splits what is to be verified into single receipts, in bounded memory, and reads it twice.
+
+Takes bytes, a dict, a receipt, a binary stream, or an iterable of these. Bytes and streams hold one
+receipt, an array of receipts, or JSON Lines. Splitting an array finds the bytes of each element
+without interpreting them: what a receipt says is read by the strict parser alone.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping
+from typing import BinaryIO, Literal
+
+from tallystick.errors import MalformedInput
+from tallystick.limits import RECEIPT_BYTES_MAX
+from tallystick.model.receipt import Receipt
+
+Format = Literal["auto", "lines"]
+Raw = bytes | Mapping[str, object] | Receipt | MalformedInput
+
+_BLANK = b" \t\r\n"
+_CHUNK_BYTES = 64 * 1024
+# A whole string, a bracket, a comma; or a quote alone: a string that the buffer cuts off.
+_TOKENS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{},]|"', re.DOTALL)
+
+
+class Source:
+    """A named piece of input."""
+
+    def __init__(self, data: object, *, name: str = "", form: Format = "auto") -> None:
+        self.name = name
+        self._form = form
+        self._data = data
+        self._start = 0
+        self.is_rereadable = True
+        if isinstance(data, (bytes, bytearray, memoryview)):
+            self._data = io.BytesIO(bytes(data))
+        elif hasattr(data, "read"):
+            self.is_rereadable = data.seekable()
+            self._start = data.tell() if self.is_rereadable else 0
+        elif isinstance(data, (Mapping, Receipt)):
+            self._data = [data]
+        elif isinstance(data, str) or not isinstance(data, Iterable):
+            raise TypeError(
+                "give bytes, a dict, a receipt, a binary stream or an iterable of these, "
+                f"not {type(data).__name__}"
+            )
+        else:
+            self.is_rereadable = iter(data) is not data
+
+    def __iter__(self) -> Iterator[Raw]:
+        data = self._data
+        if not hasattr(data, "read"):
+            yield from data  # type: ignore[misc]  # an iterable, by the constructor
+            return
+        if self.is_rereadable:
+            data.seek(self._start)
+        try:
+            yield from _split(data, self._form)
+        except OSError as fault:
+            yield MalformedInput("SOURCE_UNREADABLE", fault.strerror or type(fault).__name__)
+
+
+class Input:
+    """Several sources, one after another; knows where each receipt came from."""
+
+    def __init__(self, sources: Iterable[Source]) -> None:
+        self._sources = list(sources)
+        self._starts: list[int] = []
+
+    def __iter__(self) -> Iterator[Raw]:
+        self._starts = []
+        count = 0
+        for source in self._sources:
+            self._starts.append(count)
+            for raw in source:
+                count += 1
+                yield raw
+
+    @property
+    def is_rereadable(self) -> bool:
+        """Whether a second pass gives the same receipts."""
+        return all(source.is_rereadable for source in self._sources)
+
+    def where(self, index: int) -> str:
+        """Return the place of the receipt with that index (from 0) for a finding."""
+        if len(self._sources) == 1 and not self._sources[0].name:
+            return f"receipt[{index}]"
+        number = bisect_right(self._starts, index) - 1
+        return f"{self._sources[number].name}:receipt[{index - self._starts[number]}]"
+
+
+def _split(stream: BinaryIO, form: Format) -> Iterator[Raw]:
+    head = b""
+    while not head.strip(_BLANK):
+        chunk = stream.readline(RECEIPT_BYTES_MAX + 2)
+        if not chunk:
+            return
+        head = chunk
+    if form == "lines":
+        yield from _lines(head, stream)
+    elif head.lstrip(_BLANK).startswith(b"["):
+        yield from _array(head.lstrip(_BLANK)[1:], stream)
+    elif _is_whole(head):
+        yield from _lines(head, stream)
+    else:
+        document = head + stream.read(RECEIPT_BYTES_MAX + 1)
+        yield document.strip(_BLANK)
+
+
+def _is_whole(line: bytes) -> bool:
+    """Whether the first line holds all brackets that it opens: then the input is JSON Lines."""
+    if not line.rstrip(_BLANK).endswith(b"}"):
+        return False
+    depth = 0
+    for token in _TOKENS.finditer(line):
+        if token.group() in (b"{", b"["):
+            depth += 1
+        elif token.group() in (b"}", b"]"):
+            depth -= 1
+    return depth == 0
+
+
+def _lines(line: bytes, stream: BinaryIO) -> Iterator[Raw]:
+    while line:
+        if len(line) > RECEIPT_BYTES_MAX and not line.endswith(b"\n"):
+            yield MalformedInput("MALFORMED_SIZE", f"a line over {RECEIPT_BYTES_MAX} bytes")
+            while line and not line.endswith(b"\n"):
+                line = stream.readline(_CHUNK_BYTES)
+        else:
+            stripped = line.strip(_BLANK)
+            if stripped:
+                yield stripped
+        line = stream.readline(RECEIPT_BYTES_MAX + 2)
+
+
+def _array(buffer: bytes, stream: BinaryIO) -> Iterator[Raw]:
+    """Yield the bytes of each element of an array whose opening bracket has been read."""
+    start = scanned = depth = count = 0
+    while True:
+        for token in _TOKENS.finditer(buffer, scanned):
+            text = token.group()
+            if text == b'"':
+                scanned = token.start()
+                break
+            scanned = token.end()
+            if text in (b"{", b"["):
+                depth += 1
+            elif depth and text in (b"}", b"]"):
+                depth -= 1
+            elif depth == 0 and text in (b",", b"]"):
+                element = buffer[start : token.start()].strip(_BLANK)
+                if element or count or text == b",":
+                    yield element
+                count += 1
+                start = scanned
+                if text == b"]":
+                    yield from _after_array(buffer[start:], stream)
+                    return
+        if len(buffer) - start > RECEIPT_BYTES_MAX:
+            yield MalformedInput("MALFORMED_SIZE", f"an element over {RECEIPT_BYTES_MAX} bytes")
+            return
+        chunk = stream.read(_CHUNK_BYTES)
+        if not chunk:
+            yield MalformedInput("MALFORMED_JSON", "the array is not closed")
+            return
+        buffer, scanned, start = buffer[start:] + chunk, scanned - start, 0
+
+
+def _after_array(rest: bytes, stream: BinaryIO) -> Iterator[Raw]:
+    while True:
+        if rest.strip(_BLANK):
+            yield MalformedInput("MALFORMED_TRAILING_DATA", "something follows the array")
+            return
+        rest = stream.read(_CHUNK_BYTES)
+        if not rest:
+            return

@@ -1,0 +1,374 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The questions that a caller may ask: is this receipt genuine, is this chain, is this input?
+
+Each gives a `Report` and none raises for what the input holds. `verify_receipt` looks at one
+receipt by itself; `verify_chain` at one whole chain; `verify_input` at any number of chains.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+import msgspec
+
+from tallystick.crypto.canonical import canonicalize
+from tallystick.crypto.digest import sha256_tagged
+from tallystick.crypto.strict import parse_json
+from tallystick.errors import CanonicalError, LimitError, MalformedInput
+from tallystick.limits import JSON_DEPTH_MAX, REPEATS_MAX, RESPONSE_BYTES_MAX, WORKERS_MAX
+from tallystick.verify.chain import ChainState, Judge
+from tallystick.verify.fingerprints import fingerprint
+from tallystick.verify.receipt import Examined, examine, plain_copy
+from tallystick.verify.report import ChainReport, Findings, Report
+from tallystick.verify.source import Input, Source
+from tallystick.verify.trust import Trust, trust_of
+from tallystick.verify.workers import ordered_map
+
+
+class Expectations(msgspec.Struct, frozen=True, kw_only=True):
+    """What the caller knows from elsewhere and wants to see confirmed."""
+
+    chain_id: str | None = None
+    length: int | None = None
+    head: str | None = None
+    terminal: bool = False
+    verification_method: str | None = None
+    # Receipt id → response body: bytes of strict JSON, or any JSON value.
+    responses: Mapping[str, object] = {}
+
+
+def verify_receipt(
+    data: object,
+    key: object,
+    *,
+    accept_nulls: bool = False,
+    verification_method: str | None = None,
+    response_body: object = msgspec.UNSET,
+) -> Report:
+    """Return the report on one receipt by itself; its place in a chain is not judged.
+
+    `data` is bytes, a dict or a `Receipt`; `key` a PEM, 32 raw bytes, a did:key, several of these,
+    or a `Trust`.
+    """
+    trust, findings = trust_of(key), Findings()
+    trust.report_unusable(findings)
+    source = Source(data if isinstance(data, (bytes, bytearray, memoryview)) else [data])
+    items = list(Input([source]))
+    if not items:
+        _nothing(findings)
+        return findings.report((), 0)
+    judge = _LoneJudge(trust, findings, sole_chain=True, method=verification_method)
+    for index, raw in enumerate(items[:1]):
+        examined = examine(raw, accept_nulls=accept_nulls)
+        where = f"receipt[{index}]"
+        judge.take(examined, where)
+        if response_body is not msgspec.UNSET:
+            _check_response(examined, response_body, where, findings)
+    if len(items) > 1:
+        message = "holds more than one receipt; verify_chain takes those"
+        findings.add("MALFORMED_TRAILING_DATA", "input", message)
+    return findings.report(tuple(chain.report() for chain in judge.chains.values()), 1)
+
+
+def verify_chain(
+    data: object,
+    key: object,
+    *,
+    chain_id: str | None = None,
+    expected_length: int | None = None,
+    expected_head: str | None = None,
+    require_terminal: bool = False,
+    verification_method: str | None = None,
+    responses: Mapping[str, object] | None = None,
+    accept_nulls: bool = False,
+    workers: int = 1,
+) -> Report:
+    """Return the report on one chain, which must be whole: from sequence 1, in order.
+
+    `data` is bytes (an array or JSON Lines), a binary stream, or an iterable of receipts.
+    """
+    return verify_input(
+        [Source(data)],
+        key,
+        Expectations(
+            chain_id=chain_id,
+            length=expected_length,
+            head=expected_head,
+            terminal=require_terminal,
+            verification_method=verification_method,
+            responses=responses or {},
+        ),
+        sole_chain=True,
+        accept_nulls=accept_nulls,
+        workers=workers,
+    )
+
+
+def verify_input(
+    sources: Iterable[Source],
+    key: object,
+    expectations: Expectations = Expectations(),
+    *,
+    sole_chain: bool = False,
+    accept_nulls: bool = False,
+    workers: int = 1,
+    progress: Callable[[int], None] | None = None,
+) -> Report:
+    """Return the report on all chains of the input. The verdict is the same for any `workers`."""
+    if not 1 <= workers <= WORKERS_MAX:
+        raise LimitError(f"workers: {workers} is not between 1 and {WORKERS_MAX}")
+    trust, findings, stream = trust_of(key), Findings(), Input(sources)
+    trust.report_unusable(findings)
+    judge = Judge(
+        trust, findings, sole_chain=sole_chain, method=expectations.verification_method
+    )
+    responses = _Responses(expectations.responses, findings)
+
+    def examined(raw: object) -> Examined:
+        return examine(raw, accept_nulls=accept_nulls, guess_key=judge.guess_key)  # type: ignore[arg-type]  # refused inside
+
+    for index, one in enumerate(ordered_map(examined, stream, workers)):
+        where = stream.where(index)
+        judge.take(one, where)
+        if responses.bodies:
+            responses.check(one, where)
+        if progress is not None:
+            progress(index + 1)
+    if judge.receipts == 0 and not _was_unreadable(findings):
+        _nothing(findings)
+    for where, message in judge.open_calls():
+        findings.add("incomplete_tool_roundtrip", where, message)
+    responses.report_unused()
+    _check_expectations(judge, expectations, findings)
+    _Rereading(judge, stream, findings, accept_nulls).run()
+    return findings.report(
+        tuple(chain.report() for chain in judge.chains.values()), judge.receipts
+    )
+
+
+class _LoneJudge(Judge):
+    """Judges a receipt that stands by itself: any place in a chain will do."""
+
+    def _judge_place(self, state: ChainState, link: object, where: str) -> bool:
+        return True
+
+
+def _nothing(findings: Findings) -> None:
+    findings.add("NOTHING_TO_VERIFY", "input", "holds no receipt")
+
+
+def _was_unreadable(findings: Findings) -> bool:
+    return findings.has("SOURCE_UNREADABLE")
+
+
+def _check_expectations(judge: Judge, expected: Expectations, findings: Findings) -> None:
+    chains = judge.chains
+    wanted = expected.chain_id
+    if wanted is not None and wanted not in chains and judge.receipts:
+        findings.add("CHAIN_UNKNOWN", "input", "does not hold this chain", expected=wanted)
+    if expected.terminal:
+        for state in chains.values():
+            if not state.is_closed and wanted in (None, state.chain_id):
+                findings.add("EXPECTED_TERMINAL", state.where, "begins a chain that is not closed")
+    if expected.length is None and expected.head is None:
+        return
+    if wanted is None and len(chains) > 1:
+        code = "EXPECTED_LENGTH" if expected.length is not None else "EXPECTED_HEAD"
+        message = "holds several chains; name the one that you mean"
+        findings.add(code, "input", message, found=f"{len(chains)} chains")
+        return
+    state = chains.get(wanted) if wanted is not None else next(iter(chains.values()), None)
+    length, head = (state.length, state.head) if state is not None else (0, "")
+    place = state.where if state is not None else "input"
+    if expected.length is not None and expected.length != length:
+        findings.add(
+            "EXPECTED_LENGTH", place, "begins a chain of another length",
+            expected=expected.length, found=length,
+        )  # fmt: skip
+    if expected.head is not None and expected.head != head:
+        findings.add(
+            "EXPECTED_HEAD", place, "begins a chain with another head",
+            expected=expected.head, found=head or "none",
+        )  # fmt: skip
+
+
+class _Responses:
+    """The response bodies that the caller supplied, and which were used."""
+
+    def __init__(self, bodies: Mapping[str, object], findings: Findings) -> None:
+        self.bodies = bodies
+        self._findings = findings
+        self._unused = set(bodies)
+
+    def check(self, examined: Examined, where: str) -> None:
+        """Compare the receipt's response hash with the body that was supplied for it."""
+        receipt = examined.receipt
+        if receipt is not None and receipt.id in self.bodies:
+            self._unused.discard(receipt.id)
+            _check_response(examined, self.bodies[receipt.id], where, self._findings)
+
+    def report_unused(self) -> None:
+        """Note the bodies that belong to no receipt."""
+        for name in sorted(self._unused):
+            self._findings.add("response_unused", f"response[{name}]", "fits no receipt's id")
+
+
+def _check_response(examined: Examined, body: object, where: str, findings: Findings) -> None:
+    subject = examined.receipt.credentialSubject if examined.receipt is not None else None
+    if subject is None or subject.outcome is None:
+        return
+    place = f"{where}/credentialSubject/outcome/response_hash"
+    try:
+        value = parse_json(body, RESPONSE_BYTES_MAX) if isinstance(body, bytes) else body
+        digest = sha256_tagged(canonicalize(plain_copy(value, JSON_DEPTH_MAX)))
+    except (MalformedInput, CanonicalError) as fault:
+        findings.add("RESPONSE_UNREADABLE", place, f"the supplied body: {fault}")
+        return
+    if subject.outcome.response_hash is None:
+        findings.add("response_not_committed", place, "is absent, and a body was supplied")
+    elif subject.outcome.response_hash != digest:
+        findings.add(
+            "RESPONSE_MISMATCH",
+            place,
+            "is not the hash of the supplied body",
+            expected=subject.outcome.response_hash,
+            found=digest,
+        )
+
+
+class _Rereading:
+    """The second pass: confirms suspected repeats, and looks for the receipts that delegated.
+
+    It happens only when there is something to look for.
+    """
+
+    def __init__(
+        self, judge: Judge, stream: Input, findings: Findings, accept_nulls: bool
+    ) -> None:
+        self._judge = judge
+        self._stream = stream
+        self._findings = findings
+        self._accept_nulls = accept_nulls
+        self._wanted_parents: dict[tuple[str, str], list[ChainState]] = {}
+
+    def run(self) -> None:
+        """Look, if there is reason to."""
+        ids, too_many_ids = _first(self._judge.ids.repeated(), REPEATS_MAX)
+        keys, too_many_keys = _first(self._judge.idempotency_keys.repeated(), REPEATS_MAX)
+        self._check_delegations()
+        if not (ids or keys or self._wanted_parents):
+            return
+        if not self._stream.is_rereadable:
+            self._findings.add(
+                "REPEATS_UNCONFIRMED",
+                "input",
+                "can't be read a second time, which ids that look repeated or delegation call for",
+            )
+            return
+        if too_many_ids or too_many_keys:
+            message = f"holds more than {REPEATS_MAX} repeated ids or keys"
+            self._findings.add("REPEATS_UNCONFIRMED", "input", message)
+        self._read_again(ids, keys)
+        for (chain, receipt_id), children in self._wanted_parents.items():
+            for child in children:
+                self._findings.add(
+                    "DELEGATION_PARENT_MISSING",
+                    f"{child.where}/credentialSubject/delegation/parent_receipt_id",
+                    f"is not in chain {chain!r}",
+                    found=receipt_id,
+                )
+
+    def _check_delegations(self) -> None:
+        chains = self._judge.chains
+        for state in chains.values():
+            delegation = state.delegation
+            if delegation is None or delegation.parent_chain_id is None:
+                continue
+            place = f"{state.where}/credentialSubject/delegation"
+            parent = chains.get(delegation.parent_chain_id)
+            if self._is_looped(state):
+                self._findings.add(
+                    "DELEGATION_LOOP", f"{place}/parent_chain_id", "leads back to this chain"
+                )
+            elif parent is None:
+                self._findings.add(
+                    "delegation_unresolved",
+                    f"{place}/parent_chain_id",
+                    "is not in the input",
+                    found=delegation.parent_chain_id,
+                )
+            else:
+                delegator = delegation.delegator
+                if delegator is not None and delegator.id != parent.issuer:
+                    self._findings.add(
+                        "DELEGATION_DELEGATOR",
+                        f"{place}/delegator/id",
+                        "is not the issuer of the parent chain",
+                        expected=parent.issuer,
+                        found=delegator.id,
+                    )
+                wanted = (delegation.parent_chain_id, delegation.parent_receipt_id)
+                self._wanted_parents.setdefault(wanted, []).append(state)
+
+    def _is_looped(self, state: ChainState) -> bool:
+        seen = {state.chain_id}
+        while state.delegation is not None:
+            name = state.delegation.parent_chain_id
+            if name in seen:
+                return True
+            seen.add(name)
+            parent = self._judge.chains.get(name)
+            if parent is None:
+                return False
+            state = parent
+        return False
+
+    def _read_again(self, ids: set[int], keys: set[int]) -> None:
+        first_id: dict[str, str] = {}
+        first_key: dict[str, str] = {}
+        for index, raw in enumerate(self._stream):
+            receipt = examine(raw, accept_nulls=self._accept_nulls).receipt
+            if receipt is None or receipt.credentialSubject is None:
+                continue
+            where = self._stream.where(index)
+            link, action = receipt.credentialSubject.chain, receipt.credentialSubject.action
+            chain_id = link.chain_id if link is not None else None
+            if receipt.id is not None and fingerprint(receipt.id) in ids:
+                self._note_repeat("ID_DUPLICATE", first_id, receipt.id, receipt.id, f"{where}/id")
+            if action is not None and action.idempotency_key is not None:
+                key = f"{chain_id}\0{action.idempotency_key}"
+                if fingerprint(key) in keys:
+                    place = f"{where}/credentialSubject/action/idempotency_key"
+                    self._note_repeat(
+                        "duplicate_idempotency_key", first_key, key, action.idempotency_key, place
+                    )
+            if chain_id is not None and self._wanted_parents:
+                self._wanted_parents.pop((chain_id, receipt.id), None)
+
+    def _note_repeat(
+        self, code: str, first: dict[str, str], text: str, shown: str, where: str
+    ) -> None:
+        if text in first:
+            self._findings.add(code, where, f"was used before at {first[text]}", found=shown)
+        else:
+            first[text] = where
+
+
+def _first(marks: Iterable[int], most: int) -> tuple[set[int], bool]:
+    """Return the first marks, and whether there were more."""
+    kept: set[int] = set()
+    for mark in marks:
+        if len(kept) >= most:
+            return kept, True
+        kept.add(mark)
+    return kept, False
+
+
+__all__ = [
+    "ChainReport",
+    "Expectations",
+    "Trust",
+    "verify_chain",
+    "verify_input",
+    "verify_receipt",
+]
