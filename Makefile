@@ -9,7 +9,7 @@ ARGS   ?=
 BIN  := $(VENV)/bin
 RUN  := $(VENV)/.stamp-run
 DEV  := $(VENV)/.stamp-dev
-MADE := pyproject.toml src/tallystick/_version.py tools/environment.sh
+MADE := pyproject.toml src/tallystick/__init__.py tools/environment.sh
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check bench soak docs format clean

@@ -171,7 +171,7 @@ def test_every_module_has_its_unit_test() -> None:
         inside = path.relative_to(SOURCE)
         if path.name == "__init__.py" and inside.parent != Path():
             continue  # a room's door holds its docstring
-        name = {"__init__": "front_door", "_version": "version"}.get(path.stem, path.stem)
+        name = "front_door" if path.name == "__init__.py" else path.stem
         mirror = ROOT / "tests" / "unit" / inside.parent / f"test_{name}.py"
         if not mirror.exists():
             missing.append(str(mirror.relative_to(ROOT)))
