@@ -89,8 +89,8 @@ def _line_pattern(line: str) -> str:
 
 def environment(home: Path) -> dict[str, str]:
     """Return a small, fixed environment: what a page shows must not depend on this machine."""
-    kept = {name: os.environ[name] for name in ("PYTHONPATH",) if name in os.environ}
-    return kept | {
+    return {
+        "PYTHONPATH": str(ROOT / "src"),
         "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}",
         "HOME": str(home),
         "LC_ALL": "C.UTF-8",
