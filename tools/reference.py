@@ -15,6 +15,7 @@ import pkgutil
 import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -49,11 +50,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; fail on a difference")
     check = parser.parse_args(arguments).check
-    stale = []
+    stale, broken = [], 0
     for name, (source, build) in BUILDERS.items():
         path = PAGES / f"{name}.md"
         notice = f"<!-- Generated from {source} by `make docs`: do not edit. -->\n\n"
-        text = notice + build().rstrip() + "\n"
+        try:
+            text = notice + build().rstrip() + "\n"
+        except (AttributeError, ImportError) as fault:
+            print(f"{path.relative_to(ROOT)}: no page without its source: {fault}")
+            broken += 1
+            continue
         if path.exists() and path.read_text(encoding="utf-8") == text:
             continue
         stale.append(path.relative_to(ROOT))
@@ -68,9 +74,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{path}: {'out of date; run `make docs`' if check else 'written'}")
     for path in unknown:
         print(f"{path}: nothing generates this page")
-    if not stale and not unknown:
+    if not stale and not unknown and not broken:
         print(f"{len(BUILDERS)} reference pages are up to date")
-    return 1 if unknown or (check and stale) else 0
+    return 1 if broken or unknown or (check and stale) else 0
 
 
 def cli_page() -> str:
@@ -278,8 +284,7 @@ def _call(name: str, value: Any) -> str:
     except (TypeError, ValueError):
         return f"{name}(…)"
     given = [one for one in signature.parameters.values() if one.name not in ("self", "cls")]
-    # A default that is a function shows its address: show its name instead.
-    parameters = [re.sub(r"<(?:built-in )?function ([\w.]+).*?>", r"\1", str(one)) for one in given]
+    parameters = [_parameter(one) for one in given]
     kinds = [one.kind for one in given]
     if inspect.Parameter.KEYWORD_ONLY in kinds and inspect.Parameter.VAR_POSITIONAL not in kinds:
         parameters.insert(kinds.index(inspect.Parameter.KEYWORD_ONLY), "*")
@@ -292,15 +297,42 @@ def _call(name: str, value: Any) -> str:
     return f"{name}(\n{body}){arrow}"
 
 
+def _parameter(one: inspect.Parameter) -> str:
+    text = one.name
+    if one.kind is inspect.Parameter.VAR_POSITIONAL:
+        text = "*" + text
+    elif one.kind is inspect.Parameter.VAR_KEYWORD:
+        text = "**" + text
+    if one.annotation is not inspect.Parameter.empty:
+        text += f": {_annotation(one.annotation)}"
+    if one.default is not inspect.Parameter.empty:
+        text += f" = {_default(one.default)}"
+    return text
+
+
+def _default(value: Any) -> str:
+    # The text of a function is its address, which differs from run to run.
+    if inspect.isroutine(value):
+        return str(value.__name__)
+    if hasattr(value, "__struct_fields__") and value == type(value)():
+        return f"{type(value).__name__}()"
+    return repr(value)
+
+
 def _annotation(hint: object) -> str:
-    return hint if isinstance(hint, str) else inspect.formatannotation(hint)
+    return hint if isinstance(hint, str) else str(inspect.formatannotation(hint))
 
 
 def _describe_class(name: str, kind: type[Any]) -> str:
     if issubclass(kind, BaseException):
         return f"### {name}\n\n{_first_line(kind)} See [errors](errors.md).\n"
     parts = [f"### {name}\n", f"{_prose(kind)}\n"]
+    if issubclass(kind, Enum):
+        rows = [(f"`{one.name}`", f"`{one.value}`") for one in kind]
+        return "\n".join([*parts, _table(("name", "value"), rows)])
     fields = _fields(kind)
+    if not fields and "__init__" in vars(kind) and not getattr(kind, "_is_protocol", False):
+        parts.insert(1, _fence(_call(name, kind)))
     if fields:
         parts.append(_table(("field", "type"), fields))
     members = _members(kind)
@@ -328,7 +360,7 @@ def _members(kind: type[Any]) -> list[tuple[str, str]]:
             rows.append((f"`.{name}`", _first_line(value)))
         elif isinstance(value, (classmethod, staticmethod)) or inspect.isfunction(value):
             bound = getattr(kind, name)
-            call = re.sub(r",?\n\s*", " ", _call(name, bound)).replace("( ", "(").replace(" )", ")")
+            call = re.sub(r"\n\s*", " ", _call(name, bound)).replace("( ", "(").replace(", )", ")")
             rows.append((f"`.{call}`", _first_line(bound)))
     return rows
 
