@@ -28,9 +28,7 @@ def parse_json(data: bytes, size_max: int) -> Any:
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as fault:
-        raise MalformedInput(
-            "MALFORMED_ENCODING", f"not UTF-8 at byte {fault.start}"
-        ) from None
+        raise MalformedInput("MALFORMED_ENCODING", f"not UTF-8 at byte {fault.start}") from None
     if text.startswith("\ufeff"):
         raise MalformedInput("MALFORMED_ENCODING", "begins with a byte order mark")
     if _is_too_deep(data):

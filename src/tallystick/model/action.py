@@ -22,6 +22,7 @@ from tallystick.model.shapes import (
 )
 from tallystick.model.taxonomy import RiskLevel
 
+
 class Target(Fact, kw_only=True):
     """What was acted upon."""
 

@@ -16,8 +16,10 @@ from typing import Any
 import msgspec
 from msgspec import inspect
 
-from tallystick.errors import EnvelopeError
-from tallystick.model.disclosure import parse_envelope
+from tallystick.crypto.strict import parse_json
+from tallystick.errors import EnvelopeError, ReceiptError
+from tallystick.limits import IDENTIFIER_CHARS_MAX, RECEIPT_BYTES_MAX
+from tallystick.model.disclosure import DisclosureEnvelope, parse_envelope
 from tallystick.model.receipt import LOOSE_ID_VERSIONS, WIRE_REQUIRED, CredentialSubject, Receipt
 from tallystick.model.shapes import (
     ACTION_ID_PATTERN,
@@ -64,6 +66,21 @@ def read_receipt(value: object) -> tuple[Receipt | None, list[Fault]]:
     reading = _Reading(_version_of(value))
     receipt = reading.read(_spec(), value, "")
     return (receipt if isinstance(receipt, Receipt) else None), reading.faults
+
+
+def parse_receipt(data: bytes) -> Receipt:
+    """Return the receipt in `data`: strict JSON of the protocol's shape, or a refusal.
+
+    Parsing proves nothing about the signature: that is `verify_receipt`.
+    """
+    receipt, faults = read_receipt(parse_json(data, RECEIPT_BYTES_MAX))
+    for fault in faults:
+        # Members that we don't know would be lost on the way out, and the signature with them.
+        if fault.code != "id_shape_legacy":
+            raise ReceiptError(fault.message, fault.where)
+    if receipt is None:
+        raise ReceiptError("is not an object")
+    return receipt
 
 
 def without_nulls(value: object) -> tuple[Any, list[str]]:
@@ -115,7 +132,12 @@ class _Reading:
 
     def read(self, spec: inspect.Type, value: object, where: str) -> Any:
         spec, _ = _not_none(spec)
+        if isinstance(spec, inspect.Metadata):
+            pattern = (spec.extra or {})["pattern"]
+            return self.read_shape(pattern, self.read(spec.type, value, where), where)
         if isinstance(spec, inspect.StructType):
+            if spec.cls is DisclosureEnvelope:
+                return self.read_envelope(value, where)
             return self.read_object(spec, value, where)
         if isinstance(spec, inspect.DictType):
             return self.read_open(value, where)
@@ -194,19 +216,29 @@ class _Reading:
         if spec.min_length is not None and len(value) < spec.min_length:
             self.fault("FIELD_VALUE", where, "is empty", "some text", value)
             return None
-        if spec.pattern is None or re.search(spec.pattern, value):
+        return value
+
+    def read_shape(self, pattern: str, value: str | None, where: str) -> str | None:
+        if value is None or re.fullmatch(pattern, value):
             return value
-        if spec.pattern == PROOF_VALUE_PATTERN:
+        if pattern == PROOF_VALUE_PATTERN:
             code, message = proof_value_fault(value)
             self.fault(code, where, message, "u and 86 characters of base64url", value)
             return None
-        code = _CODE_BY_PATTERN.get(spec.pattern, "FIELD_VALUE")
-        expected = _SHAPE_NAMES.get(spec.pattern, spec.pattern)
-        if code == "ID_SHAPE" and self.loose_ids and len(value) <= 128:
+        code = _CODE_BY_PATTERN.get(pattern, "FIELD_VALUE")
+        expected = _SHAPE_NAMES.get(pattern, pattern)
+        if code == "ID_SHAPE" and self.loose_ids and len(value) <= IDENTIFIER_CHARS_MAX:
             self.fault("id_shape_legacy", where, "has an old shape", expected, value)
             return value
         self.fault(code, where, "has the wrong shape", expected, value)
         return None
+
+    def read_envelope(self, value: object, where: str) -> DisclosureEnvelope | None:
+        try:
+            return parse_envelope(value)
+        except EnvelopeError as fault:
+            self.fault("FIELD_VALUE", where, str(fault), "an HPKE envelope", value)
+            return None
 
     def read_integer(self, spec: inspect.IntType, value: object, where: str) -> int | None:
         if type(value) is not int:

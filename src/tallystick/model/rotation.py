@@ -3,21 +3,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
-
-from msgspec import Meta
+from typing import Literal
 
 from tallystick.crypto.digest import sha256_tagged
 from tallystick.crypto.ed25519 import key_weakness
 from tallystick.crypto.multibase import b64u_decode, b64u_encode
 from tallystick.errors import KeyFormatError, RefusedInput
-from tallystick.limits import IDENTIFIER_CHARS_MAX
 from tallystick.model.fact import Fact
-from tallystick.model.shapes import NonEmpty, Sha256
+from tallystick.model.shapes import NonEmpty, PublicKeyText, Sha256
 
 ROTATION_ACTION_TYPE = "agent.key.rotate"
 _ALGORITHM = "ed25519"
-_PublicKeyText = Annotated[str, Meta(pattern=r"^u[A-Za-z0-9_-]+\Z", max_length=IDENTIFIER_CHARS_MAX)]
 
 
 class KeyRotation(Fact, kw_only=True):
@@ -26,7 +22,7 @@ class KeyRotation(Fact, kw_only=True):
     event_type: Literal["key_rotated"]
     new_algorithm: NonEmpty
     new_key_fingerprint: Sha256
-    new_public_key: _PublicKeyText
+    new_public_key: PublicKeyText
     old_algorithm: NonEmpty
     old_key_fingerprint: Sha256
     signed_with: Literal["old"]

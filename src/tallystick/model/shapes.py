@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The texts and numbers that the protocol gives a shape, as constrained types.
+"""The texts and numbers that the protocol gives a shape, as annotated types.
 
-The fast parser (msgspec) and the explaining one (`model/faults.py`) both read these, so there is
-one pattern for each shape and no way for the two to disagree about it.
+Bounds and choices are checked by msgspec while it parses. Patterns are not (it would take half of
+the time to parse): they stand in the annotation for the two that check them, `has_shape` for the
+fast path and `model/reader.py` for the explaining one. Both read the same patterns.
 """
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import Annotated, Final
 
@@ -16,31 +18,38 @@ from tallystick.limits import IDENTIFIER_CHARS_MAX, JSON_INTEGER_MAX
 
 _UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 
-# `\Z`, not `$`: `$` lets a final line feed pass.
-ID_PATTERN: Final = rf"^urn:receipt:{_UUID}\Z"
-ACTION_ID_PATTERN: Final = rf"^act_{_UUID}\Z"
-HASH_PATTERN: Final = r"^sha256:[0-9a-f]{64}\Z"
-PROOF_VALUE_PATTERN: Final = r"^u[A-Za-z0-9_-]{85}[AQgw]\Z"
+ID_PATTERN: Final = rf"urn:receipt:{_UUID}"
+ACTION_ID_PATTERN: Final = rf"act_{_UUID}"
+HASH_PATTERN: Final = r"sha256:[0-9a-f]{64}"
+PROOF_VALUE_PATTERN: Final = r"u[A-Za-z0-9_-]{85}[AQgw]"
 INSTANT_PATTERN: Final = (
-    r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
-    r"T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?"
-    r"(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])\Z"
+    r"[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
+    r"T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,9})?"
+    r"(?:Z|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])"
 )
-BASE64_PATTERN: Final = (
-    r"^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?\Z"
-)
+BASE64_PATTERN: Final = r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?"
+PUBLIC_KEY_PATTERN: Final = r"u[A-Za-z0-9_-]+"
 
-ReceiptId = Annotated[str, Meta(pattern=ID_PATTERN)]
-ActionId = Annotated[str, Meta(pattern=ACTION_ID_PATTERN)]
-Sha256 = Annotated[str, Meta(pattern=HASH_PATTERN)]
-ProofValue = Annotated[str, Meta(pattern=PROOF_VALUE_PATTERN)]
-Instant = Annotated[str, Meta(pattern=INSTANT_PATTERN)]
-Base64 = Annotated[str, Meta(pattern=BASE64_PATTERN)]
+
+def _shaped(pattern: str) -> Meta:
+    return Meta(extra={"pattern": pattern})
+
+
+ReceiptId = Annotated[str, _shaped(ID_PATTERN)]
+ActionId = Annotated[str, _shaped(ACTION_ID_PATTERN)]
+Sha256 = Annotated[str, _shaped(HASH_PATTERN)]
+ProofValue = Annotated[str, _shaped(PROOF_VALUE_PATTERN)]
+Instant = Annotated[str, _shaped(INSTANT_PATTERN)]
+Base64 = Annotated[str, _shaped(BASE64_PATTERN)]
+PublicKeyText = Annotated[str, _shaped(PUBLIC_KEY_PATTERN)]
 Identifier = Annotated[str, Meta(max_length=IDENTIFIER_CHARS_MAX)]
 NonEmpty = Annotated[str, Meta(min_length=1, max_length=IDENTIFIER_CHARS_MAX)]
 Count = Annotated[int, Meta(ge=0, le=JSON_INTEGER_MAX)]
 Sequence = Annotated[int, Meta(ge=1, le=JSON_INTEGER_MAX)]
 Integer = Annotated[int, Meta(ge=-JSON_INTEGER_MAX, le=JSON_INTEGER_MAX)]
+
+is_hash = re.compile(HASH_PATTERN).fullmatch
+is_instant = re.compile(INSTANT_PATTERN).fullmatch
 
 _DAYS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 

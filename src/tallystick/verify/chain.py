@@ -392,7 +392,11 @@ class Judge:
 
     def _note_change(self, code: str, place: str, before: str | None, after: str | None) -> None:
         self._findings.add(
-            code, place, "changes within the chain", expected=before or "none", found=after or "none"
+            code,
+            place,
+            "changes within the chain",
+            expected=before or "none",
+            found=after or "none",
         )
 
     def _judge_method(self, state: ChainState, receipt: Receipt, where: str) -> None:
@@ -430,8 +434,10 @@ class Judge:
         if len(self._open_calls) >= OPEN_ROUNDTRIPS_MAX:
             self._calls_forgotten += 1
             return
-        key = -self.receipts if correlation is None else fingerprint(
-            f"{state.chain_id}\0{correlation}"
+        key = (
+            -self.receipts
+            if correlation is None
+            else fingerprint(f"{state.chain_id}\0{correlation}")
         )
         self._open_calls[key] = where
 

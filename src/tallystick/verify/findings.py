@@ -32,54 +32,114 @@ _KEY = "Get the issuer's public key from a source that you trust and pass it wit
 _REFUSED = {
     # The MALFORMED family: what was read is not one strict JSON value.
     "MALFORMED_JSON": ("The bytes are not JSON.", _ISSUER),
-    "MALFORMED_ENCODING": ("The bytes are not plain UTF-8, or begin with a byte order mark.", _ISSUER),
-    "MALFORMED_DUPLICATE_KEY": ("An object names the same key twice; parsers differ on which counts.", _TAMPERED),
-    "MALFORMED_TRAILING_DATA": ("Something follows the JSON value.", "Put each receipt on its own line, or all into one array."),
+    "MALFORMED_ENCODING": (
+        "The bytes are not plain UTF-8, or begin with a byte order mark.",
+        _ISSUER,
+    ),
+    "MALFORMED_DUPLICATE_KEY": (
+        "An object names the same key twice; parsers differ on which counts.",
+        _TAMPERED,
+    ),
+    "MALFORMED_TRAILING_DATA": (
+        "Something follows the JSON value.",
+        "Put each receipt on its own line, or all into one array.",
+    ),
     "MALFORMED_NUMBER": ("A number is NaN, infinite, or not exact in an IEEE 754 double.", _SENDER),
     "MALFORMED_SURROGATE": ("A text holds half of a surrogate pair.", _SENDER),
     "MALFORMED_DEPTH": ("Arrays and objects are nested deeper than the limit.", _SENDER),
-    "MALFORMED_SIZE": ("A receipt is larger than the limit.", "Hash large payloads; do not carry them in a receipt."),
+    "MALFORMED_SIZE": (
+        "A receipt is larger than the limit.",
+        "Hash large payloads; do not carry them in a receipt.",
+    ),
     "MALFORMED_NOT_OBJECT": ("The JSON value is not an object, so it is no receipt.", _ISSUER),
-    "MALFORMED_VALUE": ("A Python value has no JSON form.", "Pass bytes, or dicts of plain JSON values."),
+    "MALFORMED_VALUE": (
+        "A Python value has no JSON form.",
+        "Pass bytes, or dicts of plain JSON values.",
+    ),
     # Shape: the JSON is sound and the receipt is not.
     "FIELD_MISSING": ("A member that every receipt has is missing.", _TAMPERED),
-    "FIELD_TYPE": ("A member has another JSON type, even if it looks alike (\"1\", 1.0, true for 1).", _TAMPERED),
+    "FIELD_TYPE": (
+        'A member has another JSON type, even if it looks alike ("1", 1.0, true for 1).',
+        _TAMPERED,
+    ),
     "FIELD_VALUE": ("A member has a value that is not allowed there.", _SENDER),
     "FIELD_UNKNOWN": ("A closed object has a member that the protocol does not know.", _TAMPERED),
-    "FIELD_NULL": ("An optional member is null instead of absent.", "If the sender is known to write nulls, verify with --accept-nulls."),
+    "FIELD_NULL": (
+        "An optional member is null instead of absent.",
+        "If the sender is known to write nulls, verify with --accept-nulls.",
+    ),
     "FIELD_TOO_LONG": ("A text is longer than the limit.", _SENDER),
-    "VERSION_UNKNOWN": ("The protocol version is none of 0.1.0 to 0.6.0.", "Update this verifier, if the version exists."),
+    "VERSION_UNKNOWN": (
+        "The protocol version is none of 0.1.0 to 0.6.0.",
+        "Update this verifier, if the version exists.",
+    ),
     "CONTEXT_WRONG": ("@context is not the pair that goes with the version.", _TAMPERED),
     "TYPE_WRONG": ("type is not [VerifiableCredential, AgentReceipt].", _TAMPERED),
     "ID_SHAPE": ("An id is not of the protocol's shape (refused from version 0.3.0 on).", _SENDER),
     "HASH_SHAPE": ("A hash is not sha256: and 64 lower-case hex digits.", _SENDER),
-    "TIMESTAMP_SHAPE": ("A timestamp is not RFC 3339, or names a day that does not exist.", _SENDER),
+    "TIMESTAMP_SHAPE": (
+        "A timestamp is not RFC 3339, or names a day that does not exist.",
+        _SENDER,
+    ),
     # Proof and signature.
     "PROOF_MISSING": ("The receipt is not signed.", _ISSUER),
     "PROOF_TYPE": ("proof.type is missing or not Ed25519Signature2020.", _TAMPERED),
     "PROOF_PURPOSE": ("proof.proofPurpose is missing or not assertionMethod.", _TAMPERED),
-    "PROOF_METHOD_UNEXPECTED": ("proof.verificationMethod is not the one that you expect.", "Check which key the issuer announces under which name."),
+    "PROOF_METHOD_UNEXPECTED": (
+        "proof.verificationMethod is not the one that you expect.",
+        "Check which key the issuer announces under which name.",
+    ),
     "SIGNATURE_PREFIX": ("proofValue does not begin with u.", _TAMPERED),
     "SIGNATURE_PADDED": ("proofValue is padded with =.", _TAMPERED),
     "SIGNATURE_WHITESPACE": ("proofValue holds white space.", _TAMPERED),
     "SIGNATURE_ALPHABET": ("proofValue holds characters outside base64url.", _TAMPERED),
     "SIGNATURE_LENGTH": ("proofValue does not spell 64 bytes.", _TAMPERED),
-    "SIGNATURE_TRAILING_BITS": ("proofValue has unused bits that are not zero: a second spelling.", _TAMPERED),
-    "SIGNATURE_S_RANGE": ("The signature's S is not reduced: a second signature made from a first.", _TAMPERED),
-    "SIGNATURE_R_SMALL_ORDER": ("The signature's R has small order or is not canonical.", _TAMPERED),
+    "SIGNATURE_TRAILING_BITS": (
+        "proofValue has unused bits that are not zero: a second spelling.",
+        _TAMPERED,
+    ),
+    "SIGNATURE_S_RANGE": (
+        "The signature's S is not reduced: a second signature made from a first.",
+        _TAMPERED,
+    ),
+    "SIGNATURE_R_SMALL_ORDER": (
+        "The signature's R has small order or is not canonical.",
+        _TAMPERED,
+    ),
     "SIGNATURE_INVALID": ("The signature does not fit these bytes and this key.", _TAMPERED),
     "KEY_WEAK": ("The public key has small order or is not canonical: anyone could sign.", _KEY),
-    "KEY_CHANGED": ("Another trusted key signed in mid-chain without a hand-over.", "Ask the issuer: a key changes by a keyRotation receipt only."),
-    "KEY_NOT_VALID_THEN": ("The receipt was issued outside of the key's validity in the trust file.", "Check the validity, and ask the issuer what happened."),
+    "KEY_CHANGED": (
+        "Another trusted key signed in mid-chain without a hand-over.",
+        "Ask the issuer: a key changes by a keyRotation receipt only.",
+    ),
+    "KEY_NOT_VALID_THEN": (
+        "The receipt was issued outside of the key's validity in the trust file.",
+        "Check the validity, and ask the issuer what happened.",
+    ),
     # Chain.
-    "CHAIN_GENESIS_SEQUENCE": ("The chain does not begin at sequence 1: its beginning is missing.", _CHAIN),
+    "CHAIN_GENESIS_SEQUENCE": (
+        "The chain does not begin at sequence 1: its beginning is missing.",
+        _CHAIN,
+    ),
     "CHAIN_GENESIS_HASH": ("The first receipt names a predecessor.", _CHAIN),
     "CHAIN_GAP": ("One or more receipts are missing before this one.", _CHAIN),
     "CHAIN_REPEAT": ("A sequence number comes twice, or the order is wrong.", _CHAIN),
-    "CHAIN_LINK_MISSING": ("A later receipt has null where the predecessor's hash belongs.", _CHAIN),
-    "CHAIN_LINK_BROKEN": ("The receipt does not name the one before it: something was altered, removed or inserted.", _CHAIN),
-    "CHAIN_MIXED": ("A receipt of another chain stands among those of one chain.", "Verify each chain by itself."),
-    "CHAIN_UNKNOWN": ("The chain that you asked for is not in the input.", "Check the chain id for typing errors, and the export for completeness."),
+    "CHAIN_LINK_MISSING": (
+        "A later receipt has null where the predecessor's hash belongs.",
+        _CHAIN,
+    ),
+    "CHAIN_LINK_BROKEN": (
+        "The receipt does not name the one before it: something was altered, removed or inserted.",
+        _CHAIN,
+    ),
+    "CHAIN_MIXED": (
+        "A receipt of another chain stands among those of one chain.",
+        "Verify each chain by itself.",
+    ),
+    "CHAIN_UNKNOWN": (
+        "The chain that you asked for is not in the input.",
+        "Check the chain id for typing errors, and the export for completeness.",
+    ),
     "CHAIN_AFTER_TERMINAL": ("A receipt follows the one that closed the chain.", _CHAIN),
     "CHAIN_STATUS_WITHOUT_TERMINAL": ("chain.status stands without chain.terminal.", _SENDER),
     "ISSUER_CHANGED": ("One chain holds receipts of several issuers.", _CHAIN),
@@ -87,27 +147,54 @@ _REFUSED = {
     "EXPECTED_LENGTH": ("The chain has another length than you expect.", _CHAIN),
     "EXPECTED_HEAD": ("The chain ends at another hash than you expect.", _CHAIN),
     "EXPECTED_TERMINAL": ("The chain is not closed, and you require that it is.", _CHAIN),
-    "RESPONSE_MISMATCH": ("The response body is not the one whose hash was signed.", "Compare the body byte for byte; it is hashed in RFC 8785 form after redaction."),
+    "RESPONSE_MISMATCH": (
+        "The response body is not the one whose hash was signed.",
+        "Compare the body byte for byte; it is hashed in RFC 8785 form after redaction.",
+    ),
     # Rotation and delegation.
     "ROTATION_ALGORITHM": ("A hand-over names an algorithm other than ed25519.", _SENDER),
-    "ROTATION_OLD_KEY": ("A hand-over names another outgoing key than the one that the chain stands on.", _TAMPERED),
+    "ROTATION_OLD_KEY": (
+        "A hand-over names another outgoing key than the one that the chain stands on.",
+        _TAMPERED,
+    ),
     "ROTATION_NEW_KEY": ("A hand-over's fingerprint is not that of its new key.", _TAMPERED),
     "ROTATION_KEY_ENCODING": ("A hand-over's new key is not 32 bytes in base64url.", _SENDER),
     "ROTATION_KEY_WEAK": ("A hand-over goes to a key with which anyone could sign.", _TAMPERED),
-    "DELEGATION_PARENT_MISSING": ("The parent chain is here, and the receipt that delegated is not in it.", _CHAIN),
+    "DELEGATION_PARENT_MISSING": (
+        "The parent chain is here, and the receipt that delegated is not in it.",
+        _CHAIN,
+    ),
     "DELEGATION_DELEGATOR": ("The delegator is not the issuer of the parent chain.", _TAMPERED),
-    "DELEGATION_CHANGED": ("A later receipt names another parent than the chain's first one.", _TAMPERED),
+    "DELEGATION_CHANGED": (
+        "A later receipt names another parent than the chain's first one.",
+        _TAMPERED,
+    ),
     "DELEGATION_LOOP": ("A chain is, through its parents, its own parent.", _TAMPERED),
 }
 _UNCHECKED = {
-    "NOTHING_TO_VERIFY": ("There is no receipt in the input. Nothing is not a proof.", "Check the path; to prove that a chain is empty, there is nothing that could."),
-    "SOURCE_UNREADABLE": ("The input could not be read to its end.", "Check that the file exists and that you may read it."),
+    "NOTHING_TO_VERIFY": (
+        "There is no receipt in the input. Nothing is not a proof.",
+        "Check the path; to prove that a chain is empty, there is nothing that could.",
+    ),
+    "SOURCE_UNREADABLE": (
+        "The input could not be read to its end.",
+        "Check that the file exists and that you may read it.",
+    ),
     "KEY_MISSING": ("No key was given.", _KEY),
     "KEY_UNUSABLE": ("What was given as a key is not an Ed25519 public key.", _KEY),
     "KEY_UNKNOWN_ISSUER": ("The trust file has no key for this issuer.", _KEY),
-    "CHAINS_OVER_LIMIT": ("The input holds more chains than the memory limit allows at once.", "Split the input by chain and verify the parts."),
-    "REPEATS_UNCONFIRMED": ("Too many ids look repeated to confirm each; those listed were confirmed.", "Remove the repeated receipts and verify again."),
-    "RESPONSE_UNREADABLE": ("A response body could not be read as strict JSON.", "Give each body as one JSON file named after its receipt."),
+    "CHAINS_OVER_LIMIT": (
+        "The input holds more chains than the memory limit allows at once.",
+        "Split the input by chain and verify the parts.",
+    ),
+    "REPEATS_UNCONFIRMED": (
+        "Too many ids look repeated to confirm each; those listed were confirmed.",
+        "Remove the repeated receipts and verify again.",
+    ),
+    "RESPONSE_UNREADABLE": (
+        "A response body could not be read as strict JSON.",
+        "Give each body as one JSON file named after its receipt.",
+    ),
 }
 _ADVISORY = {
     "incomplete_tool_roundtrip": ("A call was recorded as pending and no result followed.", "Expected when a process was killed in between; ask what the tool did."),

@@ -119,9 +119,7 @@ def verify_input(
         raise LimitError(f"workers: {workers} is not between 1 and {WORKERS_MAX}")
     trust, findings, stream = trust_of(key), Findings(), Input(sources)
     trust.report_unusable(findings)
-    judge = Judge(
-        trust, findings, sole_chain=sole_chain, method=expectations.verification_method
-    )
+    judge = Judge(trust, findings, sole_chain=sole_chain, method=expectations.verification_method)
     responses = _Responses(expectations.responses, findings)
 
     def examined(raw: object) -> Examined:
@@ -141,9 +139,7 @@ def verify_input(
     responses.report_unused()
     _check_expectations(judge, expectations, findings)
     _Rereading(judge, stream, findings, accept_nulls).run()
-    return findings.report(
-        tuple(chain.report() for chain in judge.chains.values()), judge.receipts
-    )
+    return findings.report(tuple(chain.report() for chain in judge.chains.values()), judge.receipts)
 
 
 class _LoneJudge(Judge):
@@ -242,9 +238,7 @@ class _Rereading:
     It happens only when there is something to look for.
     """
 
-    def __init__(
-        self, judge: Judge, stream: Input, findings: Findings, accept_nulls: bool
-    ) -> None:
+    def __init__(self, judge: Judge, stream: Input, findings: Findings, accept_nulls: bool) -> None:
         self._judge = judge
         self._stream = stream
         self._findings = findings
