@@ -41,6 +41,9 @@ REPEATS_MAX: Final = 10_000
 # Tool calls that wait for their result at one moment, over all chains of one input.
 OPEN_ROUNDTRIPS_MAX: Final = 50_000
 
+# Issuers without a key that a report names one by one.
+STRANGERS_MAX: Final = 1000
+
 # A PEM key is under 200 bytes; whatever is larger is something else.
 KEY_FILE_BYTES_MAX: Final = 16 * 1024
 

@@ -21,7 +21,7 @@ from tallystick.crypto.ed25519 import KeyPair, signing_key_from_pem
 from tallystick.crypto.multibase import b64u_encode
 from tallystick.crypto.strict import parse_json
 from tallystick.errors import ReceiptError, SigningError
-from tallystick.limits import RECEIPT_BYTES_MAX, RESPONSE_BYTES_MAX
+from tallystick.limits import IDENTIFIER_CHARS_MAX, RECEIPT_BYTES_MAX, RESPONSE_BYTES_MAX
 from tallystick.model.action import Action, Authorization, Intent, Outcome
 from tallystick.model.chain import Delegation, Head, Link, link_faults
 from tallystick.model.fact import told
@@ -32,7 +32,6 @@ from tallystick.model.receipt import (
     PROOF_PURPOSE,
     PROOF_TYPE,
     VERSION,
-    CredentialSubject,
     Issuer,
     Principal,
     Proof,
@@ -129,11 +128,9 @@ def sign_receipt(
     clock: Clock = time.time_ns,
 ) -> Receipt:
     """Return the receipt with its proof; `key` is a PKCS#8 PEM text, a key pair or a signer."""
-    signature = _signer(key).sign(encode(unsigned))
-    if type(signature) is not bytes or len(signature) != 64:
-        raise SigningError("the signer gave something that is not the 64 bytes of a signature")
-    if not verification_method:
-        raise ReceiptError("verification_method is empty; use for example '<issuer>#key-1'")
+    if not 0 < len(verification_method) <= IDENTIFIER_CHARS_MAX:
+        raise ReceiptError("verification_method is no text like '<issuer>#key-1'", "/proof")
+    signature = _signature(key, encode(unsigned))
     return Receipt(
         context=unsigned.context,
         credentialSubject=unsigned.credentialSubject,
@@ -186,12 +183,15 @@ def issue(
     )
 
 
-def _signer(key: str | KeyPair | Signer) -> Signer:
+def _signature(key: str | KeyPair | Signer, message: bytes) -> bytes:
     if isinstance(key, str):
-        return signing_key_from_pem(key)
+        return signing_key_from_pem(key).sign(message)
     if isinstance(key, KeyPair):
-        return signing_key_from_pem(key.private_key)
-    return key
+        return signing_key_from_pem(key.private_key).sign(message)
+    signature = key.sign(message)
+    if type(signature) is not bytes or len(signature) != 64:
+        raise SigningError("the signer gave something that is not the 64 bytes of a signature")
+    return signature
 
 
 def _read_back(members: dict[str, Any]) -> UnsignedReceipt:
@@ -219,10 +219,8 @@ def _read_back(members: dict[str, Any]) -> UnsignedReceipt:
 
 def _check_rules(receipt: UnsignedReceipt) -> None:
     subject = receipt.credentialSubject
-    if subject.chain.sequence == 1 or subject.chain.terminal is not None:
-        _refuse_link(subject.chain)
-    elif subject.chain.previous_receipt_hash is None or subject.chain.status is not None:
-        _refuse_link(subject.chain)
+    for _, member, message in link_faults(subject.chain):
+        raise ReceiptError(message, f"/credentialSubject/chain/{member}")
     action = subject.action
     check_action_type(action.type, action.target.system if action.target is not None else None)
     if not shapes_hold(receipt) or not has_sound_open_members(receipt):
@@ -241,11 +239,6 @@ def _check_day(instant: str | None, where: str) -> None:
         raise ReceiptError("names a day that does not exist", where)
 
 
-def _refuse_link(link: Link) -> None:
-    for _, member, message in link_faults(link):
-        raise ReceiptError(message, f"/credentialSubject/chain/{member}")
-
-
 def _settled(action: Action | Mapping[str, Any], now: str, ids: Ids) -> object:
     """Return the action with id, risk and time filled in where they are absent."""
     if isinstance(action, Action):
@@ -255,7 +248,7 @@ def _settled(action: Action | Mapping[str, Any], now: str, ids: Ids) -> object:
             risk_level=settle_risk(action.type, action.risk_level),
             timestamp=action.timestamp or now,
         )
-    if not isinstance(action, Mapping) or not isinstance(action.get("type"), str):
+    if not isinstance(action.get("type"), str):
         raise ReceiptError("is missing or not text", "/credentialSubject/action/type")
     return {
         **action,

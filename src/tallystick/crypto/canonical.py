@@ -9,6 +9,8 @@ of a sorting C encoder just as RFC 8785 wants them. All others go through `rfc87
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from tallystick.errors import CanonicalError
@@ -59,7 +61,7 @@ def _canonicalize_slowly(value: object) -> bytes:
         raise CanonicalError(str(fault)) from None
 
 
-def _portable(value: object, depth_left: int) -> None | bool | int | str | float | list | dict:  # type: ignore[type-arg]  # JSON
+def _portable(value: object, depth_left: int) -> Any:
     """Copy a JSON value with integers beyond 2^53-1 as doubles, where they are exact."""
     if value is None or isinstance(value, (bool, str, float)):
         return value

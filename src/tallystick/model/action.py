@@ -23,14 +23,14 @@ from tallystick.model.shapes import (
 from tallystick.model.taxonomy import RiskLevel
 
 
-class Target(Fact, kw_only=True):
+class Target(Fact, frozen=True, kw_only=True):
     """What was acted upon."""
 
     resource: str | None = None
     system: str | None = None
 
 
-class PeerCredential(Fact, kw_only=True):
+class PeerCredential(Fact, frozen=True, kw_only=True):
     """Who was at the other end of the socket, as the operating system told the daemon."""
 
     exe_path: str | None = None
@@ -40,13 +40,13 @@ class PeerCredential(Fact, kw_only=True):
     uid: Count | None = None
 
 
-class EmitterMetadata(Fact, kw_only=True):
+class EmitterMetadata(Fact, frozen=True, kw_only=True):
     """What the daemon saw of the emitter."""
 
     drop_count: Count | None = None
 
 
-class Action(Fact, kw_only=True):
+class Action(Fact, frozen=True, kw_only=True):
     """One action. `id`, `risk_level` and `timestamp` are filled in when a receipt is created."""
 
     emitter_metadata: EmitterMetadata | None = None
@@ -64,7 +64,7 @@ class Action(Fact, kw_only=True):
     type: Identifier
 
 
-class Intent(Fact, kw_only=True):
+class Intent(Fact, frozen=True, kw_only=True):
     """Why: digests of conversation and reasoning, and a capped preview of the prompt."""
 
     conversation_hash: Sha256 | None = None
@@ -73,14 +73,14 @@ class Intent(Fact, kw_only=True):
     reasoning_hash: Sha256 | None = None
 
 
-class StateChange(Fact, kw_only=True):
+class StateChange(Fact, frozen=True, kw_only=True):
     """Digests of the state that the action met and the one that it left."""
 
     after_hash: Sha256
     before_hash: Sha256
 
 
-class Outcome(Fact, kw_only=True):
+class Outcome(Fact, frozen=True, kw_only=True):
     """How it ended, or that it has not ended yet (`pending`)."""
 
     error: str | None = None
@@ -94,7 +94,7 @@ class Outcome(Fact, kw_only=True):
     status: Literal["success", "failure", "pending"]
 
 
-class Authorization(Fact, kw_only=True):
+class Authorization(Fact, frozen=True, kw_only=True):
     """By whose leave, and from when to when."""
 
     expires_at: Instant | None = None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A receipt's place: its link, the head that the next one builds on, and where a chain came from."""
+"""A receipt's place: its link, the head that the next builds on, and where a chain came from."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tallystick.model.shapes import Identifier, ReceiptId, Sequence, Sha256
 Termination = Literal["complete", "interrupted", "unknown"]
 
 
-class Link(Fact, kw_only=True):
+class Link(Fact, frozen=True, kw_only=True):
     """The receipt's place in its chain (`credentialSubject.chain` on the wire)."""
 
     chain_id: Identifier
@@ -24,13 +24,13 @@ class Link(Fact, kw_only=True):
     terminal: bool | None = None
 
 
-class Delegator(Fact, kw_only=True):
+class Delegator(Fact, frozen=True, kw_only=True):
     """Who handed the work on: the issuer of the parent chain."""
 
     id: Identifier
 
 
-class Delegation(Fact, kw_only=True):
+class Delegation(Fact, frozen=True, kw_only=True):
     """Where a delegated chain hangs on its parent."""
 
     delegator: Delegator

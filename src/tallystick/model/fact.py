@@ -15,7 +15,8 @@ class Fact(
 ):
     """A value whose members are spelled as in the protocol; `None` means absent.
 
-    Subclasses repeat `kw_only=True`: msgspec hands down every setting but that one.
+    Subclasses repeat `kw_only=True`, which msgspec does not hand down, and `frozen=True`, which
+    type checkers want to see.
     """
 
     @classmethod

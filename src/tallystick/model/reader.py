@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads a receipt from a plain JSON value and tells every fault, where the fast parser stops at one.
+"""Reads a receipt from a JSON value and tells every fault, where the fast parser stops at one.
 
 The rules are not written down a second time: they are taken from the typed values themselves
 (`msgspec.inspect`), so the fast and the explaining reader can't drift apart. A member that is
@@ -20,7 +20,13 @@ from tallystick.crypto.strict import parse_json
 from tallystick.errors import EnvelopeError, ReceiptError
 from tallystick.limits import IDENTIFIER_CHARS_MAX, RECEIPT_BYTES_MAX
 from tallystick.model.disclosure import DisclosureEnvelope, parse_envelope
-from tallystick.model.receipt import LOOSE_ID_VERSIONS, WIRE_REQUIRED, CredentialSubject, Receipt
+from tallystick.model.receipt import (
+    LOOSE_ID_VERSIONS,
+    WIRE_REQUIRED,
+    CredentialSubject,
+    Receipt,
+    UnsignedReceipt,
+)
 from tallystick.model.shapes import (
     ACTION_ID_PATTERN,
     HASH_PATTERN,
@@ -270,7 +276,7 @@ class _Reading:
         return None if None in items else tuple(items)
 
 
-def has_sound_open_members(receipt: Receipt) -> bool:
+def has_sound_open_members(receipt: UnsignedReceipt) -> bool:
     """Whether the members that msgspec knows only as dicts hold what the protocol wants there."""
     runtime = receipt.issuer.runtime
     if runtime is not None and not all(

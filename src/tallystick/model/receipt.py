@@ -60,14 +60,14 @@ LOOSE_ID_VERSIONS: Final = frozenset({"0.1.0", "0.2.0", "0.2.1"})
 CONTEXT: Final = (W3C_CONTEXT, CONTEXT_BY_VERSION[VERSION])
 
 
-class Operator(Fact, kw_only=True):
+class Operator(Fact, frozen=True, kw_only=True):
     """Who runs the agent."""
 
     id: Identifier
     name: str
 
 
-class Issuer(Fact, kw_only=True):
+class Issuer(Fact, frozen=True, kw_only=True):
     """The agent instance that issues the receipts of a chain."""
 
     id: Identifier
@@ -80,14 +80,14 @@ class Issuer(Fact, kw_only=True):
     type: str | None = None
 
 
-class Principal(Fact, kw_only=True):
+class Principal(Fact, frozen=True, kw_only=True):
     """On whose behalf the agent acted."""
 
     id: Identifier
     type: Literal["HumanPrincipal", "OrganizationPrincipal"] | None = None
 
 
-class CredentialSubject(Fact, kw_only=True):
+class CredentialSubject(Fact, frozen=True, kw_only=True):
     """All that the receipt states."""
 
     action: Action
@@ -101,7 +101,7 @@ class CredentialSubject(Fact, kw_only=True):
     principal: Principal
 
 
-class Proof(Fact, kw_only=True):
+class Proof(Fact, frozen=True, kw_only=True):
     """The signature. Only `proofValue` proves; the other members are outside what is signed."""
 
     created: Instant
@@ -115,7 +115,7 @@ _Type = tuple[Literal["VerifiableCredential"], Literal["AgentReceipt"]]
 _Version = Literal["0.1.0", "0.2.0", "0.2.1", "0.3.0", "0.4.0", "0.5.0", "0.6.0"]
 
 
-class UnsignedReceipt(Fact, kw_only=True, rename={"context": "@context"}):
+class UnsignedReceipt(Fact, frozen=True, kw_only=True, rename={"context": "@context"}):
     """A receipt before its proof: what is signed and hashed."""
 
     context: tuple[str, ...]
@@ -151,7 +151,7 @@ class UnsignedReceipt(Fact, kw_only=True, rename={"context": "@context"}):
         return encode(self)
 
 
-class Receipt(UnsignedReceipt, kw_only=True, rename={"context": "@context"}):
+class Receipt(UnsignedReceipt, frozen=True, kw_only=True, rename={"context": "@context"}):
     """A signed receipt."""
 
     proof: Proof
@@ -273,7 +273,9 @@ def _shaped_members(kind: type[Fact]) -> tuple[tuple[str, Callable[[str], object
     shaped = []
     for name, hint in get_type_hints(kind, include_extras=True).items():
         for choice in get_args(hint) if type(None) in get_args(hint) else (hint,):
-            for note in getattr(choice, "__metadata__", ()):
-                if note.extra and "pattern" in note.extra:
-                    shaped.append((name, re.compile(note.extra["pattern"]).fullmatch))
+            shaped += [
+                (name, re.compile(note.extra["pattern"]).fullmatch)
+                for note in getattr(choice, "__metadata__", ())
+                if note.extra and "pattern" in note.extra
+            ]
     return tuple(shaped)

@@ -16,7 +16,7 @@ ROTATION_ACTION_TYPE = "agent.key.rotate"
 _ALGORITHM = "ed25519"
 
 
-class KeyRotation(Fact, kw_only=True):
+class KeyRotation(Fact, frozen=True, kw_only=True):
     """The `keyRotation` member: which key hands over to which."""
 
     event_type: Literal["key_rotated"]

@@ -18,85 +18,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tallystick.crypto.ed25519 import check, signature_fault
-from tallystick.limits import CHAIN_STATE_BYTES_EACH, CHAIN_STATE_BYTES_MAX, OPEN_ROUNDTRIPS_MAX
-from tallystick.model.chain import Delegation, Link, Termination
+from tallystick.limits import CHAIN_STATE_BYTES_MAX, OPEN_ROUNDTRIPS_MAX
+from tallystick.model.chain import Link
 from tallystick.model.receipt import Receipt
-from tallystick.model.rotation import incoming_key, rotation_faults
 from tallystick.model.shapes import is_before
 from tallystick.verify.fingerprints import Fingerprints, fingerprint
 from tallystick.verify.receipt import Examined
-from tallystick.verify.report import ChainReport, Findings, KeyUse
-from tallystick.verify.trust import Trust, TrustedKey, fingerprint_of
+from tallystick.verify.report import Findings
+from tallystick.verify.signature import SignatureJudge
+from tallystick.verify.state import ChainState
+from tallystick.verify.trust import Trust
 
 _CHAIN = "/credentialSubject/chain"
-_ROTATION = "/credentialSubject/keyRotation"
-
-
-class ChainState:
-    """What is remembered of one chain while its receipts pass by. Owned by one `Judge`."""
-
-    __slots__ = (
-        "active_key", "chain_id", "delegation", "fingerprint", "head", "is_closed", "issuer",
-        "issued", "key_uses", "length", "method", "principal", "sequence", "session", "status",
-        "where", "windows",
-    )  # fmt: skip
-
-    def __init__(self, chain_id: str, receipt: Receipt, where: str) -> None:
-        self.chain_id = chain_id
-        self.where = where
-        self.issuer: str | None = receipt.issuer.id if receipt.issuer is not None else None
-        self.session = receipt.issuer.session_id if receipt.issuer is not None else None
-        principal = receipt.credentialSubject.principal
-        self.principal: str | None = principal.id if principal is not None else None
-        self.delegation: Delegation | None = receipt.credentialSubject.delegation
-        self.method: str | None = None
-        self.issued: str | None = None
-        self.length = 0
-        self.sequence = 0
-        self.head = ""
-        self.is_closed = False
-        self.status: Termination = "unknown"
-        self.active_key: bytes | None = None
-        self.fingerprint = ""
-        self.windows: tuple[TrustedKey, ...] = ()
-        # [fingerprint, first sequence, last sequence] of each key that signed a stretch.
-        self.key_uses: list[tuple[str, int, int]] = []
-
-    def bytes_kept(self) -> int:
-        """Return about how much memory this state takes."""
-        texts = (self.chain_id, self.issuer, self.session, self.principal)
-        return CHAIN_STATE_BYTES_EACH + sum(len(text) for text in texts if text is not None)
-
-    def stand_on(self, key: bytes, trusted: tuple[TrustedKey, ...]) -> None:
-        """Make `key` the one that the next receipts are signed with."""
-        self.active_key = key
-        self.fingerprint = fingerprint_of(key)
-        same = tuple(entry for entry in trusted if entry.public_key == key)
-        # A key that is trusted without a window counts always, whatever other entries say.
-        limited = all(entry.valid_from or entry.valid_until for entry in same)
-        self.windows = same if limited else ()
-
-    def note_signed(self, sequence: int) -> None:
-        """Remember that the active key signed the receipt with that sequence."""
-        if self.key_uses and self.key_uses[-1][0] == self.fingerprint:
-            self.key_uses[-1] = (self.fingerprint, self.key_uses[-1][1], sequence)
-        else:
-            self.key_uses.append((self.fingerprint, sequence, sequence))
-
-    def report(self) -> ChainReport:
-        """Return what is known of the chain."""
-        return ChainReport(
-            chain_id=self.chain_id,
-            issuer=self.issuer or "",
-            length=self.length,
-            head=self.head,
-            termination=self.status,
-            keys=tuple(
-                KeyUse(fingerprint=mark, first_sequence=first, last_sequence=last)
-                for mark, first, last in self.key_uses
-            ),
-        )
 
 
 class Judge:
@@ -109,7 +42,7 @@ class Judge:
         self.ids = Fingerprints()
         self.idempotency_keys = Fingerprints()
         self.receipts = 0
-        self._trust = trust
+        self._signatures = SignatureJudge(trust, findings)
         self._findings = findings
         self._sole_chain = sole_chain
         self._method = method
@@ -117,32 +50,30 @@ class Judge:
         self._calls_forgotten = 0
         self._bytes_kept = 0
         self._is_over_limit = False
-        self._strangers: set[str] = set()
 
     def guess_key(self, receipt: Receipt) -> bytes | None:
         """Return the key that will probably be asked for; another thread may call this."""
         subject = receipt.credentialSubject
-        if subject is None or subject.chain is None or receipt.issuer is None:
-            return None
-        state = self.chains.get(subject.chain.chain_id)
-        if state is not None and state.active_key is not None:
-            return state.active_key
-        keys = self._trust.keys_for(receipt.issuer.id)
-        return keys[0].public_key if keys else None
+        if subject is not None and subject.chain is not None:
+            state = self.chains.get(subject.chain.chain_id)
+            if state is not None and state.active_key is not None:
+                return state.active_key
+        return self._signatures.first_key(receipt)
 
     def take(self, examined: Examined, where: str) -> None:
         """Judge the next receipt."""
-        for fault in examined.faults:
-            self._findings.add(
-                fault.code,
-                where + fault.where,
-                fault.message,
-                expected=fault.expected,
-                found=fault.found,
-            )
+        if examined.faults:
+            for fault in examined.faults:
+                self._findings.add(
+                    fault.code,
+                    where + fault.where,
+                    fault.message,
+                    expected=fault.expected,
+                    found=fault.found,
+                )
+            if examined.faults[0].code == "SOURCE_UNREADABLE":
+                return
         receipt = examined.receipt
-        if examined.faults and examined.faults[0].code == "SOURCE_UNREADABLE":
-            return
         self.receipts += 1
         if receipt is None or receipt.credentialSubject is None:
             return
@@ -163,11 +94,11 @@ class Judge:
                 expected=state.issuer,
                 found=receipt.issuer.id,
             )
-        signed = self._judge_signature(state, examined, receipt, where)
+        signed = self._signatures.judge(state, examined, receipt, where)
         if signed and link.sequence is not None:
             state.note_signed(link.sequence)
         if receipt.credentialSubject.keyRotation is not None:
-            self._judge_rotation(state, examined, receipt, where, signed=signed)
+            self._signatures.judge_rotation(state, examined, receipt, where, signed=signed)
         if in_place:
             state.sequence = link.sequence or state.sequence + 1
             state.head = examined.digest
@@ -252,109 +183,6 @@ class Judge:
             )
         return True
 
-    def _judge_signature(
-        self, state: ChainState, examined: Examined, receipt: Receipt, where: str
-    ) -> bool:
-        """Check the signature under the chain's key; note why not, where it does not hold."""
-        signature, body = examined.signature, examined.body
-        if signature is None or body is None or receipt.issuer is None:
-            return False
-        if state.active_key is None:
-            return self._judge_first_signature(state, examined, receipt, where)
-        if examined.tried_key == state.active_key:
-            fits = examined.fits_tried_key
-        else:
-            fits = check(signature, body, state.active_key)
-        if not fits:
-            self._diagnose(state, examined, receipt, where)
-        elif state.windows and receipt.issuanceDate is not None:
-            self._judge_window(state, receipt.issuanceDate, where)
-        return fits
-
-    def _judge_first_signature(
-        self, state: ChainState, examined: Examined, receipt: Receipt, where: str
-    ) -> bool:
-        candidates = self._trust.keys_for(receipt.issuer.id)
-        if not candidates:
-            self._note_stranger(receipt.issuer.id, where)
-            return False
-        assert examined.signature is not None and examined.body is not None
-        for candidate in candidates:
-            key = candidate.public_key
-            if examined.tried_key == key:
-                fits = examined.fits_tried_key
-            else:
-                fits = check(examined.signature, examined.body, key)
-            if fits:
-                state.stand_on(key, candidates)
-                if state.windows and receipt.issuanceDate is not None:
-                    self._judge_window(state, receipt.issuanceDate, where)
-                return True
-        self._diagnose(state, examined, receipt, where)
-        return False
-
-    def _note_stranger(self, issuer: str, where: str) -> None:
-        if issuer in self._strangers or self._trust.unusable:
-            return
-        if len(self._strangers) < OPEN_ROUNDTRIPS_MAX // 50:
-            self._strangers.add(issuer)
-        if self._trust.issuers:
-            self._findings.add(
-                "KEY_UNKNOWN_ISSUER", f"{where}/issuer/id", "has no key in the trust", found=issuer
-            )
-        else:
-            self._findings.add("KEY_MISSING", f"{where}/issuer/id", "no key was given for it")
-
-    def _diagnose(
-        self, state: ChainState, examined: Examined, receipt: Receipt, where: str
-    ) -> None:
-        assert examined.signature is not None and examined.body is not None
-        place = f"{where}/proof/proofValue"
-        fault = signature_fault(examined.signature)
-        if fault == "s":
-            self._findings.add("SIGNATURE_S_RANGE", place, "has an S that is not reduced")
-        elif fault == "r":
-            self._findings.add("SIGNATURE_R_SMALL_ORDER", place, "has an R of small order")
-        elif state.active_key is not None and any(
-            key.public_key != state.active_key
-            and check(examined.signature, examined.body, key.public_key)
-            for key in self._trust.keys_for(receipt.issuer.id)
-        ):
-            self._findings.add(
-                "KEY_CHANGED", place, "fits another trusted key, and no hand-over came before"
-            )
-        else:
-            self._findings.add(
-                "SIGNATURE_INVALID", place, "does not fit these bytes and the issuer's key"
-            )
-
-    def _judge_window(self, state: ChainState, issued: str, where: str) -> None:
-        if not any(entry.counts_at(issued) for entry in state.windows):
-            limits = " or ".join(
-                f"{entry.valid_from or '…'} to {entry.valid_until or '…'}"
-                for entry in state.windows
-            )
-            self._findings.add(
-                "KEY_NOT_VALID_THEN",
-                f"{where}/issuanceDate",
-                "is outside of the key's validity",
-                expected=limits,
-                found=issued,
-            )
-
-    def _judge_rotation(
-        self, state: ChainState, examined: Examined, receipt: Receipt, where: str, *, signed: bool
-    ) -> None:
-        rotation = receipt.credentialSubject.keyRotation
-        if rotation is None or not examined.is_sound or state.active_key is None:
-            return
-        faults = rotation_faults(rotation, state.active_key)
-        for code, member, message in faults:
-            self._findings.add(code, f"{where}{_ROTATION}/{member}", message)
-        new_key = incoming_key(rotation)
-        if signed and not faults and new_key is not None:
-            state.stand_on(new_key, self._trust.keys_for(receipt.issuer.id))
-
     def _advise(self, state: ChainState, receipt: Receipt, where: str) -> None:
         subject = receipt.credentialSubject
         issuer, proof, issued = receipt.issuer, receipt.proof, receipt.issuanceDate
@@ -378,13 +206,12 @@ class Judge:
             state.issued = issued
         if proof is not None and proof.verificationMethod != state.method:
             self._judge_method(state, receipt, where)
-        if subject.delegation != state.delegation and state.length > 1:
-            if subject.delegation is not None:
-                self._findings.add(
-                    "DELEGATION_CHANGED",
-                    f"{where}/credentialSubject/delegation",
-                    "is not the one of the chain's first receipt",
-                )
+        if subject.delegation is not None and subject.delegation != state.delegation:
+            self._findings.add(
+                "DELEGATION_CHANGED",
+                f"{where}/credentialSubject/delegation",
+                "is not the one of the chain's first receipt",
+            )
         if subject.action is not None and subject.action.idempotency_key is not None:
             self.idempotency_keys.add(f"{state.chain_id}\0{subject.action.idempotency_key}")
         if subject.outcome is not None:

@@ -213,12 +213,13 @@ _ADVISORY = {
     "response_unused": ("A response body belongs to no receipt of the input.", "Check the file's name."),
 }  # fmt: skip
 
-CODES: Final[dict[str, Code]] = {
-    name: Code(name, severity, *texts)
-    for severity, table in (
-        ("refused", _REFUSED),
-        ("unchecked", _UNCHECKED),
-        ("advisory", _ADVISORY),
-    )
-    for name, texts in table.items()
+_TABLES: Final[dict[Severity, dict[str, tuple[str, str]]]] = {
+    "refused": _REFUSED,
+    "unchecked": _UNCHECKED,
+    "advisory": _ADVISORY,
+}
+CODES: Final = {
+    name: Code(name, severity, summary, remedy)
+    for severity, table in _TABLES.items()
+    for name, (summary, remedy) in table.items()
 }

@@ -12,9 +12,9 @@
 from __future__ import annotations
 
 import math
+from base64 import urlsafe_b64decode
 from collections.abc import Callable, Container, Mapping
 from hashlib import sha256
-from base64 import urlsafe_b64decode
 from typing import Any
 
 import msgspec

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 from typing import Any, Self
 
 import msgspec
@@ -14,15 +14,12 @@ from tallystick.model.chain import Termination
 from tallystick.verify.findings import CODES, Severity
 
 
-class Verdict(str, Enum):
+class Verdict(StrEnum):
     """Yes, no, and could not check: three answers that are never mixed up."""
 
     VERIFIED = "verified"
     REFUSED = "refused"
     UNCHECKED = "unchecked"
-
-    def __str__(self) -> str:
-        return self.value
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,7 +83,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     def to_dict(self) -> dict[str, Any]:
         """Return what `tally verify --json` prints."""
         return {
-            "verdict": self.verdict.value,
+            "verdict": str(self.verdict),
             "chains": [
                 {
                     "chain_id": chain.chain_id,

@@ -12,7 +12,7 @@ import io
 import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
-from typing import BinaryIO, Literal
+from typing import BinaryIO, Literal, cast
 
 from tallystick.errors import MalformedInput
 from tallystick.limits import RECEIPT_BYTES_MAX
@@ -33,33 +33,35 @@ class Source:
     def __init__(self, data: object, *, name: str = "", form: Format = "auto") -> None:
         self.name = name
         self._form = form
-        self._data = data
+        self._stream: BinaryIO | None = None
         self._start = 0
+        self._items: Iterable[Raw] = ()
         self.is_rereadable = True
         if isinstance(data, (bytes, bytearray, memoryview)):
-            self._data = io.BytesIO(bytes(data))
+            self._stream = io.BytesIO(bytes(data))
         elif hasattr(data, "read"):
-            self.is_rereadable = data.seekable()
-            self._start = data.tell() if self.is_rereadable else 0
+            self._stream = cast("BinaryIO", data)
+            self.is_rereadable = self._stream.seekable()
+            self._start = self._stream.tell() if self.is_rereadable else 0
         elif isinstance(data, (Mapping, Receipt)):
-            self._data = [data]
+            self._items = [data]
         elif isinstance(data, str) or not isinstance(data, Iterable):
             raise TypeError(
                 "give bytes, a dict, a receipt, a binary stream or an iterable of these, "
                 f"not {type(data).__name__}"
             )
         else:
+            self._items = data
             self.is_rereadable = iter(data) is not data
 
     def __iter__(self) -> Iterator[Raw]:
-        data = self._data
-        if not hasattr(data, "read"):
-            yield from data  # type: ignore[misc]  # an iterable, by the constructor
+        if self._stream is None:
+            yield from self._items
             return
-        if self.is_rereadable:
-            data.seek(self._start)
         try:
-            yield from _split(data, self._form)
+            if self.is_rereadable:
+                self._stream.seek(self._start)
+            yield from _split(self._stream, self._form)
         except OSError as fault:
             yield MalformedInput("SOURCE_UNREADABLE", fault.strerror or type(fault).__name__)
 

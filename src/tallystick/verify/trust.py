@@ -88,7 +88,7 @@ def trust_of(keys: object) -> Trust:
     for number, key in enumerate(keys):
         where = f"key[{number}]"
         try:
-            public_key = public_key_from(key.public_key if isinstance(key, KeyPair) else key)  # type: ignore[arg-type]  # refused inside
+            public_key = public_key_from(key.public_key if isinstance(key, KeyPair) else key)
         except KeyFormatError as fault:
             unusable.append(("KEY_UNUSABLE", where, str(fault)))
             continue

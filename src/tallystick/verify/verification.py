@@ -16,11 +16,12 @@ from tallystick.crypto.digest import sha256_tagged
 from tallystick.crypto.strict import parse_json
 from tallystick.errors import CanonicalError, LimitError, MalformedInput
 from tallystick.limits import JSON_DEPTH_MAX, REPEATS_MAX, RESPONSE_BYTES_MAX, WORKERS_MAX
-from tallystick.verify.chain import ChainState, Judge
+from tallystick.verify.chain import Judge
 from tallystick.verify.fingerprints import fingerprint
 from tallystick.verify.receipt import Examined, examine, plain_copy
 from tallystick.verify.report import ChainReport, Findings, Report
 from tallystick.verify.source import Input, Source
+from tallystick.verify.state import ChainState
 from tallystick.verify.trust import Trust, trust_of
 from tallystick.verify.workers import ordered_map
 
@@ -107,7 +108,7 @@ def verify_chain(
 def verify_input(
     sources: Iterable[Source],
     key: object,
-    expectations: Expectations = Expectations(),
+    expectations: Expectations | None = None,
     *,
     sole_chain: bool = False,
     accept_nulls: bool = False,
@@ -115,6 +116,7 @@ def verify_input(
     progress: Callable[[int], None] | None = None,
 ) -> Report:
     """Return the report on all chains of the input. The verdict is the same for any `workers`."""
+    expectations = expectations or Expectations()
     if not 1 <= workers <= WORKERS_MAX:
         raise LimitError(f"workers: {workers} is not between 1 and {WORKERS_MAX}")
     trust, findings, stream = trust_of(key), Findings(), Input(sources)
@@ -145,7 +147,7 @@ def verify_input(
 class _LoneJudge(Judge):
     """Judges a receipt that stands by itself: any place in a chain will do."""
 
-    def _judge_place(self, state: ChainState, link: object, where: str) -> bool:
+    def _judge_place(self, _state: ChainState, _link: object, _where: str) -> bool:
         return True
 
 
@@ -173,9 +175,9 @@ def _check_expectations(judge: Judge, expected: Expectations, findings: Findings
         message = "holds several chains; name the one that you mean"
         findings.add(code, "input", message, found=f"{len(chains)} chains")
         return
-    state = chains.get(wanted) if wanted is not None else next(iter(chains.values()), None)
-    length, head = (state.length, state.head) if state is not None else (0, "")
-    place = state.where if state is not None else "input"
+    target = chains.get(wanted) if wanted is not None else next(iter(chains.values()), None)
+    length, head = (target.length, target.head) if target is not None else (0, "")
+    place = target.where if target is not None else "input"
     if expected.length is not None and expected.length != length:
         findings.add(
             "EXPECTED_LENGTH", place, "begins a chain of another length",

@@ -68,7 +68,7 @@ def _work(function: Callable[[A], B], queue: SimpleQueue[_Batch[A, B] | None]) -
     while (batch := queue.get()) is not None:
         try:
             batch.answers = [function(item) for item in batch.items]
-        except BaseException as fault:  # handed to the thread that waits for it
+        except BaseException as fault:  # noqa: BLE001  # handed to the thread that waits for it
             batch.fault = fault
         finally:
             batch.done.set()

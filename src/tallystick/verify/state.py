@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is remembered of one chain while its receipts pass by."""
+
+from __future__ import annotations
+
+from tallystick.limits import CHAIN_STATE_BYTES_EACH
+from tallystick.model.chain import Delegation, Termination
+from tallystick.model.receipt import Receipt
+from tallystick.verify.report import ChainReport, KeyUse
+from tallystick.verify.trust import TrustedKey, fingerprint_of
+
+
+class ChainState:
+    """The state of one chain. Owned by one `Judge`; other threads read `active_key` only."""
+
+    __slots__ = (
+        "active_key",
+        "chain_id",
+        "delegation",
+        "fingerprint",
+        "head",
+        "is_closed",
+        "issued",
+        "issuer",
+        "key_uses",
+        "length",
+        "method",
+        "principal",
+        "sequence",
+        "session",
+        "signed_first",
+        "signed_last",
+        "status",
+        "where",
+        "windows",
+    )
+
+    def __init__(self, chain_id: str, receipt: Receipt, where: str) -> None:
+        self.chain_id = chain_id
+        self.where = where
+        self.issuer: str | None = receipt.issuer.id if receipt.issuer is not None else None
+        self.session = receipt.issuer.session_id if receipt.issuer is not None else None
+        principal = receipt.credentialSubject.principal
+        self.principal: str | None = principal.id if principal is not None else None
+        self.delegation: Delegation | None = receipt.credentialSubject.delegation
+        self.method: str | None = None
+        self.issued: str | None = None
+        self.length = 0
+        self.sequence = 0
+        self.head = ""
+        self.is_closed = False
+        self.status: Termination = "unknown"
+        self.active_key: bytes | None = None
+        self.fingerprint = ""
+        self.windows: tuple[TrustedKey, ...] = ()
+        # (fingerprint, first sequence, last sequence) of each key that signed a stretch.
+        self.key_uses: list[tuple[str, int, int]] = []
+        self.signed_first = self.signed_last = 0
+
+    def bytes_kept(self) -> int:
+        """Return about how much memory this state takes."""
+        texts = (self.chain_id, self.issuer, self.session, self.principal)
+        return CHAIN_STATE_BYTES_EACH + sum(len(text) for text in texts if text is not None)
+
+    def stand_on(self, key: bytes, trusted: tuple[TrustedKey, ...]) -> None:
+        """Make `key` the one that the next receipts are signed with."""
+        self._close_stretch()
+        self.active_key = key
+        self.fingerprint = fingerprint_of(key)
+        same = tuple(entry for entry in trusted if entry.public_key == key)
+        # A key that is trusted without a window counts always, whatever other entries say.
+        limited = all(entry.valid_from or entry.valid_until for entry in same)
+        self.windows = same if limited else ()
+
+    def note_signed(self, sequence: int) -> None:
+        """Remember that the active key signed the receipt with that sequence."""
+        self.signed_last = sequence
+        if not self.signed_first:
+            self.signed_first = sequence
+
+    def _close_stretch(self) -> None:
+        if self.signed_first:
+            self.key_uses.append((self.fingerprint, self.signed_first, self.signed_last))
+            self.signed_first = self.signed_last = 0
+
+    def report(self) -> ChainReport:
+        """Return what is known of the chain."""
+        self._close_stretch()
+        return ChainReport(
+            chain_id=self.chain_id,
+            issuer=self.issuer or "",
+            length=self.length,
+            head=self.head,
+            termination=self.status,
+            keys=tuple(
+                KeyUse(fingerprint=mark, first_sequence=first, last_sequence=last)
+                for mark, first, last in self.key_uses
+            ),
+        )
