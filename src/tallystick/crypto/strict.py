@@ -17,8 +17,9 @@ from typing import Any, NoReturn
 from tallystick.errors import MalformedInput
 from tallystick.limits import JSON_DEPTH_MAX, JSON_INTEGER_MAX, JSON_NUMBER_CHARS_MAX
 
-# A whole string, or one bracket: enough to count depth without parsing.
-_TOKENS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]', re.DOTALL)
+# A whole string, or one bracket: enough to count depth without parsing. Or a quote alone, where a
+# string never ends: without it the rest would be searched again from each quote, in square time.
+_TOKENS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[\]{}"]', re.DOTALL)
 
 
 def parse_json(data: bytes, size_max: int) -> Any:
@@ -60,6 +61,8 @@ def _is_too_deep(data: bytes) -> bool:
                 return True
         elif bracket in (b"}", b"]"):
             depth -= 1
+        elif bracket == b'"':
+            return False  # no JSON, which the parser will say
     return False
 
 

@@ -24,7 +24,7 @@ Raw = bytes | Mapping[str, object] | Receipt | MalformedInput
 _BLANK = b" \t\r\n"
 _CHUNK_BYTES = 64 * 1024
 # A whole string, a bracket, a comma; or a quote alone: a string that the buffer cuts off.
-_TOKENS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{},]|"', re.DOTALL)
+_TOKENS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[\]{},]|"', re.DOTALL)
 
 
 class Source:
@@ -123,6 +123,8 @@ def _is_whole(line: bytes) -> bool:
             depth += 1
         elif token.group() in (b"}", b"]"):
             depth -= 1
+        elif token.group() == b'"':
+            return False  # a string that does not end
     return depth == 0
 
 
