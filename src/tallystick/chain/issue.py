@@ -23,7 +23,7 @@ from tallystick.crypto.strict import parse_json
 from tallystick.errors import ReceiptError, SigningError
 from tallystick.limits import IDENTIFIER_CHARS_MAX, RECEIPT_BYTES_MAX, RESPONSE_BYTES_MAX
 from tallystick.model.action import Action, Authorization, Intent, Outcome
-from tallystick.model.chain import Delegation, Head, Link, link_faults
+from tallystick.model.chain import Delegation, Head, Link, is_ordinary, link_faults
 from tallystick.model.fact import told
 from tallystick.model.reader import has_sound_open_members, read_receipt, without_nulls
 from tallystick.model.receipt import (
@@ -37,8 +37,9 @@ from tallystick.model.receipt import (
     Proof,
     Receipt,
     UnsignedReceipt,
-    encode,
+    keep_statement,
     shapes_hold,
+    statement_of,
 )
 from tallystick.model.rotation import KeyRotation
 from tallystick.model.shapes import is_calendar_day
@@ -51,7 +52,7 @@ Ids = Callable[[], str]
 
 ABSENT: Any = msgspec.UNSET
 _DECODE = msgspec.json.Decoder(UnsignedReceipt).decode
-_ENCODE = msgspec.json.Encoder().encode
+_ENCODE = msgspec.json.Encoder(order="sorted").encode
 
 
 def random_uuid() -> str:
@@ -63,13 +64,13 @@ def random_uuid() -> str:
 
 def timestamp(moment_ns: int) -> str:
     """Return a moment in the protocol's spelling: UTC, milliseconds, `Z`."""
-    second, rest = divmod(moment_ns, 1_000_000_000)
-    return f"{_second(second)}.{rest // 1_000_000:03d}Z"
+    return _spelled(moment_ns // 1_000_000)
 
 
 @lru_cache(maxsize=16)
-def _second(second: int) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+def _spelled(moment_ms: int) -> str:
+    second, rest = divmod(moment_ms, 1000)
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(second))}.{rest:03d}Z"
 
 
 def create_receipt(
@@ -94,17 +95,22 @@ def create_receipt(
     (redacted already, any JSON value) is hashed into `outcome.response_hash` and not carried.
     """
     now = timestamp(clock())
-    subject = {
+    subject: dict[str, Any] = {
         "action": _settled(action, now, ids),
-        "authorization": authorization,
         "chain": chain,
-        "correlation_id": correlation_id,
-        "delegation": delegation,
-        "intent": intent,
-        "keyRotation": key_rotation,
         "outcome": outcome if response_body is ABSENT else _answered(outcome, response_body),
         "principal": principal,
     }
+    if intent is not None:
+        subject["intent"] = intent
+    if authorization is not None:
+        subject["authorization"] = authorization
+    if delegation is not None:
+        subject["delegation"] = delegation
+    if key_rotation is not None:
+        subject["keyRotation"] = key_rotation
+    if correlation_id is not None:
+        subject["correlation_id"] = correlation_id
     receipt = _read_back(
         {
             "@context": CONTEXT,
@@ -130,8 +136,8 @@ def sign_receipt(
     """Return the receipt with its proof; `key` is a PKCS#8 PEM text, a key pair or a signer."""
     if not 0 < len(verification_method) <= IDENTIFIER_CHARS_MAX:
         raise ReceiptError("verification_method is no text like '<issuer>#key-1'", "/proof")
-    signature = _signature(key, encode(unsigned))
-    return Receipt(
+    statement = statement_of(unsigned)
+    receipt = Receipt(
         context=unsigned.context,
         credentialSubject=unsigned.credentialSubject,
         id=unsigned.id,
@@ -140,13 +146,15 @@ def sign_receipt(
         proof=Proof(
             created=timestamp(clock()),
             proofPurpose=PROOF_PURPOSE,
-            proofValue="u" + b64u_encode(signature),
+            proofValue="u" + b64u_encode(_signature(key, statement)),
             type=PROOF_TYPE,
             verificationMethod=verification_method,
         ),
         type=unsigned.type,
         version=unsigned.version,
     )
+    keep_statement(receipt, statement)
+    return receipt
 
 
 def hash_receipt(receipt: UnsignedReceipt | Mapping[str, Any] | bytes) -> str:
@@ -154,10 +162,8 @@ def hash_receipt(receipt: UnsignedReceipt | Mapping[str, Any] | bytes) -> str:
 
     Optional members that are null count as absent, as the protocol says.
     """
-    if isinstance(receipt, Receipt):
-        return sha256_tagged(encode(receipt.unsigned()))
     if isinstance(receipt, UnsignedReceipt):
-        return sha256_tagged(encode(receipt))
+        return sha256_tagged(statement_of(receipt))
     value = parse_json(receipt, RECEIPT_BYTES_MAX) if isinstance(receipt, bytes) else receipt
     if not isinstance(value, Mapping):
         raise ReceiptError("is not an object")
@@ -209,18 +215,21 @@ def _read_back(members: dict[str, Any]) -> UnsignedReceipt:
         receipt = _DECODE(body)
     except (msgspec.ValidationError, RecursionError) as fault:
         raise ReceiptError(*told(fault)) from None
-    issuer = members["issuer"]
-    runtime = issuer.runtime if isinstance(issuer, Issuer) else issuer.get("runtime")
-    if runtime is not None:
+    if receipt.issuer.runtime is not None:
         # JSON encoders turn NaN into null, and dates and number keys into text: not here.
-        canonicalize(runtime)
+        issuer = members["issuer"]
+        canonicalize(issuer.runtime if isinstance(issuer, Issuer) else issuer["runtime"])
+    elif b"null" not in body:
+        # Sorted, closed, and without a null to leave out: these are the canonical bytes.
+        keep_statement(receipt, body)
     return receipt
 
 
 def _check_rules(receipt: UnsignedReceipt) -> None:
     subject = receipt.credentialSubject
-    for _, member, message in link_faults(subject.chain):
-        raise ReceiptError(message, f"/credentialSubject/chain/{member}")
+    if not is_ordinary(subject.chain):
+        for _, member, message in link_faults(subject.chain):
+            raise ReceiptError(message, f"/credentialSubject/chain/{member}")
     action = subject.action
     check_action_type(action.type, action.target.system if action.target is not None else None)
     if not shapes_hold(receipt) or not has_sound_open_members(receipt):

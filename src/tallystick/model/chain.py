@@ -58,6 +58,15 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+def is_ordinary(link: Link) -> bool:
+    """Whether a link has nothing about it that `link_faults` could object to; a quick check."""
+    return (
+        (link.sequence == 1) is (link.previous_receipt_hash is None)
+        and link.terminal is None
+        and link.status is None
+    )
+
+
 def link_faults(link: Link) -> list[tuple[str, str, str]]:
     """Return (code, member, message) for every rule that a link breaks within itself."""
     faults = []

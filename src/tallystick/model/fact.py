@@ -11,7 +11,12 @@ from tallystick.errors import ReceiptError
 
 
 class Fact(
-    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    omit_defaults=True,
+    forbid_unknown_fields=True,
+    gc=False,  # plain trees: there is no cycle to look for
 ):
     """A value whose members are spelled as in the protocol; `None` means absent.
 

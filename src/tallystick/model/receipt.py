@@ -115,7 +115,9 @@ _Type = tuple[Literal["VerifiableCredential"], Literal["AgentReceipt"]]
 _Version = Literal["0.1.0", "0.2.0", "0.2.1", "0.3.0", "0.4.0", "0.5.0", "0.6.0"]
 
 
-class UnsignedReceipt(Fact, frozen=True, kw_only=True, rename={"context": "@context"}):
+class UnsignedReceipt(
+    Fact, frozen=True, kw_only=True, dict=True, gc=True, rename={"context": "@context"}
+):
     """A receipt before its proof: what is signed and hashed."""
 
     context: tuple[str, ...]
@@ -151,7 +153,7 @@ class UnsignedReceipt(Fact, frozen=True, kw_only=True, rename={"context": "@cont
         return encode(self)
 
 
-class Receipt(UnsignedReceipt, frozen=True, kw_only=True, rename={"context": "@context"}):
+class Receipt(UnsignedReceipt, frozen=True, kw_only=True, gc=True, rename={"context": "@context"}):
     """A signed receipt."""
 
     proof: Proof
@@ -185,6 +187,29 @@ def encode(receipt: UnsignedReceipt) -> bytes:
         return _ENCODE(receipt)
     except UnicodeEncodeError:
         raise ReceiptError("text holds half of a surrogate pair, which UTF-8 can't") from None
+
+
+def statement_of(receipt: UnsignedReceipt) -> bytes:
+    """Return what is signed and hashed: the RFC 8785 bytes without the proof.
+
+    They are made once and kept beside the receipt, unless it has open members: those are dicts,
+    which someone may still change.
+    """
+    statement: bytes | None = receipt.__dict__.get("statement")
+    if statement is None:
+        bare = receipt.unsigned() if isinstance(receipt, Receipt) else receipt
+        statement = encode(bare)
+        keep_statement(receipt, statement)
+    return statement
+
+
+def keep_statement(receipt: UnsignedReceipt, statement: bytes) -> None:
+    """Remember the signed bytes of a receipt, if nothing in it can still change."""
+    if (
+        receipt.issuer.runtime is None
+        and receipt.credentialSubject.action.parameters_disclosure is None
+    ):
+        receipt.__dict__["statement"] = statement
 
 
 def holds_only_plain(receipt: UnsignedReceipt) -> bool:

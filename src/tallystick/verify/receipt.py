@@ -24,7 +24,7 @@ from tallystick.crypto.ed25519 import check
 from tallystick.crypto.strict import parse_json, refuse_surrogates
 from tallystick.errors import MalformedInput
 from tallystick.limits import JSON_DEPTH_MAX, JSON_INTEGER_MAX, RECEIPT_BYTES_MAX
-from tallystick.model.chain import link_faults
+from tallystick.model.chain import is_ordinary, link_faults
 from tallystick.model.reader import Fault, has_sound_open_members, read_receipt, without_nulls
 from tallystick.model.receipt import (
     CONTEXT_BY_VERSION,
@@ -163,11 +163,7 @@ def rule_faults(receipt: Receipt, refused: Container[str] = ()) -> list[Fault]:
     if subject is None:
         return faults
     link = subject.chain
-    if link is not None and (
-        link.terminal is not None
-        or link.status is not None
-        or (link.sequence == 1) is not (link.previous_receipt_hash is None)
-    ):
+    if link is not None and not is_ordinary(link):
         faults += [
             Fault(code=code, where=f"{_SUBJECT}/chain/{member}", message=message)
             for code, member, message in link_faults(link)

@@ -39,13 +39,13 @@ class Source:
         self.is_rereadable = True
         if isinstance(data, (bytes, bytearray, memoryview)):
             self._stream = io.BytesIO(bytes(data))
-        elif hasattr(data, "read"):
+        elif hasattr(data, "read") and not isinstance(data, io.TextIOBase):
             self._stream = cast("BinaryIO", data)
             self.is_rereadable = self._stream.seekable()
             self._start = self._stream.tell() if self.is_rereadable else 0
         elif isinstance(data, (Mapping, Receipt)):
             self._items = [data]
-        elif isinstance(data, str) or not isinstance(data, Iterable):
+        elif isinstance(data, (str, io.TextIOBase)) or not isinstance(data, Iterable):
             raise TypeError(
                 "give bytes, a dict, a receipt, a binary stream or an iterable of these, "
                 f"not {type(data).__name__}"
@@ -62,8 +62,9 @@ class Source:
             if self.is_rereadable:
                 self._stream.seek(self._start)
             yield from _split(self._stream, self._form)
-        except OSError as fault:
-            yield MalformedInput("SOURCE_UNREADABLE", fault.strerror or type(fault).__name__)
+        except Exception as fault:  # noqa: BLE001  # zlib, TLS and HTTP streams have errors of their own
+            why = fault.strerror if isinstance(fault, OSError) else None
+            yield MalformedInput("SOURCE_UNREADABLE", why or type(fault).__name__)
 
 
 class Input:
@@ -109,8 +110,22 @@ def _split(stream: BinaryIO, form: Format) -> Iterator[Raw]:
     elif _is_whole(head):
         yield from _lines(head, stream)
     else:
-        document = head + stream.read(RECEIPT_BYTES_MAX + 1)
-        yield document.strip(_BLANK)
+        yield _document(head, stream)
+
+
+def _document(head: bytes, stream: BinaryIO) -> Raw:
+    """Return all that the stream holds, without the blanks around it."""
+    parts, size = [head], len(head)
+    while size <= RECEIPT_BYTES_MAX and (part := stream.read(RECEIPT_BYTES_MAX + 1 - size)):
+        parts.append(part)  # an unbuffered stream gives less than it is asked for
+        size += len(part)
+    document = b"".join(parts).strip(_BLANK)
+    is_over_limit = len(document) > RECEIPT_BYTES_MAX
+    while not is_over_limit and (rest := stream.read(_CHUNK_BYTES)):
+        is_over_limit = bool(rest.strip(_BLANK))
+    if is_over_limit:
+        return MalformedInput("MALFORMED_SIZE", f"over {RECEIPT_BYTES_MAX} bytes")
+    return document
 
 
 def _is_whole(line: bytes) -> bool:
@@ -157,6 +172,8 @@ def _array(buffer: bytes, stream: BinaryIO) -> Iterator[Raw]:
                 depth -= 1
             elif depth == 0 and text in (b",", b"]"):
                 element = buffer[start : token.start()].strip(_BLANK)
+                if len(element) > RECEIPT_BYTES_MAX:
+                    break
                 if element or count or text == b",":
                     yield element
                 count += 1
@@ -164,7 +181,7 @@ def _array(buffer: bytes, stream: BinaryIO) -> Iterator[Raw]:
                 if text == b"]":
                     yield from _after_array(buffer[start:], stream)
                     return
-        if len(buffer) - start > RECEIPT_BYTES_MAX:
+        if _is_over_limit(buffer, start):
             yield MalformedInput("MALFORMED_SIZE", f"an element over {RECEIPT_BYTES_MAX} bytes")
             return
         chunk = stream.read(_CHUNK_BYTES)
@@ -172,6 +189,17 @@ def _array(buffer: bytes, stream: BinaryIO) -> Iterator[Raw]:
             yield MalformedInput("MALFORMED_JSON", "the array is not closed")
             return
         buffer, scanned, start = buffer[start:] + chunk, scanned - start, 0
+
+
+def _is_over_limit(buffer: bytes, start: int) -> bool:
+    """Whether an element that may still go on is too long, however the stream cut it into chunks.
+
+    Blanks around it do not count, up to a bound that keeps the buffer small.
+    """
+    size = len(buffer) - start
+    return size > RECEIPT_BYTES_MAX and (
+        size > 2 * RECEIPT_BYTES_MAX or len(buffer[start:].strip(_BLANK)) > RECEIPT_BYTES_MAX
+    )
 
 
 def _after_array(rest: bytes, stream: BinaryIO) -> Iterator[Raw]:
