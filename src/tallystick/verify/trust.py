@@ -13,7 +13,6 @@ A trust file is TOML:
 
 from __future__ import annotations
 
-import re
 import tomllib
 from collections.abc import Iterable
 from datetime import datetime
@@ -25,7 +24,7 @@ from tallystick.crypto.digest import sha256_tagged
 from tallystick.crypto.ed25519 import KeyPair, key_weakness, public_key_from
 from tallystick.errors import KeyFormatError, RefusedInput
 from tallystick.limits import KEYS_PER_ISSUER_MAX, TRUST_FILE_BYTES_MAX
-from tallystick.model.shapes import INSTANT_PATTERN, instant_ns, is_calendar_day
+from tallystick.model.shapes import instant_ns, is_calendar_day, is_instant
 from tallystick.verify.report import Findings
 
 
@@ -169,7 +168,7 @@ def _instant(value: object, place: str) -> str | None:
         value = value.isoformat().replace("+00:00", "Z")
     if (
         not isinstance(value, str)
-        or not re.search(INSTANT_PATTERN, value)
+        or not is_instant(value)
         or not is_calendar_day(value[:10])
     ):
         raise TrustFileError(f"{place}: is not a timestamp with a time zone")
