@@ -166,10 +166,6 @@ def _instant(value: object, place: str) -> str | None:
         return None
     if isinstance(value, datetime):
         value = value.isoformat().replace("+00:00", "Z")
-    if (
-        not isinstance(value, str)
-        or not is_instant(value)
-        or not is_calendar_day(value[:10])
-    ):
+    if not isinstance(value, str) or not is_instant(value) or not is_calendar_day(value[:10]):
         raise TrustFileError(f"{place}: is not a timestamp with a time zone")
     return value

@@ -255,16 +255,17 @@ class _Rereading:
         if not (ids or keys or self._wanted_parents):
             return
         if not self._stream.is_rereadable:
-            self._findings.add(
-                "REPEATS_UNCONFIRMED",
-                "input",
-                "can't be read a second time, which ids that look repeated or delegation call for",
-            )
+            if ids or self._wanted_parents:
+                message = "can't be read again, which repeated ids and delegation call for"
+                self._findings.add("REPEATS_UNCONFIRMED", "input", message)
+            self._note_unconfirmed_keys(len(keys))
             return
-        if too_many_ids or too_many_keys:
-            message = f"holds more than {REPEATS_MAX} repeated ids or keys"
+        if too_many_ids:
+            message = f"holds more than {REPEATS_MAX} repeated ids"
             self._findings.add("REPEATS_UNCONFIRMED", "input", message)
-        self._read_again(ids, keys)
+        if not self._read_again(ids, keys):
+            return
+        self._note_unconfirmed_keys(len(keys) if too_many_keys else 0)
         for (chain, receipt_id), children in self._wanted_parents.items():
             for child in children:
                 self._findings.add(
@@ -274,15 +275,21 @@ class _Rereading:
                     found=receipt_id,
                 )
 
+    def _note_unconfirmed_keys(self, count: int) -> None:
+        # Repeated keys are no fault: that they can't be confirmed must not decide the verdict.
+        if count:
+            message = f"holds {count} or more keys that look repeated; not all could be confirmed"
+            self._findings.add("duplicate_idempotency_key", "input", message)
+
     def _check_delegations(self) -> None:
-        chains = self._judge.chains
+        chains, loops = self._judge.chains, self._loops()
         for state in chains.values():
             delegation = state.delegation
             if delegation is None or delegation.parent_chain_id is None:
                 continue
             place = f"{state.where}/credentialSubject/delegation"
             parent = chains.get(delegation.parent_chain_id)
-            if self._is_looped(state):
+            if state.chain_id in loops:
                 self._findings.add(
                     "DELEGATION_LOOP", f"{place}/parent_chain_id", "leads back to this chain"
                 )
@@ -306,23 +313,34 @@ class _Rereading:
                 wanted = (delegation.parent_chain_id, delegation.parent_receipt_id)
                 self._wanted_parents.setdefault(wanted, []).append(state)
 
-    def _is_looped(self, state: ChainState) -> bool:
-        seen = {state.chain_id}
-        while state.delegation is not None:
-            name = state.delegation.parent_chain_id
-            if name in seen:
-                return True
-            seen.add(name)
-            parent = self._judge.chains.get(name)
-            if parent is None:
-                return False
-            state = parent
-        return False
+    def _loops(self) -> set[str]:
+        """Return the chains whose parents lead in a circle; each chain is walked over once."""
+        chains = self._judge.chains
+        is_looped: dict[str, bool] = {}
+        for chain_id in chains:
+            path: list[str] = []
+            name = chain_id
+            while (
+                name not in is_looped
+                and (state := chains.get(name)) is not None
+                and state.delegation is not None
+            ):
+                is_looped[name] = True  # what it is if this path comes by again
+                path.append(name)
+                name = state.delegation.parent_chain_id
+            outcome = is_looped.get(name, False)
+            is_looped.update(dict.fromkeys(path, outcome))
+        return {name for name, looped in is_looped.items() if looped}
 
-    def _read_again(self, ids: set[int], keys: set[int]) -> None:
+    def _read_again(self, ids: set[int], keys: set[int]) -> bool:
+        """Look at each receipt once more; return whether all of them could be read."""
         first_id: dict[str, str] = {}
         first_key: dict[str, str] = {}
         for index, raw in enumerate(self._stream):
+            if isinstance(raw, MalformedInput) and raw.code == "SOURCE_UNREADABLE":
+                message = "could be read once and not again; what looks repeated is unconfirmed"
+                self._findings.add("REPEATS_UNCONFIRMED", self._stream.where(index), message)
+                return False
             receipt = examine(raw, accept_nulls=self._accept_nulls).receipt
             if receipt is None or receipt.credentialSubject is None:
                 continue
@@ -340,6 +358,7 @@ class _Rereading:
                     )
             if chain_id is not None and self._wanted_parents:
                 self._wanted_parents.pop((chain_id, receipt.id), None)
+        return True
 
     def _note_repeat(
         self, code: str, first: dict[str, str], text: str, shown: str, where: str
