@@ -38,6 +38,7 @@ from tallystick.model.receipt import (
     Receipt,
     UnsignedReceipt,
     keep_statement,
+    optional_shapes_hold,
     shapes_hold,
     statement_of,
 )
@@ -95,8 +96,9 @@ def create_receipt(
     (redacted already, any JSON value) is hashed into `outcome.response_hash` and not carried.
     """
     now = timestamp(clock())
+    settled, is_filled_in = _settled(action, now, ids)
     subject: dict[str, Any] = {
-        "action": _settled(action, now, ids),
+        "action": settled,
         "chain": chain,
         "outcome": outcome if response_body is ABSENT else _answered(outcome, response_body),
         "principal": principal,
@@ -122,7 +124,9 @@ def create_receipt(
             "version": VERSION,
         }
     )
-    _check_rules(receipt)
+    # Ids and times that were made here need no look; those that a caller gave do.
+    made_here = is_filled_in and ids is random_uuid and clock is time.time_ns
+    _check_rules(receipt, made_here=made_here)
     return receipt
 
 
@@ -193,7 +197,7 @@ def _signature(key: str | KeyPair | Signer, message: bytes) -> bytes:
     if isinstance(key, str):
         return signing_key_from_pem(key).sign(message)
     if isinstance(key, KeyPair):
-        return signing_key_from_pem(key.private_key).sign(message)
+        return key.signing_key().sign(message)
     signature = key.sign(message)
     if type(signature) is not bytes or len(signature) != 64:
         raise SigningError("the signer gave something that is not the 64 bytes of a signature")
@@ -225,19 +229,21 @@ def _read_back(members: dict[str, Any]) -> UnsignedReceipt:
     return receipt
 
 
-def _check_rules(receipt: UnsignedReceipt) -> None:
+def _check_rules(receipt: UnsignedReceipt, *, made_here: bool) -> None:
     subject = receipt.credentialSubject
     if not is_ordinary(subject.chain):
         for _, member, message in link_faults(subject.chain):
             raise ReceiptError(message, f"/credentialSubject/chain/{member}")
     action = subject.action
     check_action_type(action.type, action.target.system if action.target is not None else None)
-    if not shapes_hold(receipt) or not has_sound_open_members(receipt):
+    sound = optional_shapes_hold(subject) if made_here else shapes_hold(receipt)
+    if not sound or not has_sound_open_members(receipt):
         _, faults = read_receipt(receipt.to_dict())
         for fault in faults:
             if not fault.where.startswith("/proof"):
                 raise ReceiptError(f"{fault.message}; {fault.expected}", fault.where)
-    _check_day(action.timestamp, "/credentialSubject/action/timestamp")
+    if not made_here:
+        _check_day(action.timestamp, "/credentialSubject/action/timestamp")
     if subject.authorization is not None:
         _check_day(subject.authorization.granted_at, "/credentialSubject/authorization/granted_at")
         _check_day(subject.authorization.expires_at, "/credentialSubject/authorization/expires_at")
@@ -248,23 +254,25 @@ def _check_day(instant: str | None, where: str) -> None:
         raise ReceiptError("names a day that does not exist", where)
 
 
-def _settled(action: Action | Mapping[str, Any], now: str, ids: Ids) -> object:
-    """Return the action with id, risk and time filled in where they are absent."""
+def _settled(action: Action | Mapping[str, Any], now: str, ids: Ids) -> tuple[object, bool]:
+    """Return the action with id, risk and time, and whether id and time were both filled in."""
     if isinstance(action, Action):
+        is_filled_in = action.id is None and action.timestamp is None
         return msgspec.structs.replace(
             action,
             id=action.id or "act_" + ids(),
             risk_level=settle_risk(action.type, action.risk_level),
             timestamp=action.timestamp or now,
-        )
-    if not isinstance(action.get("type"), str):
+        ), is_filled_in
+    kind, identity, moment = action.get("type"), action.get("id"), action.get("timestamp")
+    if not isinstance(kind, str):
         raise ReceiptError("is missing or not text", "/credentialSubject/action/type")
     return {
         **action,
-        "id": action.get("id") or "act_" + ids(),
-        "risk_level": settle_risk(action["type"], action.get("risk_level")),
-        "timestamp": action.get("timestamp") or now,
-    }
+        "id": identity or "act_" + ids(),
+        "risk_level": settle_risk(kind, action.get("risk_level")),
+        "timestamp": moment or now,
+    }, identity is None and moment is None
 
 
 def _answered(outcome: Outcome | Mapping[str, Any], body: object) -> Outcome:

@@ -261,11 +261,16 @@ _PROOF_HAS = re.compile(f"{INSTANT_PATTERN}\n{PROOF_VALUE_PATTERN}").fullmatch
 
 def shapes_hold(receipt: UnsignedReceipt) -> bool:
     """Whether all texts with a pattern match it, proof aside; a quick yes or no."""
-    subject = receipt.credentialSubject
-    action, outcome = subject.action, subject.outcome
+    action = receipt.credentialSubject.action
     shaped = f"{receipt.id}\n{action.id}\n{receipt.issuanceDate}\n{action.timestamp}"
+    return _DRAFT_HAS(shaped) is not None and optional_shapes_hold(receipt.credentialSubject)
+
+
+def optional_shapes_hold(subject: CredentialSubject) -> bool:
+    """Whether the texts with a pattern that a receipt may do without match it, where present."""
+    action, outcome = subject.action, subject.outcome
     previous = subject.chain.previous_receipt_hash
-    if _DRAFT_HAS(shaped) is None or (previous is not None and not is_hash(previous)):
+    if previous is not None and not is_hash(previous):
         return False
     if action.parameters_hash is not None and not is_hash(action.parameters_hash):
         return False
