@@ -33,6 +33,7 @@ from tallystick.model.shapes import (
     ProofValue,
     ReceiptId,
     is_hash,
+    is_moment,
 )
 
 VERSION: Final = "0.6.0"
@@ -231,11 +232,7 @@ def split_canonical(data: bytes) -> tuple[Receipt, bytes] | None:
     try:
         receipt = _DECODE(data)
         action = receipt.credentialSubject.action
-        if (
-            action.risk_level is None
-            or _PROOF_HAS(f"{receipt.proof.created}\n{receipt.proof.proofValue}") is None
-            or not shapes_hold(receipt)
-        ):
+        if action.risk_level is None or not shapes_hold(receipt):
             return None
         if (
             receipt.issuer.runtime is not None or action.parameters_disclosure is not None
@@ -251,19 +248,32 @@ def split_canonical(data: bytes) -> tuple[Receipt, bytes] | None:
     return receipt, data[:start] + data[end:]
 
 
-# The shaped texts that every receipt has, in one match: no shape lets a line feed pass, so a text
-# that holds one can't stand in for two.
-_DRAFT_HAS = re.compile(
-    "\n".join((ID_PATTERN, ACTION_ID_PATTERN, INSTANT_PATTERN, INSTANT_PATTERN))
+# The ids of a receipt in one match: no shape lets a line feed pass, so a text that holds one can't
+# stand in for two.
+_HAS_IDS = re.compile(f"{ID_PATTERN}\n{ACTION_ID_PATTERN}").fullmatch
+_HAS_IDS_AND_PROOF = re.compile(
+    f"{ID_PATTERN}\n{ACTION_ID_PATTERN}\n{PROOF_VALUE_PATTERN}"
 ).fullmatch
-_PROOF_HAS = re.compile(f"{INSTANT_PATTERN}\n{PROOF_VALUE_PATTERN}").fullmatch
 
 
 def shapes_hold(receipt: UnsignedReceipt) -> bool:
-    """Whether all texts with a pattern match it, proof aside; a quick yes or no."""
-    action = receipt.credentialSubject.action
-    shaped = f"{receipt.id}\n{action.id}\n{receipt.issuanceDate}\n{action.timestamp}"
-    return _DRAFT_HAS(shaped) is not None and optional_shapes_hold(receipt.credentialSubject)
+    """Whether all texts of a shape have it and all days exist; a quick yes or no."""
+    subject = receipt.credentialSubject
+    action, issued = subject.action, receipt.issuanceDate
+    if isinstance(receipt, Receipt):
+        proof = receipt.proof
+        if _HAS_IDS_AND_PROOF(f"{receipt.id}\n{action.id}\n{proof.proofValue}") is None:
+            return False
+        if proof.created != issued and not is_moment(proof.created):
+            return False
+    elif _HAS_IDS(f"{receipt.id}\n{action.id}") is None:
+        return False
+    return (
+        is_moment(issued)
+        and action.timestamp is not None
+        and (action.timestamp == issued or is_moment(action.timestamp))
+        and optional_shapes_hold(subject)
+    )
 
 
 def optional_shapes_hold(subject: CredentialSubject) -> bool:
@@ -290,9 +300,9 @@ def optional_shapes_hold(subject: CredentialSubject) -> bool:
 
 
 def _parts_hold(fact: Fact) -> bool:
-    for name, matches in _shaped_members(type(fact)):
+    for name, holds in _shaped_members(type(fact)):
         text = getattr(fact, name)
-        if text is not None and not matches(text):
+        if text is not None and not holds(text):
             return False
     return True
 
@@ -304,8 +314,12 @@ def _shaped_members(kind: type[Fact]) -> tuple[tuple[str, Callable[[str], object
     for name, hint in get_type_hints(kind, include_extras=True).items():
         for choice in get_args(hint) if type(None) in get_args(hint) else (hint,):
             shaped += [
-                (name, re.compile(note.extra["pattern"]).fullmatch)
+                (name, _holder(note.extra["pattern"]))
                 for note in getattr(choice, "__metadata__", ())
                 if note.extra and "pattern" in note.extra
             ]
     return tuple(shaped)
+
+
+def _holder(pattern: str) -> Callable[[str], object]:
+    return is_moment if pattern == INSTANT_PATTERN else re.compile(pattern).fullmatch

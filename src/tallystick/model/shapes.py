@@ -62,6 +62,12 @@ def is_calendar_day(day: str) -> bool:
     return year > 0 and number <= _DAYS[month - 1] + (month == 2 and leap)
 
 
+@lru_cache(maxsize=256)
+def is_moment(text: str) -> bool:
+    """Whether a text has the shape of a timestamp, and its day exists. Neighbours often repeat."""
+    return is_instant(text) is not None and is_calendar_day(text[:10])
+
+
 def instant_ns(instant: str) -> int:
     """Return a timestamp of the protocol's shape as nanoseconds since the year 1."""
     year, month, day = int(instant[:4]), int(instant[5:7]), int(instant[8:10])

@@ -136,6 +136,13 @@ class Judge:
 
     def _judge_place(self, state: ChainState, link: Link, where: str) -> bool:
         """Check sequence, link and closing; return whether the chain goes on from here."""
+        expected = state.sequence + 1
+        if (
+            link.sequence == expected
+            and link.previous_receipt_hash == state.head
+            and not state.is_closed
+        ):
+            return True
         place = f"{where}{_CHAIN}"
         if state.is_closed:
             self._findings.add(
@@ -154,7 +161,6 @@ class Judge:
                     found=sequence,
                 )
             return True
-        expected = state.sequence + 1
         if sequence > expected:
             missing = sequence - expected
             self._findings.add(
