@@ -16,7 +16,7 @@ At the end: what the caller expects, delegation between chains, and repeated ids
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from tallystick.limits import CHAIN_STATE_BYTES_MAX, OPEN_ROUNDTRIPS_MAX
 from tallystick.model.chain import Link
@@ -36,17 +36,24 @@ class Judge:
     """Takes examined receipts in input order; notes findings. Used by one thread."""
 
     def __init__(
-        self, trust: Trust, findings: Findings, *, sole_chain: bool, method: str | None
+        self,
+        trust: Trust,
+        findings: Findings,
+        where: Callable[[int], str],
+        *,
+        sole_chain: bool,
+        method: str | None,
     ) -> None:
         self.chains: dict[str, ChainState] = {}
         self.ids = Fingerprints()
         self.idempotency_keys = Fingerprints()
         self.receipts = 0
-        self._signatures = SignatureJudge(trust, findings)
+        self._signatures = SignatureJudge(trust, findings, where)
         self._findings = findings
+        self._where = where
         self._sole_chain = sole_chain
         self._method = method
-        self._open_calls: dict[int, str] = {}
+        self._open_calls: dict[int, int] = {}
         self._calls_forgotten = 0
         self._bytes_kept = 0
         self._is_over_limit = False
@@ -60,13 +67,13 @@ class Judge:
                 return state.active_key
         return self._signatures.first_key(receipt)
 
-    def take(self, examined: Examined, where: str) -> None:
-        """Judge the next receipt."""
+    def take(self, examined: Examined, at: int) -> None:
+        """Judge the next receipt, which stands at that index of the input."""
         if examined.faults:
             for fault in examined.faults:
                 self._findings.add(
                     fault.code,
-                    where + fault.where,
+                    self._where(at) + fault.where,
                     fault.message,
                     expected=fault.expected,
                     found=fault.found,
@@ -80,34 +87,34 @@ class Judge:
         if receipt.id is not None:
             self.ids.add(receipt.id)
         link = receipt.credentialSubject.chain
-        state = self._state_of(receipt, link, where)
+        state = self._state_of(receipt, link, at)
         if state is None:
             return
-        in_place = self._judge_place(state, link, where)
+        in_place = self._judge_place(state, link, at)
         if state.issuer is None and receipt.issuer is not None:
             state.issuer = receipt.issuer.id
         elif receipt.issuer is not None and receipt.issuer.id != state.issuer:
             self._findings.add(
                 "ISSUER_CHANGED",
-                f"{where}/issuer/id",
+                f"{self._where(at)}/issuer/id",
                 "is not the issuer of the chain",
                 expected=state.issuer,
                 found=receipt.issuer.id,
             )
-        signed = self._signatures.judge(state, examined, receipt, where)
+        signed = self._signatures.judge(state, examined, receipt, at)
         if signed and link.sequence is not None:
             state.note_signed(link.sequence)
         if receipt.credentialSubject.keyRotation is not None:
-            self._signatures.judge_rotation(state, examined, receipt, where, signed=signed)
+            self._signatures.judge_rotation(state, examined, receipt, at, signed=signed)
         if in_place:
             state.sequence = link.sequence or state.sequence + 1
             state.head = examined.digest
             if signed and link.terminal:
                 state.is_closed = True
                 state.status = link.status or "complete"
-        self._advise(state, receipt, where)
+        self._advise(state, receipt, at)
 
-    def _state_of(self, receipt: Receipt, link: Link | None, where: str) -> ChainState | None:
+    def _state_of(self, receipt: Receipt, link: Link | None, at: int) -> ChainState | None:
         if link is None or link.chain_id is None:
             return None
         state = self.chains.get(link.chain_id)
@@ -116,25 +123,25 @@ class Judge:
                 expected = next(iter(self.chains))
                 self._findings.add(
                     "CHAIN_MIXED",
-                    f"{where}{_CHAIN}/chain_id",
+                    f"{self._where(at)}{_CHAIN}/chain_id",
                     "is another chain",
                     expected=expected,
                     found=link.chain_id,
                 )
                 return None
-            state = ChainState(link.chain_id, receipt, where)
+            state = ChainState(link.chain_id, receipt, self._where(at))
             self._bytes_kept += state.bytes_kept()
             if self._bytes_kept > CHAIN_STATE_BYTES_MAX:
                 if not self._is_over_limit:
                     self._is_over_limit = True
                     message = "more chains than fit into the memory limit; this one is not checked"
-                    self._findings.add("CHAINS_OVER_LIMIT", where, message)
+                    self._findings.add("CHAINS_OVER_LIMIT", self._where(at), message)
                 return None
             self.chains[link.chain_id] = state
         state.length += 1
         return state
 
-    def _judge_place(self, state: ChainState, link: Link, where: str) -> bool:
+    def _judge_place(self, state: ChainState, link: Link, at: int) -> bool:
         """Check sequence, link and closing; return whether the chain goes on from here."""
         expected = state.sequence + 1
         if (
@@ -143,10 +150,12 @@ class Judge:
             and not state.is_closed
         ):
             return True
-        place = f"{where}{_CHAIN}"
+        place = f"{self._where(at)}{_CHAIN}"
         if state.is_closed:
             self._findings.add(
-                "CHAIN_AFTER_TERMINAL", where, "follows the receipt that closed the chain"
+                "CHAIN_AFTER_TERMINAL",
+                self._where(at),
+                "follows the receipt that closed the chain",
             )
         sequence = link.sequence
         if sequence is None:  # refused already
@@ -189,39 +198,39 @@ class Judge:
             )
         return True
 
-    def _advise(self, state: ChainState, receipt: Receipt, where: str) -> None:
+    def _advise(self, state: ChainState, receipt: Receipt, at: int) -> None:
         subject = receipt.credentialSubject
         issuer, proof, issued = receipt.issuer, receipt.proof, receipt.issuanceDate
         if issuer is not None and issuer.session_id != state.session:
-            self._note_change("session_changed", where + "/issuer/session_id",
-                              state.session, issuer.session_id)  # fmt: skip
+            place = f"{self._where(at)}/issuer/session_id"
+            self._note_change("session_changed", place, state.session, issuer.session_id)
             state.session = issuer.session_id
         if subject.principal is not None and subject.principal.id != state.principal:
-            place = f"{where}/credentialSubject/principal/id"
+            place = f"{self._where(at)}/credentialSubject/principal/id"
             self._note_change("principal_changed", place, state.principal, subject.principal.id)
             state.principal = subject.principal.id
         if issued is not None:
             if state.issued is not None and is_before(issued, state.issued):
                 self._findings.add(
                     "time_backwards",
-                    f"{where}/issuanceDate",
+                    f"{self._where(at)}/issuanceDate",
                     "is earlier than the receipt before it",
                     expected=f"{state.issued} or later",
                     found=issued,
                 )
             state.issued = issued
         if proof is not None and proof.verificationMethod != state.method:
-            self._judge_method(state, receipt, where)
+            self._judge_method(state, receipt, at)
         if subject.delegation is not None and subject.delegation != state.delegation:
             self._findings.add(
                 "DELEGATION_CHANGED",
-                f"{where}/credentialSubject/delegation",
+                f"{self._where(at)}/credentialSubject/delegation",
                 "is not the one of the chain's first receipt",
             )
         if subject.action is not None and subject.action.idempotency_key is not None:
             self.idempotency_keys.add(f"{state.chain_id}\0{subject.action.idempotency_key}")
         if subject.outcome is not None:
-            self._follow_call(state, subject.outcome.status, subject.correlation_id, where)
+            self._follow_call(state, subject.outcome.status, subject.correlation_id, at)
 
     def _note_change(self, code: str, place: str, before: str | None, after: str | None) -> None:
         self._findings.add(
@@ -232,11 +241,11 @@ class Judge:
             found=after or "none",
         )
 
-    def _judge_method(self, state: ChainState, receipt: Receipt, where: str) -> None:
+    def _judge_method(self, state: ChainState, receipt: Receipt, at: int) -> None:
         method = receipt.proof.verificationMethod
         if method is None:
             return
-        place = f"{where}/proof/verificationMethod"
+        place = f"{self._where(at)}/proof/verificationMethod"
         if self._method is not None and method != self._method:
             self._findings.add(
                 "PROOF_METHOD_UNEXPECTED",
@@ -258,7 +267,7 @@ class Judge:
         state.method = method
 
     def _follow_call(
-        self, state: ChainState, status: str | None, correlation: str | None, where: str
+        self, state: ChainState, status: str | None, correlation: str | None, at: int
     ) -> None:
         if status != "pending":
             if correlation is not None and self._open_calls:
@@ -272,11 +281,14 @@ class Judge:
             if correlation is None
             else fingerprint(f"{state.chain_id}\0{correlation}")
         )
-        self._open_calls[key] = where
+        self._open_calls[key] = at
 
     def open_calls(self) -> Iterator[tuple[str, str]]:
         """Yield (where, message) of every call that has no result."""
-        for where in self._open_calls.values():
-            yield where, "is pending, and no receipt with its correlation_id gives a result"
+        for at in self._open_calls.values():
+            yield (
+                self._where(at),
+                "is pending, and no receipt with its correlation_id gives a result",
+            )
         if self._calls_forgotten:
             yield "input", f"{self._calls_forgotten} further pending calls could not be followed"

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from tallystick.crypto.ed25519 import check, signature_fault
 from tallystick.limits import STRANGERS_MAX
 from tallystick.model.receipt import Receipt
@@ -18,9 +20,10 @@ _ROTATION = "/credentialSubject/keyRotation"
 class SignatureJudge:
     """Follows the key of each chain from the trust through its hand-overs."""
 
-    def __init__(self, trust: Trust, findings: Findings) -> None:
+    def __init__(self, trust: Trust, findings: Findings, where: Callable[[int], str]) -> None:
         self._trust = trust
         self._findings = findings
+        self._where = where
         self._strangers: set[str] = set()
 
     def first_key(self, receipt: Receipt) -> bytes | None:
@@ -30,29 +33,29 @@ class SignatureJudge:
         keys = self._trust.keys_for(receipt.issuer.id)
         return keys[0].public_key if keys else None
 
-    def judge(self, state: ChainState, examined: Examined, receipt: Receipt, where: str) -> bool:
+    def judge(self, state: ChainState, examined: Examined, receipt: Receipt, at: int) -> bool:
         """Check the signature under the chain's key; note why not, where it does not hold."""
         signature, body = examined.signature, examined.body
         if signature is None or body is None or receipt.issuer is None:
             return False
         if state.active_key is None:
-            return self._judge_first(state, examined, receipt, where)
+            return self._judge_first(state, examined, receipt, at)
         if examined.tried_key == state.active_key:
             fits = examined.fits_tried_key
         else:
             fits = check(signature, body, state.active_key)
         if not fits:
-            self._diagnose(state, examined, receipt, where)
+            self._diagnose(state, examined, receipt, at)
         elif state.windows and receipt.issuanceDate is not None:
-            self._judge_window(state, receipt.issuanceDate, where)
+            self._judge_window(state, receipt.issuanceDate, at)
         return fits
 
     def _judge_first(
-        self, state: ChainState, examined: Examined, receipt: Receipt, where: str
+        self, state: ChainState, examined: Examined, receipt: Receipt, at: int
     ) -> bool:
         candidates = self._trust.keys_for(receipt.issuer.id)
         if not candidates:
-            self._note_stranger(receipt.issuer.id, where)
+            self._note_stranger(receipt.issuer.id, at)
             return False
         assert examined.signature is not None and examined.body is not None
         for candidate in candidates:
@@ -64,28 +67,31 @@ class SignatureJudge:
             if fits:
                 state.stand_on(key, candidates)
                 if state.windows and receipt.issuanceDate is not None:
-                    self._judge_window(state, receipt.issuanceDate, where)
+                    self._judge_window(state, receipt.issuanceDate, at)
                 return True
-        self._diagnose(state, examined, receipt, where)
+        self._diagnose(state, examined, receipt, at)
         return False
 
-    def _note_stranger(self, issuer: str, where: str) -> None:
+    def _note_stranger(self, issuer: str, at: int) -> None:
         if issuer in self._strangers or self._trust.unusable:
             return
         if len(self._strangers) < STRANGERS_MAX:
             self._strangers.add(issuer)
         if self._trust.issuers:
             self._findings.add(
-                "KEY_UNKNOWN_ISSUER", f"{where}/issuer/id", "has no key in the trust", found=issuer
+                "KEY_UNKNOWN_ISSUER",
+                f"{self._where(at)}/issuer/id",
+                "has no key in the trust",
+                found=issuer,
             )
         else:
-            self._findings.add("KEY_MISSING", f"{where}/issuer/id", "no key was given for it")
+            self._findings.add(
+                "KEY_MISSING", f"{self._where(at)}/issuer/id", "no key was given for it"
+            )
 
-    def _diagnose(
-        self, state: ChainState, examined: Examined, receipt: Receipt, where: str
-    ) -> None:
+    def _diagnose(self, state: ChainState, examined: Examined, receipt: Receipt, at: int) -> None:
         assert examined.signature is not None and examined.body is not None
-        place = f"{where}/proof/proofValue"
+        place = f"{self._where(at)}/proof/proofValue"
         fault = signature_fault(examined.signature)
         if fault == "s":
             self._findings.add("SIGNATURE_S_RANGE", place, "has an S that is not reduced")
@@ -104,7 +110,7 @@ class SignatureJudge:
                 "SIGNATURE_INVALID", place, "does not fit these bytes and the issuer's key"
             )
 
-    def _judge_window(self, state: ChainState, issued: str, where: str) -> None:
+    def _judge_window(self, state: ChainState, issued: str, at: int) -> None:
         if not any(entry.counts_at(issued) for entry in state.windows):
             limits = " or ".join(
                 f"{entry.valid_from or '…'} to {entry.valid_until or '…'}"
@@ -112,21 +118,21 @@ class SignatureJudge:
             )
             self._findings.add(
                 "KEY_NOT_VALID_THEN",
-                f"{where}/issuanceDate",
+                f"{self._where(at)}/issuanceDate",
                 "is outside of the key's validity",
                 expected=limits,
                 found=issued,
             )
 
     def judge_rotation(
-        self, state: ChainState, examined: Examined, receipt: Receipt, where: str, *, signed: bool
+        self, state: ChainState, examined: Examined, receipt: Receipt, at: int, *, signed: bool
     ) -> None:
         rotation = receipt.credentialSubject.keyRotation
         if rotation is None or not examined.is_sound or state.active_key is None:
             return
         faults = rotation_faults(rotation, state.active_key)
         for code, member, message in faults:
-            self._findings.add(code, f"{where}{_ROTATION}/{member}", message)
+            self._findings.add(code, f"{self._where(at)}{_ROTATION}/{member}", message)
         new_key = incoming_key(rotation)
         if signed and not faults and new_key is not None:
             state.stand_on(new_key, self._trust.keys_for(receipt.issuer.id))

@@ -73,6 +73,7 @@ class Input:
     def __init__(self, sources: Iterable[Source]) -> None:
         self._sources = list(sources)
         self._starts: list[int] = []
+        self._is_unnamed = len(self._sources) == 1 and not self._sources[0].name
 
     def __iter__(self) -> Iterator[Raw]:
         self._starts = []
@@ -90,7 +91,7 @@ class Input:
 
     def where(self, index: int) -> str:
         """Return the place of the receipt with that index (from 0) for a finding."""
-        if len(self._sources) == 1 and not self._sources[0].name:
+        if self._is_unnamed:
             return f"receipt[{index}]"
         number = bisect_right(self._starts, index) - 1
         return f"{self._sources[number].name}:receipt[{index - self._starts[number]}]"

@@ -58,13 +58,13 @@ def verify_receipt(
     if not items:
         _nothing(findings)
         return findings.report((), 0)
-    judge = _LoneJudge(trust, findings, sole_chain=True, method=verification_method)
-    for index, raw in enumerate(items[:1]):
-        examined = examine(raw, accept_nulls=accept_nulls)
-        where = f"receipt[{index}]"
-        judge.take(examined, where)
-        if response_body is not msgspec.UNSET:
-            _check_response(examined, response_body, where, findings)
+    judge = _LoneJudge(
+        trust, findings, "receipt[{}]".format, sole_chain=True, method=verification_method
+    )
+    examined = examine(items[0], accept_nulls=accept_nulls)
+    judge.take(examined, 0)
+    if response_body is not msgspec.UNSET:
+        _check_response(examined, response_body, "receipt[0]", findings)
     if len(items) > 1:
         message = "holds more than one receipt; verify_chain takes those"
         findings.add("MALFORMED_TRAILING_DATA", "input", message)
@@ -121,17 +121,22 @@ def verify_input(
         raise LimitError(f"workers: {workers} is not between 1 and {WORKERS_MAX}")
     trust, findings, stream = trust_of(key), Findings(), Input(sources)
     trust.report_unusable(findings)
-    judge = Judge(trust, findings, sole_chain=sole_chain, method=expectations.verification_method)
+    judge = Judge(
+        trust,
+        findings,
+        stream.where,
+        sole_chain=sole_chain,
+        method=expectations.verification_method,
+    )
     responses = _Responses(expectations.responses, findings)
 
     def examined(raw: object) -> Examined:
         return examine(raw, accept_nulls=accept_nulls, guess_key=judge.guess_key)  # type: ignore[arg-type]  # refused inside
 
     for index, one in enumerate(ordered_map(examined, stream, workers)):
-        where = stream.where(index)
-        judge.take(one, where)
+        judge.take(one, index)
         if responses.bodies:
-            responses.check(one, where)
+            responses.check(one, stream.where(index))
         if progress is not None:
             progress(index + 1)
     if judge.receipts == 0 and not _was_unreadable(findings):
@@ -147,7 +152,7 @@ def verify_input(
 class _LoneJudge(Judge):
     """Judges a receipt that stands by itself: any place in a chain will do."""
 
-    def _judge_place(self, _state: ChainState, _link: object, _where: str) -> bool:
+    def _judge_place(self, _state: ChainState, _link: object, _at: int) -> bool:
         return True
 
 
