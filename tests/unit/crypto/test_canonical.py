@@ -66,7 +66,7 @@ def test_known_forms(value: object, form: bytes) -> None:
 def test_keys_are_sorted_as_utf16() -> None:
     """A key beyond U+FFFF sorts by its surrogates: before U+FB33, as in the RFC's own example."""
     keys = ["\r", "1", "\x80", "ö", "\u20ac", "\U0001f600", "\ufb33"]
-    form = canonicalize({key: None for key in sorted(keys)})
+    form = canonicalize(dict.fromkeys(sorted(keys)))
     assert list(json.loads(form)) == keys
 
 
