@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The same work done with `obsigna`, the other implementation on PyPI."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from obsigna import (
+    AgentReceipt,
+    CreateReceiptInput,
+    create_receipt,
+    generate_key_pair,
+    hash_receipt,
+    sign_receipt,
+    verify_chain,
+)
+from obsigna.receipt.create import ActionInput
+from obsigna.receipt.types import Chain, Issuer, Outcome, Principal
+
+KEYS = generate_key_pair()
+METHOD = "did:agent:bench#key-1"
+
+COLD_PROGRAM = (
+    "from obsigna import *;from obsigna.receipt.create import ActionInput;"
+    "from obsigna.receipt.types import Chain,Issuer,Outcome,Principal;k=generate_key_pair();"
+    "sign_receipt(create_receipt(CreateReceiptInput(issuer=Issuer(id='a'),"
+    "principal=Principal(id='b'),action=ActionInput(type='filesystem.file.read',risk_level='low'),"
+    "outcome=Outcome(status='success'),"
+    "chain=Chain(sequence=1,previous_receipt_hash=None,chain_id='c'))),k.private_key,'a#key-1')"
+)
+
+
+def link(
+    count: int,
+    issuer: Mapping[str, Any],
+    principal: Mapping[str, Any],
+    action: Mapping[str, Any],
+    outcome: Mapping[str, Any],
+) -> None:
+    """Create, sign and link receipts."""
+    by, for_whom, how = Issuer(**issuer), Principal(**principal), Outcome(**outcome)
+    what = ActionInput(**action, risk_level="low")
+    previous: str | None = None
+    for sequence in range(1, count + 1):
+        unsigned = create_receipt(
+            CreateReceiptInput(
+                issuer=by,
+                principal=for_whom,
+                action=what,
+                outcome=how,
+                chain=Chain(
+                    sequence=sequence, previous_receipt_hash=previous, chain_id="bench"
+                ),
+            )
+        )
+        previous = hash_receipt(sign_receipt(unsigned, KEYS.private_key, METHOD))
+
+
+def verify(data: bytes, public_key: str) -> None:
+    """Parse JSON Lines and verify the chain."""
+    receipts = [AgentReceipt.model_validate_json(line) for line in data.splitlines()]
+    outcome = verify_chain(receipts, public_key)
+    if not outcome.valid:
+        raise AssertionError(outcome.error)
