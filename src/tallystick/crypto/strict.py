@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any, NoReturn
 
 from tallystick.errors import MalformedInput
@@ -106,7 +106,11 @@ def _float(literal: str) -> float:
     _bound(literal)
     value = float(literal)
     # Exact means: the shortest text of the double is the same number as the one that was sent.
-    if not math.isfinite(value) or Decimal(literal) != Decimal(repr(value)):
+    try:
+        is_exact = math.isfinite(value) and Decimal(literal) == Decimal(repr(value))
+    except InvalidOperation:  # an exponent that even Decimal can't hold
+        is_exact = False
+    if not is_exact:
         raise MalformedInput("MALFORMED_NUMBER", f"{literal} is not exact in a double")
     return value
 
