@@ -19,13 +19,11 @@ from tallystick.crypto.canonical import canonicalize
 from tallystick.crypto.digest import sha256_tagged
 from tallystick.crypto.ed25519 import KeyPair, signing_key_from_pem
 from tallystick.crypto.multibase import b64u_encode
-from tallystick.crypto.strict import parse_json
 from tallystick.errors import ReceiptError, SigningError
 from tallystick.limits import IDENTIFIER_CHARS_MAX, RECEIPT_BYTES_MAX, RESPONSE_BYTES_MAX
 from tallystick.model.action import Action, Authorization, Intent, Outcome
 from tallystick.model.chain import Delegation, Head, Link, is_ordinary, link_faults
 from tallystick.model.fact import told
-from tallystick.model.reader import has_sound_open_members, read_receipt, without_nulls
 from tallystick.model.receipt import (
     CONTEXT,
     CREDENTIAL_TYPE,
@@ -37,6 +35,7 @@ from tallystick.model.receipt import (
     Proof,
     Receipt,
     UnsignedReceipt,
+    has_sound_open_members,
     keep_statement,
     optional_shapes_hold,
     shapes_hold,
@@ -168,6 +167,9 @@ def hash_receipt(receipt: UnsignedReceipt | Mapping[str, Any] | bytes) -> str:
     """
     if isinstance(receipt, UnsignedReceipt):
         return sha256_tagged(statement_of(receipt))
+    from tallystick.crypto.strict import parse_json  # costs a cold start 10 ms
+    from tallystick.model.reader import without_nulls
+
     value = parse_json(receipt, RECEIPT_BYTES_MAX) if isinstance(receipt, bytes) else receipt
     if not isinstance(value, Mapping):
         raise ReceiptError("is not an object")
@@ -238,6 +240,8 @@ def _check_rules(receipt: UnsignedReceipt, *, made_here: bool) -> None:
     check_action_type(action.type, action.target.system if action.target is not None else None)
     sound = optional_shapes_hold(subject) if made_here else shapes_hold(receipt)
     if not sound or not has_sound_open_members(receipt):
+        from tallystick.model.reader import read_receipt  # costs a cold start 10 ms
+
         _, faults = read_receipt(receipt.to_dict())
         for fault in faults:
             if not fault.where.startswith("/proof"):

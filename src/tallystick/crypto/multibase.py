@@ -14,7 +14,7 @@ from typing import Final
 from tallystick.errors import EncodingError, KeyFormatError
 from tallystick.limits import BASE58_CHARS_MAX
 
-_B64U = re.compile(r"[A-Za-z0-9_-]*")
+_B64U: Final = r"[A-Za-z0-9_-]*"
 # The last characters whose unused low bits are zero, by how many characters the last group has.
 _B64U_LAST: Final = {2: frozenset("AQgw"), 3: frozenset("AEIMQUYcgkosw048")}
 
@@ -43,7 +43,7 @@ def b64u_encode(data: bytes) -> str:
 
 def b64u_decode(text: str) -> bytes:
     """Return the bytes of unpadded base64url; refuse every second spelling of them."""
-    if _B64U.fullmatch(text) is None:
+    if re.fullmatch(_B64U, text) is None:
         raise EncodingError("not base64url: only A–Z, a–z, 0–9, '-' and '_', without padding")
     rest = len(text) % 4
     if rest == 1:

@@ -20,14 +20,15 @@ _PKCS8: Final = bytes.fromhex("302e020100300506032b657004220420")
 # SEQUENCE { SEQUENCE { OID 1.3.101.112 }, BIT STRING 32 }
 _SPKI: Final = bytes.fromhex("302a300506032b6570032100")
 
-_PRIVATE = re.compile(
+# Texts, not compiled: most processes use one of the four, and only at their start.
+_PRIVATE: Final = (
     rb"\s*-----BEGIN PRIVATE KEY-----\r?\n([A-Za-z0-9+/]{64})\r?\n-----END PRIVATE KEY-----\s*"
 )
-_PUBLIC = re.compile(
+_PUBLIC: Final = (
     rb"\s*-----BEGIN PUBLIC KEY-----\r?\n([A-Za-z0-9+/]{59}=)\r?\n-----END PUBLIC KEY-----\s*"
 )
-_BEGIN = re.compile(rb"-----BEGIN ([A-Z0-9][A-Z0-9 ]{0,60})-----")
-_BLOCK = re.compile(rb"-----BEGIN [A-Z ]+-----([^-]*)-----END [A-Z ]+-----")
+_BEGIN: Final = rb"-----BEGIN ([A-Z0-9][A-Z0-9 ]{0,60})-----"
+_BLOCK: Final = rb"-----BEGIN [A-Z ]+-----([^-]*)-----END [A-Z ]+-----"
 
 _MAKE: Final = "`tally keygen` or `openssl genpkey -algorithm ed25519` makes one of the right form"
 _REWRITE: Final = "`openssl pkey` rewrites it"
@@ -71,7 +72,7 @@ def write_public(raw: bytes) -> str:
 
 def read_seed(text: bytes) -> bytes | str:
     """Return the 32-byte seed of a PKCS#8 PEM, or what the text is instead."""
-    found = _PRIVATE.fullmatch(text) if len(text) <= KEY_FILE_BYTES_MAX else None
+    found = re.fullmatch(_PRIVATE, text) if len(text) <= KEY_FILE_BYTES_MAX else None
     if found is not None:
         der = base64.b64decode(found[1])
         if der.startswith(_PKCS8):
@@ -81,7 +82,7 @@ def read_seed(text: bytes) -> bytes | str:
 
 def read_public(text: bytes) -> bytes | str:
     """Return the 32 raw bytes of an SPKI PEM, or what the text is instead."""
-    found = _PUBLIC.fullmatch(text) if len(text) <= KEY_FILE_BYTES_MAX else None
+    found = re.fullmatch(_PUBLIC, text) if len(text) <= KEY_FILE_BYTES_MAX else None
     if found is not None:
         der = base64.b64decode(found[1])
         # The last character has two unused bits: encoding again shows whether they are zero.
@@ -100,7 +101,7 @@ def _describe(text: bytes, *, private: bool) -> str:
     wanted = "PKCS#8 PEM of an Ed25519 private key" if private else "PEM of an Ed25519 public key"
     if len(text) > KEY_FILE_BYTES_MAX:
         return f"larger than {KEY_FILE_BYTES_MAX} bytes, where a {wanted} is wanted"
-    labels = _BEGIN.findall(text)
+    labels = re.findall(_BEGIN, text)
     if not labels:
         return f"{_without_block(text)}, where a {wanted} is wanted"
     if len(labels) > 1:
@@ -137,7 +138,7 @@ def _labelled(label: bytes, text: bytes, *, private: bool) -> str:
 
 def _is_version_2(text: bytes) -> bool:
     """Tell RFC 5958's version with a public key inside, which our other reader refuses too."""
-    block = _BLOCK.search(text)
+    block = re.search(_BLOCK, text)
     try:
         der = base64.b64decode(block[1]) if block else b""
     except binascii.Error:

@@ -19,7 +19,6 @@ from tallystick.crypto import hpke
 from tallystick.crypto.canonical import canonicalize
 from tallystick.crypto.digest import sha256_tagged
 from tallystick.crypto.multibase import b64u_decode, b64u_encode
-from tallystick.crypto.strict import parse_json
 from tallystick.errors import (
     EnvelopeError,
     KeyFormatError,
@@ -212,6 +211,8 @@ def _encrypt(value: Mapping[str, Any], public_key: bytes, kid: str) -> dict[str,
 
 
 def _parse_plaintext(plaintext: bytes) -> dict[str, Any]:
+    from tallystick.crypto.strict import parse_json  # a signer never comes here
+
     # Faults of the parser may quote the secret: only their code goes on, and no chained error.
     code = None
     value: object = None
@@ -265,3 +266,14 @@ def _decode(text: str, what: str) -> bytes:
         return b64u_decode(text)
     except ValueError:
         raise EnvelopeError(f"{what} is not canonical base64url without padding") from None
+
+
+def disclosure_fault(value: dict[str, Any]) -> str | None:
+    """Return why this is neither an HPKE envelope nor the flat map of text of 0.2.x."""
+    if all(type(member) is str for member in value.values()):
+        return None
+    try:
+        parse_envelope(value)
+    except EnvelopeError as fault:
+        return str(fault)
+    return None

@@ -19,13 +19,12 @@ from msgspec import inspect
 from tallystick.crypto.strict import parse_json
 from tallystick.errors import EnvelopeError, ReceiptError
 from tallystick.limits import IDENTIFIER_CHARS_MAX, RECEIPT_BYTES_MAX
-from tallystick.model.disclosure import DisclosureEnvelope, parse_envelope
+from tallystick.model.disclosure import DisclosureEnvelope, disclosure_fault, parse_envelope
 from tallystick.model.receipt import (
     LOOSE_ID_VERSIONS,
     WIRE_REQUIRED,
     CredentialSubject,
     Receipt,
-    UnsignedReceipt,
 )
 from tallystick.model.shapes import (
     ACTION_ID_PATTERN,
@@ -274,28 +273,6 @@ class _Reading:
             self.read(spec.item_type, item, f"{where}/{index}") for index, item in enumerate(value)
         ]
         return None if None in items else tuple(items)
-
-
-def has_sound_open_members(receipt: UnsignedReceipt) -> bool:
-    """Whether the members that msgspec knows only as dicts hold what the protocol wants there."""
-    runtime = receipt.issuer.runtime
-    if runtime is not None and not all(
-        type(runtime.get(name, "")) is str for name in ("agent_id", "agent_type")
-    ):
-        return False
-    disclosure = receipt.credentialSubject.action.parameters_disclosure
-    return disclosure is None or disclosure_fault(disclosure) is None
-
-
-def disclosure_fault(value: dict[str, Any]) -> str | None:
-    """Return why this is neither an HPKE envelope nor the flat map of text of 0.2.x."""
-    if all(type(member) is str for member in value.values()):
-        return None
-    try:
-        parse_envelope(value)
-    except EnvelopeError as fault:
-        return str(fault)
-    return None
 
 
 def proof_value_fault(text: str) -> tuple[str, str]:

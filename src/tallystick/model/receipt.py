@@ -7,7 +7,6 @@ class stand in the order in which RFC 8785 sorts them.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from functools import cache
 from typing import Annotated, Any, Final, Literal, get_args, get_type_hints
@@ -20,6 +19,7 @@ from tallystick.errors import ReceiptError
 from tallystick.limits import IDENTIFIER_CHARS_MAX, JSON_DEPTH_MAX
 from tallystick.model.action import Action, Authorization, Intent, Outcome
 from tallystick.model.chain import Delegation, Link
+from tallystick.model.disclosure import disclosure_fault
 from tallystick.model.fact import Fact
 from tallystick.model.rotation import KeyRotation
 from tallystick.model.shapes import (
@@ -34,6 +34,7 @@ from tallystick.model.shapes import (
     ReceiptId,
     is_hash,
     is_moment,
+    matcher,
 )
 
 VERSION: Final = "0.6.0"
@@ -175,7 +176,6 @@ class Receipt(UnsignedReceipt, frozen=True, kw_only=True, gc=True, rename={"cont
 _ENCODE = msgspec.json.Encoder(order="sorted").encode
 # Members are declared in RFC 8785's order: without open objects there is nothing left to sort.
 _ENCODE_DECLARED = msgspec.json.Encoder().encode
-_DECODE = msgspec.json.Decoder(Receipt).decode
 # What follows the proof in a canonical receipt: always these bytes but for the version's digits.
 _TAIL_BYTES: Final = len(b',"type":["VerifiableCredential","AgentReceipt"],"version":"0.0.0"}')
 
@@ -213,6 +213,17 @@ def keep_statement(receipt: UnsignedReceipt, statement: bytes) -> None:
         receipt.__dict__["statement"] = statement
 
 
+def has_sound_open_members(receipt: UnsignedReceipt) -> bool:
+    """Whether the members that msgspec knows only as dicts hold what the protocol wants there."""
+    runtime = receipt.issuer.runtime
+    if runtime is not None and not all(
+        type(runtime.get(name, "")) is str for name in ("agent_id", "agent_type")
+    ):
+        return False
+    disclosure = receipt.credentialSubject.action.parameters_disclosure
+    return disclosure is None or disclosure_fault(disclosure) is None
+
+
 def holds_only_plain(receipt: UnsignedReceipt) -> bool:
     """Whether the open members hold nothing that the fast encoder would spell otherwise."""
     runtime = receipt.issuer.runtime
@@ -220,6 +231,12 @@ def holds_only_plain(receipt: UnsignedReceipt) -> bool:
     return (runtime is None or is_plain(runtime, JSON_DEPTH_MAX - 2)) and (
         disclosure is None or is_plain(disclosure, JSON_DEPTH_MAX - 3)
     )
+
+
+@cache
+def _decode() -> Callable[[bytes], Receipt]:
+    # Made when it is first asked for: whoever only signs never asks.
+    return msgspec.json.Decoder(Receipt).decode
 
 
 def split_canonical(data: bytes) -> tuple[Receipt, bytes] | None:
@@ -230,7 +247,7 @@ def split_canonical(data: bytes) -> tuple[Receipt, bytes] | None:
     coerced type, no unknown member, and no second spelling of anything.
     """
     try:
-        receipt = _DECODE(data)
+        receipt = _decode()(data)
         action = receipt.credentialSubject.action
         if action.risk_level is None or not shapes_hold(receipt):
             return None
@@ -250,10 +267,8 @@ def split_canonical(data: bytes) -> tuple[Receipt, bytes] | None:
 
 # The ids of a receipt in one match: no shape lets a line feed pass, so a text that holds one can't
 # stand in for two.
-_HAS_IDS = re.compile(f"{ID_PATTERN}\n{ACTION_ID_PATTERN}").fullmatch
-_HAS_IDS_AND_PROOF = re.compile(
-    f"{ID_PATTERN}\n{ACTION_ID_PATTERN}\n{PROOF_VALUE_PATTERN}"
-).fullmatch
+_IDS: Final = f"{ID_PATTERN}\n{ACTION_ID_PATTERN}"
+_IDS_AND_PROOF: Final = f"{_IDS}\n{PROOF_VALUE_PATTERN}"
 
 
 def shapes_hold(receipt: UnsignedReceipt) -> bool:
@@ -262,11 +277,11 @@ def shapes_hold(receipt: UnsignedReceipt) -> bool:
     action, issued = subject.action, receipt.issuanceDate
     if isinstance(receipt, Receipt):
         proof = receipt.proof
-        if _HAS_IDS_AND_PROOF(f"{receipt.id}\n{action.id}\n{proof.proofValue}") is None:
+        if matcher(_IDS_AND_PROOF)(f"{receipt.id}\n{action.id}\n{proof.proofValue}") is None:
             return False
         if proof.created != issued and not is_moment(proof.created):
             return False
-    elif _HAS_IDS(f"{receipt.id}\n{action.id}") is None:
+    elif matcher(_IDS)(f"{receipt.id}\n{action.id}") is None:
         return False
     return (
         is_moment(issued)
@@ -322,4 +337,4 @@ def _shaped_members(kind: type[Fact]) -> tuple[tuple[str, Callable[[str], object
 
 
 def _holder(pattern: str) -> Callable[[str], object]:
-    return is_moment if pattern == INSTANT_PATTERN else re.compile(pattern).fullmatch
+    return is_moment if pattern == INSTANT_PATTERN else matcher(pattern)

@@ -9,7 +9,8 @@ fast path and `model/reader.py` for the explaining one. Both read the same patte
 from __future__ import annotations
 
 import re
-from functools import lru_cache
+from collections.abc import Callable
+from functools import cache, lru_cache
 from typing import Annotated, Final
 
 from msgspec import Meta
@@ -48,8 +49,24 @@ Count = Annotated[int, Meta(ge=0, le=JSON_INTEGER_MAX)]
 Sequence = Annotated[int, Meta(ge=1, le=JSON_INTEGER_MAX)]
 Integer = Annotated[int, Meta(ge=-JSON_INTEGER_MAX, le=JSON_INTEGER_MAX)]
 
-is_hash = re.compile(HASH_PATTERN).fullmatch
-is_instant = re.compile(INSTANT_PATTERN).fullmatch
+
+@cache
+def matcher(pattern: str) -> Callable[[str], object]:
+    """Return the full match of a pattern, compiled when it is first asked for: a cold start asks
+    for none, and compiling all would take longer than the first signature.
+    """
+    return re.compile(pattern).fullmatch
+
+
+def is_hash(text: str) -> bool:
+    """Whether a text is `sha256:` and 64 lower-case hex digits."""
+    return matcher(HASH_PATTERN)(text) is not None
+
+
+def is_instant(text: str) -> bool:
+    """Whether a text has the shape of a timestamp."""
+    return matcher(INSTANT_PATTERN)(text) is not None
+
 
 _DAYS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
@@ -65,7 +82,7 @@ def is_calendar_day(day: str) -> bool:
 @lru_cache(maxsize=256)
 def is_moment(text: str) -> bool:
     """Whether a text has the shape of a timestamp, and its day exists. Neighbours often repeat."""
-    return is_instant(text) is not None and is_calendar_day(text[:10])
+    return is_instant(text) and is_calendar_day(text[:10])
 
 
 def instant_ns(instant: str) -> int:

@@ -99,8 +99,8 @@ _FLOORS: Final[dict[str, RiskLevel]] = {**TAXONOMY, **BUILT_IN}
 _DOMAINS: Final = frozenset(action_type.split(".")[0] for action_type in TAXONOMY)
 _RESERVED: Final = frozenset(action_type.split(".")[0] for action_type in BUILT_IN)
 
-_FIRST_LABEL: Final = re.compile(r"[a-z][a-z0-9]+|xn--[a-z0-9-]*[a-z0-9]")
-_LABEL: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?")
+_FIRST_LABEL: Final = r"[a-z][a-z0-9]+|xn--[a-z0-9-]*[a-z0-9]"
+_LABEL: Final = r"[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?"
 _LABELS_MIN: Final = 3
 
 _TYPE_AT: Final = "/credentialSubject/action/type"
@@ -189,12 +189,12 @@ def _check_custom_type(action_type: str) -> None:
         raise ReceiptError(f"the taxonomy has no such type in its domain {first}", _TYPE_AT)
     if first in _RESERVED:
         raise ReceiptError(f"types that begin with {first} are reserved", _TYPE_AT)
-    if len(others) + 1 < _LABELS_MIN or not _FIRST_LABEL.fullmatch(first):
+    if len(others) + 1 < _LABELS_MIN or not re.fullmatch(_FIRST_LABEL, first):
         raise ReceiptError(
             "a custom type begins with a reversed domain, as com.example.invoice.send does",
             _TYPE_AT,
         )
-    if not all(_LABEL.fullmatch(label) for label in others):
+    if not all(re.fullmatch(_LABEL, label) for label in others):
         raise ReceiptError(
             "the labels of a custom type are letters and digits, with _ or - between them",
             _TYPE_AT,

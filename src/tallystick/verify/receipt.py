@@ -25,11 +25,12 @@ from tallystick.crypto.strict import parse_json, refuse_surrogates
 from tallystick.errors import MalformedInput
 from tallystick.limits import JSON_DEPTH_MAX, JSON_INTEGER_MAX, RECEIPT_BYTES_MAX
 from tallystick.model.chain import is_ordinary, link_faults
-from tallystick.model.reader import Fault, has_sound_open_members, read_receipt, without_nulls
+from tallystick.model.reader import Fault, read_receipt, without_nulls
 from tallystick.model.receipt import (
     CONTEXT_BY_VERSION,
     W3C_CONTEXT,
     Receipt,
+    has_sound_open_members,
     split_canonical,
 )
 from tallystick.model.shapes import instant_ns, is_calendar_day
