@@ -68,6 +68,7 @@ def is_instant(text: str) -> bool:
     return matcher(INSTANT_PATTERN)(text) is not None
 
 
+_INSTANT_CHARS_MAX: Final = len("2026-01-01T00:00:00.123456789+00:00")
 _DAYS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 
@@ -79,9 +80,15 @@ def is_calendar_day(day: str) -> bool:
     return year > 0 and number <= _DAYS[month - 1] + (month == 2 and leap)
 
 
-@lru_cache(maxsize=256)
 def is_moment(text: str) -> bool:
-    """Whether a text has the shape of a timestamp, and its day exists. Neighbours often repeat."""
+    """Whether a text has the shape of a timestamp, and its day exists."""
+    # The cache never sees a long text: 256 of a megabyte each would stay in memory.
+    return len(text) <= _INSTANT_CHARS_MAX and _is_moment(text)
+
+
+@lru_cache(maxsize=256)
+def _is_moment(text: str) -> bool:
+    # Neighbours often repeat.
     return is_instant(text) and is_calendar_day(text[:10])
 
 
