@@ -14,7 +14,7 @@ import msgspec
 from tallystick.crypto.canonical import canonicalize
 from tallystick.crypto.digest import sha256_tagged
 from tallystick.crypto.strict import parse_json
-from tallystick.errors import CanonicalError, LimitError, MalformedInput
+from tallystick.errors import CanonicalError, Error, LimitError, MalformedInput
 from tallystick.limits import JSON_DEPTH_MAX, REPEATS_MAX, RESPONSE_BYTES_MAX, WORKERS_MAX
 from tallystick.verify.chain import Judge
 from tallystick.verify.fingerprints import fingerprint
@@ -208,7 +208,13 @@ class _Responses:
         receipt = examined.receipt
         if receipt is not None and receipt.id in self.bodies:
             self._unused.discard(receipt.id)
-            _check_response(examined, self.bodies[receipt.id], where, self._findings)
+            try:
+                body = self.bodies[receipt.id]
+            except Error as fault:  # a mapping may read its bodies when they are asked for
+                place = f"{where}/credentialSubject/outcome/response_hash"
+                self._findings.add("RESPONSE_UNREADABLE", place, f"the supplied body: {fault}")
+            else:
+                _check_response(examined, body, where, self._findings)
 
     def report_unused(self) -> None:
         """Note the bodies that belong to no receipt."""
