@@ -59,6 +59,30 @@ def write_replace(path: FilePath, data: bytes, mode: int, *, fsync: Fsync = os.f
         raise DurableError(f"{shown(path)} could not be replaced: {_why(error)}") from error
 
 
+def make_directory(path: FilePath, mode: int, *, fsync: Fsync = os.fsync) -> bool:
+    """Make a directory unless there is one, and return whether it is new; its parent must exist."""
+    try:
+        parent, name = _open_directory(os.fspath(path).rstrip("/"))
+    except ValueError:  # `.`, `..` and `/` are there
+        return False
+    except OSError as error:
+        raise DurableError(f"{shown(path)} could not be made: {_why(error)}") from error
+    try:
+        os.mkdir(name, mode, dir_fd=parent)
+        try:
+            fsync(parent)
+        except BaseException:
+            os.rmdir(name, dir_fd=parent)
+            raise
+    except FileExistsError:
+        return False
+    except (OSError, ValueError) as error:
+        raise DurableError(f"{shown(path)} could not be made: {_why(error)}") from error
+    finally:
+        os.close(parent)
+    return True
+
+
 def read_bounded(path: FilePath, limit: int) -> bytes:
     """Return the whole content of a file of at most `limit` bytes; follows symbolic links."""
     try:

@@ -11,7 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from tallystick.durable.file import read_bounded, read_descriptor, shown, write_new, write_replace
+from tallystick.durable.file import (
+    make_directory,
+    read_bounded,
+    read_descriptor,
+    shown,
+    write_new,
+    write_replace,
+)
 from tallystick.errors import DurableError, LimitError, PathTakenError, UnreadableError
 
 Write = Callable[..., None]
@@ -238,3 +245,32 @@ def test_shown_keeps_messages_on_one_line() -> None:
     assert shown("/a b/c") == "/a b/c"
     assert shown("a\nb\x1b[31m").isprintable()
     assert shown("") == "''"
+
+
+def test_directory_is_made_once_and_durably(tmp_path: Path) -> None:
+    """A new directory is private and its entry is on disk; one that is there is left alone."""
+    fsync = WatchedFsync(directory=tmp_path)
+    assert make_directory(tmp_path / "keys", 0o700, fsync=fsync)
+    assert (fsync.calls, fsync.names) == (["directory"], [["keys"]])
+    assert _mode(tmp_path / "keys") == 0o700
+    (tmp_path / "keys").chmod(0o750)
+    assert not make_directory(f"{tmp_path}/keys/", 0o700, fsync=fsync)
+    assert _mode(tmp_path / "keys") == 0o750
+    assert fsync.calls == ["directory"]
+
+
+@pytest.mark.parametrize("path", [".", "..", "/", "./"])
+def test_directories_that_are_always_there(path: str) -> None:
+    """Names that need no entry are no fault."""
+    assert not make_directory(path, 0o700)
+
+
+def test_directory_that_cannot_be_made(tmp_path: Path) -> None:
+    """Without a parent there is an error; after a failed fsync there is no directory."""
+    before = _descriptors()
+    with pytest.raises(DurableError, match=r"could not be made: No such file"):
+        make_directory(tmp_path / "no" / "keys", 0o700)
+    with pytest.raises(DurableError, match=r"could not be made: Input/output"):
+        make_directory(tmp_path / "keys", 0o700, fsync=WatchedFsync("directory"))
+    assert os.listdir(tmp_path) == []
+    assert _descriptors() == before
