@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The receipts that the arguments name: files, pipes and standard input.
+
+What can't be read twice is copied into a temporary file without a name first, since the verifier
+may need a second pass. Files are opened when their turn comes and closed at their end, so their
+number has no limit. What can't be read becomes a finding: other paths are still looked at.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from typing import BinaryIO
+
+from tallystick.cli.arguments import STDIN
+from tallystick.cli.output import Exit, Stop
+from tallystick.verify.findings import CODES
+from tallystick.verify.receipt import Examined, examine
+from tallystick.verify.source import Input, Source
+
+
+class FileStream:
+    """One path as a stream that can always be read again from its beginning."""
+
+    def __init__(self, path: str) -> None:
+        """Remember the path; it is opened by the first read."""
+        self.path = path
+        self.bytes_read = 0
+        self._stream: BinaryIO | None = None
+        self._copy: BinaryIO | None = None
+        self._stdin_start: int | None = None
+
+    def seekable(self) -> bool:
+        """Return True: pipes are copied."""
+        return True
+
+    def tell(self) -> int:
+        """Return the place where reading begins."""
+        return 0
+
+    def seek(self, offset: int) -> int:
+        """Go back to the beginning, the only place that is ever asked for."""
+        assert offset == 0
+        self._close()
+        return 0
+
+    def read(self, size: int) -> bytes:
+        """Return up to `size` bytes."""
+        return self._note(self._opened().read(size))
+
+    def readline(self, size: int) -> bytes:
+        """Return the rest of the line, or its next `size` bytes."""
+        return self._note(self._opened().readline(size))
+
+    def size(self) -> int:
+        """Return the size of a regular file; of others it is not known, and 0."""
+        try:
+            return 0 if self.path == STDIN else os.stat(self.path).st_size
+        except (OSError, ValueError):
+            return 0
+
+    def _note(self, data: bytes) -> bytes:
+        self.bytes_read += len(data)
+        return data
+
+    def _opened(self) -> BinaryIO:
+        if self._stream is None:
+            if self._copy is not None:
+                self._copy.seek(0)
+                self._stream = self._copy
+            else:
+                self._stream = self._open()
+        return self._stream
+
+    def _open(self) -> BinaryIO:
+        stream = _stdin() if self.path == STDIN else _file(self.path)
+        if stream.seekable():
+            if self.path == STDIN:
+                self._stdin_start = stream.seek(
+                    stream.tell() if self._stdin_start is None else self._stdin_start
+                )
+            return stream
+        self._copy = tempfile.TemporaryFile(prefix="tally-")  # noqa: SIM115  # lives as we do
+        shutil.copyfileobj(stream, self._copy, 1 << 20)
+        self._copy.seek(0)
+        if self.path != STDIN:
+            stream.close()
+        return self._copy
+
+    def _close(self) -> None:
+        if self._stream not in (None, self._copy) and self.path != STDIN:
+            self._stream.close()
+        self._stream = None
+
+
+def sources_of(paths: Sequence[str]) -> tuple[list[Source], list[FileStream]]:
+    """Return a source for each path, and the streams behind them."""
+    streams = [FileStream(path) for path in paths]
+    sources = [
+        Source(
+            stream,
+            name=_name_of(stream.path),
+            form="lines" if stream.path.endswith(".jsonl") else "auto",
+        )
+        for stream in streams
+    ]
+    return sources, streams
+
+
+def examined_receipts(paths: Sequence[str]) -> Iterator[tuple[str, Examined]]:
+    """Yield the place of each receipt and what it says; no signature is checked."""
+    sources, _ = sources_of(paths)
+    stream = Input(sources)
+    for index, raw in enumerate(stream):
+        yield stream.where(index), examine(raw)
+
+
+class Damage:
+    """What could not be read as receipts: the first is told, the others are counted."""
+
+    def __init__(self) -> None:
+        self._first: dict[Exit, str] = {}
+        self._count = 0
+
+    def found_in(self, examined: Examined, where: str) -> bool:
+        """Note what is wrong with a receipt that does not even hold an action and a link."""
+        receipt = examined.receipt
+        subject = receipt.credentialSubject if receipt is not None else None
+        if subject is not None and None not in (subject.action, subject.chain, subject.outcome):
+            return False
+        fault = next(
+            (fault for fault in examined.faults if fault.where.startswith("/credentialSubject")),
+            examined.faults[0],
+        )
+        code = CODES[fault.code]
+        self.note(
+            Exit.REFUSED if code.severity == "refused" else Exit.UNCHECKED,
+            f"{where}{fault.where}: {fault.message}. {code.remedy}",
+        )
+        return True
+
+    def note(self, code: Exit, line: str) -> None:
+        """Note one thing that went wrong."""
+        self._count += 1
+        self._first.setdefault(code, line)
+
+    def stop(self) -> None:
+        """End the command when anything was noted: refused beats could-not-check."""
+        for code in (Exit.REFUSED, Exit.UNCHECKED):
+            if code in self._first:
+                others = f" ({self._count - 1} more like this)" if self._count > 1 else ""
+                raise Stop(code, self._first[code] + others)
+
+
+def _stdin() -> BinaryIO:
+    if sys.stdin is None:
+        raise OSError(errno.EBADF, "standard input is closed")
+    return sys.stdin.buffer
+
+
+def _file(path: str) -> BinaryIO:
+    try:
+        return open(path, "rb")
+    except ValueError as fault:
+        raise OSError(errno.EINVAL, str(fault)) from None
+
+
+def _name_of(path: str) -> str:
+    """Return how reports name a path: bytes that are no UTF-8 as escapes."""
+    if path == STDIN:
+        return "stdin"
+    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

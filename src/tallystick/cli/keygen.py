@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`tally keygen`: a new key pair as two files, or nothing at all."""
+
+from __future__ import annotations
+
+import os
+from typing import Final
+
+import click
+
+from tallystick.cli.output import Exit, Stop, say
+
+_PRIVATE_MODE: Final = 0o600
+_PUBLIC_MODE: Final = 0o644
+
+_EPILOG = """\
+\b
+Examples
+  tally keygen
+  tally keygen --out keys
+  tally keygen --forensic --out /media/offline
+
+\b
+Exit codes: 0 written, 2 usage, also a file that is there already, 3 could not be written.
+"""
+
+
+@click.command(
+    "keygen", short_help="Make a key pair that signs, or one that opens.", epilog=_EPILOG
+)
+@click.option(
+    "--out", default=".", metavar="DIR", help="Where to write; made when it is not there."
+)
+@click.option(
+    "--forensic", is_flag=True, help="Make a key that opens disclosures, not one that signs."
+)
+def command(out: str, forensic: bool) -> None:
+    """Make a key pair: signing.key for the agent, signing.key.pub for whoever verifies.
+
+    With --forensic: forensic.key.pub for the agent, which seals with it, and forensic.key for
+    whoever may open what was sealed. A file that is there already is never touched.
+    """
+    if not out:
+        raise click.BadParameter("an empty path names no directory.", param_hint="'--out'")
+    if forensic:
+        _make_forensic(out)
+    else:
+        _make_signing(out)
+
+
+def _make_signing(out: str) -> None:
+    from tallystick.crypto.multibase import did_key_encode
+    from tallystick.keys.local import generate_key_pair
+    from tallystick.verify.trust import fingerprint_of
+
+    pair = generate_key_pair()
+    raw = pair.signing_key().public_key
+    private, public = _write(out, "signing.key", pair.private_key, pair.public_key)
+    say(f"{private}  signs; keep it with the agent, readable by nobody else")
+    say(f"{public}  verifies; give it to everybody")
+    say(f"  fingerprint  {fingerprint_of(raw)}")
+    say(f"  did:key      {did_key_encode(raw)}")
+
+
+def _make_forensic(out: str) -> None:
+    from tallystick.keys.forensic import (
+        forensic_key_pem,
+        forensic_public_key_pem,
+        generate_forensic_key_pair,
+    )
+
+    pair = generate_forensic_key_pair()
+    private, public = _write(
+        out,
+        "forensic.key",
+        forensic_key_pem(pair.private_key),
+        forensic_public_key_pem(pair.public_key),
+    )
+    say(f"{private}  opens disclosures; keep it offline, away from the agent")
+    say(f"{public}  seals them; give it to the agent")
+    say(f"  kid  {pair.kid}")
+
+
+def _write(out: str, name: str, private: str, public: str) -> tuple[str, str]:
+    """Write both files or none, and return their paths."""
+    from tallystick.durable.file import make_directory, shown, write_new
+    from tallystick.errors import PathTakenError
+
+    paths = os.path.join(out, name), os.path.join(out, f"{name}.pub")
+    for path in paths:
+        if os.path.lexists(path):
+            raise Stop(Exit.USAGE, _taken(shown(path)))
+    is_new = make_directory(out, 0o700)
+    written: list[str] = []
+    try:
+        for path, text, mode in zip(
+            paths, (private, public), (_PRIVATE_MODE, _PUBLIC_MODE), strict=True
+        ):
+            write_new(path, text.encode("ascii"), mode)
+            written.append(path)
+    except BaseException as fault:
+        for path in written:
+            os.unlink(path)
+        if is_new:
+            os.rmdir(out)
+        if isinstance(fault, PathTakenError):
+            raise Stop(Exit.USAGE, _taken(shown(paths[len(written)]))) from None
+        raise
+    return os.path.normpath(paths[0]), os.path.normpath(paths[1])
+
+
+def _taken(path: str) -> str:
+    return f"{path} is there already and was not touched; choose another directory with --out"

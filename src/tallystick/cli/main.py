@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command `tally`: finds the verb, and turns every way to end into an exit code.
+
+Each verb has a module of its own, which is imported when it is called for, and imports what it
+needs when it runs: `tally --help` stays fast. Whatever a verb raises ends here: one line on
+standard error, an exit code, no traceback. `python -X dev -m tallystick …` shows tracebacks.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import Any, Final
+
+import click
+from click.shell_completion import shell_complete
+
+from tallystick import __version__
+from tallystick.cli.arguments import COMPLETE_VARIABLE
+from tallystick.cli.output import Exit, Stop, complain, prepare_streams
+from tallystick.config import read
+from tallystick.errors import DurableError, Error, UnreadableError
+
+# Each verb and the module that holds its command.
+_HOME: Final = {
+    "keygen": "keygen",
+    "verify": "verify",
+    "show": "show",
+    "hash": "digest",
+    "disclose": "disclose",
+    "explain": "explain",
+    "completion": "completion",
+}
+
+# As shells report a process that ends by SIGINT or by SIGPIPE.
+_INTERRUPTED: Final = 130
+_PIPE_CLOSED: Final = 141
+
+_EPILOG: Final = """\
+\b
+Exit codes
+  0  verified, or done
+  1  refused: what was read is no valid receipt, chain or disclosure
+  2  wrong usage, also a malformed key or trust file
+  3  could not be checked: unreadable, nothing to verify, no key for that issuer
+
+\b
+Examples
+  tally keygen
+  tally verify run.jsonl --key signing.key.pub
+"""
+
+
+class Verbs(click.Group):
+    """The group of all verbs, each loaded when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click asks so
+        """Return the names of the verbs, in the order in which people meet them."""
+        return list(_HOME)
+
+    def get_command(
+        self,
+        ctx: click.Context,  # noqa: ARG002  # click asks so
+        cmd_name: str,
+    ) -> click.Command | None:
+        """Return one verb."""
+        if cmd_name not in _HOME:
+            return None
+        command: click.Command = import_module(f"tallystick.cli.{_HOME[cmd_name]}").command
+        return command
+
+    def main(  # type: ignore[override]  # click's overloads say no more than this
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,  # noqa: ARG002  # it is always `tally`
+        complete_var: str | None = None,  # noqa: ARG002  # likewise
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> int:
+        """Run `tally` on these arguments and exit, or return the exit code."""
+        given = list(sys.argv[1:] if args is None else args)
+        code = _guarded(lambda: self._run(given, extra))
+        if standalone_mode:
+            sys.exit(code)
+        return code
+
+    def _run(self, args: list[str], extra: dict[str, Any]) -> int:
+        prepare_streams()
+        instruction = read(COMPLETE_VARIABLE)
+        if instruction:
+            return int(shell_complete(self, extra, "tally", COMPLETE_VARIABLE, instruction))
+        with self.make_context("tally", args, **extra) as context:
+            self.invoke(context)
+        return Exit.OK
+
+
+@click.group(
+    cls=Verbs,
+    epilog=_EPILOG,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 92},
+)
+@click.version_option(__version__, prog_name="tally", message="%(prog)s %(version)s")
+@click.pass_context
+def main(context: click.Context) -> None:
+    """Receipts for what AI agents do: make keys, verify chains, look inside."""
+    if context.invoked_subcommand is None:
+        raise click.UsageError(f"give a command: {', '.join(_HOME)}.", context)
+
+
+def _guarded(work: Callable[[], int]) -> int:
+    """Run, and return the exit code of whatever comes out."""
+    try:
+        try:
+            return work()
+        finally:
+            # A full disk or a closed pipe shows now, while an exit code can still say so.
+            if sys.stdout is not None:
+                sys.stdout.flush()
+    except click.exceptions.Exit as done:
+        return done.exit_code
+    except click.ClickException as fault:
+        complain(_usage_line(fault))
+        return Exit.USAGE
+    except Stop as stop:
+        complain(stop.line)
+        return stop.code
+    except (KeyboardInterrupt, click.Abort):
+        return _INTERRUPTED
+    except BrokenPipeError:
+        _forget_output()
+        return _PIPE_CLOSED
+    except Error as fault:
+        complain(str(fault))
+        return (
+            Exit.UNCHECKED if isinstance(fault, (DurableError, UnreadableError)) else Exit.REFUSED
+        )
+    except OSError as fault:
+        _forget_output()
+        complain(f"{fault.filename or 'output'}: {fault.strerror or fault}")
+        return Exit.UNCHECKED
+    except Exception as fault:  # noqa: BLE001  # the last resort: our own bug, told in one line
+        return _own_bug(fault)
+
+
+def _usage_line(fault: click.ClickException) -> str:
+    context = fault.ctx if isinstance(fault, click.UsageError) else None
+    path = context.command_path if context is not None else "tally"
+    verb = path.removeprefix("tally").strip()
+    text = " ".join(fault.format_message().split())
+    return f"{verb}: {text} See `{path} --help`." if verb else f"{text} See `{path} --help`."
+
+
+def _forget_output() -> None:
+    """Let nothing more reach standard output, also not when the interpreter shuts down."""
+    try:
+        descriptor = sys.stdout.fileno()
+    except (AttributeError, OSError, ValueError):
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, descriptor)
+    os.close(nowhere)
+
+
+def _own_bug(fault: Exception) -> int:
+    if sys.flags.dev_mode:
+        raise fault
+    frame = fault.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    place = f"{frame.tb_frame.f_code.co_name}:{frame.tb_lineno}" if frame is not None else "?"
+    complain(
+        f"a bug of ours ({type(fault).__name__} in {place}); please report it with the output of "
+        "`python -X dev -m tallystick` and the same arguments"
+    )
+    return Exit.UNCHECKED

@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `tally verify` does: reads keys, then receipts, and tells the report."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+from tallystick.cli.inputs import FileStream, sources_of
+from tallystick.cli.output import Exit, Span, Stop, Style, count, error_is_terminal, say
+from tallystick.cli.responses import ResponseFolder
+from tallystick.crypto.ed25519 import public_key_from
+from tallystick.durable.file import read_bounded
+from tallystick.errors import KeyFormatError, LimitError, UnreadableError
+from tallystick.limits import KEY_FILE_BYTES_MAX, KEYS_PER_ISSUER_MAX, TRUST_FILE_BYTES_MAX
+from tallystick.verify.findings import CODES, Severity
+from tallystick.verify.report import ChainReport, Finding, Report, Verdict
+from tallystick.verify.trust import Trust, TrustFileError, parse_trust, trust_of
+from tallystick.verify.verification import Expectations, verify_input
+
+_EXIT: Final = {
+    Verdict.VERIFIED: Exit.OK,
+    Verdict.REFUSED: Exit.REFUSED,
+    Verdict.UNCHECKED: Exit.UNCHECKED,
+}
+_STYLE: Final[dict[Severity, Style]] = {"refused": "bad", "unchecked": "unsure", "advisory": "dim"}
+
+# A bar that comes and goes within a second is only noise.
+_PROGRESS_AFTER_SECONDS: Final = 1.0
+_PROGRESS_EVERY_RECEIPTS: Final = 256
+
+
+def trust_in(keys: Sequence[str], trust_path: str | None) -> Trust:
+    """Return the trust that the options name, or stop: keys are read before any receipt."""
+    if len(keys) > KEYS_PER_ISSUER_MAX:
+        raise Stop(
+            Exit.USAGE, f"--key: at most {KEYS_PER_ISSUER_MAX}; --trust takes keys by issuer"
+        )
+    trust = trust_of([_public_key(key) for key in keys])
+    if trust_path is None:
+        return trust
+    try:
+        return trust.with_issuers(parse_trust(read_bounded(trust_path, TRUST_FILE_BYTES_MAX)))
+    except TrustFileError as fault:
+        raise Stop(Exit.USAGE, f"--trust: {trust_path}: {fault}") from None
+    except (LimitError, UnreadableError) as fault:
+        raise Stop(Exit.USAGE, f"--trust: {fault}") from None
+
+
+def verify_paths(paths: Sequence[str], trust: Trust, options: Mapping[str, Any]) -> Report:
+    """Return the report on all receipts of the paths."""
+    folder = options["responses"]
+    expectations = Expectations(
+        chain_id=options["chain"],
+        length=options["expect_length"],
+        head=options["expect_head"],
+        terminal=options["require_terminal"],
+        verification_method=options["method"],
+        responses=ResponseFolder(folder) if folder is not None else {},
+    )
+    sources, streams = sources_of(paths)
+    with _progress(streams) as progress:
+        return verify_input(
+            sources,
+            trust,
+            expectations,
+            accept_nulls=options["accept_nulls"],
+            workers=options["workers"],
+            progress=progress,
+        )
+
+
+def answer(report: Report, *, as_json: bool) -> None:
+    """Tell the report; stop with its exit code unless it is verified."""
+    if as_json:
+        say(json.dumps(report.to_dict(), separators=(",", ":")))
+    else:
+        for chain in report.chains:
+            say(*_chain_line(chain))
+        for finding in report.findings:
+            say(*_finding_line(finding))
+        if report.unlisted:
+            say(f"and {report.unlisted} further findings, not listed")
+        say(*_verdict_line(report))
+    if not report.verified:
+        raise Stop(_EXIT[report.verdict], _first_reason(report))
+
+
+def _public_key(text: str) -> bytes:
+    if text.startswith("did:"):
+        try:
+            return public_key_from(text)
+        except KeyFormatError as fault:
+            raise Stop(Exit.USAGE, f"--key: {fault}") from None
+    try:
+        data = read_bounded(text, KEY_FILE_BYTES_MAX)
+    except (LimitError, UnreadableError) as fault:
+        raise Stop(Exit.USAGE, f"--key: {fault}") from None
+    try:
+        return public_key_from(data)
+    except KeyFormatError as fault:
+        raise Stop(Exit.USAGE, f"--key: {text}: {fault}") from None
+
+
+def _chain_line(chain: ChainReport) -> Iterator[Span]:
+    yield "chain "
+    yield chain.chain_id, "strong"
+    end = "open" if chain.termination == "unknown" else f"closed ({chain.termination})"
+    yield f": {count(chain.length, 'receipt')} by {chain.issuer or 'nobody'}, {end}"
+    if chain.head:
+        yield f", head {chain.head}"
+    for use in chain.keys:
+        yield f", key {use.fingerprint}"
+        if len(chain.keys) > 1:
+            yield f" ({use.first_sequence} to {use.last_sequence})"
+
+
+def _finding_line(finding: Finding) -> Iterator[Span]:
+    yield finding.code, _STYLE[finding.severity]
+    yield f" {finding.where}: {finding.message}"
+    details = [
+        f"{word} {text}"
+        for word, text in (("expected", finding.expected), ("found", finding.found))
+        if text
+    ]
+    if details:
+        yield f" ({', '.join(details)})"
+
+
+def _verdict_line(report: Report) -> Iterator[Span]:
+    amount = f"{count(report.receipts, 'receipt')}, {count(len(report.chains), 'chain')}"
+    if report.verdict is Verdict.VERIFIED:
+        yield "verified", "good"
+        yield f": {amount}"
+        return
+    is_refused = report.verdict is Verdict.REFUSED
+    yield ("refused", "bad") if is_refused else ("could not check", "unsure")
+    decisive = sum(finding.severity != "advisory" for finding in report.findings)
+    yield f": {count(decisive, 'finding')} in {amount}"
+
+
+def _first_reason(report: Report) -> str:
+    """Return what decided the verdict, where, and what to do about it."""
+    severity = "refused" if report.verdict is Verdict.REFUSED else "unchecked"
+    first = next((one for one in report.findings if one.severity == severity), None)
+    if first is None:
+        return f"{report.verdict} by a finding beyond those that are listed; verify less at once"
+    return f"{first.where}: {first.message}. {CODES[first.code].remedy}"
+
+
+@contextmanager
+def _progress(streams: Sequence[FileStream]) -> Iterator[Callable[[int], None] | None]:
+    """Yield what shows a bar on standard error, once the work has proved to be long."""
+    if not error_is_terminal():
+        yield None
+        return
+    total = sum(stream.size() for stream in streams)
+    started = time.monotonic()
+    bar: Any = None
+
+    def show(receipts: int) -> None:
+        nonlocal bar
+        if receipts % _PROGRESS_EVERY_RECEIPTS:
+            return
+        if bar is None:
+            if time.monotonic() - started < _PROGRESS_AFTER_SECONDS:
+                return
+            bar = _new_bar(total)
+        done = sum(stream.bytes_read for stream in streams)
+        bar.update(bar.task_ids[0], completed=done, receipts=receipts)
+
+    try:
+        yield show
+    finally:
+        if bar is not None:
+            bar.stop()
+
+
+def _new_bar(total: int) -> Any:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    bar = Progress(
+        BarColumn(),
+        TextColumn("{task.fields[receipts]} receipts", markup=False),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )
+    bar.add_task("", total=total or None, receipts=0)
+    bar.start()
+    return bar

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`tally verify`: the verdict on all receipts of the input, for people and for scripts."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+import click
+
+from tallystick.cli.arguments import paths_argument
+from tallystick.limits import WORKERS_MAX
+
+_HASH: Final = re.compile("sha256:[0-9a-f]{64}")
+
+_EPILOG: Final = """\
+\b
+Examples
+  tally verify run.jsonl --key signing.key.pub
+  tally verify a.json b.json --trust issuers.toml --json
+  curl -s https://example.com/run.jsonl | tally verify - --key did:key:z6Mk...
+  tally verify run.jsonl --key signing.key.pub --require-terminal --expect-length 12
+
+\b
+Exit codes
+  0  verified    all that was asked for was checked and holds
+  1  refused     something is wrong; beats 3 when both are found
+  2  usage       also a key or trust file that can't be used; no receipt was read
+  3  unchecked   unreadable, nothing to verify, or no key for that issuer
+"""
+
+
+def _check_hash(
+    _context: click.Context, _parameter: click.Parameter, value: str | None
+) -> str | None:
+    if value is not None and not _HASH.fullmatch(value):
+        raise click.BadParameter("a hash is sha256: and 64 lower-case hex digits.")
+    return value
+
+
+def _check_filled(
+    _context: click.Context, _parameter: click.Parameter, value: str | None
+) -> str | None:
+    if value == "":
+        raise click.BadParameter("is empty.")
+    return value
+
+
+@click.command(
+    "verify", short_help="Say whether receipts are genuine, and why not.", epilog=_EPILOG
+)
+@paths_argument
+@click.option(
+    "--key",
+    "keys",
+    multiple=True,
+    metavar="FILE|DID",
+    help="A public key, as a file or as did:key:…; counts for any issuer. May be repeated.",
+)
+@click.option(
+    "--trust",
+    metavar="FILE",
+    help="A TOML file of issuers and their keys: each counts for its issuer and time only.",
+)
+@click.option(
+    "--chain",
+    metavar="ID",
+    callback=_check_filled,
+    help="The chain that must be there, and that the expectations are about.",
+)
+@click.option(
+    "--expect-length",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="How many receipts the chain must have.",
+)
+@click.option(
+    "--expect-head",
+    metavar="HASH",
+    callback=_check_hash,
+    help="The hash (sha256:…) at which the chain must end.",
+)
+@click.option("--require-terminal", is_flag=True, help="Refuse a chain that is not closed.")
+@click.option(
+    "--method",
+    metavar="DID_URL",
+    callback=_check_filled,
+    help="The verificationMethod that every proof must name.",
+)
+@click.option(
+    "--responses",
+    metavar="DIR",
+    type=click.Path(exists=True, file_okay=False),
+    help="Response bodies to check against their hashes: the body of urn:receipt:<uuid> "
+    "is DIR/<uuid>.json.",
+)
+@click.option(
+    "--accept-nulls",
+    is_flag=True,
+    help="Read optional members that are null as absent, which the protocol allows.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(1, WORKERS_MAX),
+    default=1,
+    metavar="N",
+    show_default=True,
+    help="Threads that check signatures. The verdict is the same for any number.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
+def command(paths: tuple[str, ...], **options: Any) -> None:
+    """Verify receipts: a receipt, an array, or JSON Lines; `-` is standard input.
+
+    All chains of all PATHs are verified together. What an open chain has lost at its end shows
+    with --require-terminal, --expect-length or --expect-head only.
+    """
+    if not options["keys"] and options["trust"] is None:
+        raise click.UsageError(
+            "whose signatures count? Give the issuer's public key with --key, or --trust."
+        )
+    from tallystick.cli.verification import answer, trust_in, verify_paths
+
+    trust = trust_in(options["keys"], options["trust"])
+    report = verify_paths(paths, trust, options)
+    answer(report, as_json=options["as_json"])
