@@ -31,6 +31,8 @@ _L: Final = 2**252 + 27742317777372353535851937790883648493
 _D: Final = -121665 * pow(121666, -1, _P) % _P
 _Y_MASK: Final = 2**255 - 1
 
+NOT_ON_CURVE: Final = "not on the curve"
+
 # y of the eight points whose order divides 8: the identity, order 2, order 4 (two points) and
 # order 8 (four points, y and -y). `test_ed25519.py` derives them from the curve equation.
 _Y_ORDER_8: Final = 0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD84D3D706A17C7
@@ -241,7 +243,7 @@ def key_weakness(public_key: bytes) -> str | None:
     if y >= _P:
         return "not canonical"
     if not _is_on_curve(y):
-        return "not on the curve"
+        return NOT_ON_CURVE
     # libsodium before 1.0.20-stable missed half of these (CVE-2025-69277): hence PyNaCl >= 1.6.2.
     return None if crypto_core_ed25519_is_valid_point(public_key) else "mixed order"
 

@@ -21,7 +21,7 @@ from typing import Any
 import msgspec
 
 from tallystick.crypto.digest import sha256_tagged
-from tallystick.crypto.ed25519 import KeyPair, key_weakness, public_key_from
+from tallystick.crypto.ed25519 import NOT_ON_CURVE, KeyPair, key_weakness, public_key_from
 from tallystick.errors import KeyFormatError, RefusedInput
 from tallystick.limits import KEYS_PER_ISSUER_MAX, TRUST_FILE_BYTES_MAX
 from tallystick.model.shapes import instant_ns, is_calendar_day, is_instant
@@ -93,7 +93,9 @@ def trust_of(keys: object) -> Trust:
             continue
         weakness = key_weakness(public_key)
         if weakness:
-            unusable.append(("KEY_WEAK", where, f"the key is unusable: {weakness}"))
+            # Nobody can sign with what is no point at all: that is garbage, not a weak key.
+            code = "KEY_UNUSABLE" if weakness == NOT_ON_CURVE else "KEY_WEAK"
+            unusable.append((code, where, f"the key is unusable: {weakness}"))
         else:
             usable.append(TrustedKey(public_key=public_key))
     return Trust(anyone=tuple(usable), unusable=tuple(unusable))
