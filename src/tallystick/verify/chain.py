@@ -112,7 +112,7 @@ class Judge:
             if signed and link.terminal:
                 state.is_closed = True
                 state.status = link.status or "complete"
-        self._advise(state, receipt, at)
+        self._advise(state, receipt, at, in_place=in_place)
 
     def _state_of(self, receipt: Receipt, link: Link | None, at: int) -> ChainState | None:
         if link is None or link.chain_id is None:
@@ -198,9 +198,25 @@ class Judge:
             )
         return True
 
-    def _advise(self, state: ChainState, receipt: Receipt, at: int) -> None:
-        subject = receipt.credentialSubject
-        issuer, proof, issued = receipt.issuer, receipt.proof, receipt.issuanceDate
+    def _advise(self, state: ChainState, receipt: Receipt, at: int, *, in_place: bool) -> None:
+        subject, proof = receipt.credentialSubject, receipt.proof
+        if in_place:  # a receipt out of order has another one before it
+            self._advise_of_changes(state, receipt, at)
+        if proof is not None and proof.verificationMethod != state.method:
+            self._judge_method(state, receipt, at)
+        if subject.delegation is not None and subject.delegation != state.delegation:
+            self._findings.add(
+                "DELEGATION_CHANGED",
+                f"{self._where(at)}/credentialSubject/delegation",
+                "is not the one of the chain's first receipt",
+            )
+        if subject.action is not None and subject.action.idempotency_key is not None:
+            self.idempotency_keys.add(f"{state.chain_id}\0{subject.action.idempotency_key}")
+        if subject.outcome is not None:
+            self._follow_call(state, subject.outcome.status, subject.correlation_id, at)
+
+    def _advise_of_changes(self, state: ChainState, receipt: Receipt, at: int) -> None:
+        subject, issuer, issued = receipt.credentialSubject, receipt.issuer, receipt.issuanceDate
         if issuer is not None and issuer.session_id != state.session:
             place = f"{self._where(at)}/issuer/session_id"
             self._note_change("session_changed", place, state.session, issuer.session_id)
@@ -219,18 +235,6 @@ class Judge:
                     found=issued,
                 )
             state.issued = issued
-        if proof is not None and proof.verificationMethod != state.method:
-            self._judge_method(state, receipt, at)
-        if subject.delegation is not None and subject.delegation != state.delegation:
-            self._findings.add(
-                "DELEGATION_CHANGED",
-                f"{self._where(at)}/credentialSubject/delegation",
-                "is not the one of the chain's first receipt",
-            )
-        if subject.action is not None and subject.action.idempotency_key is not None:
-            self.idempotency_keys.add(f"{state.chain_id}\0{subject.action.idempotency_key}")
-        if subject.outcome is not None:
-            self._follow_call(state, subject.outcome.status, subject.correlation_id, at)
 
     def _note_change(self, code: str, place: str, before: str | None, after: str | None) -> None:
         self._findings.add(
@@ -243,8 +247,8 @@ class Judge:
 
     def _judge_method(self, state: ChainState, receipt: Receipt, at: int) -> None:
         method = receipt.proof.verificationMethod
-        if method is None:
-            return
+        if method is None or (state.issuer is None and self._method is None):
+            return  # refused already, or the name to compare with is
         place = f"{self._where(at)}/proof/verificationMethod"
         if self._method is not None and method != self._method:
             self._findings.add(

@@ -139,7 +139,7 @@ def verify_input(
             responses.check(one, stream.where(index))
         if progress is not None:
             progress(index + 1)
-    if judge.receipts == 0 and not _was_unreadable(findings):
+    if judge.receipts == 0 and not findings.has("SOURCE_UNREADABLE"):
         _nothing(findings)
     for where, message in judge.open_calls():
         findings.add("incomplete_tool_roundtrip", where, message)
@@ -160,16 +160,14 @@ def _nothing(findings: Findings) -> None:
     findings.add("NOTHING_TO_VERIFY", "input", "holds no receipt")
 
 
-def _was_unreadable(findings: Findings) -> bool:
-    return findings.has("SOURCE_UNREADABLE")
-
-
 def _check_expectations(judge: Judge, expected: Expectations, findings: Findings) -> None:
     chains = judge.chains
     wanted = expected.chain_id
     if wanted is not None and wanted not in chains and judge.receipts:
         findings.add("CHAIN_UNKNOWN", "input", "does not hold this chain", expected=wanted)
     if expected.terminal:
+        if not chains:
+            findings.add("EXPECTED_TERMINAL", "input", "holds no closed chain")
         for state in chains.values():
             if not state.is_closed and wanted in (None, state.chain_id):
                 findings.add("EXPECTED_TERMINAL", state.where, "begins a chain that is not closed")
