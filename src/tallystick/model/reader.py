@@ -22,6 +22,7 @@ from tallystick.limits import IDENTIFIER_CHARS_MAX, RECEIPT_BYTES_MAX
 from tallystick.model.disclosure import DisclosureEnvelope, disclosure_fault, parse_envelope
 from tallystick.model.receipt import (
     LOOSE_ID_VERSIONS,
+    RUNTIME_TEXTS,
     WIRE_REQUIRED,
     CredentialSubject,
     Receipt,
@@ -34,6 +35,7 @@ from tallystick.model.shapes import (
     PROOF_VALUE_PATTERN,
 )
 
+_RUNTIME = "/issuer/runtime"
 _CODE_BY_PLACE = {
     "/version": "VERSION_UNKNOWN",
     "/type": "TYPE_WRONG",
@@ -198,8 +200,8 @@ class _Reading:
     def read_open(self, value: object, where: str) -> Any:
         if type(value) is not dict:
             return self.fault("FIELD_TYPE", where, "is not an object", "an object", value)
-        if where == "/issuer/runtime":
-            for name in ("agent_id", "agent_type"):
+        if where == _RUNTIME:
+            for name in RUNTIME_TEXTS:
                 if name in value and type(value[name]) is not str:
                     place = f"{where}/{name}"
                     if value[name] is None:
@@ -310,7 +312,15 @@ def spell(value: object) -> str:
 
 def _strip(spec: inspect.Type, value: object, where: str, places: list[str]) -> Any:
     spec, _ = _not_none(spec)
-    if type(value) is not dict or not isinstance(spec, inspect.StructType):
+    if type(value) is not dict:
+        return value
+    if where == _RUNTIME:  # open: of its members the protocol declares these, and only these
+        for name in RUNTIME_TEXTS:
+            if name in value and value[name] is None:
+                value = {other: value[other] for other in value if other != name}
+                places.append(f"{where}/{name}")
+        return value
+    if not isinstance(spec, inspect.StructType):
         return value
     kept = dict(value)
     for field in spec.fields:

@@ -59,6 +59,9 @@ WIRE_REQUIRED: Final = frozenset({(Action, "id"), (Action, "risk_level"), (Actio
 # Vectors published for these versions hold ids that the schema does not allow.
 LOOSE_ID_VERSIONS: Final = frozenset({"0.1.0", "0.2.0", "0.2.1"})
 
+# The members of the open `issuer.runtime` that the protocol declares: text or absent.
+RUNTIME_TEXTS: Final = ("agent_id", "agent_type")
+
 CONTEXT: Final = (W3C_CONTEXT, CONTEXT_BY_VERSION[VERSION])
 
 
@@ -217,7 +220,7 @@ def has_sound_open_members(receipt: UnsignedReceipt) -> bool:
     """Whether the members that msgspec knows only as dicts hold what the protocol wants there."""
     runtime = receipt.issuer.runtime
     if runtime is not None and not all(
-        type(runtime.get(name, "")) is str for name in ("agent_id", "agent_type")
+        type(runtime.get(name, "")) is str for name in RUNTIME_TEXTS
     ):
         return False
     disclosure = receipt.credentialSubject.action.parameters_disclosure
