@@ -50,7 +50,7 @@ def open_envelopes(paths: Sequence[str], key_path: str) -> None:
                 continue
             answer = _compared(value, digest)
             if answer == "differs":
-                line = "was opened, and is not what the signed hash beside it names"
+                line = "is not what the signed hash beside it names; ask the issuer which is true"
                 damage.note(Exit.REFUSED, f"{place}: {line}")
             told = {"receipt": examined.receipt.id, "member": member, "value": value}
             say(json.dumps({**told, "hash": answer}, separators=(",", ":")))
@@ -96,9 +96,12 @@ def _why_closed(
     # The label is not protected, so it only decides what we say, never whether we try.
     label = envelope.recipient.kid
     if label != kid and _FINGERPRINT.fullmatch(label):
-        line = f"{place}: is sealed to the key {label}, and yours is {kid}; give that one"
+        line = f"{place}: is sealed to the key {label}, and the one given is {kid}"
         return Exit.UNCHECKED, line
-    return Exit.REFUSED, f"{place}: this key does not open it: {fault}"
+    if label == kid:
+        line = f"{place}: names this key, which does not open it: label or content was altered"
+        return Exit.REFUSED, line
+    return Exit.REFUSED, f"{place}: {fault}; try the key that is known as {label}"
 
 
 def _compared(value: dict[str, Any], digest: str | None) -> str:

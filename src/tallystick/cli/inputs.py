@@ -85,7 +85,10 @@ class FileStream:
                 )
             return stream
         self._copy = tempfile.TemporaryFile(prefix="tally-")  # noqa: SIM115  # lives as we do
-        shutil.copyfileobj(stream, self._copy, 1 << 20)
+        try:
+            shutil.copyfileobj(stream, self._copy, 1 << 20)
+        except OSError as fault:
+            raise OSError(fault.errno, f"could not be copied to a file: {fault.strerror}") from None
         self._copy.seek(0)
         if self.path != STDIN:
             stream.close()

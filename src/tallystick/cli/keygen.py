@@ -12,6 +12,7 @@ from tallystick.cli.output import Exit, Stop, say
 
 _PRIVATE_MODE: Final = 0o600
 _PUBLIC_MODE: Final = 0o644
+_OTHER: Final = "choose another directory with --out"
 
 _EPILOG = """\
 \b
@@ -84,13 +85,16 @@ def _make_forensic(out: str) -> None:
 def _write(out: str, name: str, private: str, public: str) -> tuple[str, str]:
     """Write both files or none, and return their paths."""
     from tallystick.durable.file import make_directory, shown, write_new
-    from tallystick.errors import PathTakenError
+    from tallystick.errors import DurableError, PathTakenError
 
     paths = os.path.join(out, name), os.path.join(out, f"{name}.pub")
     for path in paths:
         if os.path.lexists(path):
             raise Stop(Exit.USAGE, _taken(shown(path)))
-    is_new = make_directory(out, 0o700)
+    try:
+        is_new = make_directory(out, 0o700)
+    except DurableError as fault:
+        raise Stop(Exit.UNCHECKED, f"{fault}; {_OTHER}") from None
     written: list[str] = []
     try:
         for path, text, mode in zip(
@@ -105,9 +109,11 @@ def _write(out: str, name: str, private: str, public: str) -> tuple[str, str]:
             os.rmdir(out)
         if isinstance(fault, PathTakenError):
             raise Stop(Exit.USAGE, _taken(shown(paths[len(written)]))) from None
+        if isinstance(fault, DurableError):
+            raise Stop(Exit.UNCHECKED, f"{fault}; {_OTHER}") from None
         raise
     return os.path.normpath(paths[0]), os.path.normpath(paths[1])
 
 
 def _taken(path: str) -> str:
-    return f"{path} is there already and was not touched; choose another directory with --out"
+    return f"{path} is there already and was not touched; {_OTHER}"

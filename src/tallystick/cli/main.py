@@ -71,6 +71,17 @@ class Verbs(click.Group):
         command: click.Command = import_module(f"tallystick.cli.{_HOME[cmd_name]}").command
         return command
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the verb; a fault that its parser found is told as the verb's."""
+        try:
+            return super().invoke(ctx)
+        except click.UsageError as fault:
+            verb = ctx.invoked_subcommand
+            command = self.get_command(ctx, verb) if verb is not None else None
+            if fault.ctx is None and command is not None:
+                fault.ctx = click.Context(command, info_name=verb, parent=ctx)
+            raise
+
     def main(  # type: ignore[override]  # click's overloads say no more than this
         self,
         args: Sequence[str] | None = None,
@@ -100,6 +111,7 @@ class Verbs(click.Group):
     cls=Verbs,
     epilog=_EPILOG,
     invoke_without_command=True,
+    subcommand_metavar="COMMAND [ARGS]...",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 92},
 )
 @click.version_option(__version__, prog_name="tally", message="%(prog)s %(version)s")
@@ -138,8 +150,9 @@ def _guarded(work: Callable[[], int]) -> int:
             Exit.UNCHECKED if isinstance(fault, (DurableError, UnreadableError)) else Exit.REFUSED
         )
     except OSError as fault:
+        # Nothing else lets one out: what is read becomes a finding, what is written an Error.
         _forget_output()
-        complain(f"{fault.filename or 'output'}: {fault.strerror or fault}")
+        complain(f"{fault.filename or 'standard output'}: {fault.strerror or fault}")
         return Exit.UNCHECKED
     except Exception as fault:  # noqa: BLE001  # the last resort: our own bug, told in one line
         return _own_bug(fault)
@@ -147,10 +160,11 @@ def _guarded(work: Callable[[], int]) -> int:
 
 def _usage_line(fault: click.ClickException) -> str:
     context = fault.ctx if isinstance(fault, click.UsageError) else None
-    path = context.command_path if context is not None else "tally"
-    verb = path.removeprefix("tally").strip()
+    verb = context.command_path if context is not None else "tally"
     text = " ".join(fault.format_message().split())
-    return f"{verb}: {text} See `{path} --help`." if verb else f"{text} See `{path} --help`."
+    if not text.endswith((".", "?")):
+        text += "."
+    return f"{text} See `{verb} --help`."
 
 
 def _forget_output() -> None:

@@ -97,7 +97,13 @@ def say_table(
     from rich.text import Text
 
     console = _console(None if _is_terminal() else _TABLE_COLUMNS_MAX)
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+        header_style="bold",
+    )
     for column in columns:
         table.add_column(
             Text(visible(column)),

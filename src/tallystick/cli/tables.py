@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -13,6 +14,8 @@ from tallystick.model.receipt import Receipt
 
 _COLUMNS: Final = ("#", "time", "action", "risk", "target", "outcome", "hash")
 _FOLDING: Final = frozenset({"action", "target", "outcome"})
+# A table is for the eye; the exact time stands in the receipt.
+_FRACTION: Final = re.compile(r"\.[0-9]+")
 # Rows that wait for the widths of their columns; longer chains come as several tables.
 _ROWS_MAX: Final = 1000
 _CELL_CHARS_MAX: Final = 100
@@ -52,7 +55,7 @@ def _row(receipt: Receipt, digest: str) -> tuple[str, ...]:
     action, ended = receipt.action, _known(receipt.outcome.status)
     return (
         _known(receipt.link.sequence),
-        _known(action.timestamp),
+        _FRACTION.sub("", _known(action.timestamp)),
         _known(action.type),
         _known(action.risk_level),
         cut(_target(action.target)),

@@ -28,6 +28,9 @@ _EXIT: Final = {
 }
 _STYLE: Final[dict[Severity, Style]] = {"refused": "bad", "unchecked": "unsure", "advisory": "dim"}
 
+_WANTED_KEY: Final = "give the issuer's public key, as a PEM file or as did:key:…"
+_WANTED_TRUST: Final = "`tally verify --help` shows the form of a trust file"
+
 # A bar that comes and goes within a second is only noise.
 _PROGRESS_AFTER_SECONDS: Final = 1.0
 _PROGRESS_EVERY_RECEIPTS: Final = 256
@@ -45,7 +48,7 @@ def trust_in(keys: Sequence[str], trust_path: str | None) -> Trust:
     try:
         return trust.with_issuers(parse_trust(read_bounded(trust_path, TRUST_FILE_BYTES_MAX)))
     except TrustFileError as fault:
-        raise Stop(Exit.USAGE, f"--trust: {trust_path}: {fault}") from None
+        raise Stop(Exit.USAGE, f"--trust: {trust_path}: {fault}; {_WANTED_TRUST}") from None
     except (LimitError, UnreadableError) as fault:
         raise Stop(Exit.USAGE, f"--trust: {fault}") from None
 
@@ -94,15 +97,15 @@ def _public_key(text: str) -> bytes:
         try:
             return public_key_from(text)
         except KeyFormatError as fault:
-            raise Stop(Exit.USAGE, f"--key: {fault}") from None
+            raise Stop(Exit.USAGE, f"--key: {fault}; {_WANTED_KEY}") from None
     try:
         data = read_bounded(text, KEY_FILE_BYTES_MAX)
     except (LimitError, UnreadableError) as fault:
-        raise Stop(Exit.USAGE, f"--key: {fault}") from None
+        raise Stop(Exit.USAGE, f"--key: {fault}; {_WANTED_KEY}") from None
     try:
         return public_key_from(data)
     except KeyFormatError as fault:
-        raise Stop(Exit.USAGE, f"--key: {text}: {fault}") from None
+        raise Stop(Exit.USAGE, f"--key: {text}: {fault}; {_WANTED_KEY}") from None
 
 
 def _chain_line(chain: ChainReport) -> Iterator[Span]:

@@ -22,6 +22,14 @@ Examples
   tally verify run.jsonl --key signing.key.pub --require-terminal --expect-length 12
 
 \b
+A trust file
+  [[issuer]]
+  id = "did:example:agent"
+  [[issuer.key]]
+  key = "did:key:z6Mk..."               (or the text of a PEM file)
+  valid_from = "2026-01-01T00:00:00Z"   (optional, as is valid_until)
+
+\b
 Exit codes
   0  verified    all that was asked for was checked and holds
   1  refused     something is wrong; beats 3 when both are found

@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line behaves as printed: each `*.txt` here is a session at a terminal.
+
+    # text           a comment
+    $ command        run by bash in the session's directory; `> ` continues the command
+    text             what it prints
+    2> text          what it says on standard error
+    exit N           its exit code, when it is not 0
+
+In what is printed, `…` stands for anything within a line, and a line `…` for any number of lines.
+Each session begins with the files of `stage.py` in a directory of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import click
+import pytest
+from tests.sessions.stage import stage
+
+from tallystick.cli.main import main
+
+HERE = Path(__file__).resolve().parent
+SOURCE = HERE.parent.parent / "src"
+SESSIONS = sorted(HERE.glob("*.txt"))
+COMMAND_SECONDS_MAX = 60
+
+# What the law below says of tally's own exit codes.
+_EXPLAINED = (1, 2, 3)
+
+
+@dataclass
+class Step:
+    """One command and what it answers."""
+
+    line: int
+    command: str
+    printed: list[str] = field(default_factory=list)
+    complained: list[str] = field(default_factory=list)
+    code: int = 0
+
+
+def steps_of(text: str) -> list[Step]:
+    steps: list[Step] = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        if line.startswith("$ "):
+            steps.append(Step(number, line[2:]))
+        elif re.match(r"# \S", line) or not (line or steps):
+            continue
+        elif line.startswith("> ") and not steps[-1].printed:
+            steps[-1].command += "\n" + line[2:]
+        elif line.startswith("2> "):
+            steps[-1].complained.append(line[3:])
+        elif re.fullmatch(r"exit \d+", line):
+            steps[-1].code = int(line[5:])
+        else:
+            steps[-1].printed.append(line)
+    return steps
+
+
+def matches(shown: list[str], printed: str) -> bool:
+    """Whether what was printed is what the session shows; empty lines at the end do not count."""
+    while shown and not shown[-1]:
+        shown = shown[:-1]
+    pattern = "".join(
+        r"(?:.*\n)*" if line == "…" else ".*".join(map(re.escape, line.split("…"))) + r"\n"
+        for line in shown
+    )
+    text = printed.rstrip("\n")
+    return re.fullmatch(pattern, text + "\n" if text else "") is not None
+
+
+@pytest.fixture(scope="module")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a `tally` that runs this source with this interpreter."""
+    folder = tmp_path_factory.mktemp("bin")
+    (folder / "tally").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m tallystick "$@"\n')
+    (folder / "tally").chmod(0o755)
+    return folder
+
+
+@pytest.mark.parametrize("session", SESSIONS, ids=lambda path: path.stem)
+def test_session(session: Path, tmp_path: Path, programs: Path) -> None:
+    """Each command prints, complains and exits as shown: one complaint for each code but 0."""
+    stage(tmp_path)
+    environment = {
+        "PYTHONPATH": str(SOURCE),
+        "PATH": f"{programs}:{os.environ.get('PATH', os.defpath)}",
+        "HOME": str(tmp_path),
+        "TMPDIR": str(tmp_path),
+        "LC_ALL": "C.UTF-8",
+        "COLUMNS": "100",
+    }
+    steps = steps_of(session.read_text(encoding="utf-8"))
+    assert steps, "a session has commands"
+    for step in steps:
+        done = subprocess.run(
+            ["bash", "-c", step.command],
+            cwd=tmp_path,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_SECONDS_MAX,
+            check=False,
+        )
+        told = (
+            f"{session.name}:{step.line}: $ {step.command}\n"
+            f"{done.stdout}--- standard error\n{done.stderr}--- exit {done.returncode}"
+        )
+        assert done.returncode == step.code, told
+        assert matches(step.printed, done.stdout), told
+        assert matches(step.complained, done.stderr), told
+        if done.returncode in _EXPLAINED:
+            assert re.fullmatch(r"tally: .+\n", done.stderr), told
+
+
+def commands() -> dict[str, click.Command]:
+    context = click.Context(main, info_name="tally")
+    found: dict[str, click.Command] = {"": main}
+    for name in main.list_commands(context):
+        command = main.get_command(context, name)
+        assert command is not None
+        found[name] = command
+    return found
+
+
+COMMANDS = commands()
+
+
+@pytest.mark.parametrize("verb", COMMANDS)
+def test_every_option_is_in_a_session(verb: str) -> None:
+    """No option of any verb goes without a session that uses it."""
+    command = COMMANDS[verb]
+    used = "\n".join(
+        step.command for path in SESSIONS for step in steps_of(path.read_text(encoding="utf-8"))
+    )
+    options = [option.opts[0] for option in command.params if isinstance(option, click.Option)] + [
+        "--help"
+    ]
+    missing = [
+        option
+        for option in options
+        if not re.search(rf"tally {verb}[^|;]* {option}\b" if verb else rf"tally {option}\b", used)
+    ]
+    assert not missing
+
+
+def test_every_exit_code_of_every_verb_is_in_a_session() -> None:
+    """Each verb ends, in some session, with each exit code that its help names."""
+    seen = {
+        (step.command.split("tally ")[-1].split()[0], step.code)
+        for path in SESSIONS
+        for step in steps_of(path.read_text(encoding="utf-8"))
+        if "tally " in step.command
+    }
+    expected = {
+        "keygen": {0, 2, 3},
+        "verify": {0, 1, 2, 3},
+        "show": {0, 1, 2, 3},
+        "hash": {0, 1, 2, 3},
+        "disclose": {0, 1, 2, 3},
+        "explain": {0, 2},
+        "completion": {0, 2},
+    }
+    missing = {
+        verb: codes - {code for name, code in seen if name == verb}
+        for verb, codes in expected.items()
+    }
+    assert not any(missing.values()), missing
+
+
+def test_sessions_were_found() -> None:
+    """The tests above had something to look at."""
+    assert len(SESSIONS) >= 8
+
+
+@pytest.mark.parametrize(
+    ("shown", "printed", "same"),
+    [
+        (["a…c"], "abbc\n", True),
+        (["a…c"], "abb\n", False),
+        (["…"], "", True),
+        ([], "", True),
+        ([], "a\n", False),
+        (["a", "…", "z"], "a\nb\nz\n", True),
+        (["a", "", ""], "a\n\n", True),
+    ],
+)
+def test_wildcards(shown: list[str], printed: str, same: bool) -> None:
+    """`…` stands for anything within a line, and alone for any number of lines."""
+    assert matches(shown, printed) is same
