@@ -10,6 +10,7 @@ on looking for further faults.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from functools import cache
 from typing import Any
 
@@ -18,7 +19,7 @@ from msgspec import inspect
 
 from tallystick.crypto.strict import parse_json
 from tallystick.errors import EnvelopeError, ReceiptError
-from tallystick.limits import IDENTIFIER_CHARS_MAX, RECEIPT_BYTES_MAX
+from tallystick.limits import FINDINGS_MAX, IDENTIFIER_CHARS_MAX, RECEIPT_BYTES_MAX
 from tallystick.model.disclosure import DisclosureEnvelope, disclosure_fault, parse_envelope
 from tallystick.model.receipt import (
     LOOSE_ID_VERSIONS,
@@ -124,12 +125,18 @@ class _Reading:
 
     def __init__(self, version: str) -> None:
         self.faults: list[Fault] = []
+        self._told: Counter[str] = Counter()
         self.loose_ids = version in LOOSE_ID_VERSIONS
 
     def fault(self, code: str, where: str, message: str, expected: str, value: object) -> None:
+        code = _CODE_BY_PLACE.get(where, code)
+        # A megabyte holds half a million faults. Of each code enough are kept to fill a report.
+        self._told[code] += 1
+        if self._told[code] > FINDINGS_MAX:
+            return
         self.faults.append(
             Fault(
-                code=_CODE_BY_PLACE.get(where, code),
+                code=code,
                 where=where,
                 message=message,
                 expected=expected,

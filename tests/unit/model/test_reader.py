@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import Any
 
 import msgspec
@@ -18,7 +19,7 @@ from tests.material import (
 )
 
 from tallystick.errors import MalformedInput, ReceiptError
-from tallystick.limits import IDENTIFIER_CHARS_MAX, JSON_INTEGER_MAX
+from tallystick.limits import FINDINGS_MAX, IDENTIFIER_CHARS_MAX, JSON_INTEGER_MAX
 from tallystick.model.reader import (
     Fault,
     _Reading,
@@ -324,3 +325,15 @@ def test_names_are_escaped_in_places() -> None:
     assert escape("a/b~c") == "a~1b~0c"
     fault = Fault(code="FIELD_UNKNOWN", where="/a~1b", message="is not a member here", found="1")
     assert fault in read_receipt(with_member(SMALL, "/x", 1) | {"a/b": 1})[1]
+
+
+def test_faults_are_bounded_by_code() -> None:
+    """However many faults of one code there are, few are kept, and none of another is lost."""
+    crowd = {f"m{number}": 1 for number in range(FINDINGS_MAX + 1)}
+    receipt = with_member(SMALL, f"{S}/outcome/status", "done")
+    receipt["credentialSubject"] = {**crowd, **receipt["credentialSubject"]}
+    receipt["issuer"] = {**crowd, **receipt["issuer"]}
+    codes = Counter(fault.code for fault in read_receipt(receipt)[1])
+    assert codes == {
+        "unrecognised_fields": FINDINGS_MAX, "FIELD_UNKNOWN": FINDINGS_MAX, "FIELD_VALUE": 1,
+    }  # fmt: skip
