@@ -88,7 +88,7 @@ def cli_page() -> str:
         "# Command line\n",
         EXIT_CODES,
     ]
-    top = click.Context(group, info_name="tally", terminal_width=WIDTH)
+    top = click.Context(group, info_name="tally", terminal_width=WIDTH, **group.context_settings)
     parts.append(f"## tally\n\n{_fence(group.get_help(top))}")
     for name in group.list_commands(top):
         command = group.get_command(top, name)

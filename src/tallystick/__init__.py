@@ -59,6 +59,7 @@ _HOME = {
     "did_key_encode": "crypto.multibase",
     "encrypt_disclosure": "model.disclosure",
     "encrypt_response": "model.disclosure",
+    "forensic_public_key_from": "keys.forensic",
     "generate_forensic_key_pair": "keys.forensic",
     "generate_key_pair": "keys.local",
     "hash_receipt": "chain.issue",

@@ -23,7 +23,7 @@ from tallystick.verify.receipt import Examined, examine
 from tallystick.verify.source import Input, Source
 
 
-class FileStream:
+class InputFile:
     """One path as a stream that can always be read again from its beginning."""
 
     def __init__(self, path: str) -> None:
@@ -100,9 +100,9 @@ class FileStream:
         self._stream = None
 
 
-def sources_of(paths: Sequence[str]) -> tuple[list[Source], list[FileStream]]:
+def sources_of(paths: Sequence[str]) -> tuple[list[Source], list[InputFile]]:
     """Return a source for each path, and the streams behind them."""
-    streams = [FileStream(path) for path in paths]
+    streams = [InputFile(path) for path in paths]
     sources = [
         Source(
             stream,

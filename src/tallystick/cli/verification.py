@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
-from tallystick.cli.inputs import FileStream, sources_of
+from tallystick.cli.inputs import InputFile, sources_of
 from tallystick.cli.output import Exit, Span, Stop, Style, count, error_is_terminal, say
 from tallystick.cli.responses import ResponseFolder
 from tallystick.crypto.ed25519 import public_key_from
@@ -155,7 +155,7 @@ def _first_reason(report: Report) -> str:
 
 
 @contextmanager
-def _progress(streams: Sequence[FileStream]) -> Iterator[Callable[[int], None] | None]:
+def _progress(streams: Sequence[InputFile]) -> Iterator[Callable[[int], None] | None]:
     """Yield what shows a bar on standard error, once the work has proved to be long."""
     if not error_is_terminal():
         yield None
