@@ -1,0 +1,406 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Our own vectors, and that every finding code is produced by one of them or by a test here."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+import pytest
+
+from tallystick.crypto.strict import parse_json
+from tallystick.errors import MalformedInput
+from tallystick.limits import RECEIPT_BYTES_MAX, RESPONSE_BYTES_MAX
+from tallystick.verify.findings import CODES
+from tallystick.verify.report import Report
+from tallystick.verify.source import Source
+from tallystick.verify.trust import parse_trust
+from tallystick.verify.verification import (
+    Expectations,
+    verify_chain,
+    verify_input,
+    verify_receipt,
+)
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / "vectors"
+SOURCE = ROOT / "src" / "tallystick"
+
+# How many there are: a corpus that shrinks unseen is no corpus.
+COUNTS = {"chain": 132, "input": 32, "receipt": 443}
+
+# What no file can bring about: each code with the test in this module that does.
+IN_CODE = {
+    "CHAINS_OVER_LIMIT": "test_more_chains_than_memory",
+    "MALFORMED_VALUE": "test_values_that_are_no_json",
+    "REPEATS_UNCONFIRMED": "test_repeats_in_a_stream_that_is_gone",
+    "SOURCE_UNREADABLE": "test_a_source_that_fails",
+}
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a case asks for besides."""
+
+    accept_nulls: bool = False
+    chain_id: str | None = None
+    expected_head: str | None = None
+    expected_length: int | None = None
+    require_terminal: bool = False
+    responses: dict[str, str] = {}
+    verification_method: str | None = None
+
+
+class Expectation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What `expect.json` holds."""
+
+    why: str
+    verdict: Literal["verified", "refused", "unchecked"]
+    codes: list[str]
+    keys: list[str] | None = None
+    trust: str | None = None
+    options: Options = Options()
+    chains: list[dict[str, Any]] | None = None
+
+
+class Vector(msgspec.Struct, frozen=True, kw_only=True):
+    """One case, as it was read."""
+
+    folder: Path
+    kind: str
+    data: bytes
+    expected: Expectation
+
+    @property
+    def keys(self) -> object:
+        """What the verifier is given as keys."""
+        if self.expected.trust is not None:
+            return parse_trust((self.folder / self.expected.trust).read_bytes())
+        return [
+            bytes.fromhex(key) if re.fullmatch(r"[0-9a-f]{64}", key) else key
+            for key in self.expected.keys or ()
+        ]
+
+    @property
+    def responses(self) -> dict[str, object]:
+        """Receipt id → response body."""
+        files = self.expected.options.responses
+        return {name: (self.folder / file).read_bytes() for name, file in files.items()}
+
+
+@cache
+def vectors() -> tuple[Vector, ...]:
+    """Return all of them."""
+    return tuple(
+        Vector(
+            folder=folder,
+            kind=folder.parent.name,
+            data=next(folder.glob("input.*")).read_bytes(),
+            expected=msgspec.json.decode(
+                (folder / "expect.json").read_bytes(), type=Expectation
+            ),
+        )
+        for kind in sorted(COUNTS)
+        for folder in sorted((FOLDER / kind).iterdir())
+    )  # fmt: skip
+
+
+def name_of(vector: Vector) -> str:
+    """Return `kind/case`."""
+    return f"{vector.kind}/{vector.folder.name}"
+
+
+def judge(vector: Vector, data: object, workers: int = 1) -> Report:
+    """Return the report on `data` under the vector's keys and options."""
+    options = vector.expected.options
+    if vector.kind == "receipt":
+        return verify_receipt(
+            data,
+            vector.keys,
+            accept_nulls=options.accept_nulls,
+            verification_method=options.verification_method,
+        )
+    if vector.kind == "chain":
+        return verify_chain(
+            data,
+            vector.keys,
+            chain_id=options.chain_id,
+            expected_length=options.expected_length,
+            expected_head=options.expected_head,
+            require_terminal=options.require_terminal,
+            verification_method=options.verification_method,
+            responses=vector.responses,
+            accept_nulls=options.accept_nulls,
+            workers=workers,
+        )
+    expectations = Expectations(
+        chain_id=options.chain_id,
+        length=options.expected_length,
+        head=options.expected_head,
+        terminal=options.require_terminal,
+        verification_method=options.verification_method,
+        responses=vector.responses,
+    )
+    return verify_input(
+        [Source(data)],
+        vector.keys,
+        expectations,
+        accept_nulls=options.accept_nulls,
+        workers=workers,
+    )
+
+
+def assert_as_expected(report: Report, expected: Expectation) -> None:
+    """Compare verdict, codes and, where they are told, chains."""
+    assert (str(report.verdict), sorted(report.codes())) == (expected.verdict, expected.codes)
+    assert report.verified is (expected.verdict == "verified") is bool(report)
+    assert report.unlisted == 0
+    if expected.chains is not None:
+        assert report.to_dict()["chains"] == expected.chains
+
+
+def test_all_vectors_were_loaded() -> None:
+    """As many as we know of, in three folders."""
+    assert Counter(vector.kind for vector in vectors()) == COUNTS
+    listed = {path.name for path in FOLDER.iterdir()}
+    assert listed == {*COUNTS, "README.md", ".gitattributes"}
+
+
+def test_vectors_are_what_their_sources_make() -> None:
+    """`python -m tools.vectors --check` finds every file as it makes it."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tools.vectors", "--check"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_vectors_are_not_made_by_what_they_measure() -> None:
+    """Nothing in the sources of the vectors imports tallystick."""
+    for path in [ROOT / "tools" / "vectors.py", *(ROOT / "tools" / "corpus").glob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                assert not [one.name for one in node.names if one.name.startswith("tallystick")]
+            elif isinstance(node, ast.ImportFrom):
+                assert not (node.module or "").startswith("tallystick")
+
+
+@pytest.mark.parametrize("vector", vectors(), ids=name_of)
+def test_vector(vector: Vector) -> None:
+    """Each case gets its verdict, exactly its codes, and its chains."""
+    expected = vector.expected
+    named = {"expect.json", expected.trust, *expected.options.responses.values()} - {None}
+    others = {path.name for path in vector.folder.iterdir()} - named
+    assert len(others) == 1, "one input, and nothing that expect.json does not name"
+    assert (expected.keys is None) is not (expected.trust is None)
+    assert expected.why.endswith(".")
+    assert expected.codes == sorted(expected.codes)
+    assert_as_expected(judge(vector, vector.data), expected)
+
+
+def receipts_of(data: bytes) -> list[Any] | None:
+    """Return what strict parsing gives for each receipt, or None when something is malformed."""
+    try:
+        value = parse_json(data, 16 * RECEIPT_BYTES_MAX)
+        return value if isinstance(value, list) else [value]
+    except MalformedInput:
+        pass
+    try:
+        lines = [line for line in data.split(b"\n") if line.strip()]
+        return [parse_json(line, RECEIPT_BYTES_MAX) for line in lines] or None
+    except MalformedInput:
+        return None
+
+
+def test_values_are_judged_like_bytes() -> None:
+    """Dicts in place of bytes, and other white space and order, change no answer."""
+    tried = 0
+    for vector in vectors():
+        receipts = receipts_of(vector.data)
+        if not receipts or len(vector.data) > RECEIPT_BYTES_MAX:
+            continue
+        if not all(isinstance(one, dict) for one in receipts):
+            continue
+        alone = vector.kind == "receipt"
+        if alone and len(receipts) > 1:
+            continue
+        tried += 1
+        assert_as_expected(judge(vector, receipts[0] if alone else receipts), vector.expected)
+        backward = [dict(reversed(one.items())) for one in receipts]
+        data = json.dumps(backward, indent=1).encode()
+        assert_as_expected(judge(vector, data), vector.expected)
+    assert tried > sum(COUNTS.values()) * 0.8
+
+
+@pytest.mark.parametrize("workers", [2, 3])
+def test_workers_change_nothing(workers: int) -> None:
+    """The whole report is the same for any number of workers."""
+    for vector in vectors():
+        if vector.kind != "receipt":
+            alone = judge(vector, vector.data).to_dict()
+            assert judge(vector, vector.data, workers).to_dict() == alone, name_of(vector)
+
+
+def test_lone_receipts_are_chains_of_one_too() -> None:
+    """What is refused alone is refused as a chain; what is verified there is verified alone."""
+    for vector in vectors():
+        if vector.kind == "receipt":
+            alone = judge(vector, vector.data)
+            options = vector.expected.options
+            chained = verify_chain(
+                vector.data,
+                vector.keys,
+                accept_nulls=options.accept_nulls,
+                verification_method=options.verification_method,
+            )
+            assert alone.verified or not chained.verified, name_of(vector)
+
+
+# ---- every code
+
+
+def test_every_code_is_produced() -> None:
+    """Each listed code comes out of a vector or of a test here that is named for it."""
+    produced = {code for vector in vectors() for code in vector.expected.codes}
+    assert produced | set(IN_CODE) == set(CODES)
+    assert not produced & set(IN_CODE)
+    for test in IN_CODE.values():
+        assert callable(globals()[test])
+
+
+def test_every_fault_can_come_alone() -> None:
+    """For each code that decides there is a vector in which nothing else decides."""
+    alone = {
+        decisive[0]
+        for vector in vectors()
+        if len(decisive := [code for code in vector.expected.codes if code.isupper()]) == 1
+    }
+    assert alone | set(IN_CODE) == {name for name in CODES if name.isupper()}
+
+
+def code_like_texts() -> Iterator[tuple[str, str]]:
+    """Yield (place, text) of every text in the source that looks like a deciding code."""
+    families = {name.split("_")[0] for name in CODES if name.isupper()}
+    for path in SOURCE.rglob("*.py"):
+        if path.name == "findings.py" or "cli" in path.parts:
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                text = node.value
+                if re.fullmatch(r"[A-Z]+(_[A-Z]+)+", text) and text.split("_")[0] in families:
+                    yield f"{path.name}:{node.lineno}", text
+
+
+def test_no_code_is_unlisted() -> None:
+    """Every text in the source that looks like a code is a listed one, and all are used."""
+    found = list(code_like_texts())
+    assert not [(where, text) for where, text in found if text not in CODES]
+    used = {text for _, text in found}
+    assert used == {name for name in CODES if name.isupper()}
+
+
+# ---- what no file can bring about
+
+
+def plain_receipts(name: str) -> bytes:
+    """Return the input of a chain vector."""
+    return (FOLDER / "chain" / name / "input.jsonl").read_bytes()
+
+
+KEY = json.loads((FOLDER / "chain" / "three" / "expect.json").read_bytes())["keys"]
+
+
+class Failing:
+    """A stream that breaks off after its first lines."""
+
+    def __init__(self, data: bytes) -> None:
+        self._lines = iter(data.splitlines(keepends=True))
+
+    def seekable(self) -> bool:
+        """Say that there is only one pass."""
+        return False
+
+    def readline(self, size: int) -> bytes:
+        """Give the lines, then fail."""
+        line = next(self._lines, None)
+        if line is None:
+            raise OSError(5, "Input/output error")
+        assert len(line) <= size
+        return line
+
+    def read(self, size: int) -> bytes:
+        """Fail."""
+        raise OSError(5, "Input/output error")
+
+
+def test_a_source_that_fails() -> None:
+    """What could not be read to its end is unchecked, also when all before was fine."""
+    report = verify_chain(Failing(plain_receipts("three")), KEY)
+    assert (str(report.verdict), report.codes()) == ("unchecked", ["SOURCE_UNREADABLE"])
+    assert report.receipts == 3
+    report = verify_chain(Failing(b""), KEY)
+    assert (str(report.verdict), report.codes()) == ("unchecked", ["SOURCE_UNREADABLE"])
+
+
+def test_more_chains_than_memory() -> None:
+    """Chains beyond the memory limit are not judged, and that is said once."""
+    line = (FOLDER / "chain" / "one" / "input.jsonl").read_bytes().strip()
+    old = b'"chain_id":"chain-one"'
+    assert old in line
+    many = (
+        line.replace(old, b'"chain_id":"%s"' % str(number).encode().rjust(1000, b"x"))
+        for number in range(25_000)
+    )
+    report = verify_input([Source(many)], None)
+    counts = Counter(report.codes())
+    assert counts["CHAINS_OVER_LIMIT"] == 1
+    assert str(report.verdict) == "unchecked"
+    assert 15_000 < len(report.chains) < 25_000 == report.receipts
+
+
+def test_repeats_in_a_stream_that_is_gone() -> None:
+    """Ids that look repeated in what can't be read again are unchecked, not passed over."""
+    receipts = plain_receipts("same-id").splitlines()
+    assert verify_chain(receipts, KEY).codes() == ["ID_DUPLICATE"]
+    report = verify_chain(iter(receipts), KEY)
+    assert (str(report.verdict), report.codes()) == ("unchecked", ["REPEATS_UNCONFIRMED"])
+    assert verify_chain(iter(plain_receipts("three").splitlines()), KEY).verified
+
+
+@pytest.mark.parametrize(
+    "value", [{1}, {"id": object()}, {1: "x"}, {"id": b"bytes"}, {"id": complex(1)}]
+)
+def test_values_that_are_no_json(value: object) -> None:
+    """A Python value that has no JSON form is a finding, not an exception."""
+    report = verify_receipt(value, KEY)
+    assert (str(report.verdict), report.codes()) == ("refused", ["MALFORMED_VALUE"])
+
+
+def test_limits_are_where_they_are_said_to_be() -> None:
+    """A receipt of exactly the most bytes is read; nesting of any depth is refused quietly."""
+    receipt = plain_receipts("one").strip()
+    start = receipt.index(b'"id"')
+    blanks = b" " * (RECEIPT_BYTES_MAX - len(receipt))
+    whole = receipt[:start] + blanks + receipt[start:]
+    assert len(whole) == RECEIPT_BYTES_MAX
+    assert verify_receipt(whole, KEY).verified
+    deep = receipt[:start] + b'"x":' + b"[" * 200_000 + b"]" * 200_000 + b"," + receipt[start:]
+    assert verify_receipt(deep, KEY).codes() == ["MALFORMED_DEPTH"]
+    unclosed = b"[" * (2 * RECEIPT_BYTES_MAX)
+    assert verify_receipt(unclosed, KEY).codes() == ["MALFORMED_SIZE"]
+    body = b" " * (RESPONSE_BYTES_MAX - 1) + b"1"
+    report = verify_receipt(receipt, KEY, response_body=body)
+    assert report.codes() == ["response_not_committed"]
+    report = verify_receipt(receipt, KEY, response_body=body + b" ")
+    assert report.codes() == ["RESPONSE_UNREADABLE"]
