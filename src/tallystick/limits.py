@@ -14,6 +14,10 @@ RECEIPT_BYTES_MAX: Final = 1024 * 1024
 # Nesting of arrays and objects in one JSON value. Real receipts stay below 12.
 JSON_DEPTH_MAX: Final = 64
 
+# Values in one JSON text, counted as its commas and opening brackets. Real receipts stay below 500;
+# a megabyte of `0.5,` or `[[[[]]]],` would cost seconds and over 100 MB.
+JSON_VALUES_MAX: Final = 64 * 1024
+
 # Characters of one JSON number. The longest exact double in ES6 form needs 25.
 JSON_NUMBER_CHARS_MAX: Final = 64
 
@@ -55,6 +59,9 @@ KEYS_PER_ISSUER_MAX: Final = 16
 
 # One response body that is supplied to be checked against its hash.
 RESPONSE_BYTES_MAX: Final = 16 * 1024 * 1024
+
+# Values in one response body: lists of numbers are usual there.
+RESPONSE_VALUES_MAX: Final = 1024 * 1024
 
 # Threads that verify signatures. Parsing holds the interpreter lock: more do not help.
 WORKERS_MAX: Final = 64

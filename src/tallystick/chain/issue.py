@@ -20,7 +20,12 @@ from tallystick.crypto.digest import sha256_tagged
 from tallystick.crypto.ed25519 import KeyPair, signing_key_from_pem
 from tallystick.crypto.multibase import b64u_encode
 from tallystick.errors import ReceiptError, SigningError
-from tallystick.limits import IDENTIFIER_CHARS_MAX, RECEIPT_BYTES_MAX, RESPONSE_BYTES_MAX
+from tallystick.limits import (
+    IDENTIFIER_CHARS_MAX,
+    JSON_VALUES_MAX,
+    RECEIPT_BYTES_MAX,
+    RESPONSE_BYTES_MAX,
+)
 from tallystick.model.action import Action, Authorization, Intent, Outcome
 from tallystick.model.chain import Delegation, Head, Link, is_ordinary, link_faults
 from tallystick.model.fact import told
@@ -35,6 +40,7 @@ from tallystick.model.receipt import (
     Proof,
     Receipt,
     UnsignedReceipt,
+    encode,
     has_sound_open_members,
     keep_statement,
     optional_shapes_hold,
@@ -157,6 +163,9 @@ def sign_receipt(
         version=unsigned.version,
     )
     keep_statement(receipt, statement)
+    # Only close to the limit does it take a look: the proof stays far below 16 KiB.
+    if len(statement) > RECEIPT_BYTES_MAX - 16 * 1024 and len(encode(receipt)) > RECEIPT_BYTES_MAX:
+        raise ReceiptError(f"over the limit of {RECEIPT_BYTES_MAX} bytes with its proof")
     return receipt
 
 
@@ -217,6 +226,10 @@ def _read_back(members: dict[str, Any]) -> UnsignedReceipt:
         raise ReceiptError(f"no JSON value: {fault}") from None
     if len(body) > RECEIPT_BYTES_MAX:
         raise ReceiptError(f"{len(body)} bytes, over the limit of {RECEIPT_BYTES_MAX}")
+    if len(body) > JSON_VALUES_MAX:
+        from tallystick.crypto.strict import bound_structure  # costs a cold start 10 ms
+
+        bound_structure(body, JSON_VALUES_MAX)
     try:
         receipt = _DECODE(body)
     except (msgspec.ValidationError, RecursionError) as fault:

@@ -11,18 +11,26 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections import Counter
 from decimal import Decimal, InvalidOperation
 from typing import Any, NoReturn
 
 from tallystick.errors import MalformedInput
-from tallystick.limits import JSON_DEPTH_MAX, JSON_INTEGER_MAX, JSON_NUMBER_CHARS_MAX
+from tallystick.limits import (
+    JSON_DEPTH_MAX,
+    JSON_INTEGER_MAX,
+    JSON_NUMBER_CHARS_MAX,
+    JSON_VALUES_MAX,
+)
 
-# A whole string, or one bracket: enough to count depth without parsing. Or a quote alone, where a
-# string never ends: without it the rest would be searched again from each quote, in square time.
-_TOKENS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[\]{}"]', re.DOTALL)
+# A whole string, a bracket, a comma: enough to count depth and values without parsing. Or a quote
+# alone, where a string never ends: otherwise the rest would be searched again from each quote.
+_TOKENS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[\]{},"]', re.DOTALL)
+_BEGIN_VALUE = frozenset((b",", b"{", b"["))
+_CLOSE = frozenset((b"}", b"]"))
 
 
-def parse_json(data: bytes, size_max: int) -> Any:
+def parse_json(data: bytes, size_max: int, values_max: int = JSON_VALUES_MAX) -> Any:
     """Return the one JSON value in `data`, or raise `MalformedInput` with the fault's code."""
     if len(data) > size_max:
         raise MalformedInput("MALFORMED_SIZE", f"{len(data)} bytes, over the limit of {size_max}")
@@ -32,8 +40,7 @@ def parse_json(data: bytes, size_max: int) -> Any:
         raise MalformedInput("MALFORMED_ENCODING", f"not UTF-8 at byte {fault.start}") from None
     if text.startswith("\ufeff"):
         raise MalformedInput("MALFORMED_ENCODING", "begins with a byte order mark")
-    if _is_too_deep(data):
-        raise MalformedInput("MALFORMED_DEPTH", f"nested deeper than {JSON_DEPTH_MAX} levels")
+    bound_structure(data, values_max)
     try:
         value = _DECODER.decode(text)
     except json.JSONDecodeError as fault:
@@ -49,21 +56,35 @@ def parse_json(data: bytes, size_max: int) -> Any:
     return value
 
 
-def _is_too_deep(data: bytes) -> bool:
-    if data.count(b"[") + data.count(b"{") <= JSON_DEPTH_MAX:
-        return False
-    depth = 0
+def may_hold_values_over(data: bytes, values_max: int) -> bool:
+    """Whether JSON bytes could hold more values than that: a quick look, never wrongly no."""
+    return (
+        len(data) > values_max
+        and data.count(b",") + data.count(b"[") + data.count(b"{") > values_max
+    )
+
+
+def bound_structure(data: bytes, values_max: int) -> None:
+    """Raise when JSON bytes are nested too deep or hold too many values; does not parse them."""
+    is_shallow = data.count(b"[") + data.count(b"{") <= JSON_DEPTH_MAX
+    if is_shallow and not may_hold_values_over(data, values_max):
+        return
+    depth = values = 0
     for token in _TOKENS.finditer(data):
-        bracket = token.group()
-        if bracket in (b"{", b"["):
-            depth += 1
+        mark = token.group()
+        if mark in _BEGIN_VALUE:
+            values += 1
+            depth += mark != b","
             if depth > JSON_DEPTH_MAX:
-                return True
-        elif bracket in (b"}", b"]"):
+                raise MalformedInput(
+                    "MALFORMED_DEPTH", f"nested deeper than {JSON_DEPTH_MAX} levels"
+                )
+            if values > values_max:
+                raise MalformedInput("MALFORMED_SIZE", f"more than {values_max} values")
+        elif mark in _CLOSE:
             depth -= 1
-        elif bracket == b'"':
-            return False  # no JSON, which the parser will say
-    return False
+        elif mark == b'"':
+            return  # a string without an end: no JSON, which the parser will say
 
 
 def refuse_surrogates(value: object) -> None:
@@ -87,8 +108,8 @@ def refuse_surrogates(value: object) -> None:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
+        counts = Counter(key for key, _ in pairs)
+        twice = next(key for key in counts if counts[key] > 1)
         raise MalformedInput("MALFORMED_DUPLICATE_KEY", f"key {twice[:80]!r} appears twice")
     return members
 
@@ -105,6 +126,8 @@ def _integer(literal: str) -> int | float:
 def _float(literal: str) -> float:
     _bound(literal)
     value = float(literal)
+    if repr(value) == literal:
+        return value
     # Exact means: the shortest text of the double is the same number as the one that was sent.
     try:
         is_exact = math.isfinite(value) and Decimal(literal) == Decimal(repr(value))

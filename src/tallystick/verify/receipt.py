@@ -21,9 +21,19 @@ import msgspec
 
 from tallystick.crypto.canonical import canonicalize
 from tallystick.crypto.ed25519 import check
-from tallystick.crypto.strict import parse_json, refuse_surrogates
+from tallystick.crypto.strict import (
+    bound_structure,
+    may_hold_values_over,
+    parse_json,
+    refuse_surrogates,
+)
 from tallystick.errors import MalformedInput
-from tallystick.limits import JSON_DEPTH_MAX, JSON_INTEGER_MAX, RECEIPT_BYTES_MAX
+from tallystick.limits import (
+    JSON_DEPTH_MAX,
+    JSON_INTEGER_MAX,
+    JSON_VALUES_MAX,
+    RECEIPT_BYTES_MAX,
+)
 from tallystick.model.chain import is_ordinary, link_faults
 from tallystick.model.reader import Fault, read_receipt, without_nulls
 from tallystick.model.receipt import (
@@ -89,7 +99,8 @@ def _examine(raw: Raw, accept_nulls: bool) -> Examined:
         except (ValueError, TypeError, AttributeError, RecursionError) as fault:
             raise MalformedInput("MALFORMED_VALUE", f"no canonical JSON: {fault}") from None
     if isinstance(raw, bytes):
-        if len(raw) <= RECEIPT_BYTES_MAX and (split := split_canonical(raw)) is not None:
+        is_usual = len(raw) <= RECEIPT_BYTES_MAX and not may_hold_values_over(raw, JSON_VALUES_MAX)
+        if is_usual and (split := split_canonical(raw)) is not None:
             receipt, body = split
             if has_sound_open_members(receipt):
                 return Examined(
@@ -102,7 +113,12 @@ def _examine(raw: Raw, accept_nulls: bool) -> Examined:
         return _examine_value(parse_json(raw, RECEIPT_BYTES_MAX), accept_nulls)
     if isinstance(raw, MalformedInput):
         raise raw
-    return _examine_value(plain_copy(raw, JSON_DEPTH_MAX), accept_nulls)
+    examined = _examine_value(plain_copy(raw, JSON_DEPTH_MAX), accept_nulls)
+    if examined.body is not None:
+        if len(examined.body) > RECEIPT_BYTES_MAX:
+            raise MalformedInput("MALFORMED_SIZE", f"over {RECEIPT_BYTES_MAX} bytes")
+        bound_structure(examined.body, JSON_VALUES_MAX)
+    return examined
 
 
 def _examine_value(value: Any, accept_nulls: bool) -> Examined:

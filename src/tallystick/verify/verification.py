@@ -15,7 +15,13 @@ from tallystick.crypto.canonical import canonicalize
 from tallystick.crypto.digest import sha256_tagged
 from tallystick.crypto.strict import parse_json
 from tallystick.errors import CanonicalError, Error, LimitError, MalformedInput
-from tallystick.limits import JSON_DEPTH_MAX, REPEATS_MAX, RESPONSE_BYTES_MAX, WORKERS_MAX
+from tallystick.limits import (
+    JSON_DEPTH_MAX,
+    REPEATS_MAX,
+    RESPONSE_BYTES_MAX,
+    RESPONSE_VALUES_MAX,
+    WORKERS_MAX,
+)
 from tallystick.verify.chain import Judge
 from tallystick.verify.fingerprints import fingerprint
 from tallystick.verify.receipt import Examined, examine, plain_copy
@@ -226,7 +232,9 @@ def _check_response(examined: Examined, body: object, where: str, findings: Find
         return
     place = f"{where}/credentialSubject/outcome/response_hash"
     try:
-        value = parse_json(body, RESPONSE_BYTES_MAX) if isinstance(body, bytes) else body
+        value = body
+        if isinstance(body, bytes):
+            value = parse_json(body, RESPONSE_BYTES_MAX, RESPONSE_VALUES_MAX)
         digest = sha256_tagged(canonicalize(plain_copy(value, JSON_DEPTH_MAX)))
     except (MalformedInput, CanonicalError) as fault:
         findings.add("RESPONSE_UNREADABLE", place, f"the supplied body: {fault}")

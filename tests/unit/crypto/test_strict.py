@@ -9,9 +9,19 @@ from typing import Any
 
 import pytest
 
-from tallystick.crypto.strict import parse_json, refuse_surrogates
+from tallystick.crypto.strict import (
+    bound_structure,
+    may_hold_values_over,
+    parse_json,
+    refuse_surrogates,
+)
 from tallystick.errors import MalformedInput
-from tallystick.limits import JSON_DEPTH_MAX, JSON_NUMBER_CHARS_MAX, RECEIPT_BYTES_MAX
+from tallystick.limits import (
+    JSON_DEPTH_MAX,
+    JSON_NUMBER_CHARS_MAX,
+    JSON_VALUES_MAX,
+    RECEIPT_BYTES_MAX,
+)
 
 
 def parse(data: bytes | str) -> Any:
@@ -182,3 +192,44 @@ def test_refuse_surrogates_looks_everywhere() -> None:
     for value in ("\ud800", ["\udc00"], {"\ud800": 1}, {"a": {"b": ["\udfff"]}}):
         with pytest.raises(MalformedInput):
             refuse_surrogates(value)
+
+
+@pytest.mark.parametrize(
+    ("item", "ends"),
+    [("0.5", ""), ("[[]]", ""), ('{"a":0}', ""), ('"x"', ""), ('"\\""', '"]"')],
+)
+def test_values_at_the_limit(item: str, ends: str) -> None:
+    """So many commas and brackets are read, and one more is refused without parsing."""
+    each = 1 + item.count("[") + item.count("{")
+    fitting = (300 - 1) // each  # the first has no comma, and the array has its bracket
+    text = "[" + ",".join([item] * fitting) + "]"
+    assert len(parse_json(text.encode(), 10_000, 300)) == fitting
+    longer = "[" + ",".join([item] * (fitting + 1)) + ",0,0]"
+    with pytest.raises(MalformedInput, match="more than 300 values") as caught:
+        parse_json(longer.encode(), 10_000, 300)
+    assert caught.value.code == "MALFORMED_SIZE"
+
+
+def test_commas_that_are_text_do_not_count() -> None:
+    """A text may hold any number of commas and brackets."""
+    text = '["' + ",[{" * 200_000 + '"]'
+    assert may_hold_values_over(text.encode(), JSON_VALUES_MAX)
+    assert parse(text) == [",[{" * 200_000]
+    assert parse("[" + "0," * (JSON_VALUES_MAX - 1) + "0]")
+    assert code_of("[" + "0," * JSON_VALUES_MAX + "0]") == "MALFORMED_SIZE"
+
+
+@pytest.mark.parametrize("count", [0, 1, 9, 10, 11, 12])
+def test_the_quick_look_is_never_wrongly_no(count: int) -> None:
+    """Whatever holds more values than the limit is noticed without parsing."""
+    text = "[" + ",".join(["0"] * count) + "]"
+    assert may_hold_values_over(text.encode(), 10) is (count > 10)
+    bound_structure(text.encode(), 12)
+
+
+def test_a_late_duplicate_is_found_in_linear_time() -> None:
+    """The key that comes twice is found without comparing all with all."""
+    began = time.process_time()
+    members = ",".join(f'"{number}":0' for number in range(60_000))
+    assert code_of("{" + members + ',"59999":0}') == "MALFORMED_DUPLICATE_KEY"
+    assert time.process_time() - began < 5
