@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The whole story in a minute: record a run, look at it, verify it, and try to cheat.
+
+    make demo                              in a temporary directory, which is removed
+    python examples/demo.py DIRECTORY      the files stay there, to go on with by hand
+
+Every command that is printed is run as printed. The exit code is 0 only if each of them ended as
+this file expects: a verifier that lets one of the forgeries pass makes the demo fail.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from tallystick import (
+    FileKeyProvider,
+    Head,
+    Link,
+    UnsignedReceipt,
+    canonicalize,
+    create_receipt,
+    issue,
+)
+
+ISSUER = "did:example:demo-agent"
+PRINCIPAL = "did:example:alice"
+
+
+class Agent:
+    """Works on real files, and leaves a receipt of each action in `chain.jsonl`."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+        self._key = FileKeyProvider(place / "signing.key").get_key_pair()
+        self._head = Head(chain_id="demo-1")
+
+    def act(self, kind: str, path: str, work: Callable[[Path], Any], **more: Any) -> None:
+        """Do one piece of work, and record how it ended: also when it fails."""
+        try:
+            answer = work(self.place / path)
+        except OSError as fault:
+            outcome = {"status": "failure", "error": f"{type(fault).__name__}: {fault.strerror}"}
+            self.record(kind, path, outcome, **more)
+        else:
+            self.record(kind, path, {"status": "success"}, response_body=answer, **more)
+
+    def call(self, kind: str, path: str, work: Callable[[Path], Any]) -> None:
+        """Record a call before it begins and again when it has ended, tied by a correlation id."""
+        self.record(kind, path, {"status": "pending"}, correlation_id="call-1")
+        self.act(kind, path, work, correlation_id="call-1")
+
+    def end(self) -> None:
+        """Close the chain: from now on a missing end shows."""
+        self.record("agent_receipts.agent_end", "", {"status": "success"}, terminal=True)
+
+    def record(
+        self,
+        kind: str,
+        path: str,
+        outcome: dict[str, Any],
+        *,
+        terminal: bool = False,
+        **more: Any,
+    ) -> None:
+        """Sign one receipt, link it to the one before, and append it to the file."""
+        action: dict[str, Any] = {"type": kind}
+        if path:
+            parameters = {"path": path}
+            action["target"] = {"system": "local", "resource": path}
+            action["parameters_hash"] = "sha256:" + sha256(canonicalize(parameters)).hexdigest()
+
+        def draft(link: Link) -> UnsignedReceipt:
+            return create_receipt(
+                issuer={"id": ISSUER},
+                principal={"id": PRINCIPAL},
+                action=action,
+                outcome=outcome,
+                chain=link,
+                **more,
+            )
+
+        receipt, self._head = issue(
+            self._head, draft, self._key, f"{ISSUER}#key-1", terminal=terminal
+        )
+        with open(self.place / "chain.jsonl", "ab") as chain:
+            chain.write(receipt.to_json() + b"\n")
+
+
+def work_on_files(agent: Agent) -> None:
+    """Create, write, read, process and delete files; look for one that is not there."""
+    agent.act("filesystem.directory.create", "desk", lambda path: path.mkdir())
+    agent.act("filesystem.file.create", "desk/notes.txt", lambda path: path.write_text("milk\n"))
+    agent.act(
+        "filesystem.file.modify",
+        "desk/notes.txt",
+        lambda path: path.write_text(path.read_text() + "bread\napples\n"),
+    )
+    agent.act("filesystem.file.read", "desk/notes.txt", lambda path: path.read_text())
+    agent.call(
+        "system.command.execute",
+        "desk/notes.txt",
+        lambda path: (
+            subprocess.run(["sort", str(path)], capture_output=True, text=True, check=True).stdout
+        ),
+    )
+    agent.act("filesystem.file.read", "desk/plan.txt", lambda path: path.read_text())
+    agent.act("filesystem.file.delete", "desk/notes.txt", lambda path: path.unlink())
+    agent.end()
+
+
+class Story:
+    """Runs commands as a reader would, prints them, and keeps count of surprises."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+        self.outcomes = 0
+        self.surprises: list[str] = []
+
+    def tell(self, text: str) -> None:
+        """Say what comes next."""
+        print(f"\n{text}", flush=True)
+
+    def run(self, command: str, *, code: int = 0, shows: str = "") -> None:
+        """Run one command, and compare its exit code and what it prints with what should be."""
+        print(f"\n$ {command}", flush=True)
+        done = subprocess.run(
+            ["sh", "-c", f'tally() {{ "$PYTHON" -m tallystick "$@"; }}\n{command}'],
+            cwd=self.place,
+            env={**os.environ, "PYTHON": sys.executable},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        print(done.stdout, end="")
+        if done.returncode or code:
+            print(f"exit {done.returncode}")
+        self.outcomes += 1
+        if done.returncode != code:
+            self.surprises.append(f"`{command}` ended with {done.returncode}, not {code}")
+        if shows not in done.stdout:
+            self.surprises.append(f"`{command}` does not say {shows}")
+
+    def end(self) -> int:
+        """Say how many outcomes were as expected; return the exit code."""
+        for surprise in self.surprises:
+            print(f"NOT AS EXPECTED: {surprise}")
+        if not self.surprises:
+            self.tell(f"All {self.outcomes} outcomes were as expected.")
+        return 1 if self.surprises else 0
+
+
+def play(place: Path) -> int:
+    """Play the story in a directory; return the exit code."""
+    story = Story(place)
+    story.tell("An agent gets a key. The public half goes to whoever wants to verify.")
+    story.run("tally keygen")
+
+    story.tell("The agent works. Each action leaves a signed receipt that names the one before.")
+    work_on_files(Agent(place))
+    story.run("tally show chain.jsonl", shows="agent_receipts.agent_end")
+    story.run("tally verify chain.jsonl --key signing.key.pub", shows="verified: 9 receipts")
+
+    story.tell("Somebody changes one byte: the agent shall have read other notes.")
+    story.run("sed '4s/notes/motes/' chain.jsonl > forged.jsonl")
+    story.run("tally verify forged.jsonl --key signing.key.pub", code=1, shows="SIGNATURE_INVALID")
+
+    story.tell("Somebody takes the failed read out.")
+    story.run("sed 7d chain.jsonl > gap.jsonl")
+    story.run("tally verify gap.jsonl --key signing.key.pub", code=1, shows="CHAIN_GAP")
+
+    story.tell(
+        "Somebody cuts the end off. What is left is in order, so the chain alone can't tell:\n"
+        "whoever knows that it was closed, or how long it was, says so."
+    )
+    story.run("head -n 7 chain.jsonl > cut.jsonl")
+    story.run("tally verify cut.jsonl --key signing.key.pub", shows="verified: 7 receipts")
+    story.run(
+        "tally verify cut.jsonl --key signing.key.pub --require-terminal",
+        code=1,
+        shows="EXPECTED_TERMINAL",
+    )
+    story.run(
+        "tally verify cut.jsonl --key signing.key.pub --expect-length 9",
+        code=1,
+        shows="EXPECTED_LENGTH",
+    )
+
+    story.tell("What does a code mean?")
+    story.run("tally explain CHAIN_GAP", shows="missing")
+    return story.end()
+
+
+def main() -> int:
+    """Play in the directory that was named, or in a temporary one."""
+    if len(sys.argv) > 1:
+        place = Path(sys.argv[1])
+        if place.exists():
+            print(f"demo: {place} is there already; name a new directory", file=sys.stderr)
+            return 2
+        place.mkdir(parents=True)
+        return play(place)
+    with tempfile.TemporaryDirectory(prefix="tally-demo-") as folder:
+        code = play(Path(folder))
+    print("To go on by hand, keep the files: python examples/demo.py DIRECTORY")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

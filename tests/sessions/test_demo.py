@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`make demo` tells the truth, and fails where it would not."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+DEMO = ROOT / "examples" / "demo.py"
+
+
+@pytest.fixture(scope="module")
+def demo() -> ModuleType:
+    """Return the demo as a module."""
+    spec = importlib.util.spec_from_file_location("demo", DEMO)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(autouse=True)
+def source_on_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the demo's commands find this source."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT / "src"))
+
+
+def test_demo_shows_all_that_it_promises(tmp_path: Path) -> None:
+    """A table, a verdict, and each forgery refused under its own code; the files stay."""
+    place = tmp_path / "demo"
+    done = subprocess.run(
+        [sys.executable, str(DEMO), str(place)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    told = [
+        "$ tally keygen",
+        "filesystem.file.read",
+        "pending",
+        "failure",
+        "verified: 9 receipts, 1 chain",
+        "SIGNATURE_INVALID",
+        "CHAIN_GAP",
+        "verified: 7 receipts, 1 chain",
+        "EXPECTED_TERMINAL",
+        "EXPECTED_LENGTH",
+        "All 12 outcomes were as expected.",
+    ]
+    places = [done.stdout.find(text) for text in told]
+    assert -1 not in places
+    assert places == sorted(places)
+    original, forged = ((place / f"{name}.jsonl").read_bytes() for name in ("chain", "forged"))
+    assert sum(a != b for a, b in zip(original, forged, strict=True)) == 1
+    again = subprocess.run(
+        [sys.executable, str(DEMO), str(place)], capture_output=True, text=True, check=False
+    )
+    assert (again.returncode, again.stdout) == (2, "")
+    assert "there already" in again.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "shows", "surprise"),
+    [
+        ("exit 0", 1, "", "ended with 0, not 1"),
+        ("exit 1", 0, "", "ended with 1, not 0"),
+        ("echo verified", 0, "CHAIN_GAP", "does not say CHAIN_GAP"),
+    ],
+)
+def test_demo_can_fail(
+    demo: ModuleType,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    command: str,
+    code: int,
+    shows: str,
+    surprise: str,
+) -> None:
+    """One outcome that is not as expected makes the demo end with 1, and is named."""
+    story = demo.Story(tmp_path)
+    story.run("true")
+    story.run(command, code=code, shows=shows)
+    assert story.end() == 1
+    assert surprise in capsys.readouterr().out
