@@ -26,7 +26,7 @@ from tallystick.verify.fingerprints import Fingerprints, fingerprint
 from tallystick.verify.receipt import Examined
 from tallystick.verify.report import Findings
 from tallystick.verify.signature import SignatureJudge
-from tallystick.verify.state import ChainState
+from tallystick.verify.state import KEY_USE_BYTES_EACH, ChainState, bytes_of
 from tallystick.verify.trust import Trust
 
 _CHAIN = "/credentialSubject/chain"
@@ -92,7 +92,8 @@ class Judge:
             return
         in_place = self._judge_place(state, link, at)
         if state.issuer is None and receipt.issuer is not None:
-            state.issuer = receipt.issuer.id
+            if self._has_room(bytes_of(receipt.issuer.id), at):
+                state.issuer = receipt.issuer.id
         elif receipt.issuer is not None and receipt.issuer.id != state.issuer:
             self._findings.add(
                 "ISSUER_CHANGED",
@@ -106,6 +107,8 @@ class Judge:
             state.note_signed(link.sequence)
         if receipt.credentialSubject.keyRotation is not None:
             self._signatures.judge_rotation(state, examined, receipt, at, signed=signed)
+            if not self._has_room(KEY_USE_BYTES_EACH, at):
+                state.key_uses.clear()  # a report without them is better than no bound
         if in_place:
             state.sequence = link.sequence or state.sequence + 1
             state.head = examined.digest
@@ -130,16 +133,22 @@ class Judge:
                 )
                 return None
             state = ChainState(link.chain_id, receipt, self._where(at))
-            self._bytes_kept += state.bytes_kept()
-            if self._bytes_kept > CHAIN_STATE_BYTES_MAX:
-                if not self._is_over_limit:
-                    self._is_over_limit = True
-                    message = "more chains than fit into the memory limit; this one is not checked"
-                    self._findings.add("CHAINS_OVER_LIMIT", self._where(at), message)
+            if not self._has_room(state.bytes_kept(), at):
                 return None
             self.chains[link.chain_id] = state
         state.length += 1
         return state
+
+    def _has_room(self, more: int, at: int) -> bool:
+        """Count memory that is to be kept, unless it goes over the limit; then say so, once."""
+        if self._bytes_kept + more <= CHAIN_STATE_BYTES_MAX:
+            self._bytes_kept += more
+            return True
+        if not self._is_over_limit:
+            self._is_over_limit = True
+            message = "brings more chains, names or keys than fit into the memory limit"
+            self._findings.add("CHAINS_OVER_LIMIT", self._where(at), message)
+        return False
 
     def _judge_place(self, state: ChainState, link: Link, at: int) -> bool:
         """Check sequence, link and closing; return whether the chain goes on from here."""
@@ -220,11 +229,13 @@ class Judge:
         if issuer is not None and issuer.session_id != state.session:
             place = f"{self._where(at)}/issuer/session_id"
             self._note_change("session_changed", place, state.session, issuer.session_id)
-            state.session = issuer.session_id
+            if self._has_room(bytes_of(issuer.session_id) - bytes_of(state.session), at):
+                state.session = issuer.session_id
         if subject.principal is not None and subject.principal.id != state.principal:
             place = f"{self._where(at)}/credentialSubject/principal/id"
             self._note_change("principal_changed", place, state.principal, subject.principal.id)
-            state.principal = subject.principal.id
+            if self._has_room(bytes_of(subject.principal.id) - bytes_of(state.principal), at):
+                state.principal = subject.principal.id
         if issued is not None:
             if state.issued is not None and is_before(issued, state.issued):
                 self._findings.add(
@@ -268,7 +279,8 @@ class Judge:
                 expected=state.method or f"{state.issuer}#…",
                 found=method,
             )
-        state.method = method
+        if self._has_room(bytes_of(method) - bytes_of(state.method), at):
+            state.method = method
 
     def _follow_call(
         self, state: ChainState, status: str | None, correlation: str | None, at: int

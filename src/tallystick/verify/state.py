@@ -9,6 +9,14 @@ from tallystick.model.receipt import Receipt
 from tallystick.verify.report import ChainReport, KeyUse
 from tallystick.verify.trust import TrustedKey, fingerprint_of
 
+# What a stretch of receipts under one key costs here and in the report.
+KEY_USE_BYTES_EACH = 500
+
+
+def bytes_of(text: str | None) -> int:
+    """Return how much memory a text takes."""
+    return 0 if text is None else text.__sizeof__()
+
 
 class ChainState:
     """The state of one chain. Owned by one `Judge`; other threads read `active_key` only."""
@@ -59,8 +67,14 @@ class ChainState:
 
     def bytes_kept(self) -> int:
         """Return about how much memory this state takes."""
-        texts = (self.chain_id, self.issuer, self.session, self.principal)
-        return CHAIN_STATE_BYTES_EACH + sum(len(text) for text in texts if text is not None)
+        names: tuple[str | None, ...] = (
+            self.chain_id, self.where, self.issuer, self.session, self.principal, self.method,
+        )  # fmt: skip
+        if self.delegation is not None:
+            parent = self.delegation
+            delegator = parent.delegator.id if parent.delegator is not None else None
+            names += (parent.parent_chain_id, parent.parent_receipt_id, delegator)
+        return CHAIN_STATE_BYTES_EACH + sum(map(bytes_of, names))
 
     def stand_on(self, key: bytes, trusted: tuple[TrustedKey, ...]) -> None:
         """Make `key` the one that the next receipts are signed with."""
