@@ -236,10 +236,8 @@ def holds_only_plain(receipt: UnsignedReceipt) -> bool:
     )
 
 
-@cache
-def _decode() -> Callable[[bytes], Receipt]:
-    # Made when it is first asked for: whoever only signs never asks.
-    return msgspec.json.Decoder(Receipt).decode
+# Made on import, which only one thread does: two that make it at once crash inside msgspec.
+_DECODE: Final = msgspec.json.Decoder(Receipt).decode
 
 
 def split_canonical(data: bytes) -> tuple[Receipt, bytes] | None:
@@ -250,7 +248,7 @@ def split_canonical(data: bytes) -> tuple[Receipt, bytes] | None:
     coerced type, no unknown member, and no second spelling of anything.
     """
     try:
-        receipt = _decode()(data)
+        receipt = _DECODE(data)
         action = receipt.credentialSubject.action
         if action.risk_level is None or not shapes_hold(receipt):
             return None
