@@ -67,6 +67,9 @@ RESPONSE_VALUES_MAX: Final = 1024 * 1024
 # Threads that verify signatures. Parsing holds the interpreter lock: more do not help.
 WORKERS_MAX: Final = 64
 
+# Receipts on their way through the workers at one moment: 7000 usual ones, or 8 of the largest.
+WINDOW_BYTES_MAX: Final = 8 * 1024 * 1024
+
 # Plaintext of one disclosure envelope; base64 of it must still fit into a receipt.
 DISCLOSURE_BYTES_MAX: Final = 512 * 1024
 

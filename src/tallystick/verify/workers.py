@@ -2,7 +2,8 @@
 """Runs one function over a stream in several threads, and gives the answers back in order.
 
 Threads pay off because checking a signature releases the interpreter lock. The window is bounded:
-at most a few batches a worker are in memory at any moment.
+at most a few batches a worker are in memory at any moment. What is large stays out of the threads:
+there most of the time goes into parsing, which holds the lock, and each thread would keep memory.
 """
 
 from __future__ import annotations
@@ -12,9 +13,13 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from queue import SimpleQueue
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
+
+from tallystick.limits import WINDOW_BYTES_MAX
 
 _BATCH_ITEMS = 32
+_BATCH_BYTES = 256 * 1024
+_LARGE_BYTES = 64 * 1024
 _BATCHES_PER_WORKER = 3
 
 A = TypeVar("A")
@@ -24,8 +29,10 @@ B = TypeVar("B")
 class _Batch(Generic[A, B]):
     """Items on their way through a worker; `done` is set when `answers` or `fault` is."""
 
-    def __init__(self, items: list[A]) -> None:
+    def __init__(self, items: list[A], size: int, *, is_large: bool) -> None:
         self.items = items
+        self.size = size
+        self.is_large = is_large
         self.answers: list[B] = []
         self.fault: BaseException | None = None
         self.done = threading.Event()
@@ -44,17 +51,24 @@ def ordered_map(function: Callable[[A], B], items: Iterable[A], workers: int) ->
         thread.start()
     window: deque[_Batch[A, B]] = deque()
     source = iter(items)
+    size = 0
     try:
         while True:
-            while len(window) < workers * _BATCHES_PER_WORKER:
-                batch: _Batch[A, B] = _Batch(list(islice(source, _BATCH_ITEMS)))
+            while len(window) < workers * _BATCHES_PER_WORKER and size < WINDOW_BYTES_MAX:
+                batch: _Batch[A, B] = _next_batch(source)
                 if not batch.items:
                     break
+                size += batch.size
                 window.append(batch)
-                queue.put(batch)
+                if not batch.is_large:
+                    queue.put(batch)
             if not window:
                 return
             oldest = window.popleft()
+            size -= oldest.size
+            if oldest.is_large:
+                yield from map(function, oldest.items)
+                continue
             oldest.done.wait()
             if oldest.fault is not None:
                 raise oldest.fault
@@ -64,10 +78,25 @@ def ordered_map(function: Callable[[A], B], items: Iterable[A], workers: int) ->
             queue.put(None)
 
 
+def _next_batch(source: Iterator[A]) -> _Batch[A, Any]:
+    """Take the next few items; only those that are bytes have a size."""
+    items: list[A] = []
+    size = largest = 0
+    for item in islice(source, _BATCH_ITEMS):
+        items.append(item)
+        if isinstance(item, bytes):
+            size += len(item)
+            largest = max(largest, len(item))
+        if size >= _BATCH_BYTES:
+            break
+    return _Batch(items, size, is_large=largest >= _LARGE_BYTES)
+
+
 def _work(function: Callable[[A], B], queue: SimpleQueue[_Batch[A, B] | None]) -> None:
     while (batch := queue.get()) is not None:
         try:
             batch.answers = [function(item) for item in batch.items]
+            batch.items = []  # the answers hold what is needed of them
         except BaseException as fault:  # noqa: BLE001  # handed to the thread that waits for it
             batch.fault = fault
         finally:
