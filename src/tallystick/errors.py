@@ -9,6 +9,7 @@
     │   ├── KeyFormatError            bytes or text that are no usable key
     │   ├── EncodingError             text that is not strict base64url or base58btc
     │   ├── EnvelopeError             not a disclosure envelope
+    │   ├── TrustFileError            a trust file of another form (in verify/trust.py)
     │   └── LimitError                larger, longer or deeper than a stated limit
     ├── KeyFileError                  a key file that we will not read or write; says why
     ├── KeyEnvError                   an environment variable that holds no key
