@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Arguments for `create_receipt`, drawn by hypothesis: each member of the protocol, now and then."""
+"""Arguments for `create_receipt`, drawn by hypothesis: every member of the protocol, sometimes."""
 
 from __future__ import annotations
 
