@@ -248,7 +248,7 @@ def _x25519_pem() -> str:
 
 def trust_file(*entries: tuple[str, str, str | None, str | None]) -> str:
     """Return a trust file; each entry is issuer, key, valid from, valid until."""
-    text, before = "", ""
+    text, before = "# SPDX-License-Identifier: Apache-2.0\n", ""
     for issuer, key, start, end in entries:
         if issuer != before:
             text += f'[[issuer]]\nid = "{issuer}"\n'
