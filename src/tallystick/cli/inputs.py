@@ -14,6 +14,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import BinaryIO
 
 from tallystick.cli.arguments import STDIN
@@ -33,6 +34,7 @@ class InputFile:
         self._stream: BinaryIO | None = None
         self._copy: BinaryIO | None = None
         self._stdin_start: int | None = None
+        self._has_ended = False
 
     def seekable(self) -> bool:
         """Return True: pipes are copied."""
@@ -45,16 +47,17 @@ class InputFile:
     def seek(self, offset: int) -> int:
         """Go back to the beginning, the only place that is ever asked for."""
         assert offset == 0
-        self._close()
+        self._leave()
+        self._has_ended = False
         return 0
 
     def read(self, size: int) -> bytes:
         """Return up to `size` bytes."""
-        return self._note(self._opened().read(size))
+        return b"" if self._has_ended else self._note(self._opened().read(size))
 
     def readline(self, size: int) -> bytes:
         """Return the rest of the line, or its next `size` bytes."""
-        return self._note(self._opened().readline(size))
+        return b"" if self._has_ended else self._note(self._opened().readline(size))
 
     def size(self) -> int:
         """Return the size of a regular file; of others it is not known, and 0."""
@@ -63,8 +66,18 @@ class InputFile:
         except (OSError, ValueError):
             return 0
 
+    def close(self) -> None:
+        """Give back what is held; nothing can be read any more."""
+        self._leave()
+        self._has_ended = True
+        if self._copy is not None:
+            self._copy.close()
+
     def _note(self, data: bytes) -> bytes:
         self.bytes_read += len(data)
+        if not data:
+            self._leave()
+            self._has_ended = True
         return data
 
     def _opened(self) -> BinaryIO:
@@ -89,37 +102,43 @@ class InputFile:
             shutil.copyfileobj(stream, self._copy, 1 << 20)
         except OSError as fault:
             raise OSError(fault.errno, f"could not be copied to a file: {fault.strerror}") from None
+        finally:
+            if self.path != STDIN:
+                stream.close()
         self._copy.seek(0)
-        if self.path != STDIN:
-            stream.close()
         return self._copy
 
-    def _close(self) -> None:
+    def _leave(self) -> None:
         if self._stream not in (None, self._copy) and self.path != STDIN:
             self._stream.close()
         self._stream = None
 
 
-def sources_of(paths: Sequence[str]) -> tuple[list[Source], list[InputFile]]:
-    """Return a source for each path, and the streams behind them."""
-    streams = [InputFile(path) for path in paths]
+@contextmanager
+def opened_sources(paths: Sequence[str]) -> Iterator[tuple[list[Source], list[InputFile]]]:
+    """Yield a source for each path, and the files behind them."""
+    files = [InputFile(path) for path in paths]
     sources = [
         Source(
-            stream,
-            name=_name_of(stream.path),
-            form="lines" if stream.path.endswith(".jsonl") else "auto",
+            one,
+            name=_name_of(one.path),
+            form="lines" if one.path.endswith(".jsonl") else "auto",
         )
-        for stream in streams
+        for one in files
     ]
-    return sources, streams
+    try:
+        yield sources, files
+    finally:
+        for one in files:
+            one.close()
 
 
 def examined_receipts(paths: Sequence[str]) -> Iterator[tuple[str, Examined]]:
     """Yield the place of each receipt and what it says; no signature is checked."""
-    sources, _ = sources_of(paths)
-    stream = Input(sources)
-    for index, raw in enumerate(stream):
-        yield stream.where(index), examine(raw)
+    with opened_sources(paths) as (sources, _):
+        stream = Input(sources)
+        for index, raw in enumerate(stream):
+            yield stream.where(index), examine(raw)
 
 
 class Damage:

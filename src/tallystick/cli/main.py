@@ -92,7 +92,7 @@ class Verbs(click.Group):
     ) -> int:
         """Run `tally` on these arguments and exit, or return the exit code."""
         given = list(sys.argv[1:] if args is None else args)
-        code = _guarded(lambda: self._run(given, extra))
+        code = int(_guarded(lambda: self._run(given, extra)))
         if standalone_mode:
             sys.exit(code)
         return code

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
-from tallystick.cli.inputs import InputFile, sources_of
+from tallystick.cli.inputs import InputFile, opened_sources
 from tallystick.cli.output import Exit, Span, Stop, Style, count, error_is_terminal, say
 from tallystick.cli.responses import ResponseFolder
 from tallystick.crypto.ed25519 import public_key_from
@@ -64,8 +64,7 @@ def verify_paths(paths: Sequence[str], trust: Trust, options: Mapping[str, Any])
         verification_method=options["method"],
         responses=ResponseFolder(folder) if folder is not None else {},
     )
-    sources, streams = sources_of(paths)
-    with _progress(streams) as progress:
+    with opened_sources(paths) as (sources, files), _progress(files) as progress:
         return verify_input(
             sources,
             trust,
@@ -155,12 +154,12 @@ def _first_reason(report: Report) -> str:
 
 
 @contextmanager
-def _progress(streams: Sequence[InputFile]) -> Iterator[Callable[[int], None] | None]:
+def _progress(files: Sequence[InputFile]) -> Iterator[Callable[[int], None] | None]:
     """Yield what shows a bar on standard error, once the work has proved to be long."""
     if not error_is_terminal():
         yield None
         return
-    total = sum(stream.size() for stream in streams)
+    total = sum(one.size() for one in files)
     started = time.monotonic()
     bar: Any = None
 
@@ -172,7 +171,7 @@ def _progress(streams: Sequence[InputFile]) -> Iterator[Callable[[int], None] | 
             if time.monotonic() - started < _PROGRESS_AFTER_SECONDS:
                 return
             bar = _new_bar(total)
-        done = sum(stream.bytes_read for stream in streams)
+        done = sum(one.bytes_read for one in files)
         bar.update(bar.task_ids[0], completed=done, receipts=receipts)
 
     try:
