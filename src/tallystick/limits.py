@@ -73,7 +73,7 @@ WINDOW_BYTES_MAX: Final = 8 * 1024 * 1024
 # Plaintext of one disclosure envelope; base64 of it must still fit into a receipt.
 DISCLOSURE_BYTES_MAX: Final = 512 * 1024
 
-# Parsed PEM strings that the signing path remembers, by SHA-256 of their text.
+# Parsed PEM strings (by SHA-256 of their text), and judged public keys, that are remembered.
 KEY_CACHE_ENTRIES_MAX: Final = 64
 
 # Base58 text that we decode: a did:key has 48, and the work grows with the square.

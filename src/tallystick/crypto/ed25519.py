@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
+from functools import lru_cache
 from typing import Final, Never, Self, SupportsIndex
 
 from nacl.bindings import (
@@ -233,6 +234,7 @@ def public_key_from(key: str | bytes) -> bytes:
     return found
 
 
+@lru_cache(maxsize=KEY_CACHE_ENTRIES_MAX)
 def key_weakness(public_key: bytes) -> str | None:
     """Say why no signature under this key proves anything, or None for a sound key."""
     if len(public_key) != 32:

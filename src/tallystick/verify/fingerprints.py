@@ -9,6 +9,7 @@ of one bucket. A hit is only a suspicion: the caller reads its input again and c
 from __future__ import annotations
 
 from array import array
+from collections import defaultdict
 from collections.abc import Iterator
 
 _BUCKETS = 1024
@@ -20,11 +21,16 @@ def fingerprint(text: str) -> int:
     return hash(text) & _MASK
 
 
+def _bucket() -> array[int]:
+    return array("Q")
+
+
 class Fingerprints:
     """A multiset of fingerprints."""
 
     def __init__(self) -> None:
-        self._buckets = [array("Q") for _ in range(_BUCKETS)]
+        # Made when first used: to look at one receipt should not cost a thousand of them.
+        self._buckets: defaultdict[int, array[int]] = defaultdict(_bucket)
 
     def add(self, text: str) -> None:
         """Add the fingerprint of a text."""
@@ -33,7 +39,7 @@ class Fingerprints:
 
     def repeated(self) -> Iterator[int]:
         """Yield each fingerprint that was added more than once."""
-        for bucket in self._buckets:
+        for bucket in self._buckets.values():
             marks = sorted(bucket)
             last = hit = -1
             for mark in marks:
