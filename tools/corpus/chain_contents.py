@@ -192,6 +192,21 @@ def _keys() -> Iterator[Case]:
     yield case("no-key-and-broken", why, [made[0], made[2]], "KEY_UNKNOWN_ISSUER", "CHAIN_GAP",
                trust=trust)  # fmt: skip
     yield case("no-key", "No key was given.", made, "KEY_MISSING", keys=())
+    name = "no-key-and-closed"
+    made = chain(name, 2, {2: closing("complete")})
+    why = "Closed, as is required, by a receipt that nobody could check: its ending is unknown."
+    told = [facts(made) | {"keys": []}]
+    yield case(name, why, made, "KEY_MISSING", keys=(), chains=told,
+               options={"require_terminal": True})  # fmt: skip
+    name = "no-key-and-after-the-end"
+    made = chain(name, 3, {2: closing("complete")})
+    why = "A receipt after the terminal one is wrong, whoever signed them."
+    yield case(name, why, made, "KEY_MISSING", "CHAIN_AFTER_TERMINAL", keys=())
+    name = "closed-by-forgery"
+    made = chain(name, 3, {2: closing("complete")}, keys={2: SECOND})
+    why = "A terminal receipt that somebody else signed closes nothing."
+    told = [facts(made)]
+    yield case(name, why, made, "SIGNATURE_INVALID", chains=told)
     why = "The key is no key: that the chain is broken is said all the same."
     yield case("garbage-key-and-broken", why, [made[0], made[2]], "KEY_UNUSABLE", "CHAIN_GAP",
                keys=("garbage",))  # fmt: skip

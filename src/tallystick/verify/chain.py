@@ -106,15 +106,18 @@ class Judge:
         if signed and link.sequence is not None:
             state.note_signed(link.sequence)
         if receipt.credentialSubject.keyRotation is not None:
-            self._signatures.judge_rotation(state, examined, receipt, at, signed=signed)
+            self._signatures.judge_rotation(state, examined, receipt, at, signed=bool(signed))
             if not self._has_room(KEY_USE_BYTES_EACH, at):
                 state.key_uses.clear()  # a report without them is better than no bound
         if in_place:
             state.sequence = link.sequence or state.sequence + 1
             state.head = examined.digest
-            if signed and link.terminal:
+            # A forged terminal closes nothing. One that nobody could check is taken at its word:
+            # that receipts follow it is wrong, whoever signed.
+            if link.terminal and signed is not False:
                 state.is_closed = True
-                state.status = link.status or "complete"
+                if signed:
+                    state.status = link.status or "complete"
         self._advise(state, receipt, at, in_place=in_place)
 
     def _state_of(self, receipt: Receipt, link: Link | None, at: int) -> ChainState | None:

@@ -33,8 +33,13 @@ class SignatureJudge:
         keys = self._trust.keys_for(receipt.issuer.id)
         return keys[0].public_key if keys else None
 
-    def judge(self, state: ChainState, examined: Examined, receipt: Receipt, at: int) -> bool:
-        """Check the signature under the chain's key; note why not, where it does not hold."""
+    def judge(
+        self, state: ChainState, examined: Examined, receipt: Receipt, at: int
+    ) -> bool | None:
+        """Check the signature under the chain's key; note why not, where it does not hold.
+
+        None means that there is no key to check it with.
+        """
         signature, body = examined.signature, examined.body
         if signature is None or body is None or receipt.issuer is None:
             return False
@@ -52,11 +57,11 @@ class SignatureJudge:
 
     def _judge_first(
         self, state: ChainState, examined: Examined, receipt: Receipt, at: int
-    ) -> bool:
+    ) -> bool | None:
         candidates = self._trust.keys_for(receipt.issuer.id)
         if not candidates:
             self._note_stranger(receipt.issuer.id, at)
-            return False
+            return None
         assert examined.signature is not None and examined.body is not None
         for candidate in candidates:
             key = candidate.public_key
