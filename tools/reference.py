@@ -30,6 +30,9 @@ EXIT_CODES = """\
 | 1 | refused: what was read is not a valid receipt, chain or disclosure |
 | 2 | wrong usage, also a malformed key or trust file |
 | 3 | could not be checked: unreadable, nothing to verify, no key for that issuer |
+| 130, 141 | no answer: interrupted, or nobody reads the output any more |
+
+With 1, 2 and 3 goes one line on standard error: what, where, and what to do.
 """
 
 FINDINGS_INTRODUCTION = """\

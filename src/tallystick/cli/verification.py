@@ -12,7 +12,7 @@ from typing import Any, Final
 from tallystick.cli.inputs import InputFile, opened_sources
 from tallystick.cli.output import Exit, Span, Stop, Style, count, error_is_terminal, say
 from tallystick.cli.responses import ResponseFolder
-from tallystick.crypto.ed25519 import public_key_from
+from tallystick.crypto.ed25519 import NOT_ON_CURVE, key_weakness, public_key_from
 from tallystick.durable.file import read_bounded
 from tallystick.errors import KeyFormatError, LimitError, UnreadableError
 from tallystick.limits import KEY_FILE_BYTES_MAX, KEYS_PER_ISSUER_MAX, TRUST_FILE_BYTES_MAX
@@ -42,7 +42,12 @@ def trust_in(keys: Sequence[str], trust_path: str | None) -> Trust:
         raise Stop(
             Exit.USAGE, f"--key: at most {KEYS_PER_ISSUER_MAX}; --trust takes keys by issuer"
         )
-    trust = trust_of([_public_key(key) for key in keys])
+    raw_keys = [_public_key(key) for key in keys]
+    for key, raw in zip(keys, raw_keys, strict=True):
+        # A weak key is a finding: receipts under it prove nothing. What is no key is wrong usage.
+        if key_weakness(raw) == NOT_ON_CURVE:
+            raise Stop(Exit.USAGE, f"--key: {key}: the key is no point of the curve; {_WANTED_KEY}")
+    trust = trust_of(raw_keys)
     if trust_path is None:
         return trust
     try:
