@@ -22,7 +22,7 @@ import msgspec
 
 from tallystick.crypto.digest import sha256_tagged
 from tallystick.crypto.ed25519 import NOT_ON_CURVE, KeyPair, key_weakness, public_key_from
-from tallystick.errors import KeyFormatError, RefusedInput
+from tallystick.errors import KeyFormatError, LimitError, RefusedInput
 from tallystick.limits import KEYS_PER_ISSUER_MAX, TRUST_FILE_BYTES_MAX
 from tallystick.model.shapes import instant_ns, is_calendar_day, is_instant
 from tallystick.verify.report import Findings
@@ -85,6 +85,8 @@ def trust_of(keys: object) -> Trust:
     usable: list[TrustedKey] = []
     unusable: list[tuple[str, str, str]] = []
     for number, key in enumerate(keys):
+        if number == KEYS_PER_ISSUER_MAX:
+            raise LimitError(f"over {KEYS_PER_ISSUER_MAX} keys for any issuer; use a trust file")
         where = f"key[{number}]"
         try:
             public_key = public_key_from(key.public_key if isinstance(key, KeyPair) else key)
