@@ -162,6 +162,15 @@ def _delegated() -> Iterator[Case]:
     parent, child = _family(name, delegator__id="did:agent:stranger")
     why = "The delegator is not the issuer of the parent chain."
     yield case(name, why, parent + child, "DELEGATION_DELEGATOR")
+    for what, change in (
+        ("receipt", {"parent_receipt_id": "urn:receipt:nightly-1"}),
+        ("delegator", {"delegator__id": "x" * 1025}),
+    ):
+        name = f"delegated-by-odd-{what}"
+        parent, child = _family(name, **change)
+        why = "What has the wrong shape is refused as that, and not looked for besides."
+        code = "ID_SHAPE" if what == "receipt" else "FIELD_TOO_LONG"
+        yield case(name, why, parent + child, code)
     name = "delegated-anew"
     parent, child = _family(name)
     first = child[0]["credentialSubject"]["delegation"]

@@ -234,11 +234,13 @@ class Judge:
             self._note_change("session_changed", place, state.session, issuer.session_id)
             if self._has_room(bytes_of(issuer.session_id) - bytes_of(state.session), at):
                 state.session = issuer.session_id
-        if subject.principal is not None and subject.principal.id != state.principal:
-            place = f"{self._where(at)}/credentialSubject/principal/id"
-            self._note_change("principal_changed", place, state.principal, subject.principal.id)
-            if self._has_room(bytes_of(subject.principal.id) - bytes_of(state.principal), at):
-                state.principal = subject.principal.id
+        principal = subject.principal.id if subject.principal is not None else None
+        if principal is not None and principal != state.principal:
+            if state.principal is not None:  # or else the one before it was refused
+                place = f"{self._where(at)}/credentialSubject/principal/id"
+                self._note_change("principal_changed", place, state.principal, principal)
+            if self._has_room(bytes_of(principal) - bytes_of(state.principal), at):
+                state.principal = principal
         if issued is not None:
             if state.issued is not None and is_before(issued, state.issued):
                 self._findings.add(

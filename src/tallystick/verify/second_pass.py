@@ -90,7 +90,11 @@ class SecondPass:
                 )
             else:
                 delegator = delegation.delegator
-                if delegator is not None and delegator.id != parent.issuer:
+                if (
+                    delegator is not None
+                    and None not in (delegator.id, parent.issuer)  # refused already
+                    and delegator.id != parent.issuer
+                ):
                     self._findings.add(
                         "DELEGATION_DELEGATOR",
                         f"{place}/delegator/id",
@@ -98,8 +102,9 @@ class SecondPass:
                         expected=parent.issuer,
                         found=delegator.id,
                     )
-                wanted = (delegation.parent_chain_id, delegation.parent_receipt_id)
-                self._wanted_parents.setdefault(wanted, []).append(state)
+                if delegation.parent_receipt_id is not None:
+                    wanted = (delegation.parent_chain_id, delegation.parent_receipt_id)
+                    self._wanted_parents.setdefault(wanted, []).append(state)
 
     def _loops(self) -> set[str]:
         """Return the chains whose parents lead in a circle; each chain is walked over once."""
