@@ -27,6 +27,8 @@ from tallystick.limits import KEYS_PER_ISSUER_MAX, TRUST_FILE_BYTES_MAX
 from tallystick.model.shapes import instant_ns, is_calendar_day, is_instant
 from tallystick.verify.report import Findings
 
+_BYTES = (bytes, bytearray, memoryview)
+
 
 class TrustFileError(RefusedInput):
     """A trust file that is not of the documented form."""
@@ -80,7 +82,7 @@ def trust_of(keys: object) -> Trust:
         return keys
     if keys is None:
         return Trust()
-    if isinstance(keys, (str, bytes, KeyPair)) or not isinstance(keys, Iterable):
+    if isinstance(keys, (str, *_BYTES, KeyPair)) or not isinstance(keys, Iterable):
         keys = [keys]
     usable: list[TrustedKey] = []
     unusable: list[tuple[str, str, str]] = []
@@ -89,7 +91,7 @@ def trust_of(keys: object) -> Trust:
             raise LimitError(f"over {KEYS_PER_ISSUER_MAX} keys for any issuer; use a trust file")
         where = f"key[{number}]"
         try:
-            public_key = public_key_from(key.public_key if isinstance(key, KeyPair) else key)
+            public_key = public_key_from(_key_text(key))
         except KeyFormatError as fault:
             unusable.append(("KEY_UNUSABLE", where, str(fault)))
             continue
@@ -101,6 +103,16 @@ def trust_of(keys: object) -> Trust:
         else:
             usable.append(TrustedKey(public_key=public_key))
     return Trust(anyone=tuple(usable), unusable=tuple(unusable))
+
+
+def _key_text(key: object) -> str | bytes:
+    if isinstance(key, KeyPair):
+        return key.public_key
+    if isinstance(key, _BYTES):
+        return bytes(key)
+    if isinstance(key, str):
+        return key
+    raise KeyFormatError(f"the key is a {type(key).__name__}; give PEM, did:key or 32 bytes")
 
 
 def parse_trust(data: bytes) -> Trust:
