@@ -171,6 +171,10 @@ def _delegated() -> Iterator[Case]:
         why = "What has the wrong shape is refused as that, and not looked for besides."
         code = "ID_SHAPE" if what == "receipt" else "FIELD_TOO_LONG"
         yield case(name, why, parent + child, code)
+    yield from _delegated_anew()
+
+
+def _delegated_anew() -> Iterator[Case]:
     name = "delegated-anew"
     parent, child = _family(name)
     first = child[0]["credentialSubject"]["delegation"]
