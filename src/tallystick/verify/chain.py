@@ -48,6 +48,8 @@ class Judge:
         self.ids = Fingerprints()
         self.idempotency_keys = Fingerprints()
         self.receipts = 0
+        # A keyed fingerprint over all receipts in order: does a second pass read the same?
+        self.trail = 0
         self._signatures = SignatureJudge(trust, findings, where)
         self._findings = findings
         self._where = where
@@ -82,6 +84,7 @@ class Judge:
                 return
         receipt = examined.receipt
         self.receipts += 1
+        self.trail = hash((self.trail, examined.digest))
         if receipt is None or receipt.credentialSubject is None:
             return
         if receipt.id is not None:

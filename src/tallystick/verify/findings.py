@@ -188,8 +188,9 @@ _UNCHECKED = {
         "Split the input by chain and verify the parts.",
     ),
     "REPEATS_UNCONFIRMED": (
-        "Too many ids look repeated to confirm each; those listed were confirmed.",
-        "Remove the repeated receipts and verify again.",
+        "What looks repeated could not be confirmed: there is too much of it, or the input can't be "
+        "read twice alike.",
+        "Verify a copy that nobody writes to; remove receipts that are really repeated.",
     ),
     "RESPONSE_UNREADABLE": (
         "A response body could not be read as strict JSON.",

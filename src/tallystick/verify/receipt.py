@@ -162,6 +162,8 @@ def _is_unremarkable(receipt: Receipt) -> bool:
         and (usual is None or usual == action.risk_level)
         and action.type != UNKNOWN
         and subject.authorization is None
+        # In one spelling, text sorts as time does; other spellings get the full look.
+        and receipt.proof.created >= receipt.issuanceDate
     )
 
 
@@ -191,6 +193,7 @@ def rule_faults(receipt: Receipt, refused: Container[str] = ()) -> list[Fault]:
     _check_day(receipt.issuanceDate, "/issuanceDate", faults)
     if receipt.proof is not None:
         _check_day(receipt.proof.created, "/proof/created", faults)
+        _check_created(receipt, faults)
     subject = receipt.credentialSubject
     if subject is None:
         return faults
@@ -209,6 +212,23 @@ def rule_faults(receipt: Receipt, refused: Container[str] = ()) -> list[Fault]:
     if subject.authorization is not None and action is not None:
         _authorization_faults(subject.authorization, action.timestamp, faults)
     return faults
+
+
+def _check_created(receipt: Receipt, faults: list[Fault]) -> None:
+    """Note a proof that says it is older than what it signs; seconds are as fine as some write."""
+    created, issued = receipt.proof.created, receipt.issuanceDate
+    if created is None or issued is None:
+        return
+    if instant_ns(created) // 10**9 < instant_ns(issued) // 10**9:
+        faults.append(
+            Fault(
+                code="proof_metadata_unsigned",
+                where="/proof/created",
+                message="is not covered by the signature, and earlier than the receipt",
+                expected=f"{issued} or later",
+                found=created,
+            )
+        )
 
 
 def _check_day(instant: str | None, where: str, faults: list[Fault]) -> None:

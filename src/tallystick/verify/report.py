@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import msgspec
 
@@ -111,25 +111,33 @@ class VerificationError(Error):
         self.report = report
 
 
+# Which findings give way to one of that severity, the lightest first.
+_LIGHTER: Final[dict[Severity, tuple[Severity, ...]]] = {
+    "refused": ("advisory", "unchecked"),
+    "unchecked": ("advisory",),
+    "advisory": (),
+}
+
+
 class Findings:
     """Collects findings up to the limit; counts the rest and never forgets what they decide."""
 
     def __init__(self) -> None:
         self._listed: list[Finding] = []
-        self._worst: set[Severity] = set()
-        self._advisories = 0
+        self._counts: dict[Severity, int] = {"refused": 0, "unchecked": 0, "advisory": 0}
+        self._listed_of = dict(self._counts)
         self.unlisted = 0
 
     def add(
         self, code: str, where: str, message: str, *, expected: object = "", found: object = ""
     ) -> None:
-        """Note a finding. Decisive ones are listed before advisories when the limit is reached."""
+        """Note a finding. At the limit the graver one is listed in place of a lighter one."""
         severity = CODES[code].severity
-        self._worst.add(severity)
+        self._counts[severity] += 1
         if len(self._listed) >= FINDINGS_MAX and not self._displace(severity):
             self.unlisted += 1
             return
-        self._advisories += severity == "advisory"
+        self._listed_of[severity] += 1
         self._listed.append(
             Finding(
                 code=code,
@@ -146,19 +154,20 @@ class Findings:
         return any(finding.code == code for finding in self._listed)
 
     def _displace(self, severity: Severity) -> bool:
-        if severity == "advisory" or not self._advisories:
-            return False
-        last = max(i for i, finding in enumerate(self._listed) if finding.severity == "advisory")
-        del self._listed[last]
-        self._advisories -= 1
-        self.unlisted += 1
-        return True
+        for lighter in _LIGHTER[severity]:
+            if self._listed_of[lighter]:
+                last = max(i for i, known in enumerate(self._listed) if known.severity == lighter)
+                del self._listed[last]
+                self._listed_of[lighter] -= 1
+                self.unlisted += 1
+                return True
+        return False
 
     def report(self, chains: tuple[ChainReport, ...], receipts: int) -> Report:
         """Return the report: refused beats unchecked beats verified."""
-        if "refused" in self._worst:
+        if self._counts["refused"]:
             verdict = Verdict.REFUSED
-        elif "unchecked" in self._worst:
+        elif self._counts["unchecked"]:
             verdict = Verdict.UNCHECKED
         else:
             verdict = Verdict.VERIFIED

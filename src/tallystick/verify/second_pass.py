@@ -127,12 +127,15 @@ class SecondPass:
 
     def _read_again(self, ids: set[int], keys: set[int]) -> bool:
         """Look at each receipt once more; return whether all of them could be read."""
+        trail = 0
         for index, raw in enumerate(self._stream):
             if isinstance(raw, MalformedInput) and raw.code == "SOURCE_UNREADABLE":
                 message = "could be read once and not again; what looks repeated is unconfirmed"
                 self._findings.add("REPEATS_UNCONFIRMED", self._stream.where(index), message)
                 return False
-            receipt = examine(raw, accept_nulls=self._accept_nulls).receipt
+            examined = examine(raw, accept_nulls=self._accept_nulls)
+            trail = hash((trail, examined.digest))
+            receipt = examined.receipt
             if receipt is None or receipt.credentialSubject is None:
                 continue
             link, action = receipt.credentialSubject.chain, receipt.credentialSubject.action
@@ -145,6 +148,10 @@ class SecondPass:
                     self._note_repeat(_KEY, key, action.idempotency_key, index)
             if chain_id is not None and self._wanted_parents:
                 self._wanted_parents.pop((chain_id, receipt.id), None)
+        if trail != self._judge.trail:
+            message = "is not what it was at the first reading: somebody writes to it"
+            self._findings.add("REPEATS_UNCONFIRMED", "input", message)
+            return False
         return True
 
     def _note_repeat(self, code: str, text: str, shown: str, index: int) -> None:
