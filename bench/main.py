@@ -88,15 +88,17 @@ def ratio(slow: list[float], fast: list[float]) -> float:
     return statistics.median(a / b for a, b in zip(slow, fast, strict=True))
 
 
-def link_by_hand(count: int, issuer: object, principal: object, action: object, outcome: object) -> None:
+def link_by_hand(
+    count: int, issuer: object, principal: object, action: object, outcome: object
+) -> None:
     """Create, sign and link receipts with the three public functions."""
     previous: str | None = None
     for sequence in range(1, count + 1):
         receipt = create_receipt(
-            issuer=issuer,  # type: ignore[arg-type]  # typed or dict, by the caller
-            principal=principal,  # type: ignore[arg-type]
-            action=action,  # type: ignore[arg-type]
-            outcome=outcome,  # type: ignore[arg-type]
+            issuer=issuer,
+            principal=principal,
+            action=action,
+            outcome=outcome,
             chain={"chain_id": "bench", "sequence": sequence, "previous_receipt_hash": previous},
         )
         previous = hash_receipt(sign_receipt(receipt, KEYS, METHOD))
@@ -128,10 +130,20 @@ def issue_rows(count: int, rounds: int) -> list[Row]:
         lambda: peer.link(count, ISSUER, PRINCIPAL, ACTION, OUTCOME),
         raw,
     )
-    show_times("create + sign + link", count, dict=ours_dict, typed=ours_typed, peer=theirs, raw_sign=floor)
+    show_times(
+        "create + sign + link", count, dict=ours_dict, typed=ours_typed, peer=theirs, raw_sign=floor
+    )
     return [
-        Row("create + sign + link, dict inputs, times the peer", ratio(theirs, ours_dict), at_least=6),
-        Row("create + sign + link, typed inputs, times the peer", ratio(theirs, ours_typed), at_least=6),
+        Row(
+            "create + sign + link, dict inputs, times the peer",
+            ratio(theirs, ours_dict),
+            at_least=6,
+        ),
+        Row(
+            "create + sign + link, typed inputs, times the peer",
+            ratio(theirs, ours_typed),
+            at_least=6,
+        ),
         Row("the same over one raw signature, dict inputs", ratio(ours_dict, floor), at_most=2),
         Row("the same over one raw signature, typed inputs", ratio(ours_typed, floor), at_most=2),
     ]
@@ -198,7 +210,7 @@ def cold_rows(rounds: int) -> list[Row]:
     }
 
     def run(name: str) -> None:
-        subprocess.run([sys.executable, "-c", programs[name]], check=True)  # noqa: S603  # ours
+        subprocess.run([sys.executable, "-c", programs[name]], check=True)  # ours
 
     ours, theirs, bare = paired(
         rounds, lambda: run("tallystick"), lambda: run("peer"), lambda: run("python")

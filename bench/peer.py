@@ -49,9 +49,7 @@ def link(
                 principal=for_whom,
                 action=what,
                 outcome=how,
-                chain=Chain(
-                    sequence=sequence, previous_receipt_hash=previous, chain_id="bench"
-                ),
+                chain=Chain(sequence=sequence, previous_receipt_hash=previous, chain_id="bench"),
             )
         )
         previous = hash_receipt(sign_receipt(unsigned, KEYS.private_key, METHOD))
