@@ -228,7 +228,7 @@ def test_whatever_comes_is_a_fault(raw: Any, code: str) -> None:
         {"proof": [object()]},
         {"type": {1, 2}},
     ],
-    ids=repr,
+    ids=lambda changes: next(iter(changes)),  # an address in a name differs between processes
 )
 def test_a_typed_value_proves_nothing_by_its_type(changes: dict[str, Any]) -> None:
     """Typed values are not checked when made: whatever is in one, it is examined like bytes."""
