@@ -127,12 +127,20 @@ def test_a_decisive_finding_behind_a_crowd_is_listed(code: str) -> None:
     assert report.unlisted == 1
 
 
-def test_what_is_not_listed_decides_too() -> None:
-    """Where the list is full of decisive findings, a graver one still gives the verdict."""
+def test_a_refusal_takes_the_place_of_what_could_not_be_checked() -> None:
+    """Where the list is full, the graver finding is listed, and none is counted twice."""
     report = report_of(*["KEY_MISSING"] * FINDINGS_MAX, "SIGNATURE_INVALID")
     assert report.verdict is Verdict.REFUSED
-    assert "SIGNATURE_INVALID" not in report.codes()
+    assert report.codes() == ["KEY_MISSING"] * (FINDINGS_MAX - 1) + ["SIGNATURE_INVALID"]
     assert report.unlisted == 1
+
+
+def test_what_is_not_listed_decides_too() -> None:
+    """Where the list is full of refusals, others are counted, and the verdict stays."""
+    report = report_of(*["CHAIN_GAP"] * FINDINGS_MAX, "SIGNATURE_INVALID", "KEY_MISSING")
+    assert report.verdict is Verdict.REFUSED
+    assert report.codes() == ["CHAIN_GAP"] * FINDINGS_MAX
+    assert report.unlisted == 2
 
 
 def test_advisories_give_way_from_the_end() -> None:

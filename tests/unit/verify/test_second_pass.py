@@ -128,6 +128,29 @@ def test_without_a_suspicion_there_is_no_second_pass() -> None:
     assert counted.passes == 1
 
 
+class Changing:
+    """Gives something else at the second reading."""
+
+    def __init__(self, *readings: list[Members]) -> None:
+        self.readings = list(readings)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self.read()  # nothing is taken before the first item is asked for
+
+    def read(self) -> Iterator[bytes]:
+        yield from [wire(one) for one in self.readings.pop(0)]
+
+
+def test_input_that_changes_in_between_is_told() -> None:
+    """A repeat that is gone at the second reading is not forgotten."""
+    doubled, single = with_ids(1, 2, 1), with_ids(1, 2, 3)
+    assert verify_chain(Changing(doubled, doubled), PUBLIC).codes() == ["ID_DUPLICATE"]
+    for other in (single, doubled[:2], [*doubled, doubled[0]], []):
+        report = verify_chain(Changing(doubled, other), PUBLIC)
+        assert "REPEATS_UNCONFIRMED" in report.codes()
+        assert not report
+
+
 def test_receipts_of_which_little_is_left_are_passed_over() -> None:
     """The second pass meets what the first one refused, and goes on."""
     receipts = with_ids(1, 2, 1)
