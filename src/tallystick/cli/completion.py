@@ -8,9 +8,12 @@ import click
 _EPILOG = """\
 \b
 Examples
-  tally completion bash > ~/.local/share/bash-completion/completions/tally
-  tally completion zsh > "${fpath[1]}/_tally"
+  echo 'eval "$(tally completion bash)"' >> ~/.bashrc
+  echo 'eval "$(tally completion zsh)"' >> ~/.zshrc     (below compinit)
   tally completion fish > ~/.config/fish/completions/tally.fish
+
+\b
+Exit codes: 0 printed, 2 usage.
 """
 
 
