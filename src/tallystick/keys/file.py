@@ -97,6 +97,9 @@ def _file_fault(path: str, status: os.stat_result) -> str | None:
             f"run `chown {owner} {shlex.quote(path)}` if the key is yours"
         )
     mode = stat.S_IMODE(status.st_mode)
+    if mode & 0o077 and path.endswith(".pub"):
+        private = shown(path.removesuffix(".pub"))
+        return f"is a public key by its name; the private one is wanted, probably {private}"
     if mode & 0o077:
         return (
             f"is open to group or others (mode {mode:04o}); run `chmod 600 {shlex.quote(path)}`, "

@@ -69,6 +69,17 @@ def test_open_to_others_is_refused(key_file: Path, bits: int) -> None:
     assert f"chmod 600 {key_file}" in message
 
 
+def test_the_public_half_is_told_by_its_name(key_file: Path) -> None:
+    """Who gives `signing.key.pub` is told which file to give, not to hide a public key."""
+    public = key_file.with_name("signing.key.pub")
+    public.write_text(PAIR.public_key)
+    public.chmod(0o644)
+    message = _refusal(public)
+    assert "is a public key by its name" in message
+    assert str(key_file) in message
+    assert "chmod" not in message
+
+
 def test_the_command_quotes_the_path(key_file: Path) -> None:
     """The suggested command can be pasted also when the path has spaces."""
     other = key_file.with_name("my key; rm")
