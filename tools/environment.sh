@@ -37,6 +37,10 @@ make_venv() {
 if ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
     [ ! -e "$venv" ] || [ -f "$venv/pyvenv.cfg" ] || fail \
         "environment: $venv exists and is no virtual environment; move it away."
+    above=$(dirname "$venv")
+    [ ! -d "$above" ] || [ -w "$above" ] || fail \
+        "environment: $(id -un) may not write to $(cd "$above" && pwd)." \
+        "Name a place for the environment: make VENV=/path/to/venv …"
     rm -rf "$venv"
     log=$(mktemp)
     trap 'rm -f "$log"' EXIT
