@@ -240,6 +240,14 @@ def test_optional_nulls_are_taken_away_and_told() -> None:
     ]  # fmt: skip
 
 
+def test_declared_members_of_runtime_may_be_null() -> None:
+    """Of an open member, only what the protocol declares there is read as absent."""
+    nulled = with_member(SMALL, "/issuer/runtime", {"agent_id": None, "free": None})
+    bare, places = without_nulls(nulled)
+    assert bare == with_member(SMALL, "/issuer/runtime", {"free": None})
+    assert places == ["/issuer/runtime/agent_id"]
+
+
 @pytest.mark.parametrize(
     "place",
     [

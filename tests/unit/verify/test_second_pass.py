@@ -135,9 +135,9 @@ class Changing:
         self.readings = list(readings)
 
     def __iter__(self) -> Iterator[bytes]:
-        return self.read()  # nothing is taken before the first item is asked for
+        return self.taken()  # a generator: nothing is taken before the first item is asked for
 
-    def read(self) -> Iterator[bytes]:
+    def taken(self) -> Iterator[bytes]:
         yield from [wire(one) for one in self.readings.pop(0)]
 
 

@@ -206,6 +206,9 @@ def test_a_hand_over_moves_the_chain() -> None:
         (KEY, TO_OTHER), (OTHER_KEY, rotation(OTHER_PUBLIC, THIRD_PUBLIC)), (THIRD_KEY, None)
     )
     assert report_on(back).verified
+    for workers in (2, 7):  # which guess the key of what follows before the hand-over is judged
+        data = [wire(one) for one in back]
+        assert verify_chain(data, PUBLIC, workers=workers) == report_on(back)
     stale = report_on(rotating((KEY, TO_OTHER), (KEY, None)))
     assert stale.codes() == ["KEY_CHANGED"]
 

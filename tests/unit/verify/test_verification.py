@@ -241,8 +241,11 @@ def test_a_closed_chain_is_what_was_required() -> None:
 def test_nothing_is_not_verified(data: object) -> None:
     """An empty input is unchecked, and refused when something was expected of it."""
     assert told(verify_chain(data, PUBLIC)) == ("unchecked", ["NOTHING_TO_VERIFY"])
-    expecting = verify_chain(data, PUBLIC, chain_id=CHAIN, expected_length=0, expected_head="x")
-    assert told(expecting) == ("refused", ["NOTHING_TO_VERIFY", "EXPECTED_HEAD"])
+    expecting = verify_chain(
+        data, PUBLIC, chain_id=CHAIN, expected_length=0, expected_head="x", require_terminal=True
+    )
+    codes = ["NOTHING_TO_VERIFY", "EXPECTED_TERMINAL", "EXPECTED_HEAD"]
+    assert told(expecting) == ("refused", codes)
 
 
 def test_several_chains_and_one_expectation() -> None:
