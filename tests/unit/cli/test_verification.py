@@ -250,8 +250,11 @@ def on_watched_errors(*arguments: str, slowly: bytes) -> tuple[int, str, str]:
         watcher.start()
         assert running.stdin is not None
         assert running.stdout is not None
+        # More than a pipe holds: once it is written, the command is up and reading.
+        running.stdin.write(slowly[: len(slowly) // 2])
+        running.stdin.flush()
         time.sleep(1.3)  # longer than work may take without a bar
-        running.stdin.write(slowly)
+        running.stdin.write(slowly[len(slowly) // 2 :])
         running.stdin.close()
         out = running.stdout.read().decode()
         code = running.wait()
