@@ -36,7 +36,7 @@ FOLDER = ROOT / "vectors"
 SOURCE = ROOT / "src" / "tallystick"
 
 # How many there are: a corpus that shrinks unseen is no corpus.
-COUNTS = {"chain": 136, "input": 34, "receipt": 443}
+COUNTS = {"chain": 136, "input": 34, "receipt": 444}
 
 # What no file can bring about: each code with the test in this module that does.
 IN_CODE = {

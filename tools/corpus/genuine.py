@@ -185,6 +185,9 @@ def _advisories() -> Iterator[Case]:
     )
     why = "proof.verificationMethod is not signed: anyone could have rewritten it."
     yield good("method-rewritten", why, spell(receipt), "proof_metadata_unsigned")
+    receipt = put(sign(draft("created-earlier")), "/proof/created", "2026-01-01T00:00:00Z")
+    why = "The proof says that it is older than what it signs; nothing signed says so."
+    yield good("created-earlier", why, spell(receipt), "proof_metadata_unsigned")
     options = {"verification_method": "did:agent:sample#key-1"}
     receipt = sign(draft("method-expected"))
     why = "proof.verificationMethod is the expected one."

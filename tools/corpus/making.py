@@ -29,7 +29,8 @@ UNCHECKED_CODES: Final = frozenset(
     {"KEY_MISSING", "KEY_UNKNOWN_ISSUER", "KEY_UNUSABLE", "NOTHING_TO_VERIFY",
      "RESPONSE_UNREADABLE"}
 )  # fmt: skip
-PROVED_AT: Final = "2026-01-02T04:00:00.000Z"
+# Later than any date that a case states: an earlier proof would be a finding of its own.
+PROVED_AT: Final = "2030-01-02T04:00:00.000Z"
 HASH_A: Final = "sha256:" + "a1" * 32
 HASH_B: Final = "sha256:" + "b2" * 32
 

@@ -219,6 +219,8 @@ def _check_created(receipt: Receipt, faults: list[Fault]) -> None:
     created, issued = receipt.proof.created, receipt.issuanceDate
     if created is None or issued is None:
         return
+    if not (is_calendar_day(created[:10]) and is_calendar_day(issued[:10])):
+        return  # refused already
     if instant_ns(created) // 10**9 < instant_ns(issued) // 10**9:
         faults.append(
             Fault(
