@@ -45,7 +45,7 @@ check: $(DEV)
 	@echo '== ruff format';       $(BIN)/ruff format --check .
 	@echo '== mypy';              $(BIN)/mypy $(wildcard src tools tests examples bench)
 	@echo '== import-linter';     $(BIN)/lint-imports --no-logo
-	@echo '== docs/reference';    $(BIN)/python tools/reference.py --check
+	@echo '== docs/reference';    $(BIN)/python tools/reference.py --check && $(BIN)/python tools/stub.py --check
 	@echo '== documented commands'; $(BIN)/python -m pytest -q tests/test_docs.py
 
 bench: $(DEV)
@@ -56,7 +56,7 @@ soak: $(DEV)
 		tests/properties $(ARGS)
 
 docs: $(DEV)
-	@$(BIN)/python tools/reference.py
+	@$(BIN)/python tools/reference.py && $(BIN)/python tools/stub.py
 
 format: $(DEV)
 	@$(BIN)/ruff format .

@@ -18,7 +18,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import peer
 from nacl.bindings import crypto_sign, crypto_sign_open, crypto_sign_seed_keypair
@@ -88,9 +88,7 @@ def ratio(slow: list[float], fast: list[float]) -> float:
     return statistics.median(a / b for a, b in zip(slow, fast, strict=True))
 
 
-def link_by_hand(
-    count: int, issuer: object, principal: object, action: object, outcome: object
-) -> None:
+def link_by_hand(count: int, issuer: Any, principal: Any, action: Any, outcome: Any) -> None:
     """Create, sign and link receipts with the three public functions."""
     previous: str | None = None
     for sequence in range(1, count + 1):

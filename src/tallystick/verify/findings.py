@@ -106,7 +106,11 @@ _REFUSED = {
         "The signature's R has small order or is not canonical.",
         _TAMPERED,
     ),
-    "SIGNATURE_INVALID": ("The signature does not fit these bytes and this key.", _TAMPERED),
+    "SIGNATURE_INVALID": (
+        "The signature does not fit these bytes and this key.",
+        "If no receipt verifies, check that the key is the issuer's. If others do, treat this one as "
+        "altered, and compare it with another copy.",
+    ),
     "KEY_WEAK": ("The public key has small order or is not canonical: anyone could sign.", _KEY),
     "KEY_CHANGED": (
         "Another trusted key signed in mid-chain without a hand-over.",

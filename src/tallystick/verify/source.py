@@ -48,7 +48,7 @@ class Source:
         elif isinstance(data, (str, io.TextIOBase)) or not isinstance(data, Iterable):
             raise TypeError(
                 "give bytes, a dict, a receipt, a binary stream or an iterable of these, "
-                f"not {type(data).__name__}"
+                f"not {type(data).__name__}; for a file, open it in binary mode"
             )
         else:
             self._items = data
