@@ -4,12 +4,16 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import resource
+import subprocess
 import threading
+import time
 from pathlib import Path
 
 import pytest
+from tests.command import environment, process
 
 from tallystick.cli.inputs import Damage, InputFile, examined_receipts, opened_sources
 from tallystick.cli.output import Exit, Stop
@@ -62,6 +66,22 @@ def test_pipes_are_read_again_too(place: Path) -> None:
     assert [stream.read(100), stream.read(100), stream.readline(1)] == [b"one\ntwo\n", b"", b""]
     stream.close()
     assert sorted(os.listdir(place)) == before
+
+
+def test_a_pipe_that_does_not_wait_is_waited_for(place: Path) -> None:
+    """Whoever made standard input non-blocking: it is read to its end, not to its first pause."""
+    reader, writer = os.pipe()
+    os.set_blocking(reader, False)
+    command = process("verify", "-", "--key", "agent.pub", "--json")
+    work = subprocess.Popen(command, stdin=reader, stdout=subprocess.PIPE, env=environment())
+    os.close(reader)
+    for line in (place / "run.jsonl").read_bytes().splitlines(keepends=True):
+        time.sleep(0.5)  # the command starts, or waits
+        os.write(writer, line)
+    os.close(writer)
+    out, _ = work.communicate(timeout=60)
+    report = json.loads(out)
+    assert (work.returncode, report["verdict"], report["receipts"]) == (0, "verified", 3)
 
 
 def test_files_are_closed_between_passes(place: Path) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -357,6 +358,22 @@ def test_a_break_on_the_second_pass_leaves_repeats_unconfirmed() -> None:
     assert "ID_DUPLICATE" in report.codes()  # both were seen before the break
     report = verify_chain(Stuttering(data, [99], seekable=False), PUBLIC)
     assert "REPEATS_UNCONFIRMED" in report.codes()
+
+
+@pytest.mark.parametrize("buffering", [-1, 0])
+@pytest.mark.parametrize(
+    "begun",
+    [b"", lines(THREE)[:10], lines(THREE[:2]), lines(THREE)[:-1], array(THREE)[:-1], array(THREE)],
+)
+def test_a_stream_that_does_not_wait_is_not_at_its_end(begun: bytes, buffering: int) -> None:
+    """What has not arrived yet on a non-blocking stream can't be told: never verified or broken."""
+    reader, writer = os.pipe()
+    os.set_blocking(reader, False)
+    with open(reader, "rb", buffering=buffering) as stream:
+        os.write(writer, begun)
+        report = verify_chain(stream, PUBLIC)
+        os.close(writer)
+    assert outcome(report)[:2] == ("unchecked", ["SOURCE_UNREADABLE"])
 
 
 def test_the_same_chain_in_every_form() -> None:
