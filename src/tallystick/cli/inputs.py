@@ -10,18 +10,20 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
+import select
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import BinaryIO
+from typing import BinaryIO, Final, cast
 
 from tallystick.cli.arguments import STDIN
 from tallystick.cli.output import Exit, Stop
 from tallystick.verify.findings import CODES
 from tallystick.verify.receipt import Examined, examine
 from tallystick.verify.source import Input, Source
+
+_COPY_BYTES: Final = 1024 * 1024
 
 
 class InputFile:
@@ -99,7 +101,7 @@ class InputFile:
             return stream
         self._copy = tempfile.TemporaryFile(prefix="tally-")  # noqa: SIM115  # lives as we do
         try:
-            shutil.copyfileobj(stream, self._copy, 1 << 20)
+            _copy(stream, self._copy)
         except OSError as fault:
             raise OSError(fault.errno, f"could not be copied to a file: {fault.strerror}") from None
         finally:
@@ -189,6 +191,15 @@ def _file(path: str) -> BinaryIO:
         return open(path, "rb")
     except ValueError as fault:
         raise OSError(errno.EINVAL, str(fault)) from None
+
+
+def _copy(stream: BinaryIO, copy: BinaryIO) -> None:
+    """Copy a pipe to its end; who made it non-blocking is no reason to stop where it pauses."""
+    while (part := cast("bytes | None", stream.read(_COPY_BYTES))) != b"":
+        if part is None:
+            select.select([stream], [], [])
+        else:
+            copy.write(part)
 
 
 def _name_of(path: str) -> str:

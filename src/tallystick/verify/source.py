@@ -8,6 +8,7 @@ without interpreting them: what a receipt says is read by the strict parser alon
 
 from __future__ import annotations
 
+import errno
 import io
 import re
 from bisect import bisect_right
@@ -23,6 +24,7 @@ Raw = bytes | Mapping[str, object] | Receipt | MalformedInput
 
 _BLANK = b" \t\r\n"
 _CHUNK_BYTES = 64 * 1024
+_PAUSED = "the stream is non-blocking and has no data yet; give one that waits"
 # A whole string, a bracket, a comma; or a quote alone: a string that the buffer cuts off.
 _TOKENS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[\]{},]|"', re.DOTALL)
 
@@ -97,11 +99,26 @@ class Input:
         return f"{self._sources[number].name}:receipt[{index - self._starts[number]}]"
 
 
+def _read(stream: BinaryIO, size: int) -> bytes:
+    """Read up to `size` bytes; none means that the stream has ended, not that it pauses."""
+    part = cast("bytes | None", stream.read(size))
+    if part is None:
+        raise BlockingIOError(errno.EAGAIN, _PAUSED)
+    return part
+
+
+def _expect_end(stream: BinaryIO) -> None:
+    """Raise unless the stream has ended: `readline` gives as little when it only pauses."""
+    if _read(stream, 1):
+        raise BlockingIOError(errno.EAGAIN, _PAUSED)
+
+
 def _split(stream: BinaryIO, form: Format) -> Iterator[Raw]:
     head = b""
     while not head.strip(_BLANK):
         chunk = stream.readline(RECEIPT_BYTES_MAX + 2)
         if not chunk:
+            _expect_end(stream)
             return
         head = chunk
     if form == "lines":
@@ -117,12 +134,12 @@ def _split(stream: BinaryIO, form: Format) -> Iterator[Raw]:
 def _document(head: bytes, stream: BinaryIO) -> Raw:
     """Return all that the stream holds, without the blanks around it."""
     parts, size = [head], len(head)
-    while size <= RECEIPT_BYTES_MAX and (part := stream.read(RECEIPT_BYTES_MAX + 1 - size)):
+    while size <= RECEIPT_BYTES_MAX and (part := _read(stream, RECEIPT_BYTES_MAX + 1 - size)):
         parts.append(part)  # an unbuffered stream gives less than it is asked for
         size += len(part)
     document = b"".join(parts).strip(_BLANK)
     is_over_limit = len(document) > RECEIPT_BYTES_MAX
-    while not is_over_limit and (rest := stream.read(_CHUNK_BYTES)):
+    while not is_over_limit and (rest := _read(stream, _CHUNK_BYTES)):
         is_over_limit = bool(rest.strip(_BLANK))
     if is_over_limit:
         return MalformedInput("MALFORMED_SIZE", f"over {RECEIPT_BYTES_MAX} bytes")
@@ -151,10 +168,13 @@ def _lines(line: bytes, stream: BinaryIO) -> Iterator[Raw]:
             while line and not line.endswith(b"\n"):
                 line = stream.readline(_CHUNK_BYTES)
         else:
+            if not line.endswith(b"\n"):
+                _expect_end(stream)
             stripped = line.strip(_BLANK)
             if stripped:
                 yield stripped
         line = stream.readline(RECEIPT_BYTES_MAX + 2)
+    _expect_end(stream)
 
 
 def _array(buffer: bytes, stream: BinaryIO) -> Iterator[Raw]:
@@ -185,7 +205,7 @@ def _array(buffer: bytes, stream: BinaryIO) -> Iterator[Raw]:
         if _is_over_limit(buffer, start):
             yield MalformedInput("MALFORMED_SIZE", f"an element over {RECEIPT_BYTES_MAX} bytes")
             return
-        chunk = stream.read(_CHUNK_BYTES)
+        chunk = _read(stream, _CHUNK_BYTES)
         if not chunk:
             yield MalformedInput("MALFORMED_JSON", "the array is not closed")
             return
@@ -208,6 +228,6 @@ def _after_array(rest: bytes, stream: BinaryIO) -> Iterator[Raw]:
         if rest.strip(_BLANK):
             yield MalformedInput("MALFORMED_TRAILING_DATA", "something follows the array")
             return
-        rest = stream.read(_CHUNK_BYTES)
+        rest = _read(stream, _CHUNK_BYTES)
         if not rest:
             return
