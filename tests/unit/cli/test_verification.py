@@ -47,6 +47,16 @@ def test_json_is_one_object() -> None:
         assert done.err.count("\n") == (1 if code else 0)
 
 
+@pytest.mark.parametrize("verb", ["verify", "disclose"])
+def test_a_key_in_place_of_its_path_is_not_echoed(verb: str) -> None:
+    """A private key that was given as text, by mistake, does not reach the log of the shell."""
+    pair = generate_key_pair()
+    done = tally(verb, "run.jsonl", "--key", pair.private_key)
+    assert (done.code, done.out) == (2, "")
+    assert "a key itself" in done.err
+    assert pair.private_key.splitlines()[1] not in done.err
+
+
 def test_both_forms_tell_the_same() -> None:
     """Each finding of the object is a line for people, in the same order."""
     arguments = ["verify", "run.jsonl", "other.jsonl", "nulls.json", "--key", "agent.pub"]

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import pickle
 import socket
@@ -15,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from tests.leaks import everything_shown_by
 
 from tallystick.crypto.ed25519 import KeyPair
+from tallystick.crypto.multibase import b64u_encode
 from tallystick.durable.file import write_new
 from tallystick.errors import KeyFileError
 from tallystick.keys.file import FileKeyProvider, _file_fault, read_key_file
@@ -31,6 +33,13 @@ def key_file(tmp_path: Path) -> Path:
     path = tmp_path / "signing.key"
     write_new(path, PAIR.private_key.encode(), 0o600)
     return path
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Work in an empty directory."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
 
 
 def _refusal(path: Path | str) -> str:
@@ -168,6 +177,37 @@ def test_other_content_is_named(key_file: Path, content: bytes, message: str) ->
     text = _refusal(key_file)
     assert text.startswith(f"{key_file}: ")
     assert message in text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        PAIR.private_key,
+        PAIR.private_key.replace("\n", "\\n"),
+        BODY,
+        "u" + b64u_encode(bytes(range(32))),
+        bytes(range(32)).hex(),
+        f"0x{bytes(range(32)).hex()}",
+        base64.b64encode(bytes(range(32))).decode(),
+        f" {BODY}\n",
+    ],
+)
+def test_a_key_in_place_of_its_path_is_not_echoed(text: str) -> None:
+    """Who gives the key itself is told so; neither message nor traceback repeats it."""
+    for read in (FileKeyProvider, read_key_file):
+        with pytest.raises(KeyFileError, match="a key itself") as caught:
+            read(text)
+        secret = text.strip().splitlines()[text.startswith("-----") and "\n" in text]
+        assert secret not in everything_shown_by(caught.value)
+
+
+def test_a_path_that_looks_like_a_key_is_read(key_file: Path, place: Path) -> None:
+    """A file may be called anything: what is there is opened."""
+    for name in ("ab" * 32, "u" + "a" * 43):
+        key_file.rename(place / name)
+        key_file = place / name
+        assert FileKeyProvider(name).get_key_pair() == PAIR
+        assert FileKeyProvider(place / name).get_key_pair() == PAIR
 
 
 def test_read_key_file_yields_any_content(key_file: Path) -> None:
