@@ -105,7 +105,10 @@ def _public_key(text: str) -> bytes:
     try:
         data = read_bounded(text, KEY_FILE_BYTES_MAX)
     except (LimitError, UnreadableError) as fault:
-        raise Stop(Exit.USAGE, f"--key: {fault}; {_WANTED_KEY}") from None
+        from tallystick.keys.file import GIVE_A_PATH, is_key_itself
+
+        why = GIVE_A_PATH if is_key_itself(text) else f"{fault}; {_WANTED_KEY}"
+        raise Stop(Exit.USAGE, f"--key: {why}") from None
     try:
         return public_key_from(data)
     except KeyFormatError as fault:

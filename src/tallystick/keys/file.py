@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shlex
 import stat
 
@@ -19,6 +20,14 @@ from tallystick.limits import KEY_FILE_BYTES_MAX
 
 # Not blocking: opening a FIFO would otherwise wait for its writer before we can refuse it.
 _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+
+# A PEM, or what `keys/env.py` and `keys/forensic.py` read as the text of a key. Not compiled: it is
+# looked at where nothing can be read, as a rule once.
+_KEY_ITSELF = (
+    r"\s*(?:.*-----BEGIN .*|MC4CAQAwBQYDK2V[uw]BCIE\S*|u[A-Za-z0-9_-]{43}"
+    r"|(?:0x)?[0-9a-fA-F]{64}|[A-Za-z0-9+/]{43}=)\s*"
+)
+GIVE_A_PATH = "that is a key itself, or looks like one; give the path of the file that holds it"
 
 _LINK = "is a symbolic link; give the path of the file that it points to"
 _NOT_A_FILE = "is not a regular file; a private key is read from a plain file only"
@@ -35,6 +44,9 @@ class FileKeyProvider:
 
     def __init__(self, path: FilePath) -> None:
         """Read the key, or raise a KeyFileError that says what to do."""
+        if is_key_itself(path):
+            del path  # out of the frame that a traceback shows
+            raise KeyFileError(GIVE_A_PATH)
         self.path = os.fspath(path)
         data = read_key_file(self.path)
         try:
@@ -57,6 +69,9 @@ class FileKeyProvider:
 
 def read_key_file(path: FilePath) -> bytes:
     """Return the bytes of a file that holds a secret, after checking who else could read it."""
+    if is_key_itself(path):
+        del path  # out of the frame that a traceback shows
+        raise KeyFileError(GIVE_A_PATH)
     path = os.fspath(path)
     try:
         descriptor = os.open(path, _OPEN)
@@ -73,6 +88,12 @@ def read_key_file(path: FilePath) -> bytes:
         raise KeyFileError(f"{shown(path)} could not be read: {error.strerror}") from error
     finally:
         os.close(descriptor)
+
+
+def is_key_itself(path: FilePath) -> bool:
+    """Whether somebody gave a key where its path is wanted: no message may repeat that."""
+    text = os.fspath(path)
+    return re.fullmatch(_KEY_ITSELF, text, re.DOTALL) is not None and not os.path.lexists(text)
 
 
 def _open_fault(path: str, error: OSError | ValueError) -> str:
