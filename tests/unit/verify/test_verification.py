@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from typing import Any
 
@@ -246,6 +247,52 @@ def test_nothing_is_not_verified(data: object) -> None:
     )
     codes = ["NOTHING_TO_VERIFY", "EXPECTED_TERMINAL", "EXPECTED_HEAD"]
     assert told(expecting) == ("refused", codes)
+
+
+class Broken(io.BytesIO):
+    """A stream that breaks where its bytes end."""
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        if not (line := super().readline(size)):
+            raise OSError(5, "Input/output error")
+        return line
+
+
+@pytest.mark.parametrize(
+    "expectations",
+    [
+        {"expected_length": 3},
+        {"expected_head": hash_of(THREE[2])},
+        {"require_terminal": True},
+        {"chain_id": CHAIN, "require_terminal": True, "expected_length": 9, "expected_head": "x"},
+    ],
+)
+def test_what_was_not_read_is_not_missed(expectations: dict[str, Any]) -> None:
+    """What is expected may stand where nobody could read: that is unchecked, not refused."""
+    for read in (0, 2):
+        report = verify_chain(Broken(lines(THREE[:read])), PUBLIC, **expectations)
+        assert told(report) == ("unchecked", ["SOURCE_UNREADABLE"])
+    one, gone = Source(lines(THREE)), Source(Broken(b""))
+    asked = Expectations(chain_id="other", length=2, terminal=True)
+    report = verify_input([one, gone], PUBLIC, asked)
+    assert told(report) == ("unchecked", ["SOURCE_UNREADABLE"])
+
+
+def test_what_was_read_is_too_much_whatever_follows() -> None:
+    """A chain that is too long, or closed elsewhere, does not get better by what was not read."""
+    report = verify_chain(Broken(lines(THREE)), PUBLIC, expected_length=2)
+    assert told(report) == ("refused", ["SOURCE_UNREADABLE", "EXPECTED_LENGTH"])
+    report = verify_chain(Broken(lines(closed(3))), PUBLIC, expected_length=4, expected_head="x")
+    expected = ["SOURCE_UNREADABLE", "EXPECTED_LENGTH", "EXPECTED_HEAD"]
+    assert told(report) == ("refused", expected)
+
+
+def test_chains_beyond_the_limit_are_not_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A chain that found no room may be the one that is asked for."""
+    monkeypatch.setattr("tallystick.verify.chain.CHAIN_STATE_BYTES_MAX", 2000)
+    data = lines([*THREE, *chain_of(2, chain_id="b", first_number=50)])
+    report = verify_input([Source(data)], PUBLIC, Expectations(chain_id="b", length=2))
+    assert told(report) == ("unchecked", ["CHAINS_OVER_LIMIT"])
 
 
 def test_several_chains_and_one_expectation() -> None:
