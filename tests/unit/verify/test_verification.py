@@ -293,6 +293,8 @@ def test_chains_beyond_the_limit_are_not_missed(monkeypatch: pytest.MonkeyPatch)
     data = lines([*THREE, *chain_of(2, chain_id="b", first_number=50)])
     report = verify_input([Source(data)], PUBLIC, Expectations(chain_id="b", length=2))
     assert told(report) == ("unchecked", ["CHAINS_OVER_LIMIT"])
+    report = verify_input([Source(data)], PUBLIC, Expectations(chain_id=CHAIN, length=4))
+    assert told(report) == ("refused", ["CHAINS_OVER_LIMIT", "EXPECTED_LENGTH"])
 
 
 def test_several_chains_and_one_expectation() -> None:
