@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import io
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -113,6 +114,17 @@ def test_one_receipt_is_exactly_one(data: object, told_of_it: tuple[str, list[st
     assert str(report.verdict) == verdict
     assert codes is None or report.codes() == codes
     assert not report
+
+
+def test_one_receipt_is_not_looked_for_in_millions() -> None:
+    """Where one receipt is asked for, the second piece of the input is the last one read."""
+    data = array([ONE])[:-1] + b",17" * 1_000_000 + b"]"
+    tracemalloc.start()
+    report = verify_receipt(data, PUBLIC)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert told(report) == ("refused", ["MALFORMED_TRAILING_DATA"])
+    assert most < 2 * len(data)
 
 
 def test_the_method_of_one_receipt() -> None:
