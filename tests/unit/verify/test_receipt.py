@@ -272,6 +272,24 @@ def test_values_at_the_limit_of_either_path() -> None:
         assert codes_of(msgspec.json.format(wire(receipt), indent=1)) == code
 
 
+def test_python_values_are_counted_while_they_are_copied() -> None:
+    """Lists that hold one list twice, forty levels deep, are 2^40 values: refused at once."""
+    value: Any = []
+    for _ in range(40):
+        value = [value, value]
+    assert codes_of(with_member(SMALL, "/issuer/runtime", {"a": value})) == ["MALFORMED_SIZE"]
+    assert codes_of(with_member(SMALL, "/issuer/runtime/a", {"b": value})) == ["MALFORMED_SIZE"]
+
+
+def test_python_values_at_their_limit() -> None:
+    """As many values as in bytes: each comma and each opening bracket."""
+    for value in ([0] * 9, {str(at): 0 for at in range(9)}, [[], *[0] * 7], ({}, [], *[0] * 5)):
+        assert plain_copy(value, JSON_DEPTH_MAX, 9)
+        with pytest.raises(MalformedInput) as caught:
+            plain_copy(value, JSON_DEPTH_MAX, 8)
+        assert caught.value.code == "MALFORMED_SIZE"
+
+
 def test_a_receipt_at_the_limit_of_bytes() -> None:
     """A receipt of exactly the limit is sound in every form, and refused one byte above it."""
     room = RECEIPT_BYTES_MAX - len(wire(signed(with_member(statement(), "/issuer/name", ""))))
