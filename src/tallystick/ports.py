@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Protocol, runtime_checkable
 
 from tallystick.crypto.ed25519 import KeyPair
+from tallystick.model.receipt import Receipt
 
 
 @runtime_checkable
@@ -27,4 +29,38 @@ class KeyProvider(Protocol):
 
     def get_key_pair(self) -> KeyPair:
         """Return the key pair, or raise an error that says what to do."""
+        ...
+
+
+@runtime_checkable
+class Emitter(Protocol):
+    """Delivers signed receipts. It never builds, signs, links or changes one."""
+
+    def emit(self, receipt: Receipt, /) -> None:
+        """Return when the receipt is delivered (or kept, by contract of the class); else raise."""
+        ...
+
+
+@runtime_checkable
+class Wal(Protocol):
+    """Keeps receipts that are signed and not yet acknowledged, in order."""
+
+    def append(self, receipt: Receipt, /) -> None:
+        """Return when the receipt is kept as safely as this log can; a known id changes nothing."""
+        ...
+
+    def remove(self, receipt_id: str, /) -> None:
+        """Forget a receipt that was acknowledged; an unknown id changes nothing."""
+        ...
+
+    def pending(self) -> Iterator[Receipt]:
+        """Yield what is not yet acknowledged, oldest first."""
+        ...
+
+    def __len__(self) -> int:
+        """Return how many receipts are pending."""
+        ...
+
+    def close(self) -> None:
+        """Let go of files and locks."""
         ...
