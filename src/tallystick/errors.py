@@ -34,6 +34,8 @@ An error that carries a value lives beside that value; all others live here.
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class Error(Exception):
     """The root: `except tallystick.Error` catches all that we raise on purpose."""
@@ -114,6 +116,8 @@ class EmitError(Error):
         super().__init__(message)
         self.status = status
         self.is_transient = is_transient
+        # The signed receipt that was not delivered, where a chain raises.
+        self.receipt: Any = None
 
 
 class CompositeEmitError(EmitError):

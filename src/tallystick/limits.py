@@ -62,6 +62,18 @@ WORKERS_MAX: Final = 64
 # Plaintext of one disclosure envelope; base64 of it must still fit into a receipt.
 DISCLOSURE_BYTES_MAX: Final = 512 * 1024
 
+# Receipts that a chain holds in line for an emitter that fails for now.
+UNDELIVERED_MAX: Final = 10_000
+
+# Characters of an error text that a receipt carries.
+ERROR_CHARS_MAX: Final = 1024
+
+# Characters of a prompt that a receipt carries as a preview.
+PREVIEW_CHARS_MAX: Final = 256
+
+# One payload (parameters or response) that is hashed for a receipt.
+PAYLOAD_BYTES_MAX: Final = 16 * 1024 * 1024
+
 # Parsed PEM strings that the signing path remembers, by SHA-256 of their text.
 KEY_CACHE_ENTRIES_MAX: Final = 64
 

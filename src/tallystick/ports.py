@@ -24,6 +24,20 @@ class Signer(Protocol):
 
 
 @runtime_checkable
+class LeasedSigner(Signer, Protocol):
+    """A short-lived key that a root key hands the chain over to; `close` destroys it."""
+
+    @property
+    def root(self) -> Signer:
+        """The signer that signs the hand-over, and nothing else."""
+        ...
+
+    def close(self) -> None:
+        """Destroy the key: `sign` raises from now on."""
+        ...
+
+
+@runtime_checkable
 class KeyProvider(Protocol):
     """Yields key bytes to this process; a signer does not."""
 
