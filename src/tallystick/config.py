@@ -44,6 +44,56 @@ VARIABLES: Final = (
         default="false",
         purpose="Exactly `true` forbids generated keys: GeneratingKeyProvider raises.",
     ),
+    Variable(
+        name="collector_url",
+        environment="AGENTRECEIPTS_COLLECTOR_URL",
+        kind="text",
+        default="",
+        purpose="Where `connect` delivers receipts: the base URL of a collector.",
+    ),
+    Variable(
+        name="collector_token",
+        environment="AGENTRECEIPTS_COLLECTOR_TOKEN",
+        kind="text",
+        default="",
+        purpose="Bearer token for that collector.",
+        secret=True,
+    ),
+    Variable(
+        name="verification_method",
+        environment="AGENTRECEIPTS_VERIFICATION_METHOD",
+        kind="text",
+        default="`<issuer>#key-1`",
+        purpose="What `connect` writes into proof.verificationMethod.",
+    ),
+    Variable(
+        name="chain_id",
+        environment="AGENTRECEIPTS_CHAIN_ID",
+        kind="text",
+        default="a fresh one",
+        purpose="Id of the first chain that `connect` begins. Two processes must not share one.",
+    ),
+    Variable(
+        name="socket",
+        environment="AGENTRECEIPTS_SOCKET",
+        kind="text",
+        default="",
+        purpose="Socket of a signing daemon. This version has none: `connect` refuses.",
+    ),
+    Variable(
+        name="file",
+        environment="TALLY_FILE",
+        kind="text",
+        default="receipts.jsonl",
+        purpose="File that `connect` appends receipts to where no collector is named.",
+    ),
+    Variable(
+        name="wal",
+        environment="TALLY_WAL",
+        kind="text",
+        default="",
+        purpose="Write-ahead log of `connect`, as a file. Without it the log is in memory.",
+    ),
 )
 
 

@@ -21,6 +21,7 @@
     │   ├── WalFullError              it has reached its stated size
     │   ├── WalLockedError            another process writes to it
     │   └── WalCorruptError           its bytes are damaged where no crash could have done it
+    ├── SettingError                  settings that contradict each other, or that can't be served
     ├── ChainClosedError              the chain has its terminal receipt; nothing can follow
     ├── KeyMismatchError              the signer's key is not the one that the chain stands on
     ├── DecryptionError               right shape, wrong key or altered ciphertext
@@ -146,6 +147,10 @@ class WalLockedError(WalError):
 
 class WalCorruptError(WalError):
     """The write-ahead log is damaged where no crash could have done it."""
+
+
+class SettingError(Error):
+    """Settings that contradict each other, or that can't be served."""
 
 
 class ChainClosedError(Error):
