@@ -79,3 +79,19 @@ KEY_CACHE_ENTRIES_MAX: Final = 64
 
 # Base58 text that we decode: a did:key has 48, and the work grows with the square.
 BASE58_CHARS_MAX: Final = 128
+
+# One journal is read whole when it is opened.
+JOURNAL_BYTES_MAX: Final = 1024 * 1024 * 1024
+
+# A write-ahead log, unless told otherwise: some 40 000 receipts that no collector has taken.
+WAL_BYTES_MAX: Final = 64 * 1024 * 1024
+
+# What delivered receipts may take up in the file of a write-ahead log before it is written anew:
+# at 1.4 kB each that costs three fsyncs for every 700 receipts.
+WAL_SPENT_BYTES_MAX: Final = 1024 * 1024
+
+# Receipts that a write-ahead log remembers, so that it need not read back what it just wrote.
+WAL_FRESH_RECEIPTS_MAX: Final = 64
+
+# What the collector said when it refused a receipt, as kept with the dead letter.
+DEAD_LETTER_REASON_CHARS_MAX: Final = 500
