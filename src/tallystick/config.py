@@ -45,6 +45,14 @@ VARIABLES: Final = (
         purpose="Exactly `true` forbids generated keys: GeneratingKeyProvider raises.",
     ),
     Variable(
+        name="pkcs11_pin",
+        environment="TALLY_PKCS11_PIN",
+        kind="text",
+        default="",
+        purpose="User PIN of the token that Pkcs11Signer opens, read whenever it logs in.",
+        secret=True,
+    ),
+    Variable(
         name="collector_url",
         environment="AGENTRECEIPTS_COLLECTOR_URL",
         kind="text",

@@ -12,9 +12,12 @@
     │   └── LimitError                larger, longer or deeper than a stated limit
     ├── KeyFileError                  a key file that we will not read or write; says why
     ├── KeyEnvError                   an environment variable that holds no key
+    ├── KeySecretError                a secret manager gave no key; says whether to try again
     ├── ProductionKeyProviderError    a generated key was asked for in production
     ├── SigningError                  the signer gave no signature, and asking again won't help
+    │   ├── LeaseExpired              the session key is used up; a new chain takes a new one
     │   └── SignerUnavailable         the signer could not be asked just now; asking again may help
+    ├── MissingExtraError             a vendor's client is not installed; names the extra
     ├── EmitError                     a receipt was not delivered; says whether to try again
     │   └── CompositeEmitError        some of several emitters failed; carries each one's error
     ├── WalError                      the write-ahead log can't be used
@@ -93,6 +96,17 @@ class KeyEnvError(Error):
     """An environment variable that holds no key. Never echoes its value."""
 
 
+class KeySecretError(Error):
+    """A secret manager gave no key. Never echoes the secret.
+
+    `is_transient` tells whether trying again later may help.
+    """
+
+    def __init__(self, message: str, *, is_transient: bool = False) -> None:
+        super().__init__(message)
+        self.is_transient = is_transient
+
+
 class ProductionKeyProviderError(Error):
     """A generated key was asked for where AGENTRECEIPTS_PRODUCTION is `true`."""
 
@@ -101,8 +115,16 @@ class SigningError(Error):
     """The signer gave no signature, and asking again won't help."""
 
 
+class LeaseExpired(SigningError):
+    """The session key reached its age or its count; the answer is a new chain with a new lease."""
+
+
 class SignerUnavailable(SigningError):
     """The signer could not be asked just now; asking again may help."""
+
+
+class MissingExtraError(Error, ImportError):
+    """A vendor's client is not installed; the message names the extra to install."""
 
 
 class EmitError(Error):

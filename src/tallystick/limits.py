@@ -95,3 +95,21 @@ WAL_FRESH_RECEIPTS_MAX: Final = 64
 
 # What the collector said when it refused a receipt, as kept with the dead letter.
 DEAD_LETTER_REASON_CHARS_MAX: Final = 500
+
+# What AWS KMS signs in one call (MessageType RAW). Larger receipts need a lease.
+AWS_KMS_MESSAGE_BYTES_MAX: Final = 4096
+
+# The statement by which a root key lends a chain to a session key: what every service signs.
+HAND_OVER_BYTES_MAX: Final = 4096
+
+# Times that one request to a remote signer is made before giving up.
+REMOTE_ATTEMPTS_MAX: Final = 10
+
+# All attempts of one request to a remote signer, their pauses included: Lambda starts within 10 s.
+REMOTE_DEADLINE_MS_MAX: Final = 60_000
+
+# A session key lives for a day at most: that is how long it may lie in a process's memory.
+LEASE_SECONDS_MAX: Final = 24 * 60 * 60
+
+# Receipts that one session key may sign. A chain of this length still verifies in a minute or two.
+LEASE_RECEIPTS_MAX: Final = 1_000_000
