@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Protocol, runtime_checkable
 
+import msgspec
+
 from tallystick.crypto.ed25519 import KeyPair
 from tallystick.model.receipt import Receipt
 
@@ -48,23 +50,57 @@ class KeyProvider(Protocol):
 
 @runtime_checkable
 class Emitter(Protocol):
-    """Delivers signed receipts. It never builds, signs, links or changes one."""
+    """Delivers signed receipts. It never builds, signs, links or changes one.
+
+    One that returns before the receipt is delivered has an attribute `acknowledges` that is False;
+    one that keeps what it could not deliver, and tries again itself, has `keeps` that is True.
+    """
 
     def emit(self, receipt: Receipt, /) -> None:
         """Return when the receipt is delivered (or kept, by contract of the class); else raise."""
         ...
 
 
+class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
+    """A receipt that was refused for good, as it is kept, and why."""
+
+    receipt_id: str
+    reason: str
+    body: bytes
+
+    def receipt(self) -> Receipt:
+        """Return the receipt; emitting it again is a new try."""
+        from tallystick.model.reader import parse_receipt  # costs a cold start 10 ms
+
+        return parse_receipt(self.body)
+
+
 @runtime_checkable
-class Wal(Protocol):
+class DeadLetters(Protocol):
+    """Keeps what was refused for good out of the line, and loses nothing of it."""
+
+    def set_aside(self, receipt_id: str, reason: str, /) -> None:
+        """Take a pending receipt out of the line and keep it; an unknown id changes nothing."""
+        ...
+
+    def dead_letters(self) -> tuple[DeadLetter, ...]:
+        """Return what was set aside, oldest first."""
+        ...
+
+
+@runtime_checkable
+class Wal(DeadLetters, Protocol):
     """Keeps receipts that are signed and not yet acknowledged, in order."""
 
     def append(self, receipt: Receipt, /) -> None:
-        """Return when the receipt is kept as safely as this log can; a known id changes nothing."""
+        """Return when the receipt is kept as safely as this log can.
+
+        An id that is pending changes nothing; one that was set aside stands in line again, last.
+        """
         ...
 
     def remove(self, receipt_id: str, /) -> None:
-        """Forget a receipt that was acknowledged; an unknown id changes nothing."""
+        """Forget a receipt, pending or set aside; an unknown id changes nothing."""
         ...
 
     def pending(self) -> Iterator[Receipt]:
