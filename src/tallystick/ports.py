@@ -34,6 +34,15 @@ class LeasedSigner(Signer, Protocol):
         """The signer that signs the hand-over, and nothing else."""
         ...
 
+    @property
+    def closing(self) -> Signer:
+        """The signer of the terminal receipt, also when `sign` gives no more; then the key ends."""
+        ...
+
+    def renew(self) -> LeasedSigner:
+        """Return another short-lived key from the same root, for the next chain."""
+        ...
+
     def close(self) -> None:
         """Destroy the key: `sign` raises from now on."""
         ...

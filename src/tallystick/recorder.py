@@ -24,10 +24,10 @@ from tallystick.chain.issue import ABSENT, random_uuid
 from tallystick.chain.receipt_chain import ReceiptChain
 from tallystick.chain.recorded import RecordedAction
 from tallystick.crypto.ed25519 import KeyPair
-from tallystick.errors import Error, LeaseExpired, SettingError
+from tallystick.errors import ChainClosedError, Error, LeaseExpired, SettingError
 from tallystick.model.action import Action, Outcome
 from tallystick.model.receipt import Issuer, Principal, Receipt
-from tallystick.ports import Emitter, Signer
+from tallystick.ports import Emitter, LeasedSigner, Signer
 
 _LOG = logging.getLogger("tallystick.recorder")
 
@@ -56,8 +56,8 @@ class Recorder:
         chain = self._chain
         try:
             return chain.emit(action, outcome, **members)
-        except LeaseExpired:
-            return self._next_after(chain).emit(action, outcome, **members)
+        except (ChainClosedError, LeaseExpired) as fault:
+            return self._next_after(chain, fault).emit(action, outcome, **members)
 
     async def aemit(
         self, action: Action | Mapping[str, Any], outcome: Outcome | Mapping[str, Any], **members: Any
@@ -101,11 +101,18 @@ class Recorder:
     ) -> None:
         self.close("complete" if kind is None else "interrupted")
 
-    def _next_after(self, ended: ReceiptChain) -> ReceiptChain:
+    def _next_after(self, ended: ReceiptChain, fault: Error) -> ReceiptChain:
         with self._changing:
-            if self._chain is ended:
-                _LOG.info("chain %s: its lease has ended; a new chain begins", ended.chain_id)
-                self._chain = self._begin(ended)
+            if self._chain is not ended:
+                return self._chain  # another thread was here before
+            if isinstance(fault, ChainClosedError):
+                raise fault  # closed by the caller, not by us
+            _LOG.info("chain %s: its lease has ended; a new chain begins", ended.chain_id)
+            try:
+                ended.close()
+            except Error as trouble:
+                _LOG.warning("chain %s: its end is not delivered: %s", ended.chain_id, trouble)
+            self._chain = self._begin(ended)
             return self._chain
 
 
@@ -141,7 +148,7 @@ def connect(
 
     def begin(previous: ReceiptChain | None) -> ReceiptChain:
         return ReceiptChain(
-            signer=chosen() if _makes_signers(chosen) else chosen,  # type: ignore[operator,arg-type]  # told apart by the name
+            signer=_signer_for_next(chosen, is_first=previous is None),
             issuer=by,
             principal=for_whom,
             emitter=emitter,
@@ -160,8 +167,12 @@ def connect(
         raise
 
 
-def _makes_signers(signer: object) -> bool:
-    return callable(signer) and not isinstance(signer, (KeyPair, Signer))
+def _signer_for_next(
+    chosen: KeyPair | Signer | Callable[[], Signer], *, is_first: bool
+) -> KeyPair | Signer:
+    if isinstance(chosen, LeasedSigner):
+        return chosen if is_first else chosen.renew()
+    return chosen if isinstance(chosen, KeyPair | Signer) else chosen()
 
 
 def _environment_key(environ: Mapping[str, str] | None) -> KeyPair:

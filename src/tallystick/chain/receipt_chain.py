@@ -195,11 +195,8 @@ class ReceiptChain:
                 "action": Action(type=AGENT_END),
                 "outcome": Outcome(status="success"),
             }
-            extension = self._first
-            if self._lease is not None:
-                extension = msgspec.structs.replace(extension, lease_ended=True)
-            self._first = extension
-            receipt = self._write(draft, self._head.link(terminal=True, status=status))
+            link = self._head.link(terminal=True, status=status)
+            receipt = self._write(draft, link, ended=self._lease)
             self._is_closed = True
             if self._lease is not None:
                 self._lease.close()
@@ -242,22 +239,29 @@ class ReceiptChain:
         self._signer, self._key = new_signer, new_signer.get_public_key()
         return receipt
 
-    def _write(self, draft: Mapping[str, Any], link: Link) -> Receipt:
+    def _write(
+        self, draft: Mapping[str, Any], link: Link, *, ended: LeasedSigner | None = None
+    ) -> Receipt:
         """Build, sign and link; the head moves only when all of it has worked."""
         if self._is_closed:
             raise ChainClosedError(f"chain {self.chain_id} is closed; begin a new one")
         if len(self._line) >= UNDELIVERED_MAX:
             raise EmitError(f"{UNDELIVERED_MAX} receipts wait for delivery", is_transient=True)
         self._check_key()
+        facts, signer = self._first, self._signer
+        if ended is not None:
+            facts = msgspec.structs.replace(facts, lease_ended=True)
+            if signer is ended:
+                signer = ended.closing  # signs the end also where the lease is used up
         unsigned = create_receipt(
-            issuer=with_extension(self._issuer, self._first),
+            issuer=with_extension(self._issuer, facts),
             principal=self._principal,
             chain=link,
             clock=self._clock,
             ids=self._ids,
             **draft,
         )
-        receipt = sign_receipt(unsigned, self._signer, self._method, clock=self._clock)
+        receipt = sign_receipt(unsigned, signer, self._method, clock=self._clock)
         self._head = head_behind(receipt)
         self._first = Extension()
         self._line.append(receipt)
