@@ -102,7 +102,50 @@ VARIABLES: Final = (
         default="",
         purpose="Write-ahead log of `connect`, as a file. Without it the log is in memory.",
     ),
+    Variable(
+        name="cloud_run_service",
+        environment="K_SERVICE",
+        kind="text",
+        default="",
+        purpose="Set by Cloud Run: a fire-and-forget HttpEmitter warns of its throttled CPU.",
+    ),
+    Variable(
+        name="lambda_function",
+        environment="AWS_LAMBDA_FUNCTION_NAME",
+        kind="text",
+        default="",
+        purpose="Set by AWS Lambda. We look whether it is there: its disk goes with the instance.",
+    ),
+    Variable(
+        name="cloud_run_service",
+        environment="K_SERVICE",
+        kind="text",
+        default="",
+        purpose="Set by Cloud Run. We look whether it is there: its disk is memory.",
+    ),
+    Variable(
+        name="functions_runtime",
+        environment="FUNCTIONS_WORKER_RUNTIME",
+        kind="text",
+        default="",
+        purpose="Set by Azure Functions. We look whether it is there: its disk may be emptied.",
+    ),
 )
+
+# Platforms whose instances come and go, by the variable that each sets.
+_EPHEMERAL_RUNTIMES: Final = {
+    "AWS_LAMBDA_FUNCTION_NAME": "AWS Lambda",
+    "K_SERVICE": "Cloud Run",
+    "FUNCTIONS_WORKER_RUNTIME": "Azure Functions",
+}
+
+
+def ephemeral_runtime(environ: Mapping[str, str] | None = None) -> str | None:
+    """Return the name of the platform that we run on, where its instances come and go."""
+    for environment, runtime in _EPHEMERAL_RUNTIMES.items():
+        if read(environment, environ):
+            return runtime
+    return None
 
 
 def read(environment: str, environ: Mapping[str, str] | None = None) -> str | None:

@@ -102,6 +102,11 @@ class Journal:
         """The length of the file in bytes."""
         return self._end
 
+    @property
+    def synced(self) -> int:
+        """The last position that is on stable storage, and all before it."""
+        return self._synced
+
     def append(self, payload: bytes, kind: int = 0) -> int:
         """Return the position of a new item that is on stable storage."""
         position = self.write(payload, kind).position
@@ -239,7 +244,7 @@ class Journal:
     def _replace(self, items: list[Item]) -> list[Item]:
         """Put a new file with these items under the name; the old one stays whole until then."""
         durable, name = self._durable, f"{self._name}.new"
-        sealed = HEADER_BYTES + sum(ITEM_BYTES + item.length for item in items)
+        sealed = HEADER_BYTES + sum(item.size for item in items)
         header = Header(seed=self._entropy(8), first=self._written + 1, sealed=sealed)
         file = durable.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600, self._directory)
         is_renamed = False
@@ -281,7 +286,7 @@ class Journal:
 
     def _payload(self, file: int, header: Header, item: Item) -> bytes:
         try:
-            payload = payload_at(os.pread(file, item.end - item.offset, item.offset), header)
+            payload = payload_at(os.pread(file, item.size, item.offset), header)
         except OSError as error:
             raise WalError(f"{self._shown} can't be read: {reason_of(error)}") from error
         if payload is None:

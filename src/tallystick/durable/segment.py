@@ -73,6 +73,11 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     length: int
 
     @property
+    def size(self) -> int:
+        """The bytes that it takes up."""
+        return ITEM_BYTES + self.length
+
+    @property
     def end(self) -> int:
         """The offset behind it."""
         return self.offset + ITEM_BYTES + self.length
