@@ -118,7 +118,7 @@ class CloudKMSSigner(RemoteSigner):
         )
         if answer.name != self.name:
             raise Unusable("its answer is about another key version than the one asked for")
-        if answer.algorithm.name != _ALGORITHM:
+        if getattr(answer.algorithm, "name", None) != _ALGORITHM:  # a plain number if too new
             raise Unusable(f"the key is no {_ALGORITHM}")
         _same(self._crc32c(answer.pem.encode()), answer.pem_crc32c, "public key")
         return NamedKey(self.name, sound_key(answer.pem))
