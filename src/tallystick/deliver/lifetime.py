@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an emitter does when its process has forked, and when its program ends."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import weakref
+from collections.abc import Callable
+from types import MethodType
+from typing import Any
+
+_Methods = dict[weakref.ref[Any], Callable[[Any], Any]]
+
+# Owned by this module: an object, and its method. Whoever is collected leaves.
+_in_child: _Methods = {}
+_at_exit: _Methods = {}
+
+
+def after_fork_in_child(method: Callable[[], Any]) -> None:
+    """Call a method of an object in each forked child, before anything else runs there."""
+    _add(_in_child, method)
+
+
+def at_exit(method: Callable[[], Any]) -> None:
+    """Call a method of an object when the program ends, while its threads still run."""
+    _add(_at_exit, method)
+
+
+def _add(methods: _Methods, method: Callable[[], Any]) -> None:
+    assert isinstance(method, MethodType)
+    methods[weakref.ref(method.__self__, methods.pop)] = method.__func__
+
+
+def _call(methods: _Methods) -> None:
+    for reference, function in list(methods.items()):
+        thing = reference()
+        if thing is not None:
+            function(thing)
+
+
+os.register_at_fork(after_in_child=lambda: _call(_in_child))
+atexit.register(_call, _at_exit)
