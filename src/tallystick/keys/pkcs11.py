@@ -127,7 +127,7 @@ class _Token:
         self._refusal: Fault | None = None
 
     def use(self, work: Callable[[_Token], Answer]) -> Answer:
-        """Do some work with the session, and forget it when anything goes wrong."""
+        """Do some work with the session; one that seems lost is not used again."""
         if self._process != os.getpid():
             self._begin_after_fork()
         with self._lock:
@@ -135,10 +135,14 @@ class _Token:
                 raise Unusable(self._refusal.reason)
             try:
                 return work(self)
+            except Unusable:
+                raise
             except Exception as error:
+                fault = _fault(error)
                 if type(error).__name__ in _FINAL:
-                    self._refusal = _fault(error)
-                self._forget()
+                    self._refusal = fault
+                if fault.is_transient:
+                    self._hang_up()  # the next attempt opens another session
                 raise
 
     @property
@@ -176,13 +180,16 @@ class _Token:
     def close(self) -> None:
         """Log out and close the session, if there is one."""
         with self._lock:
-            session = self._session
-            self._forget()
-            if session is not None:
-                try:
-                    session.close()
-                except vendor("pkcs11.exceptions", "pkcs11").PKCS11Error:
-                    pass  # it was lost: nothing is left to close
+            self._hang_up()
+
+    def _hang_up(self) -> None:
+        session = self._session
+        self._forget()
+        if session is not None:
+            try:
+                session.close()
+            except vendor("pkcs11.exceptions", "pkcs11").PKCS11Error:
+                pass  # it was lost: nothing is left to close
 
     def _forget(self) -> None:
         self._session = None
