@@ -7,8 +7,11 @@ import base64
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final
 
+import boto3
+from botocore.config import Config
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from tests.systems.http_service import Answer, HttpService, Request, Trick
@@ -23,6 +26,17 @@ _TYPE: Final = {"Content-Type": "application/x-amz-json-1.1", "x-amzn-RequestId"
 _COMBINATIONS: Final = {"ED25519_SHA_512": "RAW", "ED25519_PH_SHA_512": "DIGEST"}
 
 Members = dict[str, Any]
+
+
+@cache
+def _session() -> boto3.session.Session:
+    return boto3.session.Session()  # each one reads megabytes of service models: one is enough
+
+
+def client_for(kms: KmsService) -> Any:
+    """Return a client of boto3 without retries of its own."""
+    config = Config(retries={"total_max_attempts": 1})
+    return _session().client("kms", endpoint_url=kms.url, config=config)
 
 
 class Refusal(Exception):

@@ -8,17 +8,13 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Iterator
-from functools import cache
 from threading import Thread
-from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
 from tests.leaks import everything_shown_by
 from tests.systems import http_service
 from tests.systems.kept import READ, SUCCESS, Kept, chain_by, written_by
-from tests.systems.kms_service import KmsService, Members, refuses, tells_all
+from tests.systems.kms_service import KmsService, Members, client_for, refuses, tells_all
 
 from tallystick import verify_chain
 from tallystick.errors import (
@@ -57,18 +53,6 @@ def kms() -> Iterator[KmsService]:
     with KmsService() as service:
         service.make_key(SEED, ALIAS)
         yield service
-
-
-@cache
-def session() -> boto3.session.Session:
-    """One session for most tests: each new one reads megabytes of service models."""
-    return boto3.session.Session()
-
-
-def client_for(kms: KmsService) -> Any:
-    """Return a client of the caller's own, without retries."""
-    config = Config(retries={"total_max_attempts": 1})
-    return session().client("kms", endpoint_url=kms.url, config=config)
 
 
 def signer_for(kms: KmsService, key_id: str = ALIAS, retry: Retry = EAGER) -> KMSSigner:
