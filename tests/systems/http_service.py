@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import struct
 from collections import deque
 from collections.abc import Callable
@@ -12,6 +13,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Thread
 from types import TracebackType
 from typing import Final, Self
+
+import trustme
 
 GARBAGE: Final = b"\x00\xff<html>not what you asked for"
 
@@ -65,6 +68,7 @@ class HttpService:
 
     def __init__(self) -> None:
         self.tricks: deque[Trick] = deque()
+        self._scheme = "http"
         self.requests: list[Request] = []
         self._stop = Event()
         service = self
@@ -109,7 +113,14 @@ class HttpService:
     @property
     def url(self) -> str:
         """Where the service listens."""
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        return f"{self._scheme}://127.0.0.1:{self._server.server_address[1]}"
+
+    def use_tls(self) -> None:
+        """Serve TLS from now on, under an authority that nobody knows."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+        self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+        self._scheme = "https"
 
     def answer(self, request: Request) -> Answer:
         """Answer a request as the service's rules say."""

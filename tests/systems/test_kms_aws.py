@@ -337,6 +337,16 @@ def test_no_secret_in_errors(kms: KmsService) -> None:
         assert secret not in shown
 
 
+def test_a_certificate_that_nobody_knows() -> None:
+    """Who answers in the service's place is sent nothing, and asking again would not help."""
+    service = KmsService()
+    service.use_tls()
+    with service, pytest.raises(SigningError, match="TLS failed") as caught:
+        KMSSigner(ALIAS, client=client_for(service), retry=EAGER).warm_up()
+    assert not isinstance(caught.value, SignerUnavailable)
+    assert not service.requests
+
+
 def test_no_credentials(kms: KmsService, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without credentials nothing is sent, and the error says so."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):

@@ -122,6 +122,17 @@ def test_nobody_listens() -> None:
         signer.warm_up()
 
 
+def test_a_certificate_that_nobody_knows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who answers in Vault's place is not sent the token, and asking again would not help."""
+    monkeypatch.setenv("VAULT_TOKEN", TOKEN)
+    service = TransitService()
+    service.use_tls()
+    with service, pytest.raises(SigningError, match="TLS failed") as caught:
+        TransitSigner(NAME, url=service.url, retry=EAGER).warm_up()
+    assert not isinstance(caught.value, SignerUnavailable)
+    assert not service.requests
+
+
 def test_permanent_faults_are_not(vault: TransitService, monkeypatch: pytest.MonkeyPatch) -> None:
     """Wrong token, key, mount point or address: one request, one SigningError."""
     with pytest.raises(SigningError, match="no such key"):
