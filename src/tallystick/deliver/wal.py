@@ -5,13 +5,12 @@ Receipts are delivered one at a time and oldest first, whoever emits. One caller
 that wait; each learns what became of its own receipt:
 
 - `emit` returns: it was acknowledged.
-- `EmitError`: it is kept in the log. Either the line does not move for now, and the next `emit`,
-  `flush` or `replay` tries again; or the collector refused this very receipt (400, 413, 422), which
-  is then a dead letter, and the line moves on.
-- `WalError`: the log could not take it, and nothing was sent.
-
-Refusals that are not about the receipt (401, 404, a redirect, a wrong certificate) hold the line:
-somebody has to put the settings right, and then everything is delivered.
+- `EmitError`: it is kept in the log. Where it `is_transient`, the line does not move for now, and
+  the next `emit`, `flush` or `replay` tries again; a wrong token or URL is of this kind, since
+  everything is delivered once somebody has put it right. Otherwise the collector does not want
+  this very receipt: it is now a dead letter, and the line moves on.
+- `WalError`: the log could not take it, and nothing was sent. After a failed write it may still be
+  there when the log is opened again: its place in the chain must not be given to another.
 """
 
 from __future__ import annotations
@@ -20,16 +19,13 @@ import _thread
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, Final, Self
+from typing import Any, Self
 
 import msgspec
 
 from tallystick.errors import CompositeEmitError, EmitError, Error, SettingError
 from tallystick.model.receipt import Receipt
 from tallystick.ports import DeadLetter, Emitter, Wal
-
-# What a collector answers where the receipt itself is at fault.
-_REFUSALS: Final = frozenset({400, 413, 422})
 
 
 class Replay(msgspec.Struct, frozen=True, kw_only=True):
@@ -230,7 +226,7 @@ def _is_refusal(fault: Exception) -> bool:
     """Whether the receipt itself was refused, and would be again."""
     if isinstance(fault, CompositeEmitError):
         return all(map(_is_refusal, fault.errors))
-    return isinstance(fault, EmitError) and not fault.is_transient and fault.status in _REFUSALS
+    return isinstance(fault, EmitError) and not fault.is_transient
 
 
 def _told(receipt_id: str, fault: EmitError) -> EmitError:
@@ -239,4 +235,4 @@ def _told(receipt_id: str, fault: EmitError) -> EmitError:
         text = f"{receipt_id} was refused and is kept as a dead letter: {fault}"
     else:
         text = f"{receipt_id} is kept and not yet delivered: {fault}"
-    return EmitError(text, status=fault.status, is_transient=fault.is_transient)
+    return EmitError(text, status=fault.status, is_transient=not _is_refusal(fault))

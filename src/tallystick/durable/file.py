@@ -164,6 +164,14 @@ def lock(name: str, directory: Descriptor, shown_path: str) -> Descriptor:
     return descriptor
 
 
+def unlock(descriptor: Descriptor) -> None:
+    """Give a lock back, also where a forked child has not let go of its copy yet."""
+    import fcntl
+
+    fcntl.flock(descriptor, fcntl.LOCK_UN)
+    os.close(descriptor)
+
+
 def shown(path: FilePath) -> str:
     """Return a path for a message: one line, no control characters."""
     text = os.fspath(path)

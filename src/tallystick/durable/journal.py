@@ -29,6 +29,7 @@ from tallystick.durable.file import (
     read_descriptor,
     reason_of,
     shown,
+    unlock,
     write_at,
 )
 from tallystick.durable.segment import (
@@ -321,17 +322,21 @@ class Journal:
         except OSError:
             pass  # not there; or it stays, and making the new file says so
 
-    def _let_go(self) -> None:
-        for descriptor in (self._file, self._lock, self._directory):
+    def _let_go(self, *, release: Callable[[int], None] = unlock) -> None:
+        for descriptor, give_back in (
+            (self._file, os.close),
+            (self._directory, os.close),
+            (self._lock, release),
+        ):
             if descriptor != _NOWHERE:
-                os.close(descriptor)
+                give_back(descriptor)
         self._file = self._lock = self._directory = _NOWHERE
 
     def _forget(self) -> None:
         """In a forked child: leave file and lock to the parent."""
         self._writing, self._syncing = threading.Lock(), threading.Lock()
         self._fault = "was opened by the parent of this process; each process needs one of its own"
-        self._let_go()
+        self._let_go(release=os.close)
 
 
 _open_journals: Final[WeakSet[Journal]] = WeakSet()
