@@ -147,7 +147,7 @@ class CompositeEmitError(EmitError):
     """Some of several emitters failed; `errors` holds what each one raised."""
 
     def __init__(self, errors: list[Exception]) -> None:
-        transient = all(getattr(error, "is_transient", False) for error in errors)
+        transient = any(getattr(error, "is_transient", False) for error in errors)
         super().__init__(
             f"{len(errors)} of the emitters failed: {'; '.join(map(str, errors))}",
             is_transient=transient,
