@@ -122,13 +122,25 @@ class Dispatcher:
                 receipt = self._waiting[0]
             except IndexError:
                 continue  # dropped by close
-            try:
-                self._deliver(receipt)
-            except Exception as fault:  # noqa: BLE001  # whatever it was, someone must be told
-                self._note(receipt, _emit_error(fault))
+            error = self._error_of(receipt)
             with self._lock:
-                if self._waiting and self._waiting[0] is receipt:
+                if self._waiting and self._waiting[0] is receipt:  # or close has told of it
                     self._waiting.popleft()
+                    if error is not None:
+                        self._note(receipt, error)
+
+    def _error_of(self, receipt: Receipt) -> EmitError | None:
+        """Deliver, and return what came of it."""
+        try:
+            self._deliver(receipt)
+        except EmitError as error:
+            return error
+        except Exception as fault:  # noqa: BLE001  # whatever it was, someone must be told
+            text = str(fault) if isinstance(fault, Error) else type(fault).__name__
+            unknown = EmitError(text)
+            unknown.__cause__ = fault
+            return unknown
+        return None
 
     def _note(self, receipt: Receipt, error: EmitError) -> None:
         failure = Failure(receipt_id=receipt.id, error=error)
@@ -155,11 +167,3 @@ class Dispatcher:
             f"{first.error}{addition}",
             status=first.error.status,
         ) from first.error
-
-
-def _emit_error(fault: Exception) -> EmitError:
-    if isinstance(fault, EmitError):
-        return fault
-    error = EmitError(str(fault) if isinstance(fault, Error) else type(fault).__name__)
-    error.__cause__ = fault
-    return error
