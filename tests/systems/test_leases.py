@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import obsigna
 import pytest
@@ -14,6 +15,7 @@ from tests.systems.kms_service import KmsService, client_for, refuses
 
 from tallystick import (
     Source,
+    connect,
     did_key_encode,
     parse_trust,
     sign_receipt,
@@ -213,6 +215,23 @@ def test_a_recorder_goes_on_with_the_next_chain(kms: KmsService, root: KMSSigner
     named = [r.to_dict()["issuer"].get("runtime", {}).get("tallystick") for r in genesis]
     assert named[0] is None
     assert [facts["previous_chain"]["sequence"] for facts in named[1:]] == [5, 5]
+
+
+def test_connect_takes_a_lease(kms: KmsService, root: KMSSigner, tmp_path: Path) -> None:
+    """`connect(signer=lease)` is all that a program says; chains end and begin by themselves."""
+    place = tmp_path / "receipts.jsonl"
+    with connect(
+        issuer=ISSUER,
+        principal="did:user:u",
+        signer=SessionSigner(root, max_receipts=4),
+        environ={"TALLY_FILE": str(place)},
+    ) as recorder:
+        for _ in range(3):
+            with recorder.action("filesystem.file.read", target={"resource": "/a"}) as done:
+                done.result = {"bytes": 1}
+    report = verify_input([Source(place.read_bytes())], root.get_public_key())
+    assert report.verdict.name == "VERIFIED", report.codes()
+    assert [len(report.chains), kms.count("Sign")] == [2, 2]
 
 
 def test_an_alias_that_moved_is_followed_at_the_next_chain(

@@ -193,6 +193,24 @@ def test_two_signers_of_one_process(library: Any, signer: Pkcs11Signer) -> None:
     third.close()
 
 
+def test_a_label_that_moved(library: Any) -> None:
+    """When a label stands for another key, the signer stops, and `anew` follows."""
+    make_key(library, "moving")
+    signer = Pkcs11Signer(MODULE, TOKEN, "moving", retry=EAGER)
+    before = signer.get_public_key()
+    signer.close()
+    with library.get_token(token_label=TOKEN).open(rw=True, user_pin=PIN) as session:
+        for key in session.get_objects({pkcs11.Attribute.LABEL: "moving"}):
+            key.destroy()
+    make_key(library, "moving")
+    with pytest.raises(SigningError, match="another key stands behind that name"):
+        signer.sign(b"x")
+    following = signer.anew()
+    assert following.get_public_key() != before
+    assert len(following.sign(b"x")) == 64
+    signer.close()
+
+
 def test_many_threads(library: Any, signer: Pkcs11Signer) -> None:
     """A session is used by one thread at a time: all signatures are right."""
     made: list[bytes] = []

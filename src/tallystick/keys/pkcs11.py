@@ -170,6 +170,10 @@ class _Token:
             self._keys[label] = key
         return key
 
+    def look_again(self, label: str) -> None:
+        """Forget which key a label stood for: it may be another one now."""
+        self._keys.pop(label, None)
+
     def find(self, label: str, kind: str) -> Any:
         """Return the one Ed25519 key of a label and kind."""
         pkcs11 = vendor("pkcs11", "pkcs11")
@@ -216,6 +220,7 @@ def _load(module: str) -> Any:
 
 
 def _public_point(token: _Token, label: str) -> bytes:
+    token.look_again(label)
     token.private_key(label)  # refuses a key that can leave the token
     point = token.find(label, "PUBLIC_KEY")[vendor("pkcs11", "pkcs11").Attribute.EC_POINT]
     return bytes(point)
