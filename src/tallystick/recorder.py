@@ -49,8 +49,16 @@ class Recorder:
         """The chain that the next receipt goes to."""
         return self._chain
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether the last chain has its terminal receipt."""
+        return self._chain.is_closed
+
     def emit(
-        self, action: Action | Mapping[str, Any], outcome: Outcome | Mapping[str, Any], **members: Any
+        self,
+        action: Action | Mapping[str, Any],
+        outcome: Outcome | Mapping[str, Any],
+        **members: Any,
     ) -> Receipt:
         """Record one action with its outcome, as `ReceiptChain.emit` does."""
         chain = self._chain
@@ -60,7 +68,10 @@ class Recorder:
             return self._next_after(chain, fault).emit(action, outcome, **members)
 
     async def aemit(
-        self, action: Action | Mapping[str, Any], outcome: Outcome | Mapping[str, Any], **members: Any
+        self,
+        action: Action | Mapping[str, Any],
+        outcome: Outcome | Mapping[str, Any],
+        **members: Any,
     ) -> Receipt:
         """Do what `emit` does without blocking the event loop."""
         import asyncio
@@ -79,6 +90,12 @@ class Recorder:
         return RecordedAction(
             self, action, target, parameters, correlation_id or f"call_{random_uuid()}"
         )
+
+    def flush(self, deadline_ms: int = 2000) -> int:
+        """Try to deliver what waits; return how many receipts still do."""
+        flush = getattr(self.emitter, "flush", None)
+        remaining: int = self._chain.flush() if flush is None else flush(deadline_ms=deadline_ms)
+        return remaining
 
     def close(self, status: Literal["complete", "interrupted"] = "complete") -> None:
         """Close the chain, deliver what is left, and let go of files and connections."""
