@@ -35,6 +35,9 @@ _RECEIPT: Final = 1
 _REMOVED: Final = 2
 _SET_ASIDE: Final = 3
 
+# The temporary folder, also where TMPDIR names another. Looked for, not written to.
+_USUAL: Final = "/tmp"  # noqa: S108
+
 # The processes that were warned: a forked child inherits the set, but not its parent's id.
 _warned: Final[set[int]] = set()
 
@@ -86,9 +89,7 @@ class FileWal:
         try:
             self._load()
             if self._kept > HEADER_BYTES:
-                # Written anew, so that it is on the disk whatever became of who wrote it: after a
-                # failed fsync, the kernel may show bytes that it never stored.
-                self._compact()
+                self._write_anew()
         except BaseException:
             self._journal.close()
             raise
@@ -173,6 +174,16 @@ class FileWal:
                     self._bury(marked, item, payload[8:].decode("utf-8", "replace"))
             else:
                 raise WalError(f"{self._shown} holds something that this version does not know")
+
+    def _write_anew(self) -> None:
+        """Put what an earlier process left on the disk once more, whatever became of that one.
+
+        After a failed fsync, the kernel may go on showing bytes that it never stored.
+        """
+        try:
+            self._compact()
+        except WalFullError:
+            pass  # no room for that: it can be delivered and removed all the same
 
     def _id_of(self, payload: bytes) -> str:
         try:
@@ -282,7 +293,7 @@ def _warn_once_where_it_does_not_last(path: FilePath, environ: Mapping[str, str]
     import tempfile  # costs a cold start 5 ms
 
     real = os.path.realpath(path)
-    folders = {os.path.realpath(one) for one in (tempfile.gettempdir(), "/tmp")}  # noqa: S108  # looked for, not written to
+    folders = {os.path.realpath(one) for one in (tempfile.gettempdir(), _USUAL)}
     if any(real.startswith(folder + os.sep) for folder in folders):
         _warned.add(os.getpid())
         warnings.warn(

@@ -162,6 +162,8 @@ class WalEmitter:
         """Deliver in order until something says stop; the caller has the turn."""
         delivered = set_aside = 0
         for receipt in self._wal.pending():
+            if until():
+                break
             fault = self._deliver(receipt)
             if fault is None:
                 self._wal.remove(receipt.id)
@@ -173,8 +175,6 @@ class WalEmitter:
                 self._settle_all(fault)
                 break
             self._settle(receipt.id, fault)
-            if until():
-                break
         return delivered, set_aside
 
     def _drain_before(self, end: float, is_done: _thread.LockType) -> None:
