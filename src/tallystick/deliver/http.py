@@ -87,7 +87,8 @@ class HttpEmitterConfig(msgspec.Struct, frozen=True):
             shown = parse_endpoint(self.endpoint, allow_insecure=True).shown
         except RefusedInput:
             shown = "<refused>"
-        return f"HttpEmitterConfig({shown!r}, auth={self.auth!r}, strategy={self.strategy!r})"
+        auth = _shown_auth(self.auth)
+        return f"HttpEmitterConfig({shown!r}, auth={auth}, strategy={self.strategy!r})"
 
 
 class _Trouble(msgspec.Struct, frozen=True, kw_only=True):
@@ -293,8 +294,13 @@ class HttpEmitter:
         )
 
 
+def _shown_auth(value: object) -> str:
+    return repr(value) if isinstance(value, Auth) else "<refused>"  # perhaps a bare token
+
+
 def _check_kind(name: str, value: object, kind: Any) -> None:
     if not isinstance(value, kind):
+        del value  # perhaps the credential itself
         wanted = " | ".join(one.__name__ for one in getattr(kind, "__args__", (kind,)))
         raise RefusedInput(f"{name} must be {wanted}")
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
+from tests.deliveries import receipts
 
 from tallystick import (
     BufferingEmitter,
@@ -17,7 +18,6 @@ from tallystick import (
 )
 from tallystick.errors import RefusedInput
 from tallystick.model.receipt import Receipt
-from tests.deliveries import receipts
 
 RECEIPT = receipts(1)[0]
 

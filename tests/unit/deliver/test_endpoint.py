@@ -6,10 +6,10 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.leaks import everything_shown_by
 
 from tallystick.deliver.endpoint import is_loopback, parse_endpoint, parse_proxy
 from tallystick.errors import RefusedInput
-from tests.leaks import everything_shown_by
 
 
 @pytest.mark.parametrize(

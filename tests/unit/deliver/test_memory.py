@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
-from tallystick import Emitter, InMemoryEmitter
 from tests.deliveries import receipts
+
+from tallystick import Emitter, InMemoryEmitter
 
 
 def test_receipts_are_held_in_order() -> None:

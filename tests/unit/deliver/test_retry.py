@@ -112,10 +112,10 @@ def test_a_leap_second_is_a_moment() -> None:
     assert http_date_s("Sat, 31 Dec 2016 23:59:60 GMT") is not None
 
 
-@given(st.datetimes(min_value=datetime(1971, 1, 1), max_value=datetime(2200, 1, 1)))
-def test_dates_are_read_back(moment: datetime) -> None:
+@given(st.integers(0, 7_000_000_000))
+def test_dates_are_read_back(seconds: int) -> None:
     """What the standard library writes as an HTTP date is read as that second."""
     from email.utils import format_datetime
 
-    whole = moment.replace(microsecond=0, tzinfo=UTC)
-    assert http_date_s(format_datetime(whole, usegmt=True)) == whole.timestamp()
+    moment = datetime.fromtimestamp(seconds, tz=UTC)
+    assert http_date_s(format_datetime(moment, usegmt=True)) == seconds
