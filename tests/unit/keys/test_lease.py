@@ -259,6 +259,7 @@ def test_the_last_receipt_ends_the_key() -> None:
     signature = lease.closing.sign(b"end")
     assert check(signature, b"end", lease.get_public_key())
     assert lease.is_closed
+    assert lease.closing.get_public_key() == lease.get_public_key()
     assert lease.closing.sign(b"end") == signature  # the same statement, asked for again
     for signer in (lease, lease.closing):
         with pytest.raises(SigningError, match="is destroyed"):
