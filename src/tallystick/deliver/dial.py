@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import ipaddress
 import socket
 from collections.abc import Callable
 from typing import Any
 
-from tallystick.deliver.endpoint import Endpoint, is_loopback
-from tallystick.deliver.wire import Connection, Request, WireFault, fault_of, left_s
+from tallystick.deliver.answer import Request, WireFault
+from tallystick.deliver.endpoint import Endpoint
+from tallystick.deliver.wire import Connection, fault_of, left_s
 
 
 class Dialler:
@@ -21,11 +23,11 @@ class Dialler:
         endpoint: Endpoint,
         monotonic: Callable[[], float],
         *,
-        context: Callable[[], Any],
+        context: Any = None,
         proxy: Endpoint | None = None,
         proxy_header: bytes = b"",
     ) -> None:
-        """Take where to connect, and a function that returns the TLS context when it is needed."""
+        """Take where to connect, and the TLS context for https."""
         self._endpoint = endpoint
         self._monotonic = monotonic
         self._context = context
@@ -43,7 +45,7 @@ class Dialler:
             if self._endpoint.scheme == "https":
                 if self._proxy is not None:
                     self._ask_for_tunnel(connection, deadline)
-                connection.secure(self._context(), self._endpoint.host, deadline)
+                connection.secure(self._context, self._endpoint.host, deadline)
         except BaseException:
             connection.close()
             raise
@@ -91,7 +93,7 @@ def _addresses(place: Endpoint) -> list[tuple[int, Any]]:
     addresses = [(int(family), address) for family, _, _, _, address in found]
     if place.scheme == "http" and place.host.lower() == "localhost":
         # Whoever answers for this name must not send plain text off this machine.
-        addresses = [one for one in addresses if is_loopback(str(one[1][0]))]
+        addresses = [one for one in addresses if ipaddress.ip_address(one[1][0]).is_loopback]
     return addresses
 
 

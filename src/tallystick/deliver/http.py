@@ -18,12 +18,13 @@ from typing import Any, Final, Literal, Never, Self, SupportsIndex
 import msgspec
 
 from tallystick.config import read
+from tallystick.deliver import lifetime
+from tallystick.deliver.answer import Request, WireFault
 from tallystick.deliver.auth import ApiKeyAuth, Auth, BearerAuth, MtlsAuth, NoAuth
 from tallystick.deliver.dispatch import Dispatcher, Failure
 from tallystick.deliver.endpoint import parse_endpoint, parse_proxy
 from tallystick.deliver.outcome import Judgement, explain, judge
 from tallystick.deliver.retry import RetryConfig, backoff_s, retry_after_s, uniform, within
-from tallystick.deliver.wire import Request, WireFault
 from tallystick.durable.file import FilePath
 from tallystick.errors import EmitError, RefusedInput
 from tallystick.limits import EMIT_WAIT_MS_MAX, QUEUED_RECEIPTS_MAX
@@ -253,24 +254,27 @@ class HttpEmitter:
         return "; closed while waiting to try again" if self._is_closed else None
 
     def _pool(self) -> Any:
-        """Return the pool, made when it is first needed; the first to put one there wins."""
+        """Return the pool; it is made when it is first needed."""
         pool = self.__dict__.get("_made_pool")
-        if pool is None:
-            from tallystick.deliver.dial import Dialler  # with it come sockets: 15 ms
+        return pool if pool is not None else self._make_pool()
+
+    def _make_pool(self) -> Any:
+        with lifetime.undivided:
+            from tallystick.deliver.dial import Dialler  # sockets and TLS: 20 ms
             from tallystick.deliver.pool import Pool
 
             dialler = Dialler(
                 self._endpoint,
                 self._monotonic,
-                context=self._context,
+                context=self._context() if self._endpoint.scheme == "https" else None,
                 proxy=self._proxy,
                 proxy_header=self._config.proxy_auth.header(),
             )
-            pool = self.__dict__.setdefault(
+            # The first to put one there wins.
+            return self.__dict__.setdefault(
                 "_made_pool",
                 Pool(dialler.connect, clock=self._clock, monotonic=self._monotonic),
             )
-        return pool
 
     def _context(self) -> Any:
         context = self.__dict__.get("_made_context")

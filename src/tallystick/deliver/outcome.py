@@ -16,8 +16,8 @@ from typing import Final, Literal
 
 import msgspec
 
+from tallystick.deliver.answer import Answer
 from tallystick.deliver.auth import Auth
-from tallystick.deliver.wire import Answer
 from tallystick.limits import QUOTE_CHARS_MAX
 
 Judgement = Literal["delivered", "retried", "stopped", "refused"]

@@ -13,7 +13,8 @@ from collections.abc import Callable
 from queue import Empty, SimpleQueue
 
 from tallystick.deliver import lifetime
-from tallystick.deliver.wire import Answer, Connection, Request, WireFault, left_s
+from tallystick.deliver.answer import Answer, Request, WireFault
+from tallystick.deliver.wire import Connection, left_s
 from tallystick.limits import CONNECTIONS_MAX, IDLE_MS_MAX
 
 

@@ -16,12 +16,15 @@ BUG: the system's resolver has its own time limit, which we can neither see nor 
 from __future__ import annotations
 
 import re
+import select
+import ssl
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, Final, Literal
 
 import msgspec
 
+from tallystick.deliver.answer import Answer, Fate, Request, WireFault
 from tallystick.limits import ANSWER_BODY_BYTES_MAX, ANSWER_HEAD_BYTES_MAX, INTERIM_ANSWERS_MAX
 
 _RECEIVE_BYTES: Final = 64 * 1024
@@ -34,36 +37,11 @@ _CHUNK: Final = rb"([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\x00-\x08\x0a-\x1f\x7f]*)?"
 
 _LENGTH: Final = rb"[0-9]{1,15}"
 
-Fate = Literal["again", "stale", "setup"]
-
 
 @cache
 def _matcher(pattern: bytes) -> Callable[[bytes], re.Match[bytes] | None]:
     """Return the match of a whole text; compiled when first asked for, which is not at start."""
     return re.compile(pattern).fullmatch
-
-
-class WireFault(Exception):
-    """No whole, well-formed answer came.
-
-    `fate` says what may help: "again" another try, "stale" another connection at once (this one
-    was closed before it answered anything), "setup" only a person.
-    """
-
-    def __init__(self, message: str, fate: Fate = "again") -> None:
-        super().__init__(message)
-        self.fate = fate
-
-
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole answer. Names of headers are in lower case."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-    def __repr__(self) -> str:  # it may hold what we sent
-        return f"Answer(status={self.status}, {len(self.body)} bytes)"
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,24 +53,6 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return f"Head(status={self.status})"
-
-
-class Request:
-    """What all requests to one place have in common. Not shown: it holds the credential."""
-
-    __slots__ = ("_head",)
-
-    def __init__(self, start: str, authority: str, *lines: bytes) -> None:
-        """Take method and target, the host, and further header lines, each with its CR LF."""
-        self._head = f"{start} HTTP/1.1\r\nHost: {authority}\r\n".encode("ascii") + b"".join(lines)
-
-    def alone(self) -> bytes:
-        """Return the whole request, without a body."""
-        return self._head + b"\r\n"
-
-    def around(self, body: bytes) -> bytes:
-        """Return the whole request for a body."""
-        return b"%bContent-Length: %d\r\n\r\n%b" % (self._head, len(body), body)
 
 
 class Connection:
@@ -165,8 +125,6 @@ class Connection:
 
     def is_quiet(self) -> bool:
         """Whether nothing has arrived since the last answer, not even the end."""
-        import select
-
         pending = getattr(self._socket, "pending", None)  # TLS may hold what the system gave it
         try:
             if pending is not None and pending():
@@ -364,8 +322,6 @@ def _stays_open(head: Head) -> bool:
 
 def fault_of(error: OSError) -> WireFault:
     """Return what an error of the operating system or of TLS means for an exchange."""
-    import ssl
-
     if isinstance(error, TimeoutError):
         return WireFault("gave no whole answer in time")
     if isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):

@@ -233,9 +233,10 @@ def test_the_clockwork_ends() -> None:
     emitter = buffering(InMemoryEmitter(), interval_ms=20)
     assert emitter._clockwork is None
     emitter.emit(receipts(1)[0])
-    assert emitter._clockwork.is_alive()
+    clockwork: Any = emitter._clockwork
+    assert clockwork.is_alive()
     emitter.close()
-    wait_for(lambda: not emitter._clockwork.is_alive())
+    wait_for(lambda: not clockwork.is_alive())
 
 
 def test_the_end_of_a_program_flushes() -> None:

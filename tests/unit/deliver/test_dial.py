@@ -5,22 +5,17 @@ from __future__ import annotations
 
 import socket
 import time
-from typing import Any, Never
+from typing import Any
 
 import pytest
 from tests.misbehaving import Collector, Proxy
 
+from tallystick.deliver.answer import WireFault
 from tallystick.deliver.dial import Dialler
 from tallystick.deliver.endpoint import parse_endpoint, parse_proxy
-from tallystick.deliver.wire import WireFault
-
-
-def no_tls() -> Never:
-    raise AssertionError("plain HTTP asks for no TLS")
 
 
 def dialler(url: str, **settings: Any) -> Dialler:
-    settings = {"context": no_tls} | settings
     return Dialler(parse_endpoint(url, allow_insecure=True), time.monotonic, **settings)
 
 
@@ -113,7 +108,7 @@ def test_through_a_proxy() -> None:
         url = f"https://127.0.0.1:{collector.port}"
         through = dialler(
             url,
-            context=lambda: context,
+            context=context,
             proxy=parse_proxy(proxy.url),
             proxy_header=b"Proxy-Authorization: Basic eA==\r\n",
         )

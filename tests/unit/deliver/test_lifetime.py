@@ -29,6 +29,28 @@ def test_what_is_collected_leaves() -> None:
     assert (len(lifetime._in_child), len(lifetime._at_exit)) == before
 
 
+def test_a_fork_waits_for_what_must_not_be_divided() -> None:
+    """While another thread imports, nobody forks; afterwards both sides can go on importing."""
+    program = """
+import os, threading, time, warnings
+warnings.simplefilter("ignore", DeprecationWarning)
+from tallystick.deliver.lifetime import undivided
+begun, done = threading.Event(), []
+def work():
+    with undivided:
+        begun.set(); time.sleep(0.1); done.append(True)
+threading.Thread(target=work).start()
+begun.wait()
+child = os.fork()
+with undivided: print(done, flush=True)
+if child: os.waitpid(child, 0)
+"""
+    ran = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=30
+    )
+    assert ran.stdout.splitlines() == ["[True]", "[True]"]
+
+
 def test_a_program_forks_and_ends() -> None:
     """The child is told of the fork before it goes on, the parent is not; both end as one ends."""
     program = """

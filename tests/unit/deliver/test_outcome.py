@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import pytest
 
+from tallystick.deliver.answer import Answer
 from tallystick.deliver.auth import BearerAuth, NoAuth
 from tallystick.deliver.outcome import CASES, explain, judge
-from tallystick.deliver.wire import Answer
 from tallystick.limits import QUOTE_CHARS_MAX
 
 TOKEN = "tok-123456"

@@ -20,8 +20,11 @@ from tests.misbehaving import (
     wait_for_end,
 )
 
+from tallystick.deliver.answer import Request, WireFault
 from tallystick.deliver.pool import Pool
-from tallystick.deliver.wire import Connection, Request, WireFault
+from tallystick.deliver.wire import (
+    Connection,
+)
 from tallystick.limits import IDLE_MS_MAX
 
 REQUEST = Request("POST /", "c.example")

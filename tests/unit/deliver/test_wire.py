@@ -14,12 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tallystick.deliver.answer import Answer, Request, WireFault
 from tallystick.deliver.wire import (
-    Answer,
     Connection,
     Head,
-    Request,
-    WireFault,
     body_length,
     chunk_size,
     fault_of,
