@@ -86,7 +86,9 @@ class Dialler:
 
 def _addresses(place: Endpoint) -> list[tuple[int, Any]]:
     try:
-        found = socket.getaddrinfo(place.host, place.port, type=socket.SOCK_STREAM)
+        # As bytes: they need no codec, which would be loaded here and now, perhaps beside a fork.
+        host = place.host.encode("ascii")
+        found = socket.getaddrinfo(host, place.port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or type(error).__name__
         raise WireFault(f"has a name that does not resolve: {reason}") from error

@@ -117,7 +117,9 @@ class Connection:
         self._socket.settimeout(left_s(deadline, self._monotonic))
         try:
             self._socket = context.wrap_socket(
-                self._socket, server_hostname=host, suppress_ragged_eofs=False
+                self._socket,
+                server_hostname=host.encode("ascii"),  # as bytes: without a codec
+                suppress_ragged_eofs=False,
             )
         except OSError as error:
             fault = fault_of(error)

@@ -116,7 +116,7 @@ def test_through_a_proxy() -> None:
     (seen,) = proxy.requests
     assert seen.line == f"CONNECT 127.0.0.1:{collector.port} HTTP/1.1"
     assert seen.headers["proxy-authorization"] == "Basic eA=="
-    assert context.options["server_hostname"] == "127.0.0.1"
+    assert context.options["server_hostname"] == b"127.0.0.1"
     assert context.options["suppress_ragged_eofs"] is False
 
 
