@@ -20,7 +20,7 @@ class StoringCollector(misbehaving.Collector):
     """
 
     def __init__(self) -> None:
-        super().__init__(self._store)
+        super().__init__(self.store)
         self.stored: dict[str, bytes] = {}
         self._open: set[socket.socket] = set()
 
@@ -54,11 +54,11 @@ class StoringCollector(misbehaving.Collector):
 
     def is_up(self) -> None:
         """Store from now on."""
-        self.then(self._store)
+        self.then(self.store)
 
     def does(self, *script: Behaviour) -> None:
         """Do these once each, and then store again."""
-        self.then(*script, self._store)
+        self.then(*script, self.store)
 
     def drop_connections(self) -> None:
         """Close every open connection, as a load balancer does with idle ones."""
@@ -75,12 +75,21 @@ class StoringCollector(misbehaving.Collector):
         wait_for(lambda: len(self.requests) >= times, within_s)
         return self
 
-    def _store(self, exchange: Exchange) -> bool:
-        body = exchange.request.body
-        receipt_id = json.loads(body)["id"]
-        if self.stored.setdefault(receipt_id, body) is body:
+    def store(self, exchange: Exchange) -> bool:
+        """Store what came in, and say so: the behaviour of one that is up."""
+        if self._keep(exchange):
             return answer(201)(exchange)
         return answer(409, body=b'{"error":"receipt id already exists"}')(exchange)
+
+    def store_silently(self, exchange: Exchange) -> bool:
+        """Store what came in, and never say so."""
+        self._keep(exchange)
+        return misbehaving.silent(exchange)
+
+    def _keep(self, exchange: Exchange) -> bool:
+        body = exchange.request.body
+        receipt_id: str = json.loads(body)["id"]
+        return self.stored.setdefault(receipt_id, body) is body
 
     def _serve(self, accepted: socket.socket) -> None:
         self._open.add(accepted)

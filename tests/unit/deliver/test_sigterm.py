@@ -101,3 +101,53 @@ def test_a_busy_process_closes_its_chain(tmp_path: Any) -> None:
     process.stdout.close()
     report = verify_chain(path.read_bytes(), text.removesuffix("ready\n")).ensure()
     assert report.chains[0].termination == "interrupted"
+
+
+BUSY = """
+import signal, sys, threading, time
+from tallystick.deliver.sigterm import install_sigterm_flush
+turn = threading.Lock()
+class Chain:
+    is_closed = False
+    def close(self, status="complete"):
+        print("closed as", status, flush=True)
+        if len(sys.argv) > 1: time.sleep(60)
+class Flushing:
+    def flush(self, deadline_ms=2000):
+        is_free = turn.acquire(timeout=deadline_ms / 1000)
+        return 0 if is_free and len(sys.argv) < 2 else 1
+def stop(number, frame):
+    print("stopped in", threading.current_thread().name, flush=True)
+    sys.exit(0)
+signal.signal(signal.SIGTERM, stop)
+install_sigterm_flush(Flushing(), Chain(), deadline_ms=500)
+with turn:
+    print("ready", flush=True)
+    end = time.monotonic() + 0.3
+    while time.monotonic() < end: time.sleep(0.01)
+time.sleep(60)
+"""
+
+
+def busy(*arguments: str) -> tuple[int, str]:
+    """Send SIGTERM to a program whose main thread is inside of a delivery just then."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", BUSY, *arguments], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    process.terminate()
+    said, _ = process.communicate(timeout=10)
+    return process.returncode, said
+
+
+def test_the_main_thread_ends_what_it_is_doing() -> None:
+    """SIGTERM in the middle of a delivery by the main thread: it is finished and nothing remains;
+    only then the earlier handler runs, in the main thread."""
+    assert busy() == (0, "stopped in MainThread\n")
+
+
+def test_an_end_that_hangs_is_not_waited_for() -> None:
+    """The terminal receipt gets as much time as the flush, and then the program goes on to its
+    end."""
+    assert busy("hangs") == (0, "closed as interrupted\nstopped in MainThread\n")
