@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What each answer of a collector means for a receipt.
+"""What `HttpEmitter.emit` does with each answer of a collector.
 
-    delivered   the collector has it: `emit` returns
-    retried     tried again with growing pauses; `EmitError` when attempts or time are used up
-    stopped     trying again now can't help, somebody must: `EmitError` at once
-    refused     the collector does not want this very receipt: `EmitError` at once
+The endpoint is a collector's base URL, or the URL that is posted to: without a path, or with one
+that ends in `/`, `receipts` is added (`https://c.example` → `https://c.example/receipts`); any
+other path stays as it is. Receipts travel as `application/ld+json`, in exactly their canonical
+bytes, over connections that are kept open.
 
-`is_transient` of the error is False for *refused* alone. After all others the receipt is as good
-as before: keep it and deliver it later, from a write-ahead log or with `ReceiptChain.flush`.
+The tests do to an emitter what each row below says. `status` is that of the `EmitError`.
 """
 
 from __future__ import annotations
@@ -110,7 +109,29 @@ def _cases(judgement: Judgement, **what: str) -> tuple[Case, ...]:
     )
 
 
-# `docs/reference/delivery.md` is made from this table, and `tests/systems/test_http_emitter.py`
+MEANINGS: Final[dict[Judgement, str]] = {
+    "delivered": """\
+`emit` returns: the collector has it.
+""",
+    "retried": """\
+Tried again: 5 attempts, with pauses of random length up to a bound that doubles from 100 ms to
+10 s; one request may take 5 s as a whole, all of them 30 s (`RetryConfig`, `timeout_ms`,
+`deadline_ms`). A longer Retry-After is waited for where it fits into the deadline; else the error
+comes at once. In the end `EmitError`, `is_transient` true. A kept connection that was closed before
+it answered is replaced at once; this is no attempt.
+""",
+    "stopped": """\
+`EmitError` at the first answer, `is_transient` true: settings, credential or collector need a
+person, and the receipt is as good as before. `WalEmitter` and `ReceiptChain` keep it. A redirect
+takes neither receipt nor credential anywhere; the error names the other host.
+""",
+    "refused": """\
+`EmitError` at the first answer, `is_transient` false: the collector does not want this very
+receipt, and will not want it later. `WalEmitter` keeps it as a dead letter.
+""",
+}
+
+# `docs/reference/delivery.md` is made from these tables, and `tests/systems/test_http_emitter.py`
 # does to an emitter what each row says.
 CASES: Final = (
     *_cases(

@@ -7,7 +7,7 @@ import pytest
 
 from tallystick.deliver.answer import Answer
 from tallystick.deliver.auth import BearerAuth, NoAuth
-from tallystick.deliver.outcome import CASES, explain, judge
+from tallystick.deliver.outcome import CASES, MEANINGS, explain, judge
 from tallystick.limits import QUOTE_CHARS_MAX
 
 TOKEN = "tok-123456"
@@ -34,6 +34,7 @@ def test_the_table_agrees_with_the_code() -> None:
     for case in CASES:
         if case.name.isdigit():
             assert judge(int(case.name)) == case.judgement
+    assert {case.judgement for case in CASES} == MEANINGS.keys()
     assert len({case.name for case in CASES}) == len(CASES)
     assert len({case.does for case in CASES}) == len(CASES)
 
