@@ -98,13 +98,13 @@ def archive(path: Path) -> None:
 def main() -> None:
     """Deliver what an earlier task left, then work until SIGTERM."""
     logging.basicConfig(level=logging.INFO)
-    backlog = emitter.replay()
-    _LOG.info("delivered %d from before, %d wait", backlog.delivered, backlog.remaining)
-
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda _number, _frame: stopping.set())
     # This flushes first and then lets the line above run. `stopTimeout` bounds both.
     install_sigterm_flush(recorder, recorder, deadline_ms=5_000)
+
+    backlog = emitter.replay()
+    _LOG.info("delivered %d from before, %d wait", backlog.delivered, backlog.remaining)
     try:
         while not stopping.wait(0.05):
             for path in sorted(INBOX.iterdir()):

@@ -78,6 +78,11 @@ class WalEmitter:
         self._inside: set[int] = set()
 
     @property
+    def wal(self) -> Wal:
+        """The log, with what waits in it."""
+        return self._wal
+
+    @property
     def pending(self) -> int:
         """How many receipts wait for delivery."""
         return len(self._wal)
