@@ -103,13 +103,6 @@ VARIABLES: Final = (
         purpose="Write-ahead log of `connect`, as a file. Without it the log is in memory.",
     ),
     Variable(
-        name="cloud_run_service",
-        environment="K_SERVICE",
-        kind="text",
-        default="",
-        purpose="Set by Cloud Run: a fire-and-forget HttpEmitter warns of its throttled CPU.",
-    ),
-    Variable(
         name="lambda_function",
         environment="AWS_LAMBDA_FUNCTION_NAME",
         kind="text",
@@ -121,7 +114,10 @@ VARIABLES: Final = (
         environment="K_SERVICE",
         kind="text",
         default="",
-        purpose="Set by Cloud Run. We look whether it is there: its disk is memory.",
+        purpose=(
+            "Set by Cloud Run. We look whether it is there: its disk is memory, and its CPU sleeps "
+            "between requests."
+        ),
     ),
     Variable(
         name="functions_runtime",
