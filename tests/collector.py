@@ -86,6 +86,11 @@ class StoringCollector(misbehaving.Collector):
         self._keep(exchange)
         return misbehaving.silent(exchange)
 
+    def store_and_drop(self, exchange: Exchange) -> bool:
+        """Store what came in, and close the connection instead of saying so."""
+        self._keep(exchange)
+        return False
+
     def _keep(self, exchange: Exchange) -> bool:
         body = exchange.request.body
         receipt_id: str = json.loads(body)["id"]
