@@ -361,6 +361,41 @@ def test_what_a_collector_says_is_quoted_with_care() -> None:
         assert TOKEN not in everything_shown_by(error)
 
 
+def echo(start: bytes, end: bytes = b"") -> Behaviour:
+    """Send the whole request back, behind something and before something."""
+
+    def behaviour(exchange: Exchange) -> bool:
+        flat = exchange.request.head.replace(b"\r\n", b" | ")
+        return exchange.send(start + flat + end, stays_open=False)
+
+    return behaviour
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    [
+        echo(b""),
+        echo(b"HTTP/1.1 "),
+        echo(b"HTTP/1.1 400 ", b"\r\n\r\n"),
+        echo(b"HTTP/1.1 400 X\r\nX-Echo: ", b"\r\n\r\n"),
+        echo(b"HTTP/1.1 400 X\r\nX-Echo: ", b"\r\nContent-Length: x\r\n\r\n"),
+        echo(b"HTTP/1.1 302 X\r\nLocation: https://", b"\r\n\r\n"),
+        echo(b"HTTP/1.1 302 X\r\nLocation: https://h/", b"\r\nContent-Length: 9\r\n\r\n"),
+        echo(b"HTTP/1.1 400 X\r\nContent-Type: text/plain\r\n\r\n"),
+        echo(b"HTTP/1.1 400 X\r\nTransfer-Encoding: chunked\r\n\r\n", b"\r\n"),
+        echo(b"HTTP/1.1 400 X\r\nTransfer-Encoding: chunked\r\n\r\n1;", b"\r\n{x"),
+        echo(b'HTTP/1.1 503 X\r\nContent-Type: application/json\r\n\r\n{"error":"', b'"}'),
+    ],
+)
+def test_an_echo_shows_nothing(behaviour: Behaviour) -> None:
+    """Whatever sends our request back, in whatever place: no error or traceback shows the token."""
+    with Collector(behaviour) as collector:
+        emitter = emitter_for(collector.url)
+        error = failure_of(emitter)
+        assert TOKEN.encode() in collector.requests[0].head
+    assert TOKEN not in everything_shown_by(error)
+
+
 def test_the_largest_answer_is_taken_and_no_larger_one() -> None:
     """A body of exactly the bound is an answer; one byte more is a fault, whatever its framing."""
     limit = ANSWER_BODY_BYTES_MAX

@@ -187,6 +187,18 @@ def test_the_end_of_a_program_flushes() -> None:
     assert len(ids_of(collector.bodies)) == 50
 
 
+def test_the_end_of_a_program_flushes_from_the_outside_in() -> None:
+    """A buffer in front of a queue is emptied into it while the queue still delivers."""
+    program = """
+e = BufferingEmitter(emitter(strategy='fire-and-forget'), size=100, interval_ms=3_600_000)
+for r in CHAIN: e.emit(r)
+"""
+    with Collector() as collector:
+        done = run(program, collector)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(ids_of(collector.bodies)) == 50
+
+
 def test_the_end_of_a_program_says_what_is_lost() -> None:
     """What can't be delivered in the last moment is said on the error stream."""
     with Collector(lambda exchange: exchange.is_over.wait(20)) as collector:

@@ -7,7 +7,6 @@ import pytest
 
 from tallystick.config import VARIABLES, Variable, read, read_flag
 
-
 # Set by the platforms themselves; we look whether they are there.
 PLATFORMS = {"AWS_LAMBDA_FUNCTION_NAME", "FUNCTIONS_WORKER_RUNTIME", "K_SERVICE"}
 

@@ -62,7 +62,7 @@ class Dispatcher:
         """Queue a receipt; raise where it can't be, or for what failed since the last call."""
         with self._lock:
             if self._is_closed:
-                raise EmitError("the emitter is closed")
+                raise EmitError("the emitter is closed", is_transient=True)
             if len(self._waiting) >= self._capacity:
                 self.dropped += 1
                 error = EmitError(

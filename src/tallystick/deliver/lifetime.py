@@ -41,7 +41,8 @@ def _add(methods: _Methods, method: Callable[[], Any]) -> None:
 
 
 def _call(methods: _Methods) -> None:
-    for reference, function in list(methods.items()):
+    # The youngest first: what flushes into another emitter was made after it.
+    for reference, function in reversed(list(methods.items())):
         thing = reference()
         if thing is not None:
             function(thing)
