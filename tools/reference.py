@@ -210,6 +210,18 @@ def taxonomy_page() -> str:
     return "\n".join(parts)
 
 
+def delivery_page() -> str:
+    """Return what each answer of a collector means for `emit`."""
+    outcome = importlib.import_module("tallystick.deliver.outcome")
+    parts = [f"# Delivery\n\n{_prose(outcome)}\n"]
+    for judgement, meaning in outcome.MEANINGS.items():
+        cases = [case for case in outcome.CASES if case.judgement == judgement]
+        rows = [(case.does, str(case.status or "none")) for case in cases]
+        parts.append(f"## {judgement.capitalize()}\n\n{meaning}")
+        parts.append(_table(("the collector, or what stands in its place", "status"), rows))
+    return "\n".join(parts)
+
+
 def api_page() -> str:
     """Return the public names with their signatures and first docstring lines."""
     package = importlib.import_module("tallystick")
@@ -239,6 +251,7 @@ BUILDERS: dict[str, tuple[str, Callable[[], str]]] = {
     "api": ("`tallystick.__all__`", api_page),
     "cli": ("the commands of `tallystick.cli`", cli_page),
     "configuration": ("`tallystick.config`", configuration_page),
+    "delivery": ("`tallystick.deliver.outcome`", delivery_page),
     "errors": ("the subclasses of `tallystick.errors.Error`", errors_page),
     "findings": ("`tallystick.verify.findings`", findings_page),
     "limits": ("`tallystick.limits`", limits_page),

@@ -4,17 +4,51 @@ from tallystick.chain.issue import create_receipt as create_receipt
 from tallystick.chain.issue import hash_receipt as hash_receipt
 from tallystick.chain.issue import issue as issue
 from tallystick.chain.issue import sign_receipt as sign_receipt
+from tallystick.chain.receipt_chain import ReceiptChain as ReceiptChain
+from tallystick.chain.recorded import RecordedAction as RecordedAction
 from tallystick.crypto.canonical import canonicalize as canonicalize
 from tallystick.crypto.ed25519 import KeyPair as KeyPair
 from tallystick.crypto.multibase import did_key_decode as did_key_decode
 from tallystick.crypto.multibase import did_key_encode as did_key_encode
+from tallystick.deliver.auth import ApiKeyAuth as ApiKeyAuth
+from tallystick.deliver.auth import BearerAuth as BearerAuth
+from tallystick.deliver.auth import MtlsAuth as MtlsAuth
+from tallystick.deliver.auth import NoAuth as NoAuth
+from tallystick.deliver.buffering import BufferingEmitter as BufferingEmitter
+from tallystick.deliver.composite import CompositeEmitter as CompositeEmitter
+from tallystick.deliver.file_wal import FileWal as FileWal
+from tallystick.deliver.http import HttpEmitter as HttpEmitter
+from tallystick.deliver.http import HttpEmitterConfig as HttpEmitterConfig
+from tallystick.deliver.local_file import FileEmitter as FileEmitter
+from tallystick.deliver.memory import InMemoryEmitter as InMemoryEmitter
+from tallystick.deliver.memory_wal import MemoryWal as MemoryWal
+from tallystick.deliver.retry import RetryConfig as RetryConfig
+from tallystick.deliver.sigterm import install_sigterm_flush as install_sigterm_flush
+from tallystick.deliver.wal import Replay as Replay
+from tallystick.deliver.wal import WalEmitter as WalEmitter
+from tallystick.errors import ChainClosedError as ChainClosedError
+from tallystick.errors import CompositeEmitError as CompositeEmitError
+from tallystick.errors import EmitError as EmitError
 from tallystick.errors import Error as Error
+from tallystick.errors import KeyMismatchError as KeyMismatchError
+from tallystick.errors import LeaseExpired as LeaseExpired
+from tallystick.errors import LimitError as LimitError
 from tallystick.errors import ProductionKeyProviderError as ProductionKeyProviderError
+from tallystick.errors import ReceiptError as ReceiptError
+from tallystick.errors import RefusedInput as RefusedInput
+from tallystick.errors import SettingError as SettingError
+from tallystick.errors import SignerUnavailable as SignerUnavailable
+from tallystick.errors import SigningError as SigningError
+from tallystick.errors import WalCorruptError as WalCorruptError
+from tallystick.errors import WalError as WalError
+from tallystick.errors import WalFullError as WalFullError
+from tallystick.errors import WalLockedError as WalLockedError
 from tallystick.keys.env import EnvVarKeyProvider as EnvVarKeyProvider
 from tallystick.keys.file import FileKeyProvider as FileKeyProvider
 from tallystick.keys.forensic import forensic_public_key_from as forensic_public_key_from
 from tallystick.keys.forensic import generate_forensic_key_pair as generate_forensic_key_pair
 from tallystick.keys.generating import GeneratingKeyProvider as GeneratingKeyProvider
+from tallystick.keys.lease import SessionSigner as SessionSigner
 from tallystick.keys.local import LocalSigner as LocalSigner
 from tallystick.keys.local import generate_key_pair as generate_key_pair
 from tallystick.keys.memory import InMemoryKeyProvider as InMemoryKeyProvider
@@ -41,8 +75,13 @@ from tallystick.model.receipt import Receipt as Receipt
 from tallystick.model.receipt import UnsignedReceipt as UnsignedReceipt
 from tallystick.model.rotation import KeyRotation as KeyRotation
 from tallystick.model.rotation import rotation_between as rotation_between
+from tallystick.ports import DeadLetter as DeadLetter
+from tallystick.ports import Emitter as Emitter
 from tallystick.ports import KeyProvider as KeyProvider
 from tallystick.ports import Signer as Signer
+from tallystick.ports import Wal as Wal
+from tallystick.recorder import Recorder as Recorder
+from tallystick.recorder import connect as connect
 from tallystick.verify.report import ChainReport as ChainReport
 from tallystick.verify.report import Finding as Finding
 from tallystick.verify.report import Report as Report
@@ -61,34 +100,65 @@ __version__: str
 _HOME: dict[str, str]
 __all__ = [
     "Action",
+    "ApiKeyAuth",
     "Authorization",
+    "BearerAuth",
+    "BufferingEmitter",
+    "ChainClosedError",
     "ChainReport",
+    "CompositeEmitError",
+    "CompositeEmitter",
+    "DeadLetter",
     "Delegation",
     "Delegator",
     "DisclosureEnvelope",
+    "EmitError",
+    "Emitter",
     "EnvVarKeyProvider",
     "Error",
     "Expectations",
+    "FileEmitter",
     "FileKeyProvider",
+    "FileWal",
     "Finding",
     "ForensicKeyPair",
     "GeneratingKeyProvider",
     "Head",
+    "HttpEmitter",
+    "HttpEmitterConfig",
+    "InMemoryEmitter",
     "InMemoryKeyProvider",
     "Intent",
     "Issuer",
+    "KeyMismatchError",
     "KeyPair",
     "KeyProvider",
     "KeyRotation",
+    "LeaseExpired",
+    "LimitError",
     "Link",
     "LocalSigner",
+    "MemoryWal",
+    "MtlsAuth",
+    "NoAuth",
     "Operator",
     "Outcome",
     "Principal",
     "ProductionKeyProviderError",
     "Receipt",
+    "ReceiptChain",
+    "ReceiptError",
+    "RecordedAction",
+    "Recorder",
+    "RefusedInput",
+    "Replay",
     "Report",
+    "RetryConfig",
+    "SessionSigner",
+    "SettingError",
     "Signer",
+    "SignerUnavailable",
+    "SigningError",
     "Source",
     "StateChange",
     "Target",
@@ -97,7 +167,14 @@ __all__ = [
     "UnsignedReceipt",
     "Verdict",
     "VerificationError",
+    "Wal",
+    "WalCorruptError",
+    "WalEmitter",
+    "WalError",
+    "WalFullError",
+    "WalLockedError",
     "canonicalize",
+    "connect",
     "create_receipt",
     "decrypt_disclosure",
     "decrypt_response",
@@ -109,6 +186,7 @@ __all__ = [
     "generate_forensic_key_pair",
     "generate_key_pair",
     "hash_receipt",
+    "install_sigterm_flush",
     "issue",
     "parse_trust",
     "rotation_between",

@@ -44,7 +44,104 @@ VARIABLES: Final = (
         default="false",
         purpose="Exactly `true` forbids generated keys: GeneratingKeyProvider raises.",
     ),
+    Variable(
+        name="pkcs11_pin",
+        environment="TALLY_PKCS11_PIN",
+        kind="text",
+        default="",
+        purpose="User PIN of the token that Pkcs11Signer opens, read whenever it logs in.",
+        secret=True,
+    ),
+    Variable(
+        name="collector_url",
+        environment="AGENTRECEIPTS_COLLECTOR_URL",
+        kind="text",
+        default="",
+        purpose="Where `connect` delivers receipts: the base URL of a collector.",
+    ),
+    Variable(
+        name="collector_token",
+        environment="AGENTRECEIPTS_COLLECTOR_TOKEN",
+        kind="text",
+        default="",
+        purpose="Bearer token for that collector.",
+        secret=True,
+    ),
+    Variable(
+        name="verification_method",
+        environment="AGENTRECEIPTS_VERIFICATION_METHOD",
+        kind="text",
+        default="`<issuer>#key-1`",
+        purpose="What `connect` writes into proof.verificationMethod.",
+    ),
+    Variable(
+        name="chain_id",
+        environment="AGENTRECEIPTS_CHAIN_ID",
+        kind="text",
+        default="a fresh one",
+        purpose="Id of the first chain that `connect` begins. Two processes must not share one.",
+    ),
+    Variable(
+        name="socket",
+        environment="AGENTRECEIPTS_SOCKET",
+        kind="text",
+        default="",
+        purpose="Socket of a signing daemon. This version has none: `connect` refuses.",
+    ),
+    Variable(
+        name="file",
+        environment="TALLY_FILE",
+        kind="text",
+        default="receipts.jsonl",
+        purpose="File that `connect` appends receipts to where no collector is named.",
+    ),
+    Variable(
+        name="wal",
+        environment="TALLY_WAL",
+        kind="text",
+        default="",
+        purpose="Write-ahead log of `connect`, as a file. Without it the log is in memory.",
+    ),
+    Variable(
+        name="lambda_function",
+        environment="AWS_LAMBDA_FUNCTION_NAME",
+        kind="text",
+        default="",
+        purpose="Set by AWS Lambda. We look whether it is there: its disk goes with the instance.",
+    ),
+    Variable(
+        name="cloud_run_service",
+        environment="K_SERVICE",
+        kind="text",
+        default="",
+        purpose=(
+            "Set by Cloud Run. We look whether it is there: its disk is memory, and its CPU sleeps "
+            "between requests."
+        ),
+    ),
+    Variable(
+        name="functions_runtime",
+        environment="FUNCTIONS_WORKER_RUNTIME",
+        kind="text",
+        default="",
+        purpose="Set by Azure Functions. We look whether it is there: its disk may be emptied.",
+    ),
 )
+
+# Platforms whose instances come and go, by the variable that each sets.
+_EPHEMERAL_RUNTIMES: Final = {
+    "AWS_LAMBDA_FUNCTION_NAME": "AWS Lambda",
+    "K_SERVICE": "Cloud Run",
+    "FUNCTIONS_WORKER_RUNTIME": "Azure Functions",
+}
+
+
+def ephemeral_runtime(environ: Mapping[str, str] | None = None) -> str | None:
+    """Return the name of the platform that we run on, where its instances come and go."""
+    for environment, runtime in _EPHEMERAL_RUNTIMES.items():
+        if read(environment, environ):
+            return runtime
+    return None
 
 
 def read(environment: str, environ: Mapping[str, str] | None = None) -> str | None:

@@ -13,8 +13,21 @@
     │   └── LimitError                larger, longer or deeper than a stated limit
     ├── KeyFileError                  a key file that we will not read or write; says why
     ├── KeyEnvError                   an environment variable that holds no key
+    ├── KeySecretError                a secret manager gave no key; says whether to try again
     ├── ProductionKeyProviderError    a generated key was asked for in production
-    ├── SigningError                  the signer answered with something that is no signature
+    ├── SigningError                  the signer gave no signature, and asking again won't help
+    │   ├── LeaseExpired              the session key is used up; a new chain takes a new one
+    │   └── SignerUnavailable         the signer could not be asked just now; asking again may help
+    ├── MissingExtraError             a vendor's client is not installed; names the extra
+    ├── EmitError                     a receipt was not delivered; says whether to try again
+    │   └── CompositeEmitError        some of several emitters failed; carries each one's error
+    ├── WalError                      the write-ahead log can't be used
+    │   ├── WalFullError              it has reached its stated size
+    │   ├── WalLockedError            another process writes to it
+    │   └── WalCorruptError           its bytes are damaged where no crash could have done it
+    ├── SettingError                  settings that contradict each other, or that can't be served
+    ├── ChainClosedError              the chain has its terminal receipt; nothing can follow
+    ├── KeyMismatchError              the signer's key is not the one that the chain stands on
     ├── DecryptionError               right shape, wrong key or altered ciphertext
     ├── UnreadableError               a file that could not be opened or read
     ├── DurableError                  bytes could not be put on stable storage
@@ -25,6 +38,8 @@ An error that carries a value lives beside that value; all others live here.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 
 class Error(Exception):
@@ -82,12 +97,91 @@ class KeyEnvError(Error):
     """An environment variable that holds no key. Never echoes its value."""
 
 
+class KeySecretError(Error):
+    """A secret manager gave no key. Never echoes the secret.
+
+    `is_transient` tells whether trying again later may help.
+    """
+
+    def __init__(self, message: str, *, is_transient: bool = False) -> None:
+        super().__init__(message)
+        self.is_transient = is_transient
+
+
 class ProductionKeyProviderError(Error):
     """A generated key was asked for where AGENTRECEIPTS_PRODUCTION is `true`."""
 
 
 class SigningError(Error):
-    """The signer answered with something that is no signature."""
+    """The signer gave no signature, and asking again won't help."""
+
+
+class LeaseExpired(SigningError):
+    """The session key reached its age or its count; the answer is a new chain with a new lease."""
+
+
+class SignerUnavailable(SigningError):
+    """The signer could not be asked just now; asking again may help."""
+
+
+class MissingExtraError(Error, ImportError):
+    """A vendor's client is not installed; the message names the extra to install."""
+
+
+class EmitError(Error):
+    """A receipt was not delivered. `status` is the HTTP status, if there was one.
+
+    `is_transient` tells whether trying again later may help. The text never holds a credential.
+    """
+
+    def __init__(
+        self, message: str, *, status: int | None = None, is_transient: bool = False
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.is_transient = is_transient
+        # The signed receipt that was not delivered, where a chain raises.
+        self.receipt: Any = None
+
+
+class CompositeEmitError(EmitError):
+    """Some of several emitters failed; `errors` holds what each one raised."""
+
+    def __init__(self, errors: list[Exception]) -> None:
+        transient = any(getattr(error, "is_transient", False) for error in errors)
+        super().__init__(
+            f"{len(errors)} of the emitters failed: {'; '.join(map(str, errors))}",
+            is_transient=transient,
+        )
+        self.errors = errors
+
+
+class WalError(Error):
+    """The write-ahead log can't be used."""
+
+
+class WalFullError(WalError):
+    """The write-ahead log has reached its stated size."""
+
+
+class WalLockedError(WalError):
+    """Another process writes to this write-ahead log."""
+
+
+class WalCorruptError(WalError):
+    """The write-ahead log is damaged where no crash could have done it."""
+
+
+class SettingError(Error):
+    """Settings that contradict each other, or that can't be served."""
+
+
+class ChainClosedError(Error):
+    """The chain has its terminal receipt; nothing can follow."""
+
+
+class KeyMismatchError(Error):
+    """The signer's key is not the one that the chain stands on; `rotate` hands over to another."""
 
 
 class DecryptionError(Error):

@@ -73,8 +73,99 @@ WINDOW_BYTES_MAX: Final = 8 * 1024 * 1024
 # Plaintext of one disclosure envelope; base64 of it must still fit into a receipt.
 DISCLOSURE_BYTES_MAX: Final = 512 * 1024
 
+# Receipts that a chain holds in line for an emitter that fails for now.
+UNDELIVERED_MAX: Final = 10_000
+
+# Characters of an error text that a receipt carries.
+ERROR_CHARS_MAX: Final = 1024
+
+# Characters of a prompt that a receipt carries as a preview.
+PREVIEW_CHARS_MAX: Final = 256
+
+# One payload (parameters or response) that is hashed for a receipt.
+PAYLOAD_BYTES_MAX: Final = 16 * 1024 * 1024
+
 # Parsed PEM strings (by SHA-256 of their text), and judged public keys, that are remembered.
 KEY_CACHE_ENTRIES_MAX: Final = 64
 
 # Base58 text that we decode: a did:key has 48, and the work grows with the square.
 BASE58_CHARS_MAX: Final = 128
+
+# What AWS KMS signs in one call (MessageType RAW). Larger receipts need a lease.
+AWS_KMS_MESSAGE_BYTES_MAX: Final = 4096
+
+# The statement by which a root key lends a chain to a session key: what every service signs.
+HAND_OVER_BYTES_MAX: Final = 4096
+
+# Times that one request to a remote signer is made before giving up.
+REMOTE_ATTEMPTS_MAX: Final = 10
+
+# All attempts of one request to a remote signer, their pauses included: Lambda starts within 10 s.
+REMOTE_DEADLINE_MS_MAX: Final = 60_000
+
+# A session key lives for a day at most: that is how long it may lie in a process's memory.
+LEASE_SECONDS_MAX: Final = 24 * 60 * 60
+
+# Receipts that one session key may sign. A chain of this length still verifies in a minute or two.
+LEASE_RECEIPTS_MAX: Final = 1_000_000
+
+# A collector's or a proxy's address.
+URL_CHARS_MAX: Final = 2048
+
+# A token or API key. Most services refuse request heads above 8 or 16 KiB.
+CREDENTIAL_CHARS_MAX: Final = 8192
+
+# A client certificate with its chain, or its key, or an own list of authorities, in PEM.
+PEM_BYTES_MAX: Final = 1024 * 1024
+
+# Status line and headers of one answer of a collector; chunk sizes and trailers count too.
+ANSWER_HEAD_BYTES_MAX: Final = 16 * 1024
+
+# Body of one answer of a collector: an id, a hash, a promise, or the text of a problem.
+ANSWER_BODY_BYTES_MAX: Final = 64 * 1024
+
+# Interim answers (1xx) before the final one.
+INTERIM_ANSWERS_MAX: Final = 8
+
+# Characters of a collector's words that an error quotes.
+QUOTE_CHARS_MAX: Final = 160
+
+# Connections that one emitter has open at a time; further callers wait for one of them.
+CONNECTIONS_MAX: Final = 16
+
+# An idle connection is used again for so long: load balancers commonly close after 60 seconds.
+IDLE_MS_MAX: Final = 50_000
+
+# Times that an emitter can be told to send one receipt.
+EMIT_ATTEMPTS_MAX: Final = 100
+
+# The longest time that an emitter can be told to wait for anything.
+EMIT_WAIT_MS_MAX: Final = 60 * 60 * 1000
+
+# Receipts that wait for a fire-and-forget emitter's one worker.
+QUEUED_RECEIPTS_MAX: Final = 10_000
+
+# Failures of a fire-and-forget emitter that it can still name; it counts all of them.
+FAILURES_KEPT_MAX: Final = 100
+
+# Receipts that a buffering emitter holds, at 1 MiB each in the worst case.
+BUFFERED_RECEIPTS_MAX: Final = 10_000
+
+# What emitters take at the end of a program to deliver what they still hold.
+EXIT_FLUSH_MS_MAX: Final = 2000
+
+# One journal is read whole when it is opened.
+JOURNAL_BYTES_MAX: Final = 1024 * 1024 * 1024
+
+# A write-ahead log, unless told otherwise: some 40 000 receipts that no collector has taken.
+WAL_BYTES_MAX: Final = 64 * 1024 * 1024
+
+# What delivered receipts may take up in the file of a write-ahead log before it is written anew:
+# at 1.4 kB each that costs three fsyncs for every 700 receipts.
+WAL_SPENT_BYTES_MAX: Final = 1024 * 1024
+
+# Receipts that a write-ahead log remembers, so that it need not read back what it just wrote.
+WAL_FRESH_RECEIPTS_MAX: Final = 64
+
+# What the collector said when it refused a receipt, as kept with the dead letter.
+DEAD_LETTER_REASON_CHARS_MAX: Final = 500

@@ -3,9 +3,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Protocol, runtime_checkable
 
+import msgspec
+
 from tallystick.crypto.ed25519 import KeyPair
+from tallystick.model.receipt import Receipt
 
 
 @runtime_checkable
@@ -22,9 +26,100 @@ class Signer(Protocol):
 
 
 @runtime_checkable
+class LeasedSigner(Signer, Protocol):
+    """A short-lived key that a root key hands the chain over to; `close` destroys it."""
+
+    @property
+    def root(self) -> Signer:
+        """The signer that signs the hand-over, and nothing else."""
+        ...
+
+    @property
+    def closing(self) -> Signer:
+        """The signer of the terminal receipt, also when `sign` gives no more; then the key ends."""
+        ...
+
+    def renew(self) -> LeasedSigner:
+        """Return another short-lived key from the same root, for the next chain."""
+        ...
+
+    def close(self) -> None:
+        """Destroy the key: `sign` raises from now on."""
+        ...
+
+
+@runtime_checkable
 class KeyProvider(Protocol):
     """Yields key bytes to this process; a signer does not."""
 
     def get_key_pair(self) -> KeyPair:
         """Return the key pair, or raise an error that says what to do."""
+        ...
+
+
+@runtime_checkable
+class Emitter(Protocol):
+    """Delivers signed receipts. It never builds, signs, links or changes one.
+
+    One that returns before the receipt is delivered has an attribute `acknowledges` that is False;
+    one that keeps what it could not deliver, and tries again itself, has `keeps` that is True.
+    """
+
+    def emit(self, receipt: Receipt, /) -> None:
+        """Return when the receipt is delivered (or kept, by contract of the class); else raise."""
+        ...
+
+
+class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
+    """A receipt that was refused for good, as it is kept, and why."""
+
+    receipt_id: str
+    reason: str
+    body: bytes
+
+    def receipt(self) -> Receipt:
+        """Return the receipt; emitting it again is a new try."""
+        from tallystick.model.reader import parse_receipt  # costs a cold start 10 ms
+
+        return parse_receipt(self.body)
+
+
+@runtime_checkable
+class DeadLetters(Protocol):
+    """Keeps what was refused for good out of the line, and loses nothing of it."""
+
+    def set_aside(self, receipt_id: str, reason: str, /) -> None:
+        """Take a pending receipt out of the line and keep it; an unknown id changes nothing."""
+        ...
+
+    def dead_letters(self) -> tuple[DeadLetter, ...]:
+        """Return what was set aside, oldest first."""
+        ...
+
+
+@runtime_checkable
+class Wal(DeadLetters, Protocol):
+    """Keeps receipts that are signed and not yet acknowledged, in order."""
+
+    def append(self, receipt: Receipt, /) -> None:
+        """Return when the receipt is kept as safely as this log can.
+
+        An id that is pending changes nothing; one that was set aside stands in line again, last.
+        """
+        ...
+
+    def remove(self, receipt_id: str, /) -> None:
+        """Forget a receipt, pending or set aside; an unknown id changes nothing."""
+        ...
+
+    def pending(self) -> Iterator[Receipt]:
+        """Yield what is not yet acknowledged, oldest first."""
+        ...
+
+    def __len__(self) -> int:
+        """Return how many receipts are pending."""
+        ...
+
+    def close(self) -> None:
+        """Let go of files and locks."""
         ...

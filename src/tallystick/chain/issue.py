@@ -56,6 +56,9 @@ from tallystick.ports import Signer
 Clock = Callable[[], int]
 Ids = Callable[[], str]
 
+# Where no other clock is given.
+default_clock: Clock = time.time_ns
+
 ABSENT: Any = msgspec.UNSET
 _DECODE = msgspec.json.Decoder(UnsignedReceipt).decode
 _ENCODE = msgspec.json.Encoder(order="sorted").encode
@@ -198,10 +201,13 @@ def issue(
     """Return the chain's next receipt and the head behind it; `draft` fills in the statement."""
     unsigned = draft(head.link(terminal=terminal))
     receipt = sign_receipt(unsigned, key, verification_method, clock=clock)
+    return receipt, head_behind(receipt)
+
+
+def head_behind(receipt: UnsignedReceipt) -> Head:
+    """Return the head that the receipt after this one builds on."""
     link = receipt.link
-    return receipt, Head(
-        chain_id=link.chain_id, sequence=link.sequence, hash=hash_receipt(unsigned)
-    )
+    return Head(chain_id=link.chain_id, sequence=link.sequence, hash=hash_receipt(receipt))
 
 
 def _signature(key: str | KeyPair | Signer, message: bytes) -> bytes:

@@ -9,6 +9,7 @@ canonical point, which points have small order, which S is too large. No key her
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections import OrderedDict
 from functools import lru_cache
 from typing import Final, Never, Self, SupportsIndex
@@ -23,7 +24,7 @@ from nacl.exceptions import BadSignatureError
 
 from tallystick.crypto import pem
 from tallystick.crypto.multibase import did_key_decode, did_key_encode
-from tallystick.errors import KeyFormatError
+from tallystick.errors import KeyFormatError, SigningError
 from tallystick.limits import KEY_CACHE_ENTRIES_MAX, KEY_FILE_BYTES_MAX
 
 # The field prime, the group order and the curve constant of RFC 8032, §5.1.
@@ -114,6 +115,29 @@ class SigningKey(_Secret):
 
     def __hash__(self) -> int:
         return hash((SigningKey, self.public_key))
+
+
+class ErasableKey(SigningKey):
+    """A private key that can be destroyed; nobody may sign with it at that moment."""
+
+    __slots__ = ()
+
+    @property
+    def is_erased(self) -> bool:
+        """Whether the key is gone."""
+        return not self._secret
+
+    def sign(self, message: bytes, /) -> bytes:
+        """Return the 64 bytes of the signature over `message`, or raise where the key is gone."""
+        if not self._secret:
+            raise SigningError("the key is erased")
+        return crypto_sign(message, self._secret)[:64]
+
+    def erase(self) -> None:
+        """Overwrite the private key where this object holds it, and forget it."""
+        secret = self._secret
+        object.__setattr__(self, "_secret", b"")
+        overwrite(secret)
 
 
 class KeyPair(_Secret):
@@ -270,6 +294,17 @@ def check(signature: bytes, message: bytes, public_key: bytes) -> bool:
     except BadSignatureError:
         return False
     return True
+
+
+def overwrite(secret: bytes) -> None:
+    """Overwrite bytes in memory. Only for bytes that nobody else holds: they are meant to be fixed.
+
+    CPython alone lets us; elsewhere this does nothing.
+    """
+    if sys.implementation.name == "cpython" and len(secret) > 1:  # shorter ones are shared
+        from ctypes import memset  # only who erases pays for it
+
+        memset(id(secret) + bytes.__basicsize__ - 1, 0, len(secret))
 
 
 def _seed_fault(seed: bytes) -> str | None:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whole files: written so that they survive a power cut, read within a bound.
+"""Files: written so that they survive a power cut, read within a bound, locked.
 
 The only caller of fsync. What these functions have returned from is on stable storage: the bytes
-and the directory entry. `fsync` is an argument, so that a test can watch it and make it fail.
+and the directory entry. `fsync` is an argument, so that a test can watch it and make it fail;
+`Durable` is all such system calls in one value, for those who write a file bit by bit.
 
 BUG: on macOS fsync does not flush the disk's own cache (that needs F_FULLFSYNC).
 """
@@ -13,10 +14,54 @@ import os
 from collections.abc import Callable
 from typing import TypeAlias
 
-from tallystick.errors import DurableError, LimitError, PathTakenError, UnreadableError
+import msgspec
+
+from tallystick.errors import (
+    DurableError,
+    LimitError,
+    PathTakenError,
+    UnreadableError,
+    WalLockedError,
+)
 
 FilePath: TypeAlias = str | os.PathLike[str]
 Fsync: TypeAlias = Callable[[int], None]
+
+Descriptor: TypeAlias = int
+
+
+def _open_at(name: str, flags: int, mode: int, directory: Descriptor) -> Descriptor:
+    return os.open(name, flags | os.O_NOFOLLOW | os.O_CLOEXEC, mode, dir_fd=directory)
+
+
+def _rename_at(old: str, new: str, directory: Descriptor) -> None:
+    os.rename(old, new, src_dir_fd=directory, dst_dir_fd=directory)
+
+
+def _link_at(old: str, new: str, directory: Descriptor) -> None:
+    os.link(old, new, src_dir_fd=directory, dst_dir_fd=directory, follow_symlinks=False)
+
+
+def _unlink_at(name: str, directory: Descriptor) -> None:
+    os.unlink(name, dir_fd=directory)
+
+
+class Durable(msgspec.Struct, frozen=True, kw_only=True):
+    """The system calls that change files, as a value: a test records them or makes them fail.
+
+    Names are relative to the descriptor of an open directory.
+    """
+
+    open: Callable[[str, int, int, Descriptor], Descriptor] = _open_at
+    pwrite: Callable[[Descriptor, bytes | memoryview, int], int] = os.pwrite
+    ftruncate: Callable[[Descriptor, int], None] = os.ftruncate
+    # What is needed to read the data back, the file's length included. macOS has no such call.
+    fdatasync: Fsync = getattr(os, "fdatasync", os.fsync)
+    fsync: Fsync = os.fsync
+    rename: Callable[[str, str, Descriptor], None] = _rename_at
+    link: Callable[[str, str, Descriptor], None] = _link_at
+    unlink: Callable[[str, Descriptor], None] = _unlink_at
+
 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -24,7 +69,7 @@ _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 def write_new(path: FilePath, data: bytes, mode: int, *, fsync: Fsync = os.fsync) -> None:
     """Create a file with exactly these permission bits; never touch one that is there."""
     try:
-        directory, name = _open_directory(path)
+        directory, name = open_directory(path)
         try:
             _create(name, directory, data, mode, fsync)
             try:
@@ -37,13 +82,13 @@ def write_new(path: FilePath, data: bytes, mode: int, *, fsync: Fsync = os.fsync
     except FileExistsError:
         raise PathTakenError(f"{shown(path)} already exists; nothing was written") from None
     except (OSError, ValueError) as error:
-        raise DurableError(f"{shown(path)} could not be written: {_why(error)}") from error
+        raise DurableError(f"{shown(path)} could not be written: {reason_of(error)}") from error
 
 
 def write_replace(path: FilePath, data: bytes, mode: int, *, fsync: Fsync = os.fsync) -> None:
     """Put new content under a name in one step: readers see the old file or the new, whole."""
     try:
-        directory, name = _open_directory(path)
+        directory, name = open_directory(path)
         temporary = f".{os.urandom(8).hex()}.tmp"
         try:
             _create(temporary, directory, data, mode, fsync)
@@ -56,17 +101,17 @@ def write_replace(path: FilePath, data: bytes, mode: int, *, fsync: Fsync = os.f
         finally:
             os.close(directory)
     except (OSError, ValueError) as error:
-        raise DurableError(f"{shown(path)} could not be replaced: {_why(error)}") from error
+        raise DurableError(f"{shown(path)} could not be replaced: {reason_of(error)}") from error
 
 
 def make_directory(path: FilePath, mode: int, *, fsync: Fsync = os.fsync) -> bool:
     """Make a directory unless there is one, and return whether it is new; its parent must exist."""
     try:
-        parent, name = _open_directory(os.fspath(path).rstrip("/"))
+        parent, name = open_directory(os.fspath(path).rstrip("/"))
     except ValueError:  # `.`, `..` and `/` are there
         return False
     except OSError as error:
-        raise DurableError(f"{shown(path)} could not be made: {_why(error)}") from error
+        raise DurableError(f"{shown(path)} could not be made: {reason_of(error)}") from error
     try:
         os.mkdir(name, mode, dir_fd=parent)
         try:
@@ -77,7 +122,7 @@ def make_directory(path: FilePath, mode: int, *, fsync: Fsync = os.fsync) -> boo
     except FileExistsError:
         return False
     except (OSError, ValueError) as error:
-        raise DurableError(f"{shown(path)} could not be made: {_why(error)}") from error
+        raise DurableError(f"{shown(path)} could not be made: {reason_of(error)}") from error
     finally:
         os.close(parent)
     return True
@@ -94,7 +139,7 @@ def read_bounded(path: FilePath, limit: int) -> bytes:
     except LimitError as error:
         raise LimitError(f"{shown(path)} {error}") from None
     except (OSError, ValueError) as error:
-        raise UnreadableError(f"{shown(path)} could not be read: {_why(error)}") from error
+        raise UnreadableError(f"{shown(path)} could not be read: {reason_of(error)}") from error
     return data
 
 
@@ -108,18 +153,66 @@ def read_descriptor(descriptor: int, limit: int) -> bytes:
     return bytes(chunks)
 
 
+def write_at(descriptor: Descriptor, data: bytes, offset: int, durable: Durable) -> None:
+    """Write all of `data` at a place in a file; what the file holds there is not yet stable."""
+    rest = memoryview(data)
+    while rest:
+        count = durable.pwrite(descriptor, rest, offset)
+        rest, offset = rest[count:], offset + count
+
+
+def lock(name: str, directory: Descriptor, shown_path: str) -> Descriptor:
+    """Take an exclusive lock on a file that holds the process id of who has it, or refuse.
+
+    The lock goes with the descriptor: the kernel gives it back when the process is gone.
+    """
+    import fcntl  # not everywhere; only who locks needs it
+
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(name, flags, 0o600, dir_fd=directory)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
+        except OSError:
+            pass  # a full disk: the lock holds all the same, only the hint is missing
+    except BlockingIOError:
+        holder = os.pread(descriptor, 32, 0).strip()
+        os.close(descriptor)
+        who = f"process {holder.decode()}" if holder.isdigit() else "another process"
+        raise WalLockedError(f"{shown_path} is in use by {who}") from None
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def unlock(descriptor: Descriptor) -> None:
+    """Give a lock back, also where a forked child has not let go of its copy yet."""
+    import fcntl
+
+    fcntl.flock(descriptor, fcntl.LOCK_UN)
+    os.close(descriptor)
+
+
 def shown(path: FilePath) -> str:
     """Return a path for a message: one line, no control characters."""
     text = os.fspath(path)
     return text if text.isprintable() and text else repr(text)
 
 
-def _open_directory(path: FilePath) -> tuple[int, str]:
+def open_directory(path: FilePath) -> tuple[int, str]:
     """Open the directory of a path once: all later steps are relative to this descriptor."""
     parent, name = os.path.split(os.fspath(path))
     if name in {"", ".", ".."}:
         raise ValueError("the path names a directory, not a file")
     return os.open(parent or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), name
+
+
+def reason_of(error: OSError | ValueError) -> str:
+    """Return the system's own words for what went wrong."""
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
 def _create(name: str, directory: int, data: bytes, mode: int, fsync: Fsync) -> None:
@@ -138,7 +231,3 @@ def _create(name: str, directory: int, data: bytes, mode: int, fsync: Fsync) -> 
     except BaseException:
         os.unlink(name, dir_fd=directory)
         raise
-
-
-def _why(error: OSError | ValueError) -> str:
-    return (error.strerror if isinstance(error, OSError) else None) or str(error)

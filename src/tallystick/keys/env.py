@@ -49,7 +49,7 @@ class EnvVarKeyProvider:
         if not _NAME.fullmatch(name) or _SEED.fullmatch(name):
             del name  # perhaps the key itself
             raise KeyEnvError("that is not the name of a variable; give its name, not its value")
-        found = _key_pair_in(read(name, environ))
+        found = key_pair_in(read(name, environ))
         if isinstance(found, str):
             del environ
             raise KeyEnvError(f"{name} {found}")
@@ -65,7 +65,7 @@ class EnvVarKeyProvider:
         return f"EnvVarKeyProvider({getattr(self, 'name', None)!r}, {pair!r})"
 
 
-def _key_pair_in(value: str | None) -> KeyPair | str:
+def key_pair_in(value: str | None) -> KeyPair | str:
     """Return the key pair in a value, or why there is none, in words that follow its name."""
     if value is None:
         return f"is not set; {_WANTED}"

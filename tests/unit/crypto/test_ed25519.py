@@ -20,10 +20,12 @@ from tests.leaks import everything_shown_by
 
 from tallystick.crypto import ed25519
 from tallystick.crypto.ed25519 import (
+    ErasableKey,
     KeyPair,
     SigningKey,
     check,
     key_weakness,
+    overwrite,
     private_key_pem,
     public_key_from,
     public_key_pem,
@@ -31,7 +33,7 @@ from tallystick.crypto.ed25519 import (
     signing_key_from_pem,
 )
 from tallystick.crypto.multibase import did_key_encode
-from tallystick.errors import KeyFormatError
+from tallystick.errors import KeyFormatError, SigningError
 from tallystick.limits import KEY_CACHE_ENTRIES_MAX, KEY_FILE_BYTES_MAX
 
 RAW32 = st.binary(min_size=32, max_size=32)
@@ -490,3 +492,33 @@ def test_signing_needs_no_heavy_module() -> None:
         "assert 'cryptography' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_an_erasable_key_signs_like_any_other() -> None:
+    """Until it is erased, it is the key of its seed."""
+    key = ErasableKey(seed=SEED)
+    assert key.sign(b"x") == SigningKey(seed=SEED).sign(b"x")
+    assert not key.is_erased
+
+
+def test_an_erased_key_is_gone() -> None:
+    """Its bytes are overwritten where they lay, and it signs nothing; its public key stays."""
+    key = ErasableKey(seed=SEED)
+    held = key._secret
+    key.erase()
+    key.erase()
+    assert held == bytes(64)
+    assert key.is_erased
+    assert len(key.public_key) == 32
+    with pytest.raises(SigningError, match="erased"):
+        key.sign(b"x")
+
+
+def test_overwriting_spares_what_the_interpreter_shares() -> None:
+    """Bytes of length 0 and 1 exist once for everybody."""
+    overwrite(b"")
+    overwrite(b"a")
+    assert list(b"a") == [97]
+    alone = bytes(bytearray(b"secret"))
+    overwrite(alone)
+    assert alone == bytes(6)

@@ -12,14 +12,26 @@ from pathlib import Path
 import pytest
 
 from tallystick.durable.file import (
+    Durable,
+    lock,
     make_directory,
+    open_directory,
     read_bounded,
     read_descriptor,
+    reason_of,
     shown,
+    unlock,
+    write_at,
     write_new,
     write_replace,
 )
-from tallystick.errors import DurableError, LimitError, PathTakenError, UnreadableError
+from tallystick.errors import (
+    DurableError,
+    LimitError,
+    PathTakenError,
+    UnreadableError,
+    WalLockedError,
+)
 
 Write = Callable[..., None]
 WRITERS = pytest.mark.parametrize("write", [write_new, write_replace])
@@ -274,3 +286,55 @@ def test_directory_that_cannot_be_made(tmp_path: Path) -> None:
         make_directory(tmp_path / "keys", 0o700, fsync=WatchedFsync("directory"))
     assert os.listdir(tmp_path) == []
     assert _descriptors() == before
+
+
+def test_write_at_writes_all_of_it(tmp_path: Path) -> None:
+    """Short writes are gone on with, each at its own place."""
+    calls: list[tuple[int, int]] = []
+
+    def pwrite(descriptor: int, data: bytes | memoryview, offset: int) -> int:
+        calls.append((len(data), offset))
+        return os.pwrite(descriptor, data[:3], offset)
+
+    with (tmp_path / "file").open("w+b") as file:
+        write_at(file.fileno(), b"12345678", 2, Durable(pwrite=pwrite))
+    assert (tmp_path / "file").read_bytes() == b"\0\x0012345678"
+    assert calls == [(8, 2), (5, 5), (2, 8)]
+
+
+def test_durable_works_below_one_directory(tmp_path: Path) -> None:
+    """Names are looked up in the open directory, wherever that is; links are not followed."""
+    (tmp_path / "folder").mkdir()
+    directory, name = open_directory(tmp_path / "folder" / "file")
+    assert name == "file"
+    (tmp_path / "folder").rename(tmp_path / "moved")
+    durable = Durable()
+    os.close(durable.open("file", os.O_RDWR | os.O_CREAT, 0o600, directory))
+    durable.link("file", "second", directory)
+    durable.rename("file", "third", directory)
+    durable.unlink("second", directory)
+    assert os.listdir(tmp_path / "moved") == ["third"]
+    (tmp_path / "moved" / "link").symlink_to("third")
+    with pytest.raises(OSError, match="symbolic links"):
+        durable.open("link", os.O_RDWR, 0, directory)
+    os.close(directory)
+
+
+def test_a_lock_is_held_by_one(tmp_path: Path) -> None:
+    """The second is refused and told who has it; after unlock it is free, whoever has a copy."""
+    directory, name = open_directory(tmp_path / "lock")
+    first = lock(name, directory, "shown")
+    with pytest.raises(WalLockedError, match=f"^shown is in use by process {os.getpid()}$"):
+        lock(name, directory, "shown")
+    copy = os.dup(first)
+    unlock(first)
+    unlock(lock(name, directory, "shown"))
+    os.close(copy)
+    os.close(directory)
+
+
+def test_reasons_are_the_system_s_own_words() -> None:
+    """An error without words of the system speaks for itself."""
+    assert reason_of(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))) == "No space left on device"
+    assert reason_of(OSError("odd")) == "odd"
+    assert reason_of(ValueError("embedded null byte")) == "embedded null byte"

@@ -15,7 +15,7 @@ from tallystick.config import VARIABLES
 from tallystick.crypto.ed25519 import KeyPair
 from tallystick.crypto.multibase import b64u_encode, did_key_encode
 from tallystick.errors import KeyEnvError
-from tallystick.keys.env import EnvVarKeyProvider, _key_pair_in
+from tallystick.keys.env import EnvVarKeyProvider, key_pair_in
 from tallystick.limits import KEY_FILE_BYTES_MAX
 from tallystick.ports import KeyProvider
 
@@ -148,7 +148,7 @@ def test_other_forms_are_named(value: str, message: str) -> None:
 @given(st.text(max_size=60))
 def test_any_text_is_a_key_or_a_refusal(value: str) -> None:
     """Reading never raises, and no reason echoes the text."""
-    found = _key_pair_in(value)
+    found = key_pair_in(value)
     assert isinstance(found, KeyPair) or len(value.strip()) < 5 or value not in found
 
 

@@ -1,0 +1,320 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Posts signed receipts to a collector: exactly their canonical bytes, over kept connections.
+
+    emitter = HttpEmitter(HttpEmitterConfig("https://c.example", auth=BearerAuth(token)))
+    emitter.emit(receipt)
+
+`emit` returns when the collector has the receipt. What is tried again and what is not stands in
+`docs/reference/delivery.md`. Nothing is opened before the first receipt.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any, Final, Literal, Never, Self, SupportsIndex
+
+import msgspec
+
+from tallystick.config import read
+from tallystick.deliver import lifetime
+from tallystick.deliver.answer import Request, WireFault
+from tallystick.deliver.auth import ApiKeyAuth, Auth, BearerAuth, MtlsAuth, NoAuth
+from tallystick.deliver.dispatch import Dispatcher, Failure
+from tallystick.deliver.endpoint import parse_endpoint, parse_proxy
+from tallystick.deliver.outcome import Judgement, explain, judge
+from tallystick.deliver.retry import RetryConfig, backoff_s, retry_after_s, uniform, within
+from tallystick.durable.file import FilePath
+from tallystick.errors import EmitError, RefusedInput
+from tallystick.limits import EMIT_WAIT_MS_MAX, QUEUED_RECEIPTS_MAX
+from tallystick.model.receipt import Receipt
+
+__all__ = [
+    "ApiKeyAuth",
+    "BearerAuth",
+    "HttpEmitter",
+    "HttpEmitterConfig",
+    "MtlsAuth",
+    "NoAuth",
+    "RetryConfig",
+]
+
+_CLOUD_RUN: Final = "K_SERVICE"
+_HEADERS: Final = (
+    b"Content-Type: application/ld+json\r\n"
+    b"Accept: application/json, application/problem+json\r\n"
+    b"Accept-Encoding: identity\r\n"
+    b"User-Agent: tallystick\r\n"
+)
+
+
+class HttpEmitterConfig(msgspec.Struct, frozen=True):
+    """Where and how an `HttpEmitter` delivers.
+
+    `endpoint` is a collector's base URL, or the URL that receipts are posted to. `timeout_ms`
+    bounds one request from connecting to the last byte of its answer, `deadline_ms` one receipt
+    with all its attempts and pauses. `ca_file` replaces the system's list of authorities. A proxy
+    is used only where one is named here.
+    """
+
+    endpoint: str
+    auth: Auth = NoAuth()  # it is immutable
+    strategy: Literal["sync", "fire-and-forget"] = "sync"
+    retry: RetryConfig = RetryConfig()  # it is frozen
+    timeout_ms: int = 5_000
+    deadline_ms: int = 30_000
+    allow_insecure: bool = False
+    ca_file: FilePath | None = None
+    proxy: str | None = None
+    proxy_auth: Auth = NoAuth()  # it is immutable
+    queue_size: int = 1_000
+
+    def __post_init__(self) -> None:
+        parse_endpoint(self.endpoint, allow_insecure=self.allow_insecure)
+        if self.proxy is not None:
+            parse_proxy(self.proxy)
+        within("timeout_ms", self.timeout_ms, 1, EMIT_WAIT_MS_MAX)
+        within("deadline_ms", self.deadline_ms, 1, EMIT_WAIT_MS_MAX)
+        within("queue_size", self.queue_size, 1, QUEUED_RECEIPTS_MAX)
+        if self.strategy not in ("sync", "fire-and-forget"):
+            raise RefusedInput("strategy must be 'sync' or 'fire-and-forget'")
+        _check_kind("retry", self.retry, RetryConfig)
+        _check_kind("auth", self.auth, Auth)
+        _check_kind("proxy_auth", self.proxy_auth, NoAuth | BearerAuth | ApiKeyAuth)
+
+    def __repr__(self) -> str:
+        try:
+            shown = parse_endpoint(self.endpoint, allow_insecure=True).shown
+        except RefusedInput:
+            shown = "<refused>"
+        auth = _shown_auth(self.auth)
+        return f"HttpEmitterConfig({shown!r}, auth={auth}, strategy={self.strategy!r})"
+
+
+class _Trouble(msgspec.Struct, frozen=True, kw_only=True):
+    """Why one attempt did not deliver."""
+
+    text: str
+    judgement: Judgement
+    status: int | None = None
+    wait_s: float | None = None
+    cause: Exception | None = None
+
+
+class HttpEmitter:
+    """Delivers to a collector over HTTP. Safe from any number of threads.
+
+    With strategy "sync", `emit` returns when the collector has acknowledged the receipt. With
+    "fire-and-forget" it returns when the receipt is queued for one background worker: what could
+    not be delivered is raised by the next `emit` or by `close`, counted in `dropped` and listed in
+    `failures`; what is queued when the process is killed is lost without a trace.
+    """
+
+    def __init__(
+        self,
+        config: HttpEmitterConfig,
+        *,
+        clock: Callable[[], int] = time.time_ns,
+        monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], object] = time.sleep,
+        chance: Callable[[], float] = uniform,
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
+        """Check all settings, client certificate included. Nothing is opened yet."""
+        self._config = config
+        self._clock = clock
+        self._monotonic = monotonic
+        self._sleep = sleep
+        self._chance = chance
+        self._endpoint = parse_endpoint(config.endpoint, allow_insecure=config.allow_insecure)
+        self._shown = self._endpoint.shown
+        self._proxy = parse_proxy(config.proxy) if config.proxy is not None else None
+        self._is_closed = False
+        self._dispatcher: Dispatcher | None = None
+        if isinstance(config.auth, MtlsAuth) and self._endpoint.scheme != "https":
+            raise RefusedInput("a client certificate needs an https URL")
+        if isinstance(config.auth, MtlsAuth) or config.ca_file is not None:
+            self._context()  # a file that can't be used is said now, not at the first receipt
+        self._request = self._common_request()
+        if config.strategy == "fire-and-forget":
+            _warn_on_cloud_run(environ)
+            self._dispatcher = Dispatcher(self._deliver, config.queue_size)
+
+    @property
+    def acknowledges(self) -> bool:
+        """Whether `emit` returns only when the collector has the receipt."""
+        return self._dispatcher is None
+
+    @property
+    def dropped(self) -> int:
+        """How many receipts the background worker could not deliver, or had no room for."""
+        return self._dispatcher.dropped if self._dispatcher is not None else 0
+
+    @property
+    def failures(self) -> tuple[Failure, ...]:
+        """The last of these, each with its error."""
+        return self._dispatcher.failures if self._dispatcher is not None else ()
+
+    def emit(self, receipt: Receipt, /) -> None:
+        """Deliver one receipt (or queue it, with fire-and-forget), or raise `EmitError`."""
+        if not isinstance(receipt, Receipt):
+            raise TypeError("emit takes a signed Receipt")
+        if self._is_closed:
+            raise EmitError("the emitter is closed", is_transient=True)
+        if self._dispatcher is not None:
+            self._dispatcher.put(receipt)
+        else:
+            self._deliver(receipt)
+
+    def flush(self, deadline_ms: int = 2_000) -> int:
+        """Wait for what is queued; return how many receipts remain. Never raises."""
+        return self._dispatcher.flush(deadline_ms) if self._dispatcher is not None else 0
+
+    def close(self, deadline_ms: int = 2_000) -> None:
+        """Flush, close connections, and raise for losses that no call has told of yet."""
+        if self._is_closed:
+            return
+        try:
+            if self._dispatcher is not None:
+                self._dispatcher.close(deadline_ms)
+        finally:
+            self._is_closed = True
+            if "_made_pool" in self.__dict__:
+                self._pool().close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        fault: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            self.close()
+        except EmitError:
+            if fault is None:
+                raise
+
+    def __repr__(self) -> str:
+        config = getattr(self, "_config", None)  # None while __init__ refuses
+        return f"HttpEmitter({config!r})"
+
+    def __reduce_ex__(self, protocol: SupportsIndex, /) -> Never:
+        raise TypeError("an HttpEmitter holds connections and credentials and is not pickled")
+
+    def _deliver(self, receipt: Receipt) -> None:
+        """Try until the collector has it, or until there is a reason not to."""
+        body = receipt.to_json()
+        until = self._monotonic() + self._config.deadline_ms / 1000
+        attempts = 0
+        while True:
+            trouble = self._try(body, until)
+            if trouble is None:
+                return
+            attempts += 1
+            reason = self._wait(trouble, attempts, until)
+            if reason is not None:
+                raise EmitError(
+                    f"{self._shown} {trouble.text}{reason}",
+                    status=trouble.status,
+                    is_transient=trouble.judgement != "refused",
+                ) from trouble.cause
+
+    def _try(self, body: bytes, until: float) -> _Trouble | None:
+        soon = self._monotonic() + self._config.timeout_ms / 1000
+        try:
+            answer = self._pool().exchange(self._request, body, min(soon, until))
+        except WireFault as fault:
+            judgement: Judgement = "stopped" if fault.fate == "setup" else "retried"
+            return _Trouble(text=str(fault), judgement=judgement, cause=fault)
+        judgement = judge(answer.status)
+        if judgement == "delivered":
+            return None
+        return _Trouble(
+            text=explain(answer, self._config.auth),
+            judgement=judgement,
+            status=answer.status,
+            wait_s=retry_after_s(answer.headers, self._clock() / 1e9),
+        )
+
+    def _wait(self, trouble: _Trouble, attempts: int, until: float) -> str | None:
+        """Pause before another attempt, or return why there will be none."""
+        if trouble.judgement != "retried":
+            return ""
+        retry, tried = self._config.retry, f"{attempts} attempt{'s' if attempts > 1 else ''}"
+        if attempts >= retry.max_attempts:
+            return f"; gave up after {tried}"
+        pause = max(backoff_s(retry, attempts, self._chance()), trouble.wait_s or 0.0)
+        if pause >= until - self._monotonic():
+            return f"; gave up after {tried}: the next is due in {pause:.1f} s, which is too late"
+        self._sleep(pause)
+        return "; closed while waiting to try again" if self._is_closed else None
+
+    def _pool(self) -> Any:
+        """Return the pool; it is made when it is first needed."""
+        pool = self.__dict__.get("_made_pool")
+        return pool if pool is not None else self._make_pool()
+
+    def _make_pool(self) -> Any:
+        with lifetime.undivided:
+            from tallystick.deliver.dial import Dialler  # sockets and TLS: 20 ms
+            from tallystick.deliver.pool import Pool
+
+            dialler = Dialler(
+                self._endpoint,
+                self._monotonic,
+                context=self._context() if self._endpoint.scheme == "https" else None,
+                proxy=self._proxy,
+                proxy_header=self._config.proxy_auth.header(),
+            )
+            # The first to put one there wins.
+            return self.__dict__.setdefault(
+                "_made_pool",
+                Pool(dialler.connect, clock=self._clock, monotonic=self._monotonic),
+            )
+
+    def _context(self) -> Any:
+        context = self.__dict__.get("_made_context")
+        if context is None:
+            from tallystick.deliver.tls import client_context
+
+            auth = self._config.auth
+            identity = auth if isinstance(auth, MtlsAuth) else None
+            context = self.__dict__.setdefault(
+                "_made_context", client_context(ca_file=self._config.ca_file, identity=identity)
+            )
+        return context
+
+    def _common_request(self) -> Request:
+        endpoint, target, more = self._endpoint, self._endpoint.target, b""
+        if self._proxy is not None and endpoint.scheme == "http":
+            target = f"http://{endpoint.authority}{target}"
+            more = self._config.proxy_auth.header()
+        return Request(
+            f"POST {target}", endpoint.authority, _HEADERS, self._config.auth.header(), more
+        )
+
+
+def _shown_auth(value: object) -> str:
+    return repr(value) if isinstance(value, Auth) else "<refused>"  # perhaps a bare token
+
+
+def _check_kind(name: str, value: object, kind: Any) -> None:
+    if not isinstance(value, kind):
+        del value  # perhaps the credential itself
+        wanted = " | ".join(one.__name__ for one in getattr(kind, "__args__", (kind,)))
+        raise RefusedInput(f"{name} must be {wanted}")
+
+
+def _warn_on_cloud_run(environ: Mapping[str, str] | None) -> None:
+    if read(_CLOUD_RUN, environ) is None:
+        return
+    import logging
+
+    logging.getLogger("tallystick.deliver").warning(
+        "fire-and-forget on Cloud Run: between requests there may be no CPU, and what is queued "
+        "then waits or is lost; use strategy='sync', or have CPU always allocated"
+    )

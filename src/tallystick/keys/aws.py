@@ -1,0 +1,252 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Keys at AWS: signatures by KMS, and key pairs kept in Secrets Manager.
+
+Credentials come from boto3's own chain: instance role, task role, IRSA, environment, profile. The
+role needs `kms:Sign` and `kms:GetPublicKey`, or `secretsmanager:GetSecretValue`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, ClassVar, Final, Protocol
+
+from tallystick.errors import KeyMismatchError
+from tallystick.keys.remote import (
+    TIMEOUT_SECONDS,
+    Fault,
+    Line,
+    NamedKey,
+    RemoteSigner,
+    Retry,
+    Unusable,
+    fault_of,
+    sound_key,
+    sound_signature,
+    vendor,
+)
+from tallystick.keys.secret import RemoteKeyProvider
+from tallystick.limits import AWS_KMS_MESSAGE_BYTES_MAX
+
+# Pure Ed25519 of RFC 8032. The prehashed ED25519_PH_SHA_512 is another signature.
+_ALGORITHM: Final = "ED25519_SHA_512"
+_KEY_SPEC: Final = "ECC_NIST_EDWARDS25519"
+_ARN: Final = re.compile(r"arn:[^:]+:kms:[^:]+:[^:]+:key/.+")
+_CODE: Final = re.compile(r"[A-Za-z0-9.:_-]{1,80}")
+
+_CREDENTIALS: Final = "the credentials are not accepted"
+_NOT_ALLOWED: Final = "this identity may not do that; see the policies of key, role and endpoint"
+
+# Codes that say "later", whatever their HTTP status.
+_TRANSIENT: Final = frozenset(
+    {
+        "DependencyTimeoutException",
+        "InternalFailure",
+        "InternalServiceError",
+        "KMSInternalException",
+        "KeyUnavailableException",
+        "RequestLimitExceeded",
+        "RequestTimeout",
+        "RequestTimeoutException",
+        "ServiceUnavailable",
+        "Throttling",
+        "ThrottlingException",
+        "TooManyRequestsException",
+    }
+)
+# What other codes mean for whoever set this up.
+_REMEDIES: Final = {
+    "AccessDenied": _NOT_ALLOWED,
+    "AccessDeniedException": _NOT_ALLOWED,
+    "DecryptionFailure": "the role may not use the KMS key that encrypts the secret",
+    "DisabledException": "the key is disabled; enable it, or start a new chain with another key",
+    "ExpiredToken": _CREDENTIALS,
+    "ExpiredTokenException": _CREDENTIALS,
+    "IncompleteSignature": _CREDENTIALS,
+    "InvalidKeyUsageException": f"wanted: a key of {_KEY_SPEC} for SIGN_VERIFY",
+    "InvalidSignatureException": _CREDENTIALS + ", or this machine's clock is wrong",
+    "KMSInvalidStateException": "the key is in no state to be used: pending deletion or import",
+    "NotFoundException": "there is no such key in this account and region",
+    "ResourceNotFoundException": "there is no such secret in this account and region",
+    "UnrecognizedClientException": _CREDENTIALS,
+    "UnsupportedOperationException": f"wanted: a key of {_KEY_SPEC} for SIGN_VERIFY",
+}
+# What the client raises before, or instead of, an answer.
+_FAULTS: Final = {
+    "ConnectionError": Fault("it can't be reached", is_transient=True),
+    "CredentialRetrievalError": Fault("no credentials could be fetched", is_transient=True),
+    "EndpointConnectionError": Fault("it can't be reached", is_transient=True),
+    "HTTPClientError": Fault("the connection broke", is_transient=True),
+    "MetadataRetrievalError": Fault("no credentials could be fetched", is_transient=True),
+    "NoCredentialsError": Fault("boto3 finds no credentials"),
+    "NoRegionError": Fault("boto3 knows no region; give one, or set AWS_REGION"),
+    "ReadTimeoutError": Fault("it did not answer in time", is_transient=True),
+    "ConnectTimeoutError": Fault("it did not answer in time", is_transient=True),
+    "ResponseParserError": Fault("its answer is none of the protocol"),
+    "SSLError": Fault("TLS failed; is the certificate one that this machine knows?"),
+}
+
+
+class KMSClient(Protocol):
+    """What we ask of boto3's `kms` client; a caller may bring one of its own."""
+
+    def sign(self, **members: Any) -> Mapping[str, Any]:
+        """Call `kms:Sign`."""
+        ...
+
+    def get_public_key(self, **members: Any) -> Mapping[str, Any]:
+        """Call `kms:GetPublicKey`."""
+        ...
+
+
+class SecretsClient(Protocol):
+    """What we ask of boto3's `secretsmanager` client; a caller may bring one of its own."""
+
+    def get_secret_value(self, **members: str) -> Mapping[str, Any]:
+        """Call `secretsmanager:GetSecretValue`."""
+        ...
+
+
+class KMSSigner(RemoteSigner):
+    """Signs with an `ECC_NIST_EDWARDS25519` key in AWS KMS, which takes 4096 bytes at most.
+
+    `key_id` is a key's id or ARN, or an alias. The ARN that it names at first use is pinned: when
+    an alias names another key later, `sign` raises KeyMismatchError, and `anew` follows it.
+    `region`, `endpoint_url` and `timeout` (seconds) are for the client that is made here; a
+    `client` that is given comes with its own, and with its own retries besides ours.
+    """
+
+    __slots__ = ("_client", "key_id")
+
+    message_bytes_max: ClassVar[int] = AWS_KMS_MESSAGE_BYTES_MAX
+
+    def __init__(
+        self,
+        key_id: str,
+        *,
+        client: KMSClient | None = None,
+        region: str | None = None,
+        endpoint_url: str | None = None,
+        timeout: float | None = None,
+        retry: Retry | None = None,
+    ) -> None:
+        """Make the client; nothing is asked yet."""
+        if not key_id:
+            raise ValueError("key_id is empty: wanted is a key's id or ARN, or an alias")
+        super().__init__(Line("AWS KMS", _fault, retry or Retry()))
+        self.key_id = key_id
+        self._client: KMSClient = (
+            _client("kms", self._line, region, endpoint_url, timeout)
+            if client is None
+            else _own(client, region, endpoint_url, timeout)
+        )
+
+    def _request_key(self) -> NamedKey:
+        answer = self._client.get_public_key(KeyId=self.key_id)
+        name = answer.get("KeyId")
+        if not isinstance(name, str) or not _ARN.fullmatch(name) or not self._is_asked_for(name):
+            raise Unusable("its answer is about another key than the one asked for")
+        spec, usage = answer.get("KeySpec"), answer.get("KeyUsage")
+        if spec != _KEY_SPEC or usage != "SIGN_VERIFY":
+            raise Unusable(f"the key is no {_KEY_SPEC} for SIGN_VERIFY")
+        if _ALGORITHM not in (answer.get("SigningAlgorithms") or ()):
+            raise Unusable(f"the key does not sign with {_ALGORITHM}")
+        return NamedKey(name, sound_key(answer.get("PublicKey")))
+
+    def _request_signature(self, message: bytes, key: NamedKey) -> bytes:
+        # By the name that the caller gave: policies may allow the alias and not the key.
+        answer = self._client.sign(
+            KeyId=self.key_id, Message=message, MessageType="RAW", SigningAlgorithm=_ALGORITHM
+        )
+        name = answer.get("KeyId")
+        if not isinstance(name, str) or not _ARN.fullmatch(name):
+            raise Unusable("its answer does not say which key signed")
+        if name != key.name:
+            raise KeyMismatchError(
+                f"{self.key_id} now names {name}, and this chain stands on {key.name}: "
+                "start a new chain (anew() gives a signer for the new key)"
+            )
+        if answer.get("SigningAlgorithm") != _ALGORITHM:
+            raise Unusable(f"it did not sign with {_ALGORITHM}")
+        return sound_signature(answer.get("Signature"))
+
+    def _is_asked_for(self, arn: str) -> bool:
+        if "alias/" in self.key_id:
+            return True  # what an alias stands for, only the answer says
+        return arn == self.key_id or arn.endswith(f":key/{self.key_id}")
+
+
+class SecretsManagerKeyProvider(RemoteKeyProvider):
+    """Yields the key pair that a secret in AWS Secrets Manager holds.
+
+    As text: a PKCS#8 PEM, or `u` and the base64url of a seed. As bytes: those texts, PKCS#8 DER,
+    or the 32 bytes of the seed. The secret is read once, here.
+    """
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        secret_id: str,
+        *,
+        version_id: str | None = None,
+        client: SecretsClient | None = None,
+        region: str | None = None,
+        endpoint_url: str | None = None,
+        timeout: float | None = None,
+        retry: Retry | None = None,
+    ) -> None:
+        """Fetch and read the secret, or raise a KeySecretError that says what to do."""
+        line = Line("AWS Secrets Manager", _fault, retry or Retry())
+        asked: SecretsClient = (
+            _client("secretsmanager", line, region, endpoint_url, timeout)
+            if client is None
+            else _own(client, region, endpoint_url, timeout)
+        )
+        wanted = {"SecretId": secret_id} | ({"VersionId": version_id} if version_id else {})
+
+        def fetch() -> str | bytes | None:
+            answer = asked.get_secret_value(**wanted)
+            found: str | bytes | None = answer.get("SecretString", answer.get("SecretBinary"))
+            return found
+
+        super().__init__(secret_id, line, fetch)
+
+
+def _own(client: Any, *settings: object) -> Any:
+    if any(one is not None for one in settings):
+        raise ValueError("region, endpoint_url and timeout are for a client that is made here")
+    return client
+
+
+def _client(
+    service: str, line: Line, region: str | None, endpoint_url: str | None, timeout: float | None
+) -> Any:
+    boto3 = vendor("boto3", "aws")
+    seconds = TIMEOUT_SECONDS if timeout is None else timeout
+    config = vendor("botocore.config", "aws").Config(
+        connect_timeout=seconds,
+        read_timeout=seconds,
+        retries={"total_max_attempts": 1, "mode": "standard"},  # one schedule is enough: ours
+    )
+    return line.ask(
+        "client",
+        # A session of its own: making clients from the shared one is not safe from threads.
+        lambda: boto3.session.Session().client(
+            service, region_name=region, endpoint_url=endpoint_url, config=config
+        ),
+    )
+
+
+def _fault(error: Exception) -> Fault:
+    answer = getattr(error, "response", None)
+    if not isinstance(answer, dict):
+        return fault_of(error, _FAULTS)
+    code = str((answer.get("Error") or {}).get("Code"))
+    status = (answer.get("ResponseMetadata") or {}).get("HTTPStatusCode")
+    status = status if isinstance(status, int) else 0
+    is_transient = code in _TRANSIENT or status == 429 or status >= 500
+    # A code is one of AWS's own words, unless the answer came from somebody else.
+    told = f"{code if _CODE.fullmatch(code) else 'an unknown code'} (HTTP {status})"
+    remedy = None if is_transient else _REMEDIES.get(code)
+    return Fault(told if remedy is None else f"{told}; {remedy}", is_transient)

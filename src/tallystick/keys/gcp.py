@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Keys at Google Cloud: signatures by Cloud KMS, and key pairs kept in Secret Manager.
+
+Credentials are Application Default Credentials: service account of the instance, workload
+identity, GOOGLE_APPLICATION_CREDENTIALS. The account needs `roles/cloudkms.signer` and
+`roles/cloudkms.publicKeyViewer`, or `roles/secretmanager.secretAccessor`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+from tallystick.keys.remote import (
+    TIMEOUT_SECONDS,
+    Fault,
+    Line,
+    NamedKey,
+    RemoteSigner,
+    Retry,
+    Unusable,
+    fault_of,
+    sound_key,
+    sound_signature,
+    vendor,
+)
+from tallystick.keys.secret import RemoteKeyProvider
+
+_ALGORITHM: Final = "EC_SIGN_ED25519"
+_KEY_VERSION: Final = re.compile(
+    r"projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys/[^/]+/cryptoKeyVersions/[1-9][0-9]*"
+)
+_SECRET_VERSION: Final = re.compile(
+    r"projects/[^/]+/(locations/[^/]+/)?secrets/[^/]+/versions/[^/]+"
+)
+
+# Classes of google.api_core and google.auth. The nearest in an exception's ancestry counts.
+_FAULTS: Final = {
+    "Aborted": Fault("it was busy", is_transient=True),
+    "BadRequest": Fault("it does not accept the request; is the receipt too large for it?"),
+    "Cancelled": Fault("the request was cancelled", is_transient=True),
+    "DeadlineExceeded": Fault("it did not answer in time", is_transient=True),
+    "DefaultCredentialsError": Fault("there are no Application Default Credentials"),
+    "FailedPrecondition": Fault(
+        "the version is disabled or destroyed, or its key is of another purpose"
+    ),
+    "Forbidden": Fault("permission denied; see the roles of this service account"),
+    "GoogleAuthError": Fault("the credentials are not accepted"),
+    "MethodNotImplemented": Fault("it does not know this request"),
+    "NotFound": Fault("there is nothing of this name"),
+    "RetryError": Fault("it did not answer in time", is_transient=True),
+    "ServerError": Fault("it failed or can't be reached", is_transient=True),
+    "TooManyRequests": Fault("the quota is used up for now", is_transient=True),
+    "TransportError": Fault("no credentials could be fetched", is_transient=True),
+    "Unauthorized": Fault("the credentials are not accepted"),
+}
+
+
+class CloudKMSClient(Protocol):
+    """What we ask of a KeyManagementServiceClient; a caller may bring one of its own."""
+
+    def asymmetric_sign(self, *, request: Any, retry: Any, timeout: float) -> Any:
+        """Call AsymmetricSign."""
+        ...
+
+    def get_public_key(self, *, request: Any, retry: Any, timeout: float) -> Any:
+        """Call GetPublicKey."""
+        ...
+
+
+class SecretClient(Protocol):
+    """What we ask of a SecretManagerServiceClient; a caller may bring one of its own."""
+
+    def access_secret_version(self, *, request: Any, retry: Any, timeout: float) -> Any:
+        """Call AccessSecretVersion."""
+        ...
+
+
+class CloudKMSSigner(RemoteSigner):
+    """Signs with one version of an `EC_SIGN_ED25519` key in Google Cloud KMS.
+
+    `name` is the version's full name, so a rotation in Cloud KMS never changes the key of a chain:
+    a newer version is another name. Checksums are sent, asked for and checked in both directions.
+    """
+
+    __slots__ = ("_client", "_crc32c", "_timeout", "name")
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        client: CloudKMSClient | None = None,
+        timeout: float = TIMEOUT_SECONDS,
+        retry: Retry | None = None,
+    ) -> None:
+        """Make the client; nothing is asked yet."""
+        if not _KEY_VERSION.fullmatch(name):
+            raise ValueError(
+                "name is no key version: wanted is projects/…/locations/…/keyRings/…/cryptoKeys/…/"
+                "cryptoKeyVersions/1"
+            )
+        super().__init__(Line("Cloud KMS", _fault, retry or Retry()))
+        self.name = name
+        self._timeout = timeout
+        self._crc32c: Callable[[bytes], int] = vendor("google_crc32c", "gcp").value
+        self._client: CloudKMSClient = (
+            self._line.ask(
+                "client", vendor("google.cloud.kms_v1", "gcp").KeyManagementServiceClient
+            )
+            if client is None
+            else client
+        )
+
+    def _request_key(self) -> NamedKey:
+        answer = self._client.get_public_key(
+            request={"name": self.name}, retry=None, timeout=self._timeout
+        )
+        if answer.name != self.name:
+            raise Unusable("its answer is about another key version than the one asked for")
+        if getattr(answer.algorithm, "name", None) != _ALGORITHM:  # a plain number if too new
+            raise Unusable(f"the key is no {_ALGORITHM}")
+        _same(self._crc32c(answer.pem.encode()), answer.pem_crc32c, "public key")
+        return NamedKey(self.name, sound_key(answer.pem))
+
+    def _request_signature(self, message: bytes, key: NamedKey) -> bytes:
+        answer = self._client.asymmetric_sign(
+            request={
+                "name": self.name,
+                "data": message,  # not `digest`: that would be another signature
+                "data_crc32c": self._crc32c(message),
+            },
+            retry=None,
+            timeout=self._timeout,
+        )
+        if answer.name != key.name:
+            raise Unusable("another key version signed than the one asked for")
+        if not answer.verified_data_crc32c:
+            raise Unusable("the message was damaged on its way", is_transient=True)
+        _same(self._crc32c(answer.signature), answer.signature_crc32c, "signature")
+        return sound_signature(answer.signature)
+
+
+class SecretManagerKeyProvider(RemoteKeyProvider):
+    """Yields the key pair that a secret version in Google Secret Manager holds.
+
+    A PKCS#8 PEM, `u` and the base64url of a seed, PKCS#8 DER, or the 32 bytes of the seed. `name`
+    is `projects/…/secrets/…/versions/latest`, or better a number. It is read once, here.
+    """
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        client: SecretClient | None = None,
+        timeout: float = TIMEOUT_SECONDS,
+        retry: Retry | None = None,
+    ) -> None:
+        """Fetch and read the secret, or raise a KeySecretError that says what to do."""
+        if not _SECRET_VERSION.fullmatch(name):
+            raise ValueError(
+                "name is no secret version: wanted is projects/…/secrets/…/versions/latest"
+            )
+        line = Line("Secret Manager", _fault, retry or Retry())
+        crc32c: Callable[[bytes], int] = vendor("google_crc32c", "gcp").value
+        asked: SecretClient = (
+            line.ask(
+                "client",
+                vendor("google.cloud.secretmanager_v1", "gcp").SecretManagerServiceClient,
+            )
+            if client is None
+            else client
+        )
+
+        def fetch() -> bytes:
+            payload = asked.access_secret_version(
+                request={"name": name}, retry=None, timeout=timeout
+            ).payload
+            data: bytes = payload.data
+            _same(crc32c(data), payload.data_crc32c, "secret")
+            return data
+
+        super().__init__(name, line, fetch)
+
+
+def _same(computed: int, told: object, what: str) -> None:
+    if computed != told:
+        raise Unusable(f"the {what} was damaged on its way", is_transient=True)
+
+
+def _fault(error: Exception) -> Fault:
+    fault = fault_of(error, _FAULTS)
+    # google.auth knows for each of its errors whether to try again.
+    if getattr(error, "retryable", False) is True and not fault.is_transient:
+        return Fault("no credentials could be fetched", is_transient=True)
+    return fault

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Facts of ours inside a receipt: the open, signed object `issuer.runtime.tallystick`.
+
+Every implementation of the protocol keeps and verifies what stands in `issuer.runtime`, and none
+allows members that it does not know anywhere else. All members are optional and never null.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from tallystick.model.fact import Fact
+from tallystick.model.receipt import Issuer
+from tallystick.model.shapes import Count, Identifier, Instant, Integer, Sequence, Sha256
+from tallystick.model.taxonomy import RiskLevel
+
+MEMBER = "tallystick"
+
+
+class Peer(Fact, frozen=True, kw_only=True):
+    """What the operating system told of the process at the other end of the socket."""
+
+    cgroup: str | None = None
+    exe_status: Literal["ok", "gone", "denied", "hidden"] | None = None
+    ppid: Integer | None = None
+    session: Integer | None = None
+    start_time: Count | None = None
+
+
+class Risk(Fact, frozen=True, kw_only=True):
+    """The risk that the emitter claimed, and the one that we found."""
+
+    claimed: RiskLevel | None = None
+    own: RiskLevel | None = None
+
+
+class Rule(Fact, frozen=True, kw_only=True):
+    """The rule that decided on the action, and who approved it."""
+
+    action: str | None = None
+    approver: str | None = None
+    name: str | None = None
+    reason: str | None = None
+
+
+class PreviousChain(Fact, frozen=True, kw_only=True):
+    """The chain that this one goes on from, when it was closed or its key had to go."""
+
+    chain_id: Identifier
+    hash: Sha256
+    sequence: Sequence
+
+
+class Extension(Fact, frozen=True, kw_only=True):
+    """All members of `issuer.runtime.tallystick`, declared once."""
+
+    decision: Literal["allowed", "denied", "pending"] | None = None
+    emitted_at: Instant | None = None
+    late: bool | None = None
+    lease_ended: bool | None = None
+    peer: Peer | None = None
+    previous_chain: PreviousChain | None = None
+    risk: Risk | None = None
+    rule: Rule | None = None
+
+
+def with_extension(issuer: Issuer, extension: Extension) -> Issuer:
+    """Return the issuer with these facts in its runtime, its other members as they were."""
+    members: dict[str, Any] = extension.to_dict()
+    if not members:
+        return issuer
+    runtime = {**(issuer.runtime or {}), MEMBER: members}
+    return msgspec.structs.replace(issuer, runtime=runtime)
+
+
+def extension_of(issuer: Issuer) -> Extension | None:
+    """Return the facts of ours that an issuer carries; refuse what is not of their shape."""
+    members = (issuer.runtime or {}).get(MEMBER)
+    return None if members is None else Extension.from_dict(members)

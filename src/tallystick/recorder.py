@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`connect`: one call that picks signer, chain and delivery by what the environment names.
+
+    from tallystick import connect
+
+    with connect(issuer="did:agent:billing", principal="did:user:alice") as recorder:
+        with recorder.action("filesystem.file.read", target={"resource": "/etc/hosts"}) as a:
+            a.result = {"bytes": 120}
+
+The same lines run on a laptop (a local file), on Lambda (a collector over HTTP) and, where a
+daemon signs, on a host.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from tallystick import config
+from tallystick.chain.issue import ABSENT, random_uuid
+from tallystick.chain.receipt_chain import ReceiptChain
+from tallystick.chain.recorded import RecordedAction
+from tallystick.crypto.ed25519 import KeyPair
+from tallystick.errors import ChainClosedError, Error, LeaseExpired, SettingError
+from tallystick.model.action import Action, Outcome
+from tallystick.model.receipt import Issuer, Principal, Receipt
+from tallystick.ports import Emitter, LeasedSigner, Signer
+
+_LOG = logging.getLogger("tallystick.recorder")
+
+
+class Recorder:
+    """Records actions on one chain after the other: a lease that ends begins the next one."""
+
+    def __init__(
+        self, begin: Callable[[ReceiptChain | None], ReceiptChain], emitter: Emitter
+    ) -> None:
+        """Take a function that begins a chain, given the one before it."""
+        self._begin = begin
+        self._chain = begin(None)
+        self._changing = threading.Lock()
+        self.emitter = emitter
+
+    @property
+    def chain(self) -> ReceiptChain:
+        """The chain that the next receipt goes to."""
+        return self._chain
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the last chain has its terminal receipt."""
+        return self._chain.is_closed
+
+    def emit(
+        self,
+        action: Action | Mapping[str, Any],
+        outcome: Outcome | Mapping[str, Any],
+        **members: Any,
+    ) -> Receipt:
+        """Record one action with its outcome, as `ReceiptChain.emit` does."""
+        chain = self._chain
+        try:
+            return chain.emit(action, outcome, **members)
+        except (ChainClosedError, LeaseExpired) as fault:
+            return self._next_after(chain, fault).emit(action, outcome, **members)
+
+    async def aemit(
+        self,
+        action: Action | Mapping[str, Any],
+        outcome: Outcome | Mapping[str, Any],
+        **members: Any,
+    ) -> Receipt:
+        """Do what `emit` does without blocking the event loop."""
+        import asyncio
+
+        return await asyncio.to_thread(self.emit, action, outcome, **members)
+
+    def action(
+        self,
+        action: str | Action | Mapping[str, Any],
+        *,
+        target: Mapping[str, str] | None = None,
+        parameters: object = ABSENT,
+        correlation_id: str | None = None,
+    ) -> RecordedAction:
+        """Record a call as two receipts, as `ReceiptChain.action` does."""
+        return RecordedAction(
+            self, action, target, parameters, correlation_id or f"call_{random_uuid()}"
+        )
+
+    def flush(self, deadline_ms: int = 2000) -> int:
+        """Try to deliver what waits; return how many receipts still do."""
+        flush = getattr(self.emitter, "flush", None)
+        remaining: int = self._chain.flush() if flush is None else flush(deadline_ms=deadline_ms)
+        return remaining
+
+    def close(self, status: Literal["complete", "interrupted"] = "complete") -> None:
+        """Close the chain, deliver what is left, and let go of files and connections."""
+        try:
+            if not self._chain.is_closed:
+                self._chain.close(status)
+        finally:
+            close = getattr(self.emitter, "close", None)
+            if close is not None:
+                close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        fault: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close("complete" if kind is None else "interrupted")
+
+    def _next_after(self, ended: ReceiptChain, fault: Error) -> ReceiptChain:
+        with self._changing:
+            if self._chain is not ended:
+                return self._chain  # another thread was here before
+            if isinstance(fault, ChainClosedError):
+                raise fault  # closed by the caller, not by us
+            _LOG.info("chain %s: its lease has ended; a new chain begins", ended.chain_id)
+            try:
+                ended.close()
+            except Error as trouble:
+                _LOG.warning("chain %s: its end is not delivered: %s", ended.chain_id, trouble)
+            self._chain = self._begin(ended)
+            return self._chain
+
+
+def connect(
+    *,
+    issuer: str | Issuer | Mapping[str, Any],
+    principal: str | Principal | Mapping[str, Any],
+    signer: KeyPair | Signer | Callable[[], Signer] | None = None,
+    verification_method: str | None = None,
+    session_id: str | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Recorder:
+    """Return a recorder for what the environment names.
+
+    AGENTRECEIPTS_COLLECTOR_URL: sign here, deliver over HTTP behind a write-ahead log (a file
+    where TALLY_WAL names one, else in memory). Neither that nor AGENTRECEIPTS_SOCKET: sign here,
+    append to the file that TALLY_FILE names (`receipts.jsonl` in this folder by default).
+
+    `signer` is a key pair, a signer, or a function that makes a signer anew for each chain (a
+    `SessionSigner`, say). Without one, AGENTRECEIPTS_KEY is the key; without that, a key is made
+    for this process, which AGENTRECEIPTS_PRODUCTION=true forbids.
+    """
+    if config.read("AGENTRECEIPTS_SOCKET", environ):
+        raise SettingError(
+            "AGENTRECEIPTS_SOCKET names a daemon, and this version has none to talk to; "
+            "unset it, or set AGENTRECEIPTS_COLLECTOR_URL"
+        )
+    by: Mapping[str, Any] | Issuer = {"id": issuer} if isinstance(issuer, str) else issuer
+    for_whom = {"id": principal} if isinstance(principal, str) else principal
+    method = verification_method or config.read("AGENTRECEIPTS_VERIFICATION_METHOD", environ)
+    chosen = signer if signer is not None else _environment_key(environ)
+    emitter = _emitter(environ)
+
+    def begin(previous: ReceiptChain | None) -> ReceiptChain:
+        return ReceiptChain(
+            signer=_signer_for_next(chosen, is_first=previous is None),
+            issuer=by,
+            principal=for_whom,
+            emitter=emitter,
+            verification_method=method,
+            session_id=session_id,
+            chain_id=None if previous else config.read("AGENTRECEIPTS_CHAIN_ID", environ),
+            previous_chain=previous.head if previous is not None else None,
+        )
+
+    try:
+        return Recorder(begin, emitter)
+    except Error:
+        close = getattr(emitter, "close", None)
+        if close is not None:
+            close()
+        raise
+
+
+def _signer_for_next(
+    chosen: KeyPair | Signer | Callable[[], Signer], *, is_first: bool
+) -> KeyPair | Signer:
+    if isinstance(chosen, LeasedSigner):
+        return chosen if is_first else chosen.renew()
+    return chosen if isinstance(chosen, KeyPair | Signer) else chosen()
+
+
+def _environment_key(environ: Mapping[str, str] | None) -> KeyPair:
+    if config.read("AGENTRECEIPTS_KEY", environ):
+        from tallystick.keys.env import EnvVarKeyProvider
+
+        return EnvVarKeyProvider(environ=environ).get_key_pair()
+    from tallystick.keys.generating import GeneratingKeyProvider
+
+    return GeneratingKeyProvider(environ=environ).get_key_pair()
+
+
+def _emitter(environ: Mapping[str, str] | None) -> Emitter:
+    url = config.read("AGENTRECEIPTS_COLLECTOR_URL", environ)
+    if not url:
+        from tallystick.deliver.local_file import FileEmitter
+
+        return FileEmitter(config.read("TALLY_FILE", environ) or "receipts.jsonl")
+    from tallystick.deliver.file_wal import FileWal
+    from tallystick.deliver.http import BearerAuth, HttpEmitter, HttpEmitterConfig, NoAuth
+    from tallystick.deliver.memory_wal import MemoryWal
+    from tallystick.deliver.wal import WalEmitter
+
+    token = config.read("AGENTRECEIPTS_COLLECTOR_TOKEN", environ)
+    path = config.read("TALLY_WAL", environ)
+    emitter = WalEmitter(
+        inner=HttpEmitter(
+            HttpEmitterConfig(endpoint=url, auth=BearerAuth(token=token) if token else NoAuth())
+        ),
+        wal=FileWal(path) if path else MemoryWal(),
+    )
+    emitter.replay()
+    return emitter

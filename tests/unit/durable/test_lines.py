@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Lines that were appended stay, whatever happens to the process or to another writer."""
+
+from __future__ import annotations
+
+import errno
+import multiprocessing
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from tallystick.durable.file import Durable
+from tallystick.durable.lines import LineFile
+from tallystick.errors import DurableError
+
+
+def test_lines_follow_each_other(tmp_path: Path) -> None:
+    """What was appended is there in order, also after opening the file again."""
+    path = tmp_path / "a.jsonl"
+    for line in (b"one", b"two"):
+        lines = LineFile(path)
+        lines.append(line)
+        lines.close()
+    assert path.read_bytes() == b"one\ntwo\n"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("torn", [b"to", b"x" * 200_000])
+def test_a_torn_line_is_cut_away(tmp_path: Path, torn: bytes) -> None:
+    """A line without its end was never acknowledged."""
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b"one\n" + torn)
+    LineFile(path).append(b"two")
+    assert path.read_bytes() == b"one\ntwo\n"
+
+
+def test_file_and_directory_are_synced(tmp_path: Path) -> None:
+    """The directory entry once, the data with each line, before append returns."""
+    calls: list[str] = []
+
+    def note(name: str, call: object) -> None:
+        calls.append(name)
+        call()  # type: ignore[operator]
+
+    durable = Durable(
+        fsync=lambda fd: note("fsync", lambda: os.fsync(fd)),
+        fdatasync=lambda fd: note("fdatasync", lambda: os.fdatasync(fd)),
+    )
+    lines = LineFile(tmp_path / "a", durable=durable)
+    lines.append(b"one")
+    lines.append(b"two")
+    assert calls == ["fsync", "fdatasync", "fdatasync"]
+
+
+def test_after_a_failed_sync_nothing_is_promised(tmp_path: Path) -> None:
+    """The fault is told, and every later append refuses."""
+
+    def fail(fd: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    lines = LineFile(tmp_path / "a", durable=Durable(fdatasync=fail))
+    with pytest.raises(DurableError, match="could not be written"):
+        lines.append(b"one")
+    with pytest.raises(DurableError, match="failed before"):
+        lines.append(b"two")
+
+
+def test_a_missing_directory_is_told(tmp_path: Path) -> None:
+    """No traceback of the operating system's errors."""
+    with pytest.raises(DurableError, match="could not be opened"):
+        LineFile(tmp_path / "nowhere" / "a")
+
+
+def test_a_closed_file_refuses(tmp_path: Path) -> None:
+    """Closing twice is fine; writing afterwards is not."""
+    lines = LineFile(tmp_path / "a")
+    lines.close()
+    lines.close()
+    with pytest.raises(DurableError):
+        lines.append(b"one")
+
+
+def _append_many(path: str, letter: str) -> None:
+    lines = LineFile(path)
+    for _ in range(50):
+        lines.append(letter.encode() * 300)
+
+
+def test_several_processes_share_a_file(tmp_path: Path) -> None:
+    """No line is lost or mixed with another."""
+    path = tmp_path / "a"
+    context = multiprocessing.get_context("spawn")
+    writers = [context.Process(target=_append_many, args=(str(path), x)) for x in "abc"]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert sorted(path.read_bytes().split()) == sorted(x.encode() * 300 for x in "abc" * 50)

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""TransitSigner without a wire; tests/systems/test_vault_transit.py does the rest through hvac."""
+
+from __future__ import annotations
+
+import sys
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tallystick.errors import MissingExtraError, SigningError
+from tallystick.keys.vault import TransitSigner
+
+
+def client_that_answers(answer: object) -> Any:
+    """Return what looks like a hvac.Client, and answers everything with one value."""
+    engine = SimpleNamespace(
+        read_key=lambda *_args, **_named: answer, sign_data=lambda *_args, **_named: answer
+    )
+    return SimpleNamespace(secrets=SimpleNamespace(transit=engine))
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "../keys", "a b", "-a", "a?x=1", "a\n"])
+def test_names(name: str) -> None:
+    """A name that would be another path is refused."""
+    with pytest.raises(ValueError, match="no name of a transit key"):
+        TransitSigner(name, client=client_that_answers({}))
+
+
+@pytest.mark.parametrize("answer", [None, [], {}, {"data": None}, {"data": []}, "text", 7])
+def test_shapes(answer: object) -> None:
+    """Whatever comes back, the error is ours."""
+    with pytest.raises(SigningError, match="none of the transit engine's"):
+        TransitSigner("agent", client=client_that_answers(answer)).warm_up()
+
+
+def test_without_hvac(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who has not installed it reads which extra brings it."""
+    monkeypatch.setitem(sys.modules, "hvac", None)
+    with pytest.raises(MissingExtraError, match=r"tallystick\[vault\]"):
+        TransitSigner("agent")
