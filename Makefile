@@ -19,7 +19,7 @@ help:
 	@printf 'make test    all tests                        (ARGS="-k chain" goes to pytest)\n'
 	@printf 'make check   lint, format, types, floors, generated docs, documented commands\n'
 	@printf 'make bench   speed, side by side with the other implementation\n'
-	@printf 'make soak    the property tests, long         (TALLY_EXAMPLES=10000)\n'
+	@printf 'make soak    properties and memory, long      (TALLY_EXAMPLES=10000)\n'
 	@printf 'make docs    write docs/reference again, from the code\n'
 	@printf 'make format  let ruff format and fix what it can\n'
 	@printf 'make clean   remove the environment and what tools left behind\n\n'
@@ -53,7 +53,7 @@ bench: $(DEV)
 
 soak: $(DEV)
 	@$(BIN)/python -m pytest -n $(JOBS) -m 'soak or not soak' --hypothesis-profile=soak \
-		tests/properties $(ARGS)
+		tests/properties tests/systems $(ARGS)
 
 docs: $(DEV)
 	@$(BIN)/python tools/reference.py && $(BIN)/python tools/stub.py

@@ -32,7 +32,7 @@ HEAD = (
     '"timestamp":"2026-01-01T00:00:00Z","type":"filesystem.file.read"}},"chain":{{'
     '"chain_id":"{chain}","previous_receipt_hash":{previous},"sequence":{sequence}}}'
     '{correlation}{delegation}{rotation},"outcome":{{"status":"{status}"}},"principal":{{"id":"{principal}"}}'
-    '}},"id":"urn:receipt:{digits}{id:012x}","issuanceDate":"2026-01-01T00:00:00Z",'
+    '}},"id":"urn:receipt:{digits}{id:012x}","issuanceDate":"{date}",'
     '"issuer":{{"id":"{issuer}"{session}}}'
 )
 PROOF = (
@@ -139,7 +139,30 @@ def big(number: int, count: int) -> Fields:
 
 def long_dates(number: int, count: int) -> Fields:
     """A megabyte stands where a timestamp belongs."""
-    return {"session": f'}},"issuanceDate":"{number}{"2" * 1_000_000}","issuer":{{"id":"x"'}
+    return {"date": f"{number}{'2' * 1_000_000}"}
+
+
+def many_values(number: int, count: int) -> Fields:
+    """Every receipt holds nearly as many values as one may, of the kind that costs most."""
+    return {"session": f',"runtime":{{"n":[{number}{",[0.5]" * 32_000}]}}'}
+
+
+def many_faults(number: int, count: int) -> Fields:
+    """Nearly every value of each receipt is a fault."""
+    unknown = [f',"x{number}":0' for number in range(50_000)]
+    return {"rotation": "".join(unknown), "session": "".join(unknown[:1000])}
+
+
+def all_at_once(number: int, count: int) -> Fields:
+    """Everything that fills memory, in one stream."""
+    names = long_chains(number, count) if number <= count // 10 else chains(number, count)
+    return {
+        **names,
+        "id": number % (count // 2),
+        "key": f',"idempotency_key":"key-{number % (count // 2)}"',
+        "status": "pending",
+        "correlation": f',"correlation_id":"call-{number}"',
+    }
 
 
 KINDS: dict[str, Callable[[int, int], Fields]] = {
@@ -147,6 +170,7 @@ KINDS: dict[str, Callable[[int, int], Fields]] = {
     for kind in (
         one_chain, with_keys, same_id, pairs, pending, chains, signed_chains, signed_rotations,
         long_chains, growing_chains, findings, big, long_dates,
+        many_values, many_faults, all_at_once,
     )
 }  # fmt: skip
 
@@ -168,6 +192,7 @@ class Stream:
                 "chain": "chain", "issuer": "did:agent:a", "principal": "did:user:u", "key": "",
                 "correlation": "", "delegation": "", "session": "", "status": "success",
                 "previous": previous, "method": "did:agent:a#key-1", "rotation": "",
+                "date": "2026-01-01T00:00:00Z",
                 "value": "u" + "A" * 86,
             }  # fmt: skip
             fields |= self.kind(number, self.count)
