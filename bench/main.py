@@ -11,16 +11,14 @@ machine that changes its speed changes both sides. What is printed is the median
 from __future__ import annotations
 
 import argparse
-import gc
 import io
-import statistics
 import subprocess
 import sys
-import time
-from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any
 
+import in_process
 import peer
+from measure import Row, paired, ratio, show_times
 from nacl.bindings import crypto_sign, crypto_sign_open, crypto_sign_seed_keypair
 
 from tallystick import (
@@ -52,51 +50,15 @@ METHOD = "did:agent:bench#key-1"
 KEYS = generate_key_pair()
 
 
-class Row(NamedTuple):
-    """One line of the table: a ratio, and what it has to be."""
-
-    what: str
-    ratio: float
-    at_least: float | None = None
-    at_most: float | None = None
-
-    @property
-    def is_met(self) -> bool:
-        """Whether the ratio is as good as it has to be."""
-        low = self.at_least is None or self.ratio >= self.at_least
-        return low and (self.at_most is None or self.ratio <= self.at_most)
-
-
-def seconds(work: Callable[[], object]) -> float:
-    """Return the wall time of one call, with the garbage of earlier ones gone."""
-    gc.collect()
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
-
-
-def paired(rounds: int, *works: Callable[[], object]) -> list[list[float]]:
-    """Return the times of each work, measured in turn, after one round that does not count."""
-    for work in works:
-        work()
-    turns = [[seconds(work) for work in works] for _ in range(rounds)]
-    return [list(column) for column in zip(*turns, strict=True)]
-
-
-def ratio(slow: list[float], fast: list[float]) -> float:
-    """Return the median of slow/fast within the rounds."""
-    return statistics.median(a / b for a, b in zip(slow, fast, strict=True))
-
-
-def link_by_hand(count: int, issuer: object, principal: object, action: object, outcome: object) -> None:
+def link_by_hand(count: int, issuer: Any, principal: Any, action: Any, outcome: Any) -> None:
     """Create, sign and link receipts with the three public functions."""
     previous: str | None = None
     for sequence in range(1, count + 1):
         receipt = create_receipt(
-            issuer=issuer,  # type: ignore[arg-type]  # typed or dict, by the caller
-            principal=principal,  # type: ignore[arg-type]
-            action=action,  # type: ignore[arg-type]
-            outcome=outcome,  # type: ignore[arg-type]
+            issuer=issuer,
+            principal=principal,
+            action=action,
+            outcome=outcome,
             chain={"chain_id": "bench", "sequence": sequence, "previous_receipt_hash": previous},
         )
         previous = hash_receipt(sign_receipt(receipt, KEYS, METHOD))
@@ -128,10 +90,20 @@ def issue_rows(count: int, rounds: int) -> list[Row]:
         lambda: peer.link(count, ISSUER, PRINCIPAL, ACTION, OUTCOME),
         raw,
     )
-    show_times("create + sign + link", count, dict=ours_dict, typed=ours_typed, peer=theirs, raw_sign=floor)
+    show_times(
+        "create + sign + link", count, dict=ours_dict, typed=ours_typed, peer=theirs, raw_sign=floor
+    )
     return [
-        Row("create + sign + link, dict inputs, times the peer", ratio(theirs, ours_dict), at_least=6),
-        Row("create + sign + link, typed inputs, times the peer", ratio(theirs, ours_typed), at_least=6),
+        Row(
+            "create + sign + link, dict inputs, times the peer",
+            ratio(theirs, ours_dict),
+            at_least=6,
+        ),
+        Row(
+            "create + sign + link, typed inputs, times the peer",
+            ratio(theirs, ours_typed),
+            at_least=6,
+        ),
         Row("the same over one raw signature, dict inputs", ratio(ours_dict, floor), at_most=2),
         Row("the same over one raw signature, typed inputs", ratio(ours_typed, floor), at_most=2),
     ]
@@ -198,21 +170,13 @@ def cold_rows(rounds: int) -> list[Row]:
     }
 
     def run(name: str) -> None:
-        subprocess.run([sys.executable, "-c", programs[name]], check=True)  # noqa: S603  # ours
+        subprocess.run([sys.executable, "-c", programs[name]], check=True)  # ours
 
     ours, theirs, bare = paired(
         rounds, lambda: run("tallystick"), lambda: run("peer"), lambda: run("python")
     )
     show_times("cold process to first signature", 1, tallystick=ours, peer=theirs, python=bare)
     return [Row("cold process, over the peer", ratio(ours, theirs), at_most=1 / 3)]
-
-
-def show_times(what: str, count: int, **columns: list[float]) -> None:
-    """Print the medians in microseconds for each receipt."""
-    medians = "  ".join(
-        f"{name} {statistics.median(times) / count * 1e6:.1f}" for name, times in columns.items()
-    )
-    print(f"{what} (median µs each): {medians}", flush=True)
 
 
 def main() -> int:
@@ -225,6 +189,9 @@ def main() -> int:
         issue_rows(500, options.rounds * 3)
         + verify_rows(options.receipts, options.rounds)
         + cold_rows(options.rounds)
+        + in_process.memory_rows(500, options.rounds * 3)
+        + in_process.delivery_rows(200, options.rounds)
+        + in_process.cold_rows(options.rounds)
     )
     print()
     for row in rows:
