@@ -11,16 +11,14 @@ machine that changes its speed changes both sides. What is printed is the median
 from __future__ import annotations
 
 import argparse
-import gc
 import io
-import statistics
 import subprocess
 import sys
-import time
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
+import in_process
 import peer
+from measure import Row, paired, ratio, show_times
 from nacl.bindings import crypto_sign, crypto_sign_open, crypto_sign_seed_keypair
 
 from tallystick import (
@@ -50,42 +48,6 @@ ACTION = {
 OUTCOME = {"status": "success"}
 METHOD = "did:agent:bench#key-1"
 KEYS = generate_key_pair()
-
-
-class Row(NamedTuple):
-    """One line of the table: a ratio, and what it has to be."""
-
-    what: str
-    ratio: float
-    at_least: float | None = None
-    at_most: float | None = None
-
-    @property
-    def is_met(self) -> bool:
-        """Whether the ratio is as good as it has to be."""
-        low = self.at_least is None or self.ratio >= self.at_least
-        return low and (self.at_most is None or self.ratio <= self.at_most)
-
-
-def seconds(work: Callable[[], object]) -> float:
-    """Return the wall time of one call, with the garbage of earlier ones gone."""
-    gc.collect()
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
-
-
-def paired(rounds: int, *works: Callable[[], object]) -> list[list[float]]:
-    """Return the times of each work, measured in turn, after one round that does not count."""
-    for work in works:
-        work()
-    turns = [[seconds(work) for work in works] for _ in range(rounds)]
-    return [list(column) for column in zip(*turns, strict=True)]
-
-
-def ratio(slow: list[float], fast: list[float]) -> float:
-    """Return the median of slow/fast within the rounds."""
-    return statistics.median(a / b for a, b in zip(slow, fast, strict=True))
 
 
 def link_by_hand(count: int, issuer: Any, principal: Any, action: Any, outcome: Any) -> None:
@@ -217,14 +179,6 @@ def cold_rows(rounds: int) -> list[Row]:
     return [Row("cold process, over the peer", ratio(ours, theirs), at_most=1 / 3)]
 
 
-def show_times(what: str, count: int, **columns: list[float]) -> None:
-    """Print the medians in microseconds for each receipt."""
-    medians = "  ".join(
-        f"{name} {statistics.median(times) / count * 1e6:.1f}" for name, times in columns.items()
-    )
-    print(f"{what} (median µs each): {medians}", flush=True)
-
-
 def main() -> int:
     """Run what was asked for, print the table, and tell by the exit code whether all is met."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
@@ -235,6 +189,9 @@ def main() -> int:
         issue_rows(500, options.rounds * 3)
         + verify_rows(options.receipts, options.rounds)
         + cold_rows(options.rounds)
+        + in_process.memory_rows(500, options.rounds * 3)
+        + in_process.delivery_rows(200, options.rounds)
+        + in_process.cold_rows(options.rounds)
     )
     print()
     for row in rows:

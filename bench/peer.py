@@ -4,11 +4,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from obsigna import (
     AgentReceipt,
+    ChainEmitInput,
     CreateReceiptInput,
+    FileWal,
+    HttpEmitter,
+    HttpEmitterConfig,
+    InMemoryEmitter,
+    ReceiptChain,
+    WalEmitter,
     create_receipt,
     generate_key_pair,
     hash_receipt,
@@ -20,6 +28,15 @@ from obsigna.receipt.types import Chain, Issuer, Outcome, Principal
 
 KEYS = generate_key_pair()
 METHOD = "did:agent:bench#key-1"
+
+COLD_SIGN = (
+    "from obsigna import CreateReceiptInput;from obsigna.receipt.create import ActionInput;"
+    "from obsigna.receipt.types import Chain,Issuer,Outcome,Principal;"
+    "sign_receipt(create_receipt(CreateReceiptInput(issuer=Issuer(id='a'),"
+    "principal=Principal(id='b'),action=ActionInput(type='filesystem.file.read',risk_level='low'),"
+    "outcome=Outcome(status='success'),"
+    "chain=Chain(sequence=1,previous_receipt_hash=None,chain_id='c'))),key,'a#key-1')"
+)
 
 COLD_PROGRAM = (
     "from obsigna import *;from obsigna.receipt.create import ActionInput;"
@@ -53,6 +70,36 @@ def link(
             )
         )
         previous = hash_receipt(sign_receipt(unsigned, KEYS.private_key, METHOD))
+
+
+def emit_all(count: int, emitter: Any, *parts: Mapping[str, Any]) -> None:
+    """Emit through a chain, one after the other."""
+    issuer, principal, action, outcome = parts
+    chain = ReceiptChain(
+        chain_id="bench",
+        private_key=KEYS.private_key,
+        verification_method=METHOD,
+        emitter=emitter,
+    )
+    draft = ChainEmitInput(
+        issuer=Issuer(**issuer),
+        principal=Principal(**principal),
+        action=ActionInput(**action, risk_level="low"),
+        outcome=Outcome(**outcome),
+    )
+    for _ in range(count):
+        chain.emit(draft)
+
+
+def emit_to_memory(count: int, *parts: Mapping[str, Any]) -> None:
+    """Emit to memory."""
+    emit_all(count, InMemoryEmitter(), *parts)
+
+
+def deliver(count: int, url: str, folder: Path, *parts: Mapping[str, Any]) -> None:
+    """Emit through a log on disk and HTTP."""
+    http = HttpEmitter(HttpEmitterConfig(endpoint=url, timeout_ms=60_000))
+    emit_all(count, WalEmitter(inner=http, wal=FileWal(folder)), *parts)
 
 
 def verify(data: bytes, public_key: str) -> None:

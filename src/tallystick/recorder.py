@@ -42,6 +42,8 @@ class Recorder:
         self._begin = begin
         self._chain = begin(None)
         self._changing = threading.Lock()
+        # The last chain that was closed here, because its lease had ended.
+        self._used_up: ReceiptChain | None = None
         self.emitter = emitter
 
     @property
@@ -62,10 +64,12 @@ class Recorder:
     ) -> Receipt:
         """Record one action with its outcome, as `ReceiptChain.emit` does."""
         chain = self._chain
-        try:
-            return chain.emit(action, outcome, **members)
-        except (ChainClosedError, LeaseExpired) as fault:
-            return self._next_after(chain, fault).emit(action, outcome, **members)
+        while True:
+            try:
+                return chain.emit(action, outcome, **members)
+            except (ChainClosedError, LeaseExpired) as fault:
+                # More than once, where others use up the new lease before it is our turn.
+                chain = self._next_after(chain, fault)
 
     async def aemit(
         self,
@@ -122,13 +126,15 @@ class Recorder:
         with self._changing:
             if self._chain is not ended:
                 return self._chain  # another thread was here before
-            if isinstance(fault, ChainClosedError):
+            if isinstance(fault, ChainClosedError) and ended is not self._used_up:
                 raise fault  # closed by the caller, not by us
-            _LOG.info("chain %s: its lease has ended; a new chain begins", ended.chain_id)
-            try:
-                ended.close()
-            except Error as trouble:
-                _LOG.warning("chain %s: its end is not delivered: %s", ended.chain_id, trouble)
+            if ended is not self._used_up:
+                _LOG.info("chain %s: its lease has ended; a new chain begins", ended.chain_id)
+                self._used_up = ended
+                try:
+                    ended.close()
+                except Error as trouble:
+                    _LOG.warning("chain %s: its end is not delivered: %s", ended.chain_id, trouble)
             self._chain = self._begin(ended)
             return self._chain
 
@@ -177,7 +183,7 @@ def connect(
 
     try:
         return Recorder(begin, emitter)
-    except Error:
+    except BaseException:
         close = getattr(emitter, "close", None)
         if close is not None:
             close()

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -310,3 +311,11 @@ def timed(chain: ReceiptChain) -> float:
     begin = time.perf_counter()
     chain.emit(READ, SUCCESS)
     return time.perf_counter() - begin
+
+
+def test_every_row_has_its_test() -> None:
+    """The table in the docs names each test of this file, and no other, in this order."""
+    page = (ROOT / "docs" / "concepts" / "failure-modes.md").read_text(encoding="utf-8")
+    named = re.findall(r"\| `(test_\w+)` \|$", page, re.MULTILINE)
+    here = [name for name in globals() if name.startswith("test_")]
+    assert named == here[:-1]

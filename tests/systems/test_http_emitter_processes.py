@@ -285,7 +285,7 @@ print(stopped)
     with Collector(late) as collector:
         done = run(program, collector)
     assert (done.stdout, done.stderr) == ("50\n", "")
-    assert collector.bodies[-1] == receipts(1)[0].to_json()
+    assert collector.bodies.count(receipts(1)[0].to_json()) >= 2
 
 
 def test_the_cold_start_opens_nothing() -> None:

@@ -10,6 +10,7 @@ fails once for everyone who stood behind it.
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections import deque
 from collections.abc import Mapping
@@ -80,6 +81,7 @@ class ReceiptChain:
         self._clock = clock
         self._ids = ids
         self._first = Extension(previous_chain=_previous(previous_chain))
+        self._process = os.getpid()
         # Guards the head, the signer and the order of `_line`.
         self._writing = threading.Lock()
         # Guards delivery; whoever holds it delivers for all that wait.
@@ -213,7 +215,12 @@ class ReceiptChain:
         return len(self._line)
 
     def _turn(self) -> threading.Lock:
-        """Return the writer's lock; say once that calls overlap."""
+        """Return the writer's lock; say once that calls overlap. Refuse a child of the writer."""
+        if os.getpid() != self._process:  # asked before any lock, which a fork may have left taken
+            raise ChainClosedError(
+                f"chain {self.chain_id} belongs to process {self._process}, of which this one is a "
+                "fork: two writers would fork the chain. Begin a chain in each process"
+            )
         if self._writing.locked() and not self._has_warned:
             self._has_warned = True
             _LOG.warning(

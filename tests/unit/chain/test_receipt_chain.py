@@ -5,14 +5,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from tallystick import KeyPair, Receipt, generate_key_pair, verify_chain
+from tallystick import Receipt, generate_key_pair, verify_chain
 from tallystick.chain.receipt_chain import ReceiptChain
+from tallystick.crypto.ed25519 import KeyPair
 from tallystick.errors import ChainClosedError, EmitError, KeyMismatchError, ReceiptError
 from tallystick.limits import UNDELIVERED_MAX
 from tallystick.model.extension import extension_of
@@ -90,8 +93,7 @@ def test_many_threads_make_one_chain(caplog: pytest.LogCaptureFixture) -> None:
     got: list[Receipt] = []
 
     def work() -> None:
-        for _ in range(5):
-            got.append(chain.emit(READ, DONE))  # noqa: PERF401  # one call after the other
+        got.extend(chain.emit(READ, DONE) for _ in range(5))
 
     threads = [threading.Thread(target=work) for _ in range(64)]
     with caplog.at_level(logging.WARNING, "tallystick.chain"):
@@ -261,7 +263,7 @@ def test_a_key_that_changes_by_itself_is_refused() -> None:
 
     class Moving:
         def __init__(self) -> None:
-            self.keys = KEYS
+            self.keys: KeyPair = KEYS
 
         def sign(self, message: bytes, /) -> bytes:
             return self.keys.signing_key().sign(message)
@@ -315,3 +317,41 @@ def test_a_chain_names_the_one_before_it() -> None:
     assert told.previous_chain.hash == earlier.head.hash
     assert extension_of(collector.receipts[1].issuer) is None
     verified(collector)
+
+
+FORKING = """
+import os, sys, warnings
+warnings.simplefilter("ignore")
+from tallystick import generate_key_pair
+from tallystick.chain.receipt_chain import ReceiptChain
+from tallystick.errors import ChainClosedError
+class Kept:
+    def emit(self, receipt): print(receipt.link.sequence, end=" ", flush=True)
+chain = ReceiptChain(
+    signer=generate_key_pair(), issuer={"id": "a"}, principal={"id": "u"}, emitter=Kept()
+)
+act = {"type": "filesystem.file.read"}, {"status": "success"}
+chain.emit(*act)
+chain._writing.acquire()  # as if another thread were writing just then
+child = os.fork()
+if child == 0:
+    for call in (lambda: chain.emit(*act), chain.close):
+        try:
+            call()
+        except ChainClosedError as refused:
+            print("refused" if "Begin a chain in each process" in str(refused) else refused)
+    sys.stdout.flush()
+    os._exit(0)
+os.waitpid(child, 0)
+chain._writing.release()
+chain.emit(*act)
+"""
+
+
+def test_a_fork_is_no_second_writer() -> None:
+    """A child of the process that writes a chain is refused, and not left waiting for a lock; the
+    parent goes on."""
+    done = subprocess.run(
+        [sys.executable, "-c", FORKING], capture_output=True, text=True, timeout=20, check=True
+    )
+    assert done.stdout.split() == ["1", "refused", "refused", "2"]
