@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections import OrderedDict
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -279,6 +280,17 @@ def test_python_values_are_counted_while_they_are_copied() -> None:
         value = [value, value]
     assert codes_of(with_member(SMALL, "/issuer/runtime", {"a": value})) == ["MALFORMED_SIZE"]
     assert codes_of(with_member(SMALL, "/issuer/runtime/a", {"b": value})) == ["MALFORMED_SIZE"]
+
+
+def test_text_in_many_places_is_counted_in_each() -> None:
+    """A megabyte that stands in a list a hundred times is not written out a hundred times."""
+    once = {"a" * 1_000_000: 0}
+    for value in (["a" * 1_000_000] * 100, [once] * 100):
+        receipt = with_member(SMALL, "/issuer", {"id": "a", "runtime": {"a": value}})
+        tracemalloc.start()
+        assert codes_of(receipt) == ["MALFORMED_SIZE"]
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+        tracemalloc.stop()
 
 
 def test_python_values_at_their_limit() -> None:
