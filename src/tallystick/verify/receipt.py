@@ -22,7 +22,6 @@ import msgspec
 from tallystick.crypto.canonical import canonicalize
 from tallystick.crypto.ed25519 import check
 from tallystick.crypto.strict import (
-    bound_structure,
     may_hold_values_over,
     parse_json,
     refuse_surrogates,
@@ -114,10 +113,8 @@ def _examine(raw: Raw, accept_nulls: bool) -> Examined:
     if isinstance(raw, MalformedInput):
         raise raw
     examined = _examine_value(plain_copy(raw, JSON_DEPTH_MAX), accept_nulls)
-    if examined.body is not None:
-        if len(examined.body) > RECEIPT_BYTES_MAX:
-            raise MalformedInput("MALFORMED_SIZE", f"over {RECEIPT_BYTES_MAX} bytes")
-        bound_structure(examined.body, JSON_VALUES_MAX)
+    if examined.body is not None and len(examined.body) > RECEIPT_BYTES_MAX:
+        raise MalformedInput("MALFORMED_SIZE", f"over {RECEIPT_BYTES_MAX} bytes")
     return examined
 
 
@@ -293,33 +290,68 @@ def _authorization_faults(granted: Any, when: str | None, faults: list[Fault]) -
         )
 
 
-def plain_copy(value: object, depth_left: int) -> Any:
-    """Return a Python value as plain JSON, types kept; raise `MalformedInput` for anything else."""
-    if value is None or type(value) is bool:
-        return value
-    if type(value) is str:
-        refuse_surrogates(value)
-        return value
+def plain_copy(
+    value: object,
+    depth_max: int,
+    values_max: int = JSON_VALUES_MAX,
+    size_max: int = RECEIPT_BYTES_MAX,
+) -> Any:
+    """Return a Python value as plain JSON, types kept; raise `MalformedInput` for anything else.
+
+    Values and text are counted as in bytes. What stands in many places counts in each of them:
+    there are lists of forty levels that would never be copied to their end.
+    """
+    return _Copier(values_max, size_max).copied(value, depth_max)
+
+
+class _Copier:
+    """Copies one value; counts what it copies."""
+
+    __slots__ = ("size_left", "values_left")
+
+    def __init__(self, values_max: int, size_max: int) -> None:
+        self.values_left = values_max
+        self.size_left = size_max
+
+    def copied(self, value: Any, depth_left: int) -> Any:
+        if type(value) is str:
+            self.take_text(value)
+            return value
+        if value is None or type(value) is bool:
+            return value
+        if type(value) is int or type(value) is float:
+            _check_number(value)
+            return value
+        if depth_left <= 0:
+            raise MalformedInput("MALFORMED_DEPTH", f"nested deeper than {JSON_DEPTH_MAX} levels")
+        is_object = type(value) is dict or isinstance(value, Mapping)
+        if not is_object and not isinstance(value, (list, tuple)):
+            raise MalformedInput("MALFORMED_VALUE", f"a {type(value).__name__} is no JSON value")
+        self.values_left -= len(value) or 1
+        if self.values_left < 0:
+            raise MalformedInput("MALFORMED_SIZE", "more values than are allowed in one JSON text")
+        if not is_object:
+            return [self.copied(item, depth_left - 1) for item in value]
+        members: dict[str, Any] = {}
+        for key, member in value.items():
+            if type(key) is not str:
+                raise MalformedInput("MALFORMED_VALUE", "an object key is not text")
+            self.take_text(key)
+            members[key] = self.copied(member, depth_left - 1)
+        return members
+
+    def take_text(self, text: str) -> None:
+        self.size_left -= len(text)
+        if self.size_left < 0:
+            raise MalformedInput("MALFORMED_SIZE", "more text than is allowed in one JSON text")
+        refuse_surrogates(text)
+
+
+def _check_number(value: float) -> None:
     if type(value) is int:
         if abs(value) > JSON_INTEGER_MAX and (
             value.bit_length() > 1023 or int(float(value)) != value
         ):
             raise MalformedInput("MALFORMED_NUMBER", "an integer is not exact in a double")
-        return value
-    if type(value) is float:
-        if not math.isfinite(value):
-            raise MalformedInput("MALFORMED_NUMBER", f"{value} is not a JSON number")
-        return value
-    if depth_left <= 0:
-        raise MalformedInput("MALFORMED_DEPTH", f"nested deeper than {JSON_DEPTH_MAX} levels")
-    if isinstance(value, Mapping):
-        members: dict[str, Any] = {}
-        for key, member in value.items():
-            if type(key) is not str:
-                raise MalformedInput("MALFORMED_VALUE", "an object key is not text")
-            refuse_surrogates(key)
-            members[key] = plain_copy(member, depth_left - 1)
-        return members
-    if isinstance(value, (list, tuple)):
-        return [plain_copy(item, depth_left - 1) for item in value]
-    raise MalformedInput("MALFORMED_VALUE", f"a {type(value).__name__} is no JSON value")
+    elif not math.isfinite(value):
+        raise MalformedInput("MALFORMED_NUMBER", f"{value} is not a JSON number")

@@ -249,7 +249,8 @@ def _check_response(examined: Examined, body: object, where: str, findings: Find
         value = body
         if isinstance(body, bytes):
             value = parse_json(body, RESPONSE_BYTES_MAX, RESPONSE_VALUES_MAX)
-        digest = sha256_tagged(canonicalize(plain_copy(value, JSON_DEPTH_MAX)))
+        value = plain_copy(value, JSON_DEPTH_MAX, RESPONSE_VALUES_MAX, RESPONSE_BYTES_MAX)
+        digest = sha256_tagged(canonicalize(value))
     except (MalformedInput, CanonicalError) as fault:
         findings.add("RESPONSE_UNREADABLE", place, f"the supplied body: {fault}")
         return
