@@ -6,12 +6,13 @@ from __future__ import annotations
 import copy
 import json
 import pickle
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
 import rfc8785
 from tests.material import (
+    DAY,
     OTHER_PUBLIC,
     PUBLIC,
     body_of,
@@ -28,6 +29,7 @@ from tests.material import (
 from tallystick.crypto.canonical import canonicalize
 from tallystick.errors import CanonicalError, ReceiptError
 from tallystick.limits import JSON_DEPTH_MAX
+from tallystick.model.action import Authorization
 from tallystick.model.fact import Fact
 from tallystick.model.reader import parse_receipt, read_receipt
 from tallystick.model.receipt import (
@@ -329,6 +331,22 @@ def test_signed_bytes_are_kept_beside_closed_receipts_only() -> None:
     runtime["a"] = 2
     assert statement_of(opened) != before
     assert statement_of(opened) == encode(opened.unsigned())
+
+
+@pytest.mark.parametrize("member", ["context", "scopes"])
+def test_signed_bytes_of_lists_are_not_kept(member: str) -> None:
+    """A list where a tuple is declared may change as well: what is signed is what stands there."""
+    typed = msgspec.convert(statement(), UnsignedReceipt)
+    texts = [*typed.context]
+    if member == "context":
+        typed = msgspec.structs.replace(typed, context=cast("Any", texts))
+    else:
+        granted = Authorization(granted_at=DAY, scopes=cast("Any", texts))
+        subject = msgspec.structs.replace(typed.credentialSubject, authorization=granted)
+        typed = msgspec.structs.replace(typed, credentialSubject=subject)
+    statement_of(typed)
+    texts.append("more")
+    assert statement_of(typed) == typed.to_json()
 
 
 def test_kept_bytes_stay_behind() -> None:
