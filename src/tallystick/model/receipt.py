@@ -209,9 +209,13 @@ def statement_of(receipt: UnsignedReceipt) -> bytes:
 
 def keep_statement(receipt: UnsignedReceipt, statement: bytes) -> None:
     """Remember the signed bytes of a receipt, if nothing in it can still change."""
+    subject = receipt.credentialSubject
     if (
         receipt.issuer.runtime is None
-        and receipt.credentialSubject.action.parameters_disclosure is None
+        and subject.action.parameters_disclosure is None
+        # Who makes values by hand may have put a list where a tuple is declared.
+        and type(receipt.context) is tuple
+        and (subject.authorization is None or type(subject.authorization.scopes) is tuple)
     ):
         receipt.__dict__["statement"] = statement
 
