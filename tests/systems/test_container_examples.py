@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import pytest
 from tests import material
@@ -29,7 +30,7 @@ def collector() -> Iterator[StoringCollector]:
         yield found
 
 
-def verified(lines: bytes, **expected: object) -> Report:
+def verified(lines: bytes, **expected: Any) -> Report:
     """Return the report on a chain that verifies."""
     return verify_chain(lines, material.KEY.public_key, **expected).ensure()
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests import material
@@ -53,7 +54,7 @@ def environment(
         yield process
 
 
-def verified(lines: bytes, key: KeyPair = material.KEY, **expected: object) -> Report:
+def verified(lines: bytes, key: KeyPair = material.KEY, **expected: Any) -> Report:
     """Return the report on a chain that verifies."""
     return verify_chain(lines, key.public_key, **expected).ensure()
 

@@ -10,7 +10,7 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 from tests import material
@@ -120,7 +120,7 @@ def collector() -> Iterator[StoringCollector]:
         yield found
 
 
-def verified(lines: bytes, **expected: object) -> Report:
+def verified(lines: bytes, **expected: Any) -> Report:
     """Return the report on a chain that verifies."""
     return verify_chain(
         lines, material.KEY.public_key, verification_method=METHOD, **expected
