@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from typing import Self
 
+from tallystick.deliver.lifetime import after_fork_in_child
 from tallystick.errors import WalFullError
 from tallystick.limits import DEAD_LETTER_REASON_CHARS_MAX, WAL_BYTES_MAX
 from tallystick.model.receipt import Receipt
@@ -22,10 +23,8 @@ class MemoryWal:
     def __init__(self, *, size_max: int = WAL_BYTES_MAX) -> None:
         """Make an empty log."""
         self._size_max = size_max
-        self._guard = threading.Lock()
-        self._size = 0
-        self._pending: dict[str, tuple[Receipt, bytes]] = {}
-        self._dead: dict[str, DeadLetter] = {}
+        self._begin_anew()
+        after_fork_in_child(self._begin_anew)
 
     def append(self, receipt: Receipt, /) -> None:
         """Keep the receipt. A pending id changes nothing."""
@@ -75,6 +74,13 @@ class MemoryWal:
 
     def close(self) -> None:
         """Do nothing: there is nothing to let go of."""
+
+    def _begin_anew(self) -> None:
+        """Be empty; in a forked child, what is pending stays with the parent."""
+        self._guard = threading.Lock()
+        self._size: int = 0
+        self._pending: dict[str, tuple[Receipt, bytes]] = {}
+        self._dead: dict[str, DeadLetter] = {}
 
     def __len__(self) -> int:
         return len(self._pending)
