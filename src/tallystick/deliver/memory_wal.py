@@ -23,7 +23,10 @@ class MemoryWal:
     def __init__(self, *, size_max: int = WAL_BYTES_MAX) -> None:
         """Make an empty log."""
         self._size_max = size_max
-        self._begin_anew()
+        self._guard = threading.Lock()
+        self._size = 0
+        self._pending: dict[str, tuple[Receipt, bytes]] = {}
+        self._dead: dict[str, DeadLetter] = {}
         after_fork_in_child(self._begin_anew)
 
     def append(self, receipt: Receipt, /) -> None:
@@ -76,11 +79,9 @@ class MemoryWal:
         """Do nothing: there is nothing to let go of."""
 
     def _begin_anew(self) -> None:
-        """Be empty; in a forked child, what is pending stays with the parent."""
+        """In a forked child: what is pending stays with the parent."""
         self._guard = threading.Lock()
-        self._size: int = 0
-        self._pending: dict[str, tuple[Receipt, bytes]] = {}
-        self._dead: dict[str, DeadLetter] = {}
+        self._size, self._pending, self._dead = 0, {}, {}
 
     def __len__(self) -> int:
         return len(self._pending)
