@@ -78,12 +78,19 @@ Step = Write | Cut | Sync | SyncDirectory | Name | Rename | Note
 Names = dict[str, int]
 
 
+class Killed(BaseException):
+    """The process is no more: nothing that it calls does anything."""
+
+
 class Recording:
     """Does everything for real, and writes down what it did, in order.
 
     `leave_out` names calls that are neither done nor written down, while the program under test
-    is told that they were: a disk, or a program, that lies.
+    is told that they were: a disk, or a program, that lies. From the step `kill_at` on, every call
+    raises `Killed`; the kernel and what it holds live on.
     """
+
+    kill_at: int | None = None
 
     def __init__(self, *leave_out: str, names: Names | None = None) -> None:
         self.steps: list[Step] = []
@@ -95,6 +102,10 @@ class Recording:
     def note(self, text: str, about: Any = None) -> None:
         """Write down what the program under test was told."""
         self.steps.append(Note(text, about))
+
+    def _live(self) -> None:
+        if self.kill_at is not None and len(self.steps) >= self.kill_at:
+            raise Killed
 
     def durable(self) -> Durable:
         """Return the system calls that are recorded."""
@@ -110,6 +121,7 @@ class Recording:
         )
 
     def _open(self, name: str, flags: int, mode: int, directory: int) -> int:
+        self._live()
         descriptor = Durable().open(name, flags, mode, directory)
         if flags & os.O_CREAT:
             self._names[name] = next(self._numbers)
@@ -118,18 +130,22 @@ class Recording:
         return descriptor
 
     def _pwrite(self, descriptor: int, data: bytes | memoryview, offset: int) -> int:
+        self._live()
         self.steps.append(Write(self._files[descriptor], offset, bytes(data)))
         return os.pwrite(descriptor, data, offset)
 
     def _ftruncate(self, descriptor: int, length: int) -> None:
+        self._live()
         self.steps.append(Cut(self._files[descriptor], length))
         os.ftruncate(descriptor, length)
 
     def _fdatasync(self, descriptor: int) -> None:
+        self._live()
         if "fdatasync" not in self._leave_out:
             self.steps.append(Sync(self._files[descriptor]))
 
     def _fsync(self, descriptor: int) -> None:
+        self._live()
         if stat.S_ISDIR(os.fstat(descriptor).st_mode):
             if "directory" not in self._leave_out:
                 self.steps.append(SyncDirectory())
@@ -137,16 +153,19 @@ class Recording:
             self.steps.append(Sync(self._files[descriptor]))
 
     def _rename(self, old: str, new: str, directory: int) -> None:
+        self._live()
         Durable().rename(old, new, directory)
         self._names[new] = self._names.pop(old)
         self.steps.append(Rename(old, new, self._names[new]))
 
     def _link(self, old: str, new: str, directory: int) -> None:
+        self._live()
         Durable().link(old, new, directory)
         self._names[new] = self._names[old]
         self.steps.append(Name(new, self._names[new]))
 
     def _unlink(self, name: str, directory: int) -> None:
+        self._live()
         Durable().unlink(name, directory)
         self._names.pop(name, None)
         self.steps.append(Name(name, None))
@@ -286,9 +305,12 @@ def lay_out(state: dict[str, bytes], folder: Path) -> None:
 
 
 def crashes(
-    steps: list[Step], seed: int, *, disk: Disk | None = None
+    steps: list[Step], seed: int, *, disk: Disk | None = None, since: int = 0
 ) -> Iterator[tuple[list[Note], dict[str, bytes]]]:
-    """Yield each state that a crash between two steps may leave, once, and what was told before."""
+    """Yield each state that a crash between two steps may leave, once, and what was told before.
+
+    Crashes before the step `since` are left out.
+    """
     disk, told = disk or Disk(), list[Note]()
     seen: set[tuple[int, frozenset[tuple[str, bytes]]]] = set()
     for number in range(len(steps) + 1):
@@ -297,6 +319,8 @@ def crashes(
             disk.take(step)
             if isinstance(step, Note):
                 told.append(step)
+        if number < since:
+            continue
         for state in disk.states(random.Random(seed * 1_000_003 + number)):
             key = (len(told), frozenset(state.items()))
             if key not in seen:
@@ -315,6 +339,7 @@ def violations(
     seed: int = 1,
     disk: Disk | None = None,
     before: Sequence[Note] = (),
+    since: int = 0,
     enough: int = 5,
 ) -> tuple[int, list[str]]:
     """Recover from every crash; return how many there were, and what was wrong after them.
@@ -323,7 +348,7 @@ def violations(
     """
     wrong: list[str] = []
     count = 0
-    for told, state in crashes(steps, seed, disk=disk):
+    for told, state in crashes(steps, seed, disk=disk, since=since):
         count += 1
         place = folder / "crashed"
         lay_out(state, place)

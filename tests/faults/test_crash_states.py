@@ -9,7 +9,9 @@ sync each: all of them are caught.
 from __future__ import annotations
 
 import os
+import random
 import tempfile
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +19,7 @@ import pytest
 from tests.deliveries import receipts
 from tests.faults.crash_states import (
     Disk,
+    Killed,
     Note,
     Recording,
     Rename,
@@ -154,6 +157,38 @@ def test_a_recovery_survives_every_crash(folder: Path, seed: int) -> None:
         count, wrong = violations(
             recording.steps, recovered, folder, seed=seed, disk=disk, before=told
         )
+        assert not wrong
+        total += count
+    assert total > 250
+
+
+@SEEDS
+def test_a_kill_before_a_crash_is_survived(folder: Path, seed: int) -> None:
+    """What the killed process left unsynced is synced before the next builds on it."""
+    whole = len(recorded(folder, Recording()))
+    creation = range(1, 7)
+    total = 0
+    for kill_at in [*creation, *random.Random(seed).sample(range(8, whole), 3)]:
+        place = folder / f"killed-{kill_at}"
+        place.mkdir()
+        recording = Recording()
+        recording.kill_at = kill_at
+        try:
+            first_life(place / "wal", recording)
+        except Killed as killed:
+            traceback.clear_frames(killed.__traceback__)  # the lock goes with its process
+        recording.kill_at, since = None, len(recording.steps)
+        with FileWal(place / "wal", size_max=SIZE, durable=recording.durable()) as wal:
+            recording.note("begun", 12)
+            wal.append(receipts(14)[11])
+            recording.note("appended", 12)
+            for receipt in wal.pending():
+                recording.note("delivered", receipt.link.sequence)
+                wal.remove(receipt.id)
+            recording.note("begun", 13)
+            wal.append(receipts(14)[12])
+            recording.note("appended", 13)
+        count, wrong = violations(recording.steps, recovered, folder, seed=seed, since=since)
         assert not wrong
         total += count
     assert total > 250

@@ -18,6 +18,7 @@ from typing import Final, Self
 import msgspec
 
 from tallystick import config
+from tallystick.deliver.lifetime import after_fork_in_child
 from tallystick.durable.file import Durable, FilePath, shown
 from tallystick.durable.journal import Journal
 from tallystick.durable.segment import HEADER_BYTES, Item
@@ -93,6 +94,7 @@ class FileWal:
         except BaseException:
             self._journal.close()
             raise
+        after_fork_in_child(self._leave_to_the_parent)
 
     def append(self, receipt: Receipt, /) -> None:
         """Return when the receipt is on stable storage. A pending id changes nothing."""
@@ -156,6 +158,11 @@ class FileWal:
 
     def __repr__(self) -> str:
         return f"FileWal({self._shown!r}, {len(self)} pending)"
+
+    def _leave_to_the_parent(self) -> None:
+        """In a forked child: the journal refuses, so there is nothing to deliver twice."""
+        self._guard = threading.Lock()
+        self._pending, self._dead, self._fresh = {}, {}, {}
 
     def _load(self) -> None:
         ids: dict[int, str] = {}

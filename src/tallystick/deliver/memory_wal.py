@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from typing import Self
 
+from tallystick.deliver.lifetime import after_fork_in_child
 from tallystick.errors import WalFullError
 from tallystick.limits import DEAD_LETTER_REASON_CHARS_MAX, WAL_BYTES_MAX
 from tallystick.model.receipt import Receipt
@@ -26,6 +27,7 @@ class MemoryWal:
         self._size = 0
         self._pending: dict[str, tuple[Receipt, bytes]] = {}
         self._dead: dict[str, DeadLetter] = {}
+        after_fork_in_child(self._begin_anew)
 
     def append(self, receipt: Receipt, /) -> None:
         """Keep the receipt. A pending id changes nothing."""
@@ -75,6 +77,11 @@ class MemoryWal:
 
     def close(self) -> None:
         """Do nothing: there is nothing to let go of."""
+
+    def _begin_anew(self) -> None:
+        """In a forked child: what is pending stays with the parent."""
+        self._guard = threading.Lock()
+        self._size, self._pending, self._dead = 0, {}, {}
 
     def __len__(self) -> int:
         return len(self._pending)

@@ -23,6 +23,7 @@ from typing import Any, Self
 
 import msgspec
 
+from tallystick.deliver.lifetime import after_fork_in_child
 from tallystick.errors import CompositeEmitError, EmitError, Error, SettingError
 from tallystick.model.receipt import Receipt
 from tallystick.ports import DeadLetter, Emitter, Wal
@@ -76,6 +77,7 @@ class WalEmitter:
         self._guard = threading.Lock()
         self._tickets: dict[str, list[_Ticket]] = {}
         self._inside: set[int] = set()
+        after_fork_in_child(self._begin_anew)
 
     @property
     def wal(self) -> Wal:
@@ -162,6 +164,11 @@ class WalEmitter:
 
     def __repr__(self) -> str:
         return f"WalEmitter(inner={self._inner!r}, wal={self._wal!r})"
+
+    def _begin_anew(self) -> None:
+        """In a forked child: nobody waits here, whoever held a lock."""
+        self._turn, self._guard = threading.Lock(), threading.Lock()
+        self._tickets, self._inside = {}, set()
 
     def _drain(self, *, until: Callable[[], bool] = lambda: False) -> tuple[int, int]:
         """Deliver in order until something says stop; the caller has the turn."""

@@ -68,6 +68,7 @@ class Journal:
         With `salvage`, a damaged file is kept beside as `<path>.damaged-1` (`aside` names it), and
         what is whole in it goes into a new one.
         """
+        self._file = self._lock = self._directory = _NOWHERE
         if not HEADER_BYTES + ITEM_BYTES < bytes_max <= JOURNAL_BYTES_MAX:
             raise LimitError(f"a journal can't be held to {bytes_max} bytes")
         self.found: tuple[Item, ...] = ()
@@ -80,7 +81,6 @@ class Journal:
         self._writing = threading.Lock()
         self._syncing = threading.Lock()
         self._fault: str | None = None
-        self._file = self._lock = self._directory = _NOWHERE
         self._header = Header(seed=b"")
         # The end of the file and what is stable of it, in bytes; then the same as positions.
         self._end = self._stable = 0
@@ -190,6 +190,9 @@ class Journal:
             with self._syncing, self._writing:
                 self._fault = self._fault or "is closed"
                 self._let_go()
+
+    def __del__(self) -> None:
+        self._let_go()
 
     def __repr__(self) -> str:
         return f"Journal({self._shown!r})"

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -459,6 +461,63 @@ def test_a_receipt_that_somebody_takes_out_is_said() -> None:
 
     with pytest.raises(EmitError, match="taken out of the log by somebody else"):
         WalEmitter(inner=Collector(), wal=Forgetful()).emit(receipts(1)[0])
+
+
+FORKING = """
+import os, sys, threading
+from tallystick.deliver.file_wal import FileWal
+from tallystick.deliver.memory_wal import MemoryWal
+from tallystick.deliver.wal import WalEmitter
+from tallystick.errors import WalError
+from tests.deliveries import Collector, receipts
+
+collector = Collector()
+wal = FileWal(sys.argv[1]) if len(sys.argv) > 1 else MemoryWal()
+wal.append(receipts(2)[0])
+wal.append(receipts(2)[1])
+wal.set_aside(receipts(2)[1].id, "no")
+emitter = WalEmitter(inner=collector, wal=wal)
+
+def hold():
+    with emitter._turn, emitter._guard, wal._guard:
+        is_held.set()
+        let_go.wait(20)
+
+is_held, let_go = threading.Event(), threading.Event()
+threading.Thread(target=hold).start()
+is_held.wait(20)
+pid = os.fork()
+if pid == 0:
+    print(emitter.flush(), len(emitter.dead_letters), flush=True)
+    try:
+        emitter.emit(receipts(3)[2])
+    except WalError as error:
+        print(error, flush=True)
+    print(len(collector.received), flush=True)
+    os._exit(0)
+os.waitpid(pid, 0)
+let_go.set()
+print(emitter.flush(), len(emitter.dead_letters), len(collector.received))
+"""
+
+
+@pytest.mark.parametrize("kind", ["file", "memory"])
+def test_a_forked_child_delivers_nothing_twice(tmp_path: Path, kind: str) -> None:
+    """What is pending stays with the parent; a lock that a thread held there hangs nobody."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", FORKING, *([f"{tmp_path}/wal"] * (kind == "file"))],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        cwd=Path(__file__).parents[3],
+    )
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0] == "0 0"
+    if kind == "file":
+        assert "opened by the parent of this process" in lines[1]
+    assert lines[-2:] == ["0" if kind == "file" else "1", "0 1 1"]
 
 
 def test_it_shows_what_it_is_made_of() -> None:

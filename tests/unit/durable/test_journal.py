@@ -179,6 +179,20 @@ def test_a_torn_end_is_cut_away(tmp_path: Path) -> None:
     assert contents(path) == [(1, 0, b"whole"), (2, 0, b"next")]
 
 
+def test_what_one_sync_covers_may_be_torn_anywhere(tmp_path: Path) -> None:
+    """Sectors of one batch reach the disk in any order: a gap in it is a torn end, not damage."""
+    path = tmp_path / "journal"
+    journal = opened(path)
+    journal.append(b"stable")
+    for payload in (b"a" * 1500, b"b"):
+        journal.write(payload)
+    journal.close()
+    with path.open("r+b") as file:
+        file.seek(512)
+        file.write(bytes(512))
+    assert contents(path) == [(1, 0, b"stable")]
+
+
 def damaged(path: Path) -> bytes:
     """Leave a file of three items with a flipped bit in the second; return its bytes."""
     journal = opened(path)
@@ -588,6 +602,14 @@ def test_a_closed_journal_says_so(tmp_path: Path) -> None:
     with pytest.raises(WalError, match="can't be read"):
         journal.read(item)
     assert repr(journal) == f"Journal('{tmp_path}/journal')"
+
+
+def test_a_journal_that_nobody_holds_lets_go(tmp_path: Path) -> None:
+    """Who forgets to close it does not lock himself out."""
+    before = len(os.listdir("/dev/fd"))
+    opened(tmp_path / "journal").append(b"one")
+    assert len(os.listdir("/dev/fd")) == before
+    assert contents(tmp_path / "journal") == [(1, 0, b"one")]
 
 
 def test_an_item_that_rots_while_open_is_not_returned(tmp_path: Path) -> None:
