@@ -164,6 +164,23 @@ def test_an_unsigned_closing_closes_nothing() -> None:
     assert report.chains[0].termination == "unknown"
 
 
+def test_an_unchecked_closing_is_taken_at_its_word() -> None:
+    """Without a key nobody knows who closed the chain; that receipts follow is wrong anyhow."""
+    closing = signed(with_member(FIVE[4], f"{S}/chain/terminal", True))
+    report = verify_chain([*FIVE[:4], closing], None)
+    assert report.codes() == ["KEY_MISSING"]
+    assert report.chains[0].termination == "unknown"
+    report = verify_chain([*FIVE[:4], closing, signed(statement(6, hash_of(closing)))], None)
+    assert report.codes() == ["KEY_MISSING", "CHAIN_AFTER_TERMINAL"]
+
+
+def test_a_refused_principal_is_not_a_change() -> None:
+    """Where the first receipt's principal was refused, the next one's is no change."""
+    first = with_member(FIVE[0], f"{S}/principal", 5)
+    receipts = relinked([first, *FIVE[1:3]])
+    assert codes_of(receipts) == ["FIELD_TYPE"]
+
+
 def test_one_chain_or_several() -> None:
     """A second chain is refused where one was asked for, and judged where several may be."""
     other = chain_of(2, chain_id="chain:b", first_number=100)

@@ -136,6 +136,17 @@ def test_what_the_rules_allow(changed: Members) -> None:
     assert codes == codes_of(wire(changed))
 
 
+def test_a_proof_is_not_older_than_what_it_signs() -> None:
+    """A proof from before its receipt is told; seconds are compared, refused dates are not."""
+    older = with_member(SMALL, "/proof/created", "2026-05-04T03:02:00.999Z")
+    assert codes_of(older) == codes_of(wire(older)) == ["proof_metadata_unsigned"]
+    for created in ("2026-05-04T03:02:01Z", "2030-01-01T00:00:00Z"):
+        assert codes_of(with_member(SMALL, "/proof/created", created)) == []
+    for place in ("/proof/created", "/issuanceDate"):
+        for wrong in ("x", "2020-02-30T00:00:00Z"):
+            assert codes_of(with_member(SMALL, place, wrong)) == ["TIMESTAMP_SHAPE"]
+
+
 def test_what_was_refused_is_not_told_twice() -> None:
     """A member of the wrong type does not break rules besides."""
     changed = with_member(SMALL, f"{S}/chain/sequence", 2)

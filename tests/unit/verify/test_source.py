@@ -286,6 +286,29 @@ def test_what_can_be_read_again() -> None:
     assert Input([Source([]), Source(b"")]).is_rereadable
 
 
+class Pausing(io.BytesIO):
+    """A pipe that has nothing to give at first, and then goes on."""
+
+    def __init__(self, *parts: bytes) -> None:
+        super().__init__()
+        self.parts = list(parts)
+
+    def seekable(self) -> bool:
+        return False
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        return self.parts.pop(0) if self.parts else b""
+
+    readline = read
+
+
+@pytest.mark.parametrize("first", [b'{"a":1}\n', b"[1", b"\n", b'{"a":\n'])
+def test_a_pause_is_not_the_end(first: bytes) -> None:
+    """A stream that gives nothing, and then more, is not taken for a whole one."""
+    parts = elements(Pausing(first, b"", b'{"b":2}\n', b""))
+    assert parts not in ([], [first.strip()])
+
+
 def test_a_second_pass_begins_where_the_first_did() -> None:
     """A stream is read from where it stood when it was handed over."""
     stream = io.BytesIO(b'junk{"a":1}\n{"b":2}')

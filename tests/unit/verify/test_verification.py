@@ -28,7 +28,7 @@ from tests.material import (
 
 from tallystick.crypto.canonical import canonicalize
 from tallystick.crypto.digest import sha256_tagged
-from tallystick.errors import LimitError
+from tallystick.errors import LimitError, UnreadableError
 from tallystick.limits import (
     FINDINGS_MAX,
     JSON_DEPTH_MAX,
@@ -184,6 +184,18 @@ def test_a_response_of_a_broken_receipt_is_not_compared() -> None:
     assert verify_receipt(broken, PUBLIC, response_body=BODY).codes() == [
         "FIELD_TYPE", "SIGNATURE_INVALID",
     ]  # fmt: skip
+
+
+def test_a_response_that_can_not_be_read() -> None:
+    """A mapping may read its bodies when they are asked for: what fails then is unchecked."""
+
+    class Folder(dict[str, object]):
+        def __getitem__(self, name: str) -> object:
+            raise UnreadableError(f"{name} is gone")
+
+    report = verify_chain([ANSWERED], PUBLIC, responses=Folder({ANSWERED["id"]: 1}))
+    assert told(report) == ("unchecked", ["RESPONSE_UNREADABLE"])
+    assert "is gone" in report.findings[0].message
 
 
 def test_responses_that_belong_to_nothing() -> None:
