@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from tests.material import METHOD, PUBLIC, Members, signed, statement, wire
 from tests.properties.receipts import receipts
 
+from tallystick.crypto.canonical import canonicalize
 from tallystick.verify.verification import verify_receipt
 
 SMALL = signed(statement())
@@ -38,7 +39,7 @@ def says_the_same(one: bytes, other: Members) -> bool:
     value: Any = json.loads(one)
     for name in UNSIGNED:
         value["proof"][name] = other["proof"][name]
-    return json.dumps(value, sort_keys=True) == json.dumps(other, sort_keys=True)
+    return canonicalize(value) == canonicalize(other)
 
 
 @pytest.mark.parametrize("bit", range(8))

@@ -44,6 +44,15 @@ def test_many_texts_fall_into_many_buckets() -> None:
     assert set(seen.repeated()) == {fingerprint(f"id-{number}") for number in (5, 77, 9_999)}
 
 
+def test_a_text_takes_ten_bytes() -> None:
+    """Of an id and of a key less is kept than half of the 24 bytes that are promised for both."""
+    seen = Fingerprints()
+    for number in range(200_000):
+        seen.add(f"urn:receipt:{number}")
+    kept = sum(sys.getsizeof(bucket) for bucket in seen._buckets)
+    assert kept <= 200_000 * 10
+
+
 def test_every_process_has_its_own_key() -> None:
     """Nobody can make texts beforehand whose fingerprints are equal."""
     program = "from tallystick.verify.fingerprints import fingerprint; print(fingerprint('a'))"
