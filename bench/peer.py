@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,9 @@ from obsigna.receipt.types import Chain, Issuer, Outcome, Principal
 
 KEYS = generate_key_pair()
 METHOD = "did:agent:bench#key-1"
+
+# It warns for every emitter that the collector of the benchmark has no TLS.
+logging.getLogger("obsigna").setLevel(logging.ERROR)
 
 COLD_SIGN = (
     "from obsigna import CreateReceiptInput;from obsigna.receipt.create import ActionInput;"

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import queue
+import select
+import socket
 import threading
 import time
 import uuid
@@ -35,12 +37,12 @@ class RuntimeApi:
     def __init__(self) -> None:
         self.init_errors: list[Any] = []
         self.restores = 0
-        self.polls = 0
         self.faults: list[str] = []
-        self._events: queue.Queue[tuple[str, bytes] | None] = queue.Queue()
+        self._events: queue.Queue[tuple[str, bytes]] = queue.Queue()
         self._outcomes: queue.Queue[Outcome] = queue.Queue()
         self._under_way = ""
         self._is_polling = threading.Event()
+        self._is_over = threading.Event()
         self._server = _Server(("127.0.0.1", 0), _handler_of(self))
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
 
@@ -72,21 +74,26 @@ class RuntimeApi:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._events.put(None)
+        self._is_over.set()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join(5)
         assert not self.faults, self.faults
 
-    def next_event(self) -> tuple[str, bytes] | None:
-        """Wait for the next event."""
-        self.polls += 1
+    def next_event(self, asking: socket.socket) -> tuple[str, bytes] | None:
+        """Wait for the next event; None at the end, or when who asked has gone."""
         self._is_polling.set()
-        found = self._events.get()
-        self._is_polling.clear()
-        if found is not None:
-            self._under_way = found[0]
-        return found
+        try:
+            while not self._is_over.is_set() and not _has_gone(asking):
+                try:
+                    found = self._events.get(timeout=0.02)
+                except queue.Empty:
+                    continue
+                self._under_way = found[0]
+                return found
+            return None
+        finally:
+            self._is_polling.clear()
 
     def take(self, request_id: str, kind: str, body: bytes) -> int:
         """Take an answer; return the HTTP status."""
@@ -96,6 +103,14 @@ class RuntimeApi:
         self._under_way = ""
         self._outcomes.put(Outcome(kind, json.loads(body)))
         return 202
+
+
+def _has_gone(asking: socket.socket) -> bool:
+    """Whether the other side has closed the connection, or is no more."""
+    try:
+        return bool(select.select([asking], [], [], 0)[0]) and not asking.recv(1, socket.MSG_PEEK)
+    except OSError:
+        return True
 
 
 class _Server(ThreadingHTTPServer):
@@ -112,7 +127,7 @@ def _handler_of(api: RuntimeApi) -> type[BaseHTTPRequestHandler]:
                 api.restores += 1
                 self._answer(200, b"{}")
             elif self.path == f"{API}/invocation/next":
-                found = api.next_event()
+                found = api.next_event(self.connection)
                 if found is None:
                     self.close_connection = True
                     return

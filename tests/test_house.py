@@ -45,13 +45,18 @@ EMPTY_NAMES = {
 # What the issue of this release promises to be importable from `tallystick`.
 # fmt: off
 PROMISED_NAMES = {
-    "Action", "Authorization", "Delegation", "EnvVarKeyProvider", "FileKeyProvider", "Finding",
-    "GeneratingKeyProvider", "InMemoryKeyProvider", "Intent", "Issuer", "KeyPair",
-    "KeyProvider", "KeyRotation", "Link", "LocalSigner", "Outcome", "Principal",
-    "ProductionKeyProviderError", "Receipt", "Report", "Signer", "UnsignedReceipt", "Verdict",
-    "canonicalize", "create_receipt", "decrypt_disclosure", "did_key_decode", "did_key_encode",
-    "encrypt_disclosure", "generate_key_pair", "hash_receipt", "sign_receipt", "verify_chain",
-    "verify_receipt",
+    "Action", "ApiKeyAuth", "Authorization", "BearerAuth", "BufferingEmitter", "ChainClosedError",
+    "CompositeEmitError", "CompositeEmitter", "Delegation", "EmitError", "Emitter",
+    "EnvVarKeyProvider", "FileEmitter", "FileKeyProvider", "FileWal", "Finding",
+    "GeneratingKeyProvider", "HttpEmitter", "HttpEmitterConfig", "InMemoryEmitter",
+    "InMemoryKeyProvider", "Intent", "Issuer", "KeyMismatchError", "KeyPair", "KeyProvider",
+    "KeyRotation", "LeaseExpired", "Link", "LocalSigner", "MemoryWal", "MtlsAuth", "NoAuth",
+    "Outcome", "Principal", "ProductionKeyProviderError", "Receipt", "ReceiptChain",
+    "RecordedAction", "Recorder", "Report", "RetryConfig", "SessionSigner", "Signer",
+    "SignerUnavailable", "SigningError", "UnsignedReceipt", "Verdict", "Wal", "WalEmitter",
+    "WalError", "canonicalize", "connect", "create_receipt", "decrypt_disclosure", "did_key_decode",
+    "did_key_encode", "encrypt_disclosure", "generate_key_pair", "hash_receipt",
+    "install_sigterm_flush", "sign_receipt", "verify_chain", "verify_receipt",
 }
 # fmt: on
 

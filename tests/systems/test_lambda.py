@@ -110,11 +110,13 @@ def test_freeze_and_thaw(api: RuntimeApi, collector: StoringCollector) -> None:
             time.sleep(0.1)
             process.send_signal(signal.SIGCONT)
             assert len(collector.stored) == 2 * count
+        api.invoke({"item": "pear"})
+        api.is_idle()
         process.send_signal(signal.SIGTERM)
         assert ended(process)[0] == 128 + signal.SIGTERM
-    verified(collector.lines, expected_length=6)
-    assert len(collector.requests) == 6
-    assert collector.connections == 3
+    verified(collector.lines, expected_length=8)
+    assert len(collector.requests) == 8
+    assert collector.connections == 4
 
 
 def test_frozen_before_the_acknowledgement(api: RuntimeApi, collector: StoringCollector) -> None:

@@ -21,6 +21,7 @@ from tallystick.deliver.file_wal import FileWal
 from tallystick.durable.file import Durable
 from tallystick.durable.journal import Journal
 from tallystick.errors import WalCorruptError, WalError, WalFullError, WalLockedError
+from tallystick.limits import WAL_FRESH_RECEIPTS_MAX
 from tallystick.model.reader import parse_receipt
 from tallystick.ports import Wal
 
@@ -62,6 +63,16 @@ def test_receipts_come_back_byte_by_byte(tmp_path: Path) -> None:
         back = list(wal.pending())
         assert [one.to_json() for one in back] == [whole.to_json(), receipts(2)[1].to_json()]
         assert back == [whole, receipts(2)[1]]
+
+
+def test_what_it_does_not_remember_it_reads_back(tmp_path: Path) -> None:
+    """More receipts than are kept in memory come back from the file, in order, all the same."""
+    count = WAL_FRESH_RECEIPTS_MAX + 6
+    with FileWal(tmp_path / "wal", durable=LAZY) as wal:
+        for receipt in receipts(count):
+            wal.append(receipt)
+        assert len(wal._fresh) == WAL_FRESH_RECEIPTS_MAX
+        assert list(wal.pending()) == receipts(count)
 
 
 def test_what_is_set_aside_is_durable(tmp_path: Path) -> None:

@@ -383,6 +383,19 @@ def test_flush_keeps_its_deadline(make_wal: MakeWal) -> None:
     assert emitter.flush() == 0
 
 
+def test_flush_works_where_no_thread_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the interpreter ends it starts no threads: then flush works in its caller's."""
+
+    def refuse(*_: object) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    monkeypatch.setattr("_thread.start_new_thread", refuse)
+    collector, wal = Collector(), MemoryWal()
+    wal.append(receipts(1)[0])
+    assert WalEmitter(inner=collector, wal=wal).flush() == 0
+    assert collector.received == receipts(1)
+
+
 def test_flush_from_a_signal_handler_does_not_hang(tmp_path: Path) -> None:
     """The handler runs in a thread that holds every lock of the log, and still comes back."""
     collector = Collector()
