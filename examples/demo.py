@@ -14,8 +14,11 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from hashlib import sha256
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +34,24 @@ from tallystick import (
 
 ISSUER = "did:example:demo-agent"
 PRINCIPAL = "did:example:alice"
+
+# The commands of this environment, whatever is on the PATH.
+COMMANDS = 'python() { "$PYTHON" "$@"; }; tally() { python -m tallystick "$@"; }'
+
+
+FUNCTION = """\
+import os, signal
+from tallystick import connect
+
+recorder = connect(issuer="did:example:demo-function", principal="did:example:alice")
+
+with recorder.action("filesystem.file.read", target={"resource": "plan.txt"}) as call:
+    call.result = "buy milk"
+
+with recorder.action("system.command.execute", target={"resource": "make report"}) as call:
+    os.kill(os.getpid(), signal.SIGKILL)  # as a platform does, when time is up
+    call.result = "done"
+"""
 
 
 class Agent:
@@ -115,6 +136,30 @@ def work_on_files(agent: Agent) -> None:
     agent.end()
 
 
+@contextmanager
+def collector(path: Path) -> Iterator[str]:
+    """Take receipts over HTTP and append them to a file, byte for byte; give the URL."""
+
+    class Receipts(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            with open(path, "ab") as stored:
+                stored.write(body + b"\n")
+            self.send_response(201)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_told: object) -> None:
+            """Say nothing."""
+
+    with HTTPServer(("127.0.0.1", 0), Receipts) as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,)).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
 class Story:
     """Runs commands as a reader would, prints them, and keeps count of surprises."""
 
@@ -131,7 +176,7 @@ class Story:
         """Run one command, and compare its exit code and what it prints with what should be."""
         print(f"\n$ {command}", flush=True)
         done = subprocess.run(
-            ["sh", "-c", f'tally() {{ "$PYTHON" -m tallystick "$@"; }}\n{command}'],
+            ["sh", "-c", f"{COMMANDS}\n{command}"],
             cwd=self.place,
             env={**os.environ, "PYTHON": sys.executable},
             stdout=subprocess.PIPE,
@@ -191,6 +236,23 @@ def play(place: Path) -> int:
         "tally verify cut.jsonl --key signing.key.pub --expect-length 9",
         code=1,
         shows="EXPECTED_LENGTH",
+    )
+
+    story.tell(
+        "A function in the cloud signs by itself, and delivers each receipt as it works. This one\n"
+        "is killed in the middle of a call, between its beginning and its result."
+    )
+    (place / "function.py").write_text(FUNCTION)
+    story.run("cat function.py")
+    with collector(place / "collected.jsonl") as url:
+        story.run(
+            f'AGENTRECEIPTS_COLLECTOR_URL={url} AGENTRECEIPTS_KEY="$(cat signing.key)" '
+            "python function.py",
+            code=137,
+        )
+    story.run("tally show collected.jsonl", shows="pending")
+    story.run(
+        "tally verify collected.jsonl --key signing.key.pub", shows="incomplete_tool_roundtrip"
     )
 
     story.tell("What does a code mean?")
