@@ -56,6 +56,9 @@ from tallystick.ports import Signer
 Clock = Callable[[], int]
 Ids = Callable[[], str]
 
+# The digit in which a UUID states its variant, by what chance gave for it.
+_VARIANT = dict(zip("0123456789abcdef", "89ab" * 4, strict=True))
+
 # Where no other clock is given.
 default_clock: Clock = time.time_ns
 
@@ -67,8 +70,10 @@ _ENCODE = msgspec.json.Encoder(order="sorted").encode
 def random_uuid() -> str:
     """Return a random UUID (version 4) as text."""
     digits = os.urandom(16).hex()
-    variant = "89ab"[int(digits[16], 16) & 3]
-    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
+    return (
+        f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-"
+        f"{_VARIANT[digits[16]]}{digits[17:20]}-{digits[20:]}"
+    )
 
 
 def timestamp(moment_ns: int) -> str:

@@ -8,6 +8,7 @@ Refusals never quote the text, because some callers decode private keys with it.
 from __future__ import annotations
 
 import base64
+import binascii
 import re
 from typing import Final
 
@@ -20,6 +21,8 @@ _B64U_LAST: Final = {2: frozenset("AQgw"), 3: frozenset("AEIMQUYcgkosw048")}
 
 _B58_ALPHABET: Final = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 _B58_VALUE: Final = {char: value for value, char in enumerate(_B58_ALPHABET)}
+
+_URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
 
 _DID_KEY: Final = "did:key:"
 _ED25519: Final = b"\xed\x01"
@@ -38,7 +41,8 @@ _OTHER_KINDS: Final = {
 
 def b64u_encode(data: bytes) -> str:
     """Return base64url without padding."""
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
+    text = binascii.b2a_base64(data, newline=False).translate(_URL_SAFE)
+    return text.rstrip(b"=").decode("ascii")
 
 
 def b64u_decode(text: str) -> bytes:
