@@ -53,7 +53,7 @@ bench: $(DEV)
 
 soak: $(DEV)
 	@$(BIN)/python -m pytest -n $(JOBS) -m 'soak or not soak' --hypothesis-profile=soak \
-		tests/properties tests/systems $(ARGS)
+		tests/properties tests/systems tests/faults $(ARGS)
 
 docs: $(DEV)
 	@$(BIN)/python tools/reference.py && $(BIN)/python tools/stub.py

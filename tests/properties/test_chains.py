@@ -142,7 +142,7 @@ def damaged(receipts: list[bytes], damages: list[tuple[str, int, Any]]) -> list[
         elif kind == "swap":
             done[at], done[what % len(done)] = done[what % len(done)], done[at]
         elif kind == "flip":
-            raw = bytearray(done[at])
+            raw = bytearray(done[at] or b" ")
             raw[what // 8 % len(raw)] ^= 1 << what % 8
             done[at] = bytes(raw)
         elif kind == "large":
