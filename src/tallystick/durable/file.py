@@ -190,9 +190,12 @@ def lock(name: str, directory: Descriptor, shown_path: str) -> Descriptor:
 
 def unlock(descriptor: Descriptor) -> None:
     """Give a lock back, also where a forked child has not let go of its copy yet."""
-    import fcntl
+    try:
+        import fcntl
 
-    fcntl.flock(descriptor, fcntl.LOCK_UN)
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+    except ImportError:
+        pass  # the interpreter is ending and imports nothing: the kernel gives the lock back
     os.close(descriptor)
 
 

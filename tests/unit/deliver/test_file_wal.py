@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
 import threading
 import warnings
 from collections.abc import Iterator
@@ -384,3 +386,21 @@ def test_elsewhere_nothing_is_said(
         monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
         monkeypatch.setattr(file_wal, "_USUAL", str(tmp_path / "usual"))
         FileWal(tmp_path / "wal", environ=LAMBDA).close()
+
+
+def test_a_log_that_nobody_closed(tmp_path: Path) -> None:
+    """A log that lives until the interpreter's last moment lets go without a word."""
+    program = """
+import builtins, sys
+from tallystick.deliver.file_wal import FileWal
+class Kept: wal = FileWal(sys.argv[1])
+builtins.kept = Kept
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "wal")],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert (done.stdout, done.stderr) == ("", "")
+    FileWal(tmp_path / "wal").close()
