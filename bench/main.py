@@ -161,7 +161,8 @@ def verify_rows(count: int, rounds: int) -> list[Row]:
 def cold_rows(rounds: int) -> list[Row]:
     """A fresh process: import, make a key, sign one receipt."""
     programs = {
-        "tallystick": "from tallystick import *;k=generate_key_pair();"
+        "tallystick": "from tallystick import create_receipt,generate_key_pair,sign_receipt;"
+        "k=generate_key_pair();"
         "sign_receipt(create_receipt(issuer={'id':'a'},principal={'id':'b'},"
         "action={'type':'filesystem.file.read'},outcome={'status':'success'},"
         "chain={'chain_id':'c','sequence':1,'previous_receipt_hash':None}),k,'a#key-1')",

@@ -43,7 +43,8 @@ COLD_SIGN = (
 )
 
 COLD_PROGRAM = (
-    "from obsigna import *;from obsigna.receipt.create import ActionInput;"
+    "from obsigna import CreateReceiptInput,create_receipt,generate_key_pair,sign_receipt;"
+    "from obsigna.receipt.create import ActionInput;"
     "from obsigna.receipt.types import Chain,Issuer,Outcome,Principal;k=generate_key_pair();"
     "sign_receipt(create_receipt(CreateReceiptInput(issuer=Issuer(id='a'),"
     "principal=Principal(id='b'),action=ActionInput(type='filesystem.file.read',risk_level='low'),"

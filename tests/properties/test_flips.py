@@ -36,7 +36,7 @@ def unsigned_spans(data: bytes) -> list[range]:
 
 def says_the_same(one: bytes, other: Members) -> bool:
     """Whether bytes are another spelling of a receipt, unsigned members aside."""
-    value: Any = json.loads(one)
+    value: Any = json.loads(one, parse_int=float)  # every number is a double
     for name in UNSIGNED:
         value["proof"][name] = other["proof"][name]
     return canonicalize(value) == canonicalize(other)

@@ -24,6 +24,7 @@ from tallystick.model.fact import Fact
 from tallystick.model.rotation import KeyRotation
 from tallystick.model.shapes import (
     ACTION_ID_PATTERN,
+    HASH_PATTERN,
     ID_PATTERN,
     INSTANT_PATTERN,
     PROOF_VALUE_PATTERN,
@@ -32,7 +33,6 @@ from tallystick.model.shapes import (
     NonEmpty,
     ProofValue,
     ReceiptId,
-    is_hash,
     is_moment,
     matcher,
 )
@@ -300,6 +300,7 @@ def optional_shapes_hold(subject: CredentialSubject) -> bool:
     """Whether the texts with a pattern that a receipt may do without match it, where present."""
     action, outcome = subject.action, subject.outcome
     previous = subject.chain.previous_receipt_hash
+    is_hash = matcher(HASH_PATTERN)
     if previous is not None and not is_hash(previous):
         return False
     if action.parameters_hash is not None and not is_hash(action.parameters_hash):

@@ -92,7 +92,7 @@ def examine(
 
 
 def _examine(raw: Raw, accept_nulls: bool) -> Examined:
-    if isinstance(raw, Receipt):
+    if type(raw) is not bytes and isinstance(raw, Receipt):
         try:
             raw = raw.to_json()
         except (ValueError, TypeError, AttributeError, RecursionError) as fault:
