@@ -21,8 +21,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = ROOT / "docs" / "reference"
-# Pages that people write: an index, and what the last long run measured.
-WRITTEN = {"README", "soak"}
+WRITTEN = {"README", "soak"}  # by people
 WIDTH = 92
 
 EXIT_CODES = """\
