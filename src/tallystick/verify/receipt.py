@@ -159,7 +159,8 @@ def _is_unremarkable(receipt: Receipt) -> bool:
         and (usual is None or usual == action.risk_level)
         and action.type != UNKNOWN
         and subject.authorization is None
-        # In one spelling, text sorts as time does; other spellings get the full look.
+        # In UTC, text sorts as time does, to the second; other zones get the full look.
+        and receipt.proof.created[-1] == "Z" == receipt.issuanceDate[-1]
         and receipt.proof.created >= receipt.issuanceDate
     )
 

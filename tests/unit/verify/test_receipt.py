@@ -140,6 +140,11 @@ def test_a_proof_is_not_older_than_what_it_signs() -> None:
     """A proof from before its receipt is told; seconds are compared, refused dates are not."""
     older = with_member(SMALL, "/proof/created", "2026-05-04T03:02:00.999Z")
     assert codes_of(older) == codes_of(wire(older)) == ["proof_metadata_unsigned"]
+    # A later hour on the clock, and an earlier moment: text does not sort as time does.
+    east = with_member(SMALL, "/proof/created", "2026-05-04T04:02:01+02:00")
+    assert codes_of(east) == codes_of(wire(east)) == ["proof_metadata_unsigned"]
+    west = with_member(SMALL, "/proof/created", "2026-05-04T02:02:01-02:00")
+    assert codes_of(west) == codes_of(wire(west)) == []
     for created in ("2026-05-04T03:02:01Z", "2030-01-01T00:00:00Z"):
         assert codes_of(with_member(SMALL, "/proof/created", created)) == []
     for place in ("/proof/created", "/issuanceDate"):
