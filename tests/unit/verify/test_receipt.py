@@ -222,6 +222,7 @@ def test_every_version_is_examined(version: str) -> None:
         ({"\udc00": 1}, "MALFORMED_SURROGATE"),
         ({"a": 0, "b": [["x"] * 10] * JSON_VALUES_MAX}, "MALFORMED_SIZE"),
         ({"a": "x" * (RECEIPT_BYTES_MAX + 1)}, "MALFORMED_SIZE"),
+        ({"a": "\0" * (RECEIPT_BYTES_MAX // 6 + 1)}, "MALFORMED_SIZE"),
         (MalformedInput("SOURCE_UNREADABLE", "gone"), "SOURCE_UNREADABLE"),
     ],
     ids=lambda value: value if isinstance(value, str) and value.isupper() else type(value).__name__,
