@@ -30,6 +30,10 @@
     ├── KeyMismatchError              the signer's key is not the one that the chain stands on
     ├── DecryptionError               right shape, wrong key or altered ciphertext
     ├── UnreadableError               a file that could not be opened or read
+    ├── StoreError                    a store of receipts did not do what it was asked
+    │   ├── StoreLockedError          another process holds it
+    │   ├── StoreCorruptError         its content contradicts itself
+    │   └── StoreStoppedError         an earlier write failed; it takes no more until reopened
     ├── DurableError                  bytes could not be put on stable storage
     │   └── PathTakenError            something is already there, and was left as it is
     └── VerificationError             a report that is not `verified` (in verify/report.py)
@@ -198,3 +202,26 @@ class DurableError(Error):
 
 class PathTakenError(DurableError):
     """Something is already there, and was left as it is."""
+
+
+class StoreError(Error):
+    """A store of receipts did not do what it was asked.
+
+    `is_transient` tells whether trying again later may help.
+    """
+
+    def __init__(self, message: str, *, is_transient: bool = False) -> None:
+        super().__init__(message)
+        self.is_transient = is_transient
+
+
+class StoreLockedError(StoreError):
+    """Another process holds this store."""
+
+
+class StoreCorruptError(StoreError):
+    """The content of a store contradicts itself, or its schema is not ours."""
+
+
+class StoreStoppedError(StoreError):
+    """An earlier write failed, so what is on disk is unknown: no more until reopened."""
