@@ -157,6 +157,10 @@ class LogStore(Protocol):
         """Return the newest checkpoint that has its note."""
         ...
 
+    def pending(self) -> Intent | None:
+        """Return the intent that waits for its note, where there is one."""
+        ...
+
     def checkpoint_of(self, size: int, /) -> Intent | None:
         """Return the newest released checkpoint of exactly this size."""
         ...
