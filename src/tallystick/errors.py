@@ -9,6 +9,8 @@
     │   ├── KeyFormatError            bytes or text that are no usable key
     │   ├── EncodingError             text that is not strict base64url or base58btc
     │   ├── EnvelopeError             not a disclosure envelope
+    │   ├── LogFormatError            a file of a log that is not in its one form
+    │   │   └── NoteSignatureError    a note without the signatures that were asked for
     │   ├── TrustFileError            a trust file of another form (in verify/trust.py)
     │   └── LimitError                larger, longer or deeper than a stated limit
     ├── KeyFileError                  a key file that we will not read or write; says why
@@ -33,6 +35,7 @@
     ├── StoreError                    a store of receipts did not do what it was asked
     │   ├── StoreLockedError          another process holds it
     │   ├── StoreCorruptError         its content contradicts itself
+    │   ├── LogRolledBackError        it lacks what its log has already signed
     │   └── StoreStoppedError         an earlier write failed; it takes no more until reopened
     ├── DurableError                  bytes could not be put on stable storage
     │   └── PathTakenError            something is already there, and was left as it is
@@ -87,6 +90,14 @@ class EncodingError(RefusedInput):
 
 class EnvelopeError(RefusedInput):
     """Not a disclosure envelope of version 1."""
+
+
+class LogFormatError(RefusedInput):
+    """A note, checkpoint, promise, proof, entry or sheet of a log that is not in its one form."""
+
+
+class NoteSignatureError(LogFormatError):
+    """A well-formed note that lacks a signature that was asked for, or has a wrong one."""
 
 
 class LimitError(RefusedInput):
@@ -221,6 +232,10 @@ class StoreLockedError(StoreError):
 
 class StoreCorruptError(StoreError):
     """The content of a store contradicts itself, or its schema is not ours."""
+
+
+class LogRolledBackError(StoreError):
+    """The store lacks what its log has already signed: it must not sign anything more."""
 
 
 class StoreStoppedError(StoreError):
