@@ -169,3 +169,75 @@ WAL_FRESH_RECEIPTS_MAX: Final = 64
 
 # What the collector said when it refused a receipt, as kept with the dead letter.
 DEAD_LETTER_REASON_CHARS_MAX: Final = 500
+
+# Leaves of one log: what fits into a signed 64-bit integer, in every language and database.
+TREE_SIZE_MAX: Final = 2**63 - 1
+
+# One signed note: a sheet, a checkpoint or a promise. 16 post-quantum cosignatures need 53 kB.
+NOTE_BYTES_MAX: Final = 128 * 1024
+
+# Signature lines of one note. The specification asks for 16 at least.
+NOTE_SIGNATURES_MAX: Final = 100
+
+# Name of a key in a note, and origin of a log: one byte tells its length in a cosignature.
+NOTE_NAME_BYTES_MAX: Final = 255
+
+# Name of a tenant: it stands in every key of a store.
+TENANT_CHARS_MAX: Final = 64
+
+# Tokens of one service; its file is read whole, and again when it changes.
+TOKENS_MAX: Final = 10_000
+
+# The file of that many tokens.
+TOKENS_FILE_BYTES_MAX: Final = 8 * 1024 * 1024
+
+# A configuration file of a service.
+SETTINGS_FILE_BYTES_MAX: Final = 1024 * 1024
+
+# The largest body that a collector can be told to take: it is held in memory.
+BODY_BYTES_MAX: Final = 64 * 1024 * 1024
+
+# One batch of receipts: 16 of the largest, or 10 000 usual ones.
+BATCH_BODY_BYTES_MAX: Final = 16 * 1024 * 1024
+
+# Receipts of one batch, which one commit makes durable.
+BATCH_RECEIPTS_MAX: Final = 10_000
+
+# Request line and headers of one request: as much as most services take.
+REQUEST_HEAD_BYTES_MAX: Final = 16 * 1024
+
+# Headers of one request. Proxies add some ten.
+REQUEST_HEADERS_MAX: Final = 64
+
+# From the first byte of a request, or of its TLS handshake, to the end of its head.
+REQUEST_HEAD_MS_MAX: Final = 10_000
+
+# From the end of the head to the end of the body; 1 MiB in it is 0.8 Mbit/s.
+REQUEST_BODY_MS_MAX: Final = 10_000
+
+# A client that takes nothing of an answer for so long is gone.
+ANSWER_STALL_MS_MAX: Final = 10_000
+
+# A connection without a request is kept for so long: longer than clients keep one.
+KEEP_ALIVE_MS_MAX: Final = 65_000
+
+# Connections of one service; each further one is told to come back.
+SERVED_CONNECTIONS_MAX: Final = 2048
+
+# Bodies under way at one moment, over all connections: what they take up in memory.
+BODIES_BYTES_MAX: Final = 256 * 1024 * 1024
+
+# Reads of the store at one moment; each holds a page.
+READERS_MAX: Final = 8
+
+# Receipts of a chain that are read from the store at once: 16 MiB in the worst case.
+READ_PAGE_RECEIPTS_MAX: Final = 16
+
+# Chains in one page of the list.
+CHAINS_PAGE_MAX: Final = 1000
+
+# Tenants whose rate is remembered; the one that was idle the longest is forgotten first.
+RATED_TENANTS_MAX: Final = 10_000
+
+# Work that is let to end when a service is told to: longer than any platform waits before it kills.
+DRAIN_MS_MAX: Final = 10 * 60 * 1000
