@@ -241,3 +241,18 @@ RATED_TENANTS_MAX: Final = 10_000
 
 # Work that is let to end when a service is told to: longer than any platform waits before it kills.
 DRAIN_MS_MAX: Final = 10 * 60 * 1000
+
+# How late a promised entry may appear: that wide is also the backdating that no file can prove.
+PROMISE_DELAY_MS_MAX: Final = 24 * 60 * 60 * 1000
+
+# Full tiles of a log that are kept in memory, at 8 KiB each.
+TILES_CACHED_MAX: Final = 1024
+
+# One resource of somebody else's log: a bundle of 256 of our entries has 23 kB, a note far less.
+LOG_RESOURCE_BYTES_MAX: Final = 256 * 1024
+
+# New leaf hashes that a monitor holds between two checkpoints, at 32 bytes each.
+MONITOR_LEAVES_MAX: Final = 1024 * 1024
+
+# Promises that a monitor watches over at a time.
+MONITOR_PROMISES_MAX: Final = 10_000
