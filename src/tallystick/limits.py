@@ -256,3 +256,41 @@ MONITOR_LEAVES_MAX: Final = 1024 * 1024
 
 # Promises that a monitor watches over at a time.
 MONITOR_PROMISES_MAX: Final = 10_000
+
+# Time from a promise to the checkpoint that must hold it: also how far back a log can date an entry
+# without any file that would prove it.
+PROMISE_DELAY_MS_MAX: Final = 60 * 60 * 1000
+
+# A promise or a proof of inclusion: a note, and 63 hashes of a path at most.
+LOG_PROOF_BYTES_MAX: Final = NOTE_BYTES_MAX + 8 * 1024
+
+# Hashes of one path: a tree of TREE_SIZE_MAX leaves has 63 levels, and consistency needs one more.
+PATH_HASHES_MAX: Final = 64
+
+# One piece of evidence against a log: two notes, two promises and two paths need under 20 kB.
+FRAUD_BYTES_MAX: Final = 64 * 1024
+
+# How long SQLite waits for a lock that another reader of the file holds.
+SQLITE_BUSY_MS: Final = 5000
+
+# Pages that one connection to SQLite keeps in memory. A commit touches few of them twice.
+SQLITE_CACHE_BYTES: Final = 16 * 1024 * 1024
+
+# Pages of 4096 bytes in SQLite's write-ahead log before they go to the file: some 10 000 receipts.
+SQLITE_WAL_PAGES_MAX: Final = 8192
+
+# Entries whose keys are held in memory before they are written as one sorted run.
+INDEX_SEGMENT_ENTRIES: Final = 32 * 1024
+
+# Filters that say which run may hold a key, at 4 bytes for each entry. Older runs go without one:
+# slower, but right.
+KEY_FILTER_BYTES_MAX: Final = 512 * 1024 * 1024
+
+# Chains that a store knows by name without asking its database.
+CHAIN_NAMES_KEPT_MAX: Final = 32 * 1024
+
+# Leaves that one transaction adds to the tree: a second's work of a busy log, a fraction of one's.
+INTEGRATED_LEAVES_MAX: Final = 64 * 1024
+
+# Receipts under one id that a store lists.
+SAME_ID_MAX: Final = 1000
