@@ -16,6 +16,7 @@ from tallystick.crypto.ed25519 import SigningKey
 from tallystick.crypto.merkle import HashAt
 from tallystick.crypto.note import PLAIN, TIMED, NoteKey
 from tallystick.crypto.strict import parse_json
+from tallystick.model.sheet import Sheet
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 SHARED: Final = Path(os.environ.get("TALLY_SHARED") or ROOT.parent / "shared")
@@ -32,6 +33,13 @@ LOG_KEY: Final = NoteKey(ORIGIN, PLAIN, SigningKey(seed=bytes(range(32))))
 TIME_KEY: Final = NoteKey(ORIGIN, TIMED, SigningKey(seed=bytes(range(0x20, 0x40))))
 PROMISE_KEY: Final = NoteKey(f"{ORIGIN}/promise", PLAIN, SigningKey(seed=bytes(range(0x40, 0x60))))
 WITNESS_KEY: Final = NoteKey("witness.example/w1", TIMED, SigningKey(seed=bytes(range(0x60, 0x80))))
+
+SHEET: Final = Sheet(
+    origin=ORIGIN,
+    promise_key=PROMISE_KEY.verifier,
+    time_key=TIME_KEY.verifier,
+    max_delay_ms=5000,
+)
 
 
 @cache

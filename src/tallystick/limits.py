@@ -230,8 +230,8 @@ BODIES_BYTES_MAX: Final = 256 * 1024 * 1024
 # Reads of the store at one moment; each holds a page.
 READERS_MAX: Final = 8
 
-# Receipts of a chain that are read from the store at once: 16 MiB in the worst case.
-READ_PAGE_RECEIPTS_MAX: Final = 16
+# Receipts of a chain that are read from the store at once: 32 MiB in the worst case.
+READ_PAGE_RECEIPTS_MAX: Final = 32
 
 # Chains in one page of the list.
 CHAINS_PAGE_MAX: Final = 1000
@@ -241,9 +241,6 @@ RATED_TENANTS_MAX: Final = 10_000
 
 # Work that is let to end when a service is told to: longer than any platform waits before it kills.
 DRAIN_MS_MAX: Final = 10 * 60 * 1000
-
-# How late a promised entry may appear: that wide is also the backdating that no file can prove.
-PROMISE_DELAY_MS_MAX: Final = 24 * 60 * 60 * 1000
 
 # Full tiles of a log that are kept in memory, at 8 KiB each.
 TILES_CACHED_MAX: Final = 1024
@@ -294,3 +291,6 @@ INTEGRATED_LEAVES_MAX: Final = 64 * 1024
 
 # Receipts under one id that a store lists.
 SAME_ID_MAX: Final = 1000
+
+# What a monitor remembers of one log: its sheet, its newest checkpoint, an edge of 63 hashes.
+MONITOR_STATE_BYTES_MAX: Final = 512 * 1024

@@ -281,7 +281,7 @@ def check_a_large_tree(size: int) -> None:
         path = inclusion(hash_at, place - 1, size)
         assert verify_inclusion(leaves[place - 1], place - 1, size, path, root)
         assert not verify_inclusion(node_hash(root, root), place - 1, size, path, root)
-    assert len(path) <= size.bit_length()
+        assert len(path) <= size.bit_length()
 
 
 def test_a_large_tree() -> None:

@@ -91,7 +91,7 @@ def test_published_notes() -> None:
             with pytest.raises(LogFormatError):
                 open_note(data, known)
             refused += 1
-    assert refused == 22
+    assert refused == 21
 
 
 # ---- opening
