@@ -33,6 +33,7 @@
     ├── DecryptionError               right shape, wrong key or altered ciphertext
     ├── UnreadableError               a file that could not be opened or read
     ├── StoreError                    a store of receipts did not do what it was asked
+    │   ├── StoreBusyError            too much waits to be stored; asking again soon may help
     │   ├── StoreLockedError          another process holds it
     │   ├── StoreCorruptError         its content contradicts itself
     │   ├── LogRolledBackError        it lacks what its log has already signed
@@ -224,6 +225,13 @@ class StoreError(Error):
     def __init__(self, message: str, *, is_transient: bool = False) -> None:
         super().__init__(message)
         self.is_transient = is_transient
+
+
+class StoreBusyError(StoreError):
+    """Too much waits to be stored already; nothing was taken, and asking again soon may help."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, is_transient=True)
 
 
 class StoreLockedError(StoreError):
