@@ -16,6 +16,10 @@ LogFormat = Literal["json", "text"]
 
 LOGGER: Final = logging.getLogger("tallystick")
 _FIELDS: Final = "tally_fields"
+_ATTRIBUTES: Final = frozenset(
+    {_FIELDS, "message", "asctime", "taskName", "color_message"}
+    | vars(logging.makeLogRecord({})).keys()
+)
 _ENCODE: Final = msgspec.json.Encoder().encode
 
 
@@ -58,7 +62,10 @@ def configure_logs(stream: TextIO, form: LogFormat, level: str) -> None:
 
 
 def _fields(formatter: logging.Formatter, record: logging.LogRecord) -> dict[str, Any]:
-    fields: dict[str, Any] = dict(getattr(record, _FIELDS, {}))
+    given = vars(record)
+    fields: dict[str, Any] = dict(given.get(_FIELDS, {}))
+    # What other modules say with `extra` stands among the record's own attributes.
+    fields |= {name: given[name] for name in given if name not in _ATTRIBUTES}
     if record.exc_info:
         fields["traceback"] = formatter.formatException(record.exc_info)
     return fields

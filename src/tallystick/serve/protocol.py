@@ -12,7 +12,11 @@ from math import inf
 from typing import Any
 
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 from uvicorn.server import ServerState
 
 from tallystick.limits import (
@@ -135,14 +139,14 @@ class GuardedProtocol(HttpToolsProtocol):
                 self._end_stall(now)
         elif now > self._deadline:
             self._deadline = inf
-            if self.cycle is None or not self.cycle.response_started or self._is_in_head:
+            if self._is_in_head or not self._has_answer_begun():
                 self._refuse("too-slow", "the request was not whole in time")
             else:
                 self.transport.close()
         elif self._stalled_since is not None:
             self._end_stall(now)
 
-    def send_400_response(self, msg: str) -> None:
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002  # theirs, ours is below
         """Say that this is not HTTP."""
         self._refuse("bad-request", "the parser of HTTP does not understand it")
 
@@ -153,6 +157,10 @@ class GuardedProtocol(HttpToolsProtocol):
         ):
             self.transport.abort()
 
+    def _has_answer_begun(self) -> bool:
+        cycle: RequestResponseCycle | None = self.cycle
+        return cycle is not None and cycle.response_started
+
     def _refuse_head(self) -> None:
         self._refuse(
             "head-too-large",
@@ -162,11 +170,13 @@ class GuardedProtocol(HttpToolsProtocol):
     def _refuse(self, name: str, detail: str) -> None:
         self._is_refused = True
         self._deadline = inf
-        is_answering = self.cycle is not None and not self.cycle.response_complete
-        if is_answering:
-            self.cycle.disconnected = True  # its application learns that there is nobody left
-            self.cycle.message_event.set()
-        if not (is_answering and self.cycle.response_started) and not self.transport.is_closing():
+        cycle: RequestResponseCycle | None = self.cycle
+        can_answer = not self.transport.is_closing()
+        if cycle is not None and not cycle.response_complete:
+            can_answer = can_answer and not cycle.response_started
+            cycle.disconnected = True  # its application learns that there is nobody left
+            cycle.message_event.set()
+        if can_answer:
             status, headers, body = Refusal(name, detail).answer()
             lines = [key + b": " + value + b"\r\n" for key, value in headers]
             self.transport.write(

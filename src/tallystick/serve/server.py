@@ -69,7 +69,7 @@ class Server(uvicorn.Server):
         """How many connections are open."""
         return len(self.server_state.connections)
 
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002
         """Listen."""
         loop = asyncio.get_running_loop()
         await self.lifespan.startup()
@@ -83,11 +83,14 @@ class Server(uvicorn.Server):
                 connections_max=self._connections_max,
             )
 
-        waits = {"ssl_handshake_timeout": REQUEST_HEAD_MS_MAX / 1000} if self._tls else {}
         server = await loop.create_server(
-            connection, sock=self._listener, ssl=self._tls, backlog=_BACKLOG, **waits
+            connection,
+            sock=self._listener,
+            ssl=self._tls,
+            backlog=_BACKLOG,
+            ssl_handshake_timeout=REQUEST_HEAD_MS_MAX / 1000 if self._tls else None,
         )
-        self.servers = [server]  # type: ignore[list-item]  # uvloop's own kind
+        self.servers = [server]
         self._walk = loop.create_task(self._walk_over_connections())
         self.started = True
         if self._on_ready is not None:
