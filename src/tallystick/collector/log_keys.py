@@ -108,8 +108,11 @@ def create_log_keys(
         raise RefusedInput(f"the delay is from 1 to {PROMISE_DELAY_MS_MAX} milliseconds")
     make_directory(directory, 0o700)
     folder = Path(os.fspath(directory))
-    names = ((LOG_KEY, origin, PLAIN), (TIME_KEY, origin, TIMED))
-    names += ((PROMISE_KEY, f"{origin}/promise", PLAIN),)
+    names = (
+        (LOG_KEY, origin, PLAIN),
+        (TIME_KEY, origin, TIMED),
+        (PROMISE_KEY, f"{origin}/promise", PLAIN),
+    )
     found = []
     for file_name, name, kind in names:
         text = private_key_text(name, kind, entropy(_SEED_BYTES))
@@ -148,9 +151,7 @@ def load_log_keys(directory: FilePath) -> LogKeys:
     ):
         if key.verifier != wanted:
             raise KeyFileError(f"{shown(folder / name)} is not the key that the sheet names")
-    return LogKeys(
-        log=log, time=time, promise=promise, sheet=data, max_delay_ms=sheet.max_delay_ms
-    )
+    return LogKeys(log=log, time=time, promise=promise, sheet=data, max_delay_ms=sheet.max_delay_ms)
 
 
 def _read(path: Path) -> NoteKey:

@@ -11,13 +11,13 @@ from collections import OrderedDict
 from typing import Final
 
 from tallystick.collector.log_keys import LogKeys
-from tallystick.crypto.merkle import consistency, inclusion, subtree
+from tallystick.crypto.merkle import HASH_BYTES, consistency, inclusion, subtree
 from tallystick.crypto.multibase import b64_encode
 from tallystick.errors import StoreCorruptError
 from tallystick.limits import TILES_CACHED_MAX
-from tallystick.model.log_proof import encode_log_proof
+from tallystick.model.log_proof import LogProof
 from tallystick.model.submission import Intent
-from tallystick.model.tile import TILE_WIDTH, encode_bundle, hash_in
+from tallystick.model.tile import TILE_WIDTH, encode_bundle, hash_at, width_in
 from tallystick.ports import LogStore
 
 
@@ -49,9 +49,9 @@ class LogView:
 
     def tile(self, level: int, number: int, width: int) -> bytes | None:
         """Return the first hashes of a tile, or None where the checkpoint has no such tile."""
-        if ((number * TILE_WIDTH + width) << (8 * level)) > self.size:
+        if width_in(level, number, self.size) < width:
             return None
-        return self._tile(level, number, width)
+        return self._tile(level, number)[: width * HASH_BYTES]
 
     def bundle(self, number: int, width: int) -> bytes | None:
         """Return the entries of a bundle, or None where the checkpoint does not cover them."""
@@ -62,12 +62,7 @@ class LogView:
 
     def hash_at(self, level: int, index: int) -> bytes:
         """Return the root of a perfect subtree below the size that is shown."""
-        tile_level, rest = divmod(level, 8)
-        number, first = divmod(index << rest, TILE_WIDTH)
-        data = self._tile(tile_level, number, first + (1 << rest))
-        if data is None:
-            raise StoreCorruptError(f"tile {number} of level {tile_level} is missing")
-        return hash_in(data, level, index)
+        return hash_at(self._tile, level, index)
 
     def root(self, size: int) -> bytes:
         """Return the head of the first `size` entries."""
@@ -90,21 +85,24 @@ class LogView:
         under = self._newest if size is None else self._store.checkpoint_of(size)
         if under is None or under.note is None or not index < under.size <= self.size:
             return None
-        return encode_log_proof(index, self.inclusion(index, under.size), under.note)
+        path = tuple(self.inclusion(index, under.size))
+        entry = self._store.entries(index, index + 1)[0]
+        return LogProof(index=index, path=path, note=under.note, extra=entry).encode()
 
-    def _tile(self, level: int, number: int, width: int) -> bytes | None:
-        """Return hashes of a tile: a full one is remembered whole, since it never changes."""
+    def _tile(self, level: int, number: int) -> bytes:
+        """Return what is to be seen of a tile; a full one is remembered, since it never changes."""
         known = self._tiles.get((level, number))
         if known is not None:
-            return known[: 32 * width]
-        is_full = ((number + 1) * TILE_WIDTH << (8 * level)) <= self.size
-        data = self._store.tile(level, number, TILE_WIDTH if is_full else width)
-        if data is None or not is_full:
-            return data
-        self._tiles[level, number] = data
-        while len(self._tiles) > TILES_CACHED_MAX:
-            self._tiles.popitem(last=False)
-        return data[: 32 * width]
+            return known
+        width = width_in(level, number, self.size)
+        data = self._store.tile(level, number, width) if width else b""
+        if data is None or len(data) != width * HASH_BYTES:
+            raise StoreCorruptError(f"tile {number} of level {level} is not whole in the store")
+        if width == TILE_WIDTH:
+            self._tiles[level, number] = data
+            while len(self._tiles) > TILES_CACHED_MAX:
+                self._tiles.popitem(last=False)
+        return data
 
 
 def encoded(hashes: list[bytes]) -> list[str]:

@@ -70,7 +70,5 @@ class RemoteLog:
         body = answer.read(LOG_RESOURCE_BYTES_MAX + 1)
         if len(body) > LOG_RESOURCE_BYTES_MAX:
             self._connection.close()
-            raise UnreadableError(
-                f"{self.url}/{path} has more than {LOG_RESOURCE_BYTES_MAX} bytes"
-            )
+            raise UnreadableError(f"{self.url}/{path} has more than {LOG_RESOURCE_BYTES_MAX} bytes")
         return answer.status, body

@@ -13,7 +13,8 @@ from typing import Final, Protocol
 from tallystick.crypto.merkle import HASH_BYTES, consistency, inclusion, subtree
 from tallystick.errors import LogFormatError, UnreadableError
 from tallystick.limits import TILES_CACHED_MAX
-from tallystick.model.tile import TILE_WIDTH, bundle_path, hash_in, parse_bundle, tile_path
+from tallystick.model.log_entry import ENTRY_BYTES
+from tallystick.model.tile import TILE_WIDTH, Tile, hash_at, parse_bundle, width_in
 
 CHECKPOINT: Final = "checkpoint"
 SHEET: Final = "sheet"
@@ -38,8 +39,7 @@ class ServedTree:
 
     def hash_at(self, level: int, index: int) -> bytes:
         """Return the root of a perfect subtree."""
-        tile_level, rest = divmod(level, 8)
-        return hash_in(self._tile(tile_level, (index << rest) // TILE_WIDTH), level, index)
+        return hash_at(self._tile, level, index)
 
     def root(self, size: int | None = None) -> bytes:
         """Return the head of the first entries, or of all."""
@@ -60,24 +60,15 @@ class ServedTree:
     def _tile(self, level: int, number: int) -> bytes:
         known = self._tiles.get((level, number))
         if known is None:
-            width = min(TILE_WIDTH, (self.size >> (8 * level)) - number * TILE_WIDTH)
-            known = self._fetch(level, number, width)
+            width = width_in(level, number, self.size)
+            known = _fetched(self._reader, Tile(level, number, width))
+            if len(known) < width * HASH_BYTES:
+                raise UnreadableError(f"tile {number} of level {level} is too short")
+            known = known[: width * HASH_BYTES]
             if len(self._tiles) >= TILES_CACHED_MAX:
                 self._tiles.clear()
             self._tiles[level, number] = known
         return known
-
-    def _fetch(self, level: int, number: int, width: int) -> bytes:
-        path = tile_path(level, number, width)
-        data = self._reader.get(path)
-        if data is None and width < TILE_WIDTH:
-            # A log may drop a part once the whole tile is there.
-            data = self._reader.get(tile_path(level, number, TILE_WIDTH))
-        if data is None:
-            raise UnreadableError(f"the log does not serve {path}, which its checkpoint implies")
-        if len(data) < width * HASH_BYTES:
-            raise UnreadableError(f"{path} has {len(data)} bytes, not {width * HASH_BYTES}")
-        return data[: width * HASH_BYTES]
 
 
 def served_entries(reader: LogReader, start: int, stop: int) -> Iterator[bytes]:
@@ -85,18 +76,27 @@ def served_entries(reader: LogReader, start: int, stop: int) -> Iterator[bytes]:
     index = start
     while index < stop:
         number, skip = divmod(index, TILE_WIDTH)
-        width = min(TILE_WIDTH, stop - number * TILE_WIDTH)
-        path = bundle_path(number, width)
-        data = reader.get(path)
-        if data is None and width < TILE_WIDTH:
-            data = reader.get(bundle_path(number, TILE_WIDTH))
-        if data is None:
-            raise UnreadableError(f"the log does not serve {path}, which its checkpoint implies")
+        width = width_in(0, number, stop)
+        data = _fetched(reader, Tile(None, number, width))
+        # One that is longer than asked for is the whole one, which stands for its parts.
+        count = width if len(data) == _bundle_bytes(width) else TILE_WIDTH
         try:
-            entries = parse_bundle(data)
+            entries = parse_bundle(data, count)
         except LogFormatError as fault:
-            raise UnreadableError(f"{path}: {fault}") from None
-        if len(entries) < width:
-            raise UnreadableError(f"{path} has {len(entries)} entries, not {width}")
+            raise UnreadableError(f"bundle {number} of the log: {fault}") from None
         yield from entries[skip:width]
         index = number * TILE_WIDTH + width
+
+
+def _bundle_bytes(count: int) -> int:
+    return count * (2 + ENTRY_BYTES)
+
+
+def _fetched(reader: LogReader, tile: Tile) -> bytes:
+    data = reader.get(tile.path)
+    if data is None and tile.width < TILE_WIDTH:
+        # A log may drop a part once the whole is there.
+        data = reader.get(Tile(tile.level, tile.number).path)
+    if data is None:
+        raise UnreadableError(f"the log does not serve {tile.path}, which its checkpoint implies")
+    return data
