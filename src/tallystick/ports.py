@@ -9,6 +9,7 @@ from typing import Protocol, runtime_checkable
 import msgspec
 
 from tallystick.crypto.ed25519 import KeyPair
+from tallystick.limits import SAME_ID_MAX
 from tallystick.model.receipt import Receipt
 from tallystick.model.submission import ChainSummary, Intent, Placed, Stored, Submission
 
@@ -185,8 +186,10 @@ class LogStore(Protocol):
         """Return the place of a receipt by the digest of its whole canonical form."""
         ...
 
-    def by_id(self, tenant: str, receipt_id: str, /) -> tuple[Stored, ...]:
-        """Return every receipt under an id, oldest first."""
+    def by_id(
+        self, tenant: str, receipt_id: str, /, *, limit: int = SAME_ID_MAX
+    ) -> tuple[Stored, ...]:
+        """Return the receipts under an id, oldest first, at most `limit`."""
         ...
 
     def by_leaf(self, tenant: str, leaf_hash: bytes, /) -> Stored | None:
@@ -206,6 +209,10 @@ class LogStore(Protocol):
 
         A receipt without a sequence counts as -1.
         """
+        ...
+
+    def size_bytes(self) -> int:
+        """Return what the store takes on disk."""
         ...
 
     def ping(self) -> None:
