@@ -54,6 +54,7 @@ class ServedLog:
         self.checkpoint = b""
         self.answers: dict[str, bytes] = {}  # what a client was told, by receipt id
         self.missing: set[str] = set()  # paths that it pretends not to have
+        self.instead: dict[str, bytes] = {}  # what it serves under a path in place of the truth
         self.sheet = KEYS.sheet
         self.release()
 
@@ -120,6 +121,8 @@ class ServedLog:
         """Return a resource of the log."""
         if path in self.missing:
             return None
+        if path in self.instead:
+            return self.instead[path]
         if path == "checkpoint":
             return self.checkpoint
         if path == "sheet":

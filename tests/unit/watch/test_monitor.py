@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 import pytest
 from tests import logs
@@ -11,10 +12,19 @@ from tests.served_log import KEYS, SHEET, START_S, VKEY, ServedLog
 
 from tallystick.crypto.note import sign_note
 from tallystick.errors import LogFormatError, NoteSignatureError
+from tallystick.model.tile import encode_bundle
 from tallystick.verify.fraud import judge
 from tallystick.watch.monitor import Look, Monitor
 from tallystick.watch.seen import Seen
 from tallystick.watch.watched import promise_in_answer
+
+
+BUNDLE: Final = "tile/entries/000.p/13"
+
+
+def another_bundle(log: ServedLog) -> bytes:
+    """Return a bundle that is not that of the log's tree."""
+    return encode_bundle([*log.entries[:11], log.entry("x"), log.entries[12]])
 
 
 class Watch:
@@ -285,10 +295,11 @@ def test_evidence_needs_no_tiles_of_new_leaves() -> None:
     ("spoil", "words"),
     [
         (lambda log: log.missing.add("checkpoint"), "no checkpoint"),
-        (lambda log: log.missing.add("tile/entries/000.p/13"), "does not serve"),
+        (lambda log: log.missing.add(BUNDLE), "does not serve"),
         (lambda log: log.entries.pop(2), "does not serve"),
-        (lambda log: log.entries.__setitem__(11, log.entry("x")), "are not those of its tree"),
-        (lambda log: log.entries.__setitem__(2, log.entry("x")), "do not lead to the root"),
+        (lambda log: log.entries.__setitem__(11, log.entry("x")), "do not lead to the root"),
+        (lambda log: log.instead.update({BUNDLE: another_bundle(log)}), "are not those of its"),
+        (lambda log: log.instead.update({BUNDLE: b"\0\1"}), "bundle"),
         (lambda log: log.passes(61), "silent"),
         (lambda log: log.passes(-61), "ahead"),
         (lambda log: setattr(log, "checkpoint", b"gone"), "note"),
