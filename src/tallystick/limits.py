@@ -294,3 +294,18 @@ SAME_ID_MAX: Final = 1000
 
 # What a monitor remembers of one log: its sheet, its newest checkpoint, an edge of 63 hashes.
 MONITOR_STATE_BYTES_MAX: Final = 512 * 1024
+
+# Receipts that share one commit and one promise: their paths have 10 hashes.
+COMMIT_ITEMS_MAX: Final = 1024
+
+# What they may weigh together: one fsync of this takes some tens of milliseconds.
+COMMIT_BYTES_MAX: Final = 8 * 1024 * 1024
+
+# Receipts that wait for a commit; what comes then is told to come back.
+WAITING_ITEMS_MAX: Final = 4096
+
+# What they may weigh together.
+WAITING_BYTES_MAX: Final = 64 * 1024 * 1024
+
+# Signed promises that a collector remembers: each serves all receipts of one commit.
+PROMISES_CACHED_MAX: Final = 256
