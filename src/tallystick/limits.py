@@ -309,3 +309,9 @@ WAITING_BYTES_MAX: Final = 64 * 1024 * 1024
 
 # Signed promises that a collector remembers: each serves all receipts of one commit.
 PROMISES_CACHED_MAX: Final = 256
+
+# How long a reader waits for the next bytes of a collector.
+REMOTE_READ_MS_MAX: Final = 30_000
+
+# One page of a collector's list of chains, as a reader takes it.
+REMOTE_PAGE_BYTES_MAX: Final = 16 * 1024 * 1024

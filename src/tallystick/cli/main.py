@@ -30,6 +30,8 @@ _HOME: Final = {
     "show": "show",
     "hash": "digest",
     "disclose": "disclose",
+    "export": "export",
+    "collector": "collector",
     "explain": "explain",
     "completion": "completion",
 }
