@@ -315,3 +315,15 @@ REMOTE_READ_MS_MAX: Final = 30_000
 
 # One page of a collector's list of chains, as a reader takes it.
 REMOTE_PAGE_BYTES_MAX: Final = 16 * 1024 * 1024
+
+# How long a connection to PostgreSQL may take.
+POSTGRES_CONNECT_MS: Final = 5000
+
+# How long a transaction waits for the log's head, which others hold for milliseconds.
+POSTGRES_LOCK_MS: Final = 10_000
+
+# A transaction that does nothing for so long is ended by the server: its process hangs.
+POSTGRES_IDLE_MS: Final = 10_000
+
+# Connections on which one process reads; a server allows 100 in all by default.
+POSTGRES_READERS_MAX: Final = 8

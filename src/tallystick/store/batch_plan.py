@@ -17,7 +17,7 @@ _TERMINALS: Final = {None: 0, "complete": 1, "interrupted": 2}
 
 TERMINATIONS: Final = ("unknown", "complete", "interrupted")
 
-# A chain by its names: tenant, chain id, issuer, as bytes.
+# Which chain it is: the tenant, SHA-256 of the chain's id, and SHA-256 of the issuer's.
 ChainName = tuple[bytes, bytes, bytes]
 
 
@@ -32,21 +32,19 @@ def sequence_of(submission: Submission) -> int:
     return -1 if sequence is None or not 0 <= sequence <= _SEQUENCE_MAX else sequence
 
 
-def name_of(submission: Submission) -> ChainName:
-    """Return which chain a submission belongs to."""
-    return (
-        submission.tenant.encode(),
-        submission.chain_id.encode(),
-        submission.issuer.encode(),
-    )
+def hash_of(name: str) -> bytes:
+    """Return what stands for a name, however long it is."""
+    return sha256(name.encode()).digest()
 
 
 class ChainState:
     """A chain's row while a batch is put together."""
 
     __slots__ = (
+        "chain_id",
         "family",
         "first_ms",
+        "issuer",
         "last_index",
         "last_ms",
         "last_sequence",
@@ -57,8 +55,19 @@ class ChainState:
         "top",
     )
 
-    def __init__(self, name: ChainName, no: int, family: int, first_ms: int) -> None:
+    def __init__(
+        self,
+        name: ChainName,
+        *,
+        chain_id: bytes,
+        issuer: bytes,
+        no: int,
+        family: int,
+        first_ms: int,
+    ) -> None:
         self.name = name
+        self.chain_id = chain_id
+        self.issuer = issuer
         self.no = no
         self.family = family
         self.length = 0
@@ -82,13 +91,15 @@ class ChainState:
 
     def row(self) -> Row:
         """Return the columns in the order of the table."""
-        tenant, chain_id, issuer = self.name
+        tenant, chain_hash, issuer_hash = self.name
         return (
             tenant,
             self.no,
             self.family,
-            chain_id,
-            issuer,
+            chain_hash,
+            issuer_hash,
+            self.chain_id,
+            self.issuer,
             self.length,
             self.last_sequence,
             self.terminal,

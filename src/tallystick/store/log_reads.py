@@ -11,7 +11,7 @@ from itertools import islice
 from tallystick.errors import StoreCorruptError
 from tallystick.limits import INDEX_SEGMENT_ENTRIES, SAME_ID_MAX
 from tallystick.model.submission import Batch, ChainSummary, Intent, Placed, Stored
-from tallystick.store.batch_plan import TERMINATIONS, BatchTree, entry_bytes
+from tallystick.store.batch_plan import TERMINATIONS, BatchTree, entry_bytes, hash_of
 from tallystick.store.key_index import DIGEST, LEAF, RECEIPT_ID, KeyIndex, key_of
 from tallystick.store.sql import Access, Engine, Row
 
@@ -113,7 +113,7 @@ class LogReads:
         self, tenant: str, receipt_id: str, /, *, limit: int = SAME_ID_MAX
     ) -> tuple[Stored, ...]:
         """Return the receipts under an id, oldest first, at most `limit`."""
-        name, id_hash = tenant.encode(), sha256(receipt_id.encode()).digest()
+        name, id_hash = tenant.encode(), hash_of(receipt_id)
         with self._engine.reading() as access:
             self._catch_up(access, _next_index(access))
             hints = self._index.find(access, RECEIPT_ID, key_of(salt_of(name), id_hash))
@@ -171,8 +171,8 @@ class LogReads:
         name = tenant.encode()
         with self._engine.reading() as access:
             families = access.rows(
-                "SELECT no FROM chain WHERE tenant = ? AND chain_id = ? AND no = family",
-                (name, chain_id.encode()),
+                "SELECT no FROM chain WHERE tenant = ? AND chain_hash = ? AND no = family",
+                (name, hash_of(chain_id)),
             )
             if not families:
                 return ()

@@ -22,7 +22,7 @@ from tallystick.store.batch_plan import (
     ChainName,
     ChainState,
     Rows,
-    name_of,
+    hash_of,
     sequence_of,
 )
 from tallystick.store.key_index import DIGEST, RECEIPT_ID, key_of
@@ -36,8 +36,8 @@ from tallystick.store.log_reads import (
 from tallystick.store.sql import Access, Engine, Row
 
 _CHAIN_COLUMNS = (
-    "tenant, no, family, chain_id, issuer, length, last_sequence, terminal, top, last_index, "
-    "first_ms, last_ms"
+    "tenant, no, family, chain_hash, issuer_hash, chain_id, issuer, length, last_sequence, "
+    "terminal, top, last_index, first_ms, last_ms"
 )
 _UPSERT_CHAIN = (
     "ON CONFLICT (tenant, no) DO UPDATE SET length = excluded.length, "
@@ -183,6 +183,7 @@ class _Sequencing:
         self.keys: list[tuple[int, int]] = []
         self.changed: dict[int, ChainState] = {}
         self._salts: dict[str, tuple[bytes, int]] = {}
+        self._names: dict[tuple[str, str, str], ChainName] = {}
         self._ids: set[tuple[bytes, bytes]] = set()
         self._positions: set[tuple[int, int]] = set()
 
@@ -201,13 +202,20 @@ class _Sequencing:
             if there is not None:
                 found.append((there, False, False, False))
                 continue
-            name = name_of(one)
+            name = self._name_of(one)
             chain = chains.get(name)
             root = families.get(name[:2])
             if chain is None:
                 index = self.rows.start + len(self.rows.leaves)
                 family = index if root is None else root.no
-                chain = chains[name] = ChainState(name, index, family, self.rows.time_ms)
+                chain = chains[name] = ChainState(
+                    name,
+                    chain_id=one.chain_id.encode(),
+                    issuer=one.issuer.encode(),
+                    no=index,
+                    family=family,
+                    first_ms=self.rows.time_ms,
+                )
                 if root is None:
                     root = families[name[:2]] = chain
             assert root is not None
@@ -244,21 +252,21 @@ class _Sequencing:
         self, submissions: Iterable[Submission]
     ) -> tuple[dict[ChainName, ChainState], dict[tuple[bytes, bytes], ChainState]]:
         """Return the chains there are, by their names, and their families' roots."""
-        names = {name_of(one) for one in submissions}
+        names = {self._name_of(one) for one in submissions}
         known = self._store._chain_names
         numbers = {name: known[name] for name in names if name in known}
         unknown = [name for name in names if name not in known]
         wanted: set[tuple[bytes, int]] = set()
         if unknown:
-            for tenant, chain_id, issuer, no, family in self._access.lookup(
-                "SELECT tenant, chain_id, issuer, no, family FROM chain",
-                ("tenant", "chain_id", "issuer"),
+            for tenant, chain_hash, issuer_hash, no, family in self._access.lookup(
+                "SELECT tenant, chain_hash, issuer_hash, no, family FROM chain",
+                ("tenant", "chain_hash", "issuer_hash"),
                 unknown,
             ):
-                numbers[bytes(tenant), bytes(chain_id), bytes(issuer)] = (no, family)
+                numbers[bytes(tenant), bytes(chain_hash), bytes(issuer_hash)] = (no, family)
             for tenant, no in self._access.lookup(
                 "SELECT tenant, no FROM chain WHERE no = family",
-                ("tenant", "chain_id"),
+                ("tenant", "chain_hash"),
                 list({name[:2] for name in unknown if name not in numbers}),
             ):
                 wanted.add((bytes(tenant), no))
@@ -276,6 +284,14 @@ class _Sequencing:
             {one.name: one for one in states},
             {one.name[:2]: one for one in states if one.no == one.family},
         )
+
+    def _name_of(self, one: Submission) -> ChainName:
+        names = (one.tenant, one.chain_id, one.issuer)
+        found = self._names.get(names)
+        if found is None:
+            tenant = self._salts[one.tenant][0]
+            found = self._names[names] = (tenant, hash_of(one.chain_id), hash_of(one.issuer))
+        return found
 
     def _shares_position(self, root: ChainState, sequence: int) -> bool:
         """Whether the family has this sequence already; notes that it has it now."""
@@ -397,21 +413,17 @@ def _head(access: Access, edge: Edge) -> bytes:
 
 
 def _chain_state(row: Row) -> ChainState:
-    (
-        tenant,
-        no,
-        family,
-        chain_id,
-        issuer,
-        length,
-        last_sequence,
-        terminal,
-        top,
-        last,
-        first_ms,
-        (last_ms),
-    ) = row
-    state = ChainState((bytes(tenant), bytes(chain_id), bytes(issuer)), no, family, first_ms)
+    tenant, no, family, chain_hash, issuer_hash, chain_id, issuer, *counts = row
+    name = (bytes(tenant), bytes(chain_hash), bytes(issuer_hash))
+    length, last_sequence, terminal, top, last_index, first_ms, last_ms = counts
+    state = ChainState(
+        name,
+        chain_id=bytes(chain_id),
+        issuer=bytes(issuer),
+        no=no,
+        family=family,
+        first_ms=first_ms,
+    )
     state.length, state.last_sequence, state.terminal = length, last_sequence, terminal
-    state.top, state.last_index, state.last_ms = top, last, last_ms
+    state.top, state.last_index, state.last_ms = top, last_index, last_ms
     return state

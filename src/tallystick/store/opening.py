@@ -19,4 +19,8 @@ def open_log_store(db: str) -> LogStore:
     """Open a store: `postgresql://…` is a database that processes share, all else is a file."""
     if db in ("", ":memory:") or db.startswith("file:"):
         raise SettingError("the store must be a file: what is only in memory is not durable")
+    if db.startswith(("postgresql://", "postgres://")):
+        from tallystick.store.postgres_log import PostgresLog  # needs the extra `postgres`
+
+        return PostgresLog(db)
     return SqliteLog(db, clock_ms=now_ms)

@@ -20,11 +20,14 @@ CREATE TABLE batch (
 
 -- One chain of one issuer. `no` is the index of its first entry; `family` that of the first chain
 -- of this name under any issuer, and that one's `top` is the highest sequence in the family.
+-- Names may be long, so SHA-256 of them is what is indexed.
 -- `terminal`: 0 none, 1 complete, 2 interrupted, of the receipt with the highest sequence.
 CREATE TABLE chain (
     tenant        BLOB NOT NULL,
     no            INTEGER NOT NULL,
     family        INTEGER NOT NULL,
+    chain_hash    BLOB NOT NULL,
+    issuer_hash   BLOB NOT NULL,
     chain_id      BLOB NOT NULL,
     issuer        BLOB NOT NULL,
     length        INTEGER NOT NULL,
@@ -36,8 +39,8 @@ CREATE TABLE chain (
     last_ms       INTEGER NOT NULL,
     PRIMARY KEY (tenant, no)
 ) STRICT;
-CREATE UNIQUE INDEX chain_name ON chain (tenant, chain_id, issuer);
-CREATE UNIQUE INDEX chain_family ON chain (tenant, chain_id) WHERE no = family;
+CREATE UNIQUE INDEX chain_name ON chain (tenant, chain_hash, issuer_hash);
+CREATE UNIQUE INDEX chain_family ON chain (tenant, chain_hash) WHERE no = family;
 
 -- The log. `sequence` is -1 where the receipt has none that counts.
 CREATE TABLE entry (
@@ -148,7 +151,7 @@ WHEN OLD.note IS NOT NULL OR NEW.number <> OLD.number OR NEW.time_s <> OLD.time_
 BEGIN SELECT RAISE(ABORT, 'tripwire: a checkpoint is written once'); END;
 CREATE TRIGGER checkpoint_insert BEFORE INSERT ON checkpoint
 WHEN EXISTS (
-    SELECT 1 FROM checkpoint
+    SELECT 1 FROM (SELECT * FROM checkpoint ORDER BY number DESC LIMIT 1)
     WHERE number >= NEW.number OR time_s > NEW.time_s OR size > NEW.size OR note IS NULL
 )
 BEGIN SELECT RAISE(ABORT, 'tripwire: checkpoints only grow, one after the other'); END;
