@@ -327,3 +327,9 @@ POSTGRES_IDLE_MS: Final = 10_000
 
 # Connections on which one process reads; a server allows 100 in all by default.
 POSTGRES_READERS_MAX: Final = 8
+
+# Receipts of a log that are compared with the input one by one, at about 300 bytes each.
+LOG_HELD_RECEIPTS_MAX: Final = 200_000
+
+# Faults of a store that are listed: where there are so many, it is the first that counts.
+FSCK_FAULTS_MAX: Final = 100

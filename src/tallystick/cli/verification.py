@@ -69,7 +69,12 @@ def verify_paths(paths: Sequence[str], trust: Trust, options: Mapping[str, Any])
         verification_method=options["method"],
         responses=ResponseFolder(folder) if folder is not None else {},
     )
-    with opened_sources(paths) as (sources, files), _progress(files) as progress:
+    logs = [] if options["log"] is None else [options["log"]]
+    with (
+        opened_sources(paths) as (sources, files),
+        opened_sources(logs) as (held, _),
+        _progress(files) as progress,
+    ):
         return verify_input(
             sources,
             trust,
@@ -77,6 +82,7 @@ def verify_paths(paths: Sequence[str], trust: Trust, options: Mapping[str, Any])
             accept_nulls=options["accept_nulls"],
             workers=options["workers"],
             progress=progress,
+            holdings=(lambda _chains: held) if logs else None,
         )
 
 

@@ -20,7 +20,8 @@ import msgspec
 
 from tallystick.crypto.merkle import leaf_hash, verify_inclusion
 from tallystick.crypto.multibase import b64_decode, b64_encode
-from tallystick.errors import EncodingError, LogFormatError
+from tallystick.crypto.strict import parse_json
+from tallystick.errors import EncodingError, LogFormatError, MalformedInput
 from tallystick.limits import LOG_PROOF_BYTES_MAX
 from tallystick.model.checkpoint import Checkpoint
 from tallystick.model.log_text import after, encode_proof, number_in, path_from, split_proof
@@ -61,6 +62,33 @@ def parse_log_proof(data: bytes) -> LogProof:
         raise LogFormatError("proof has no index")
     index = number_in(after("index", lines[0]), "index of the proof")
     return LogProof(index=index, path=path_from(lines[1:], "proof"), note=note, extra=extra)
+
+
+class ConsistencyProof(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a log answers when it is asked how one size follows from another. Nothing checked.
+
+    Sizes and roots tell which checkpoints are meant; only those of the notes themselves count.
+    """
+
+    old_size: int = msgspec.field(name="from")
+    new_size: int = msgspec.field(name="to")
+    path: tuple[str, ...]
+    from_root: str = ""
+    to_root: str = ""
+
+    def hashes(self) -> tuple[bytes, ...]:
+        """Return the path."""
+        return path_from(self.path, "proof of consistency")
+
+
+def parse_consistency_proof(data: bytes) -> ConsistencyProof:
+    """Return the answer of a log to `/log/proof/consistency`, a JSON object."""
+    try:
+        return msgspec.convert(parse_json(data, LOG_PROOF_BYTES_MAX), ConsistencyProof)
+    except MalformedInput as fault:
+        raise LogFormatError(f"proof of consistency is not strict JSON: {fault}") from None
+    except msgspec.ValidationError as fault:
+        raise LogFormatError(f"proof of consistency is not of the schema: {fault}") from None
 
 
 def _extra(line: str) -> bytes:
