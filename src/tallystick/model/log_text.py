@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import re
+from binascii import b2a_base64
 from collections.abc import Sequence
 from typing import Final
 
 from tallystick.crypto.merkle import HASH_BYTES
-from tallystick.crypto.multibase import b64_decode, b64_encode
+from tallystick.crypto.multibase import b64_decode
 from tallystick.errors import EncodingError, LogFormatError
 from tallystick.limits import PATH_HASHES_MAX
 
@@ -53,8 +54,9 @@ def lines_of(text: str, count: int, what: str) -> list[str]:
 
 def encode_proof(head: Sequence[str], path: Sequence[bytes], note: bytes) -> bytes:
     """Return a proof file: lines of a head, a path, an empty line, a note."""
-    lines = [*head, *map(b64_encode, path)]
-    return "".join(f"{line}\n" for line in lines).encode() + b"\n" + note
+    above = "".join(f"{line}\n" for line in head).encode()
+    # A collector makes one of these for each receipt: this is canonical base64 with its line's end.
+    return above + b"".join(map(b2a_base64, path)) + b"\n" + note
 
 
 def split_proof(data: bytes, size_max: int, what: str) -> tuple[list[str], bytes]:
