@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import psycopg
 import pytest
@@ -41,7 +41,9 @@ class PostgresServer:
         self._databases = 0
         if self._user is not None:
             os.chown(self.folder, self._user.pw_uid, self._user.pw_gid)
-        self._run("initdb", "-D", self.data, "-U", "tally", "-A", "trust", "-E", "UTF8", "--no-sync")
+        self._run(
+            "initdb", "-D", self.data, "-U", "tally", "-A", "trust", "-E", "UTF8", "--no-sync"
+        )
 
     @property
     def data(self) -> str:
@@ -142,9 +144,9 @@ class PostgresServer:
         )
         assert done.returncode == 0, done.stdout + done.stderr
 
-    def _as_user(self) -> dict[str, object]:
+    def _as_user(self) -> dict[str, Any]:
         if self._user is None:
-            return {"cwd": self.folder}
+            return {}
         return {
             "user": self._user.pw_uid,
             "group": self._user.pw_gid,

@@ -8,10 +8,10 @@ from hashlib import sha256
 from typing import Final
 
 from tallystick.crypto.merkle import path_in, tree_rows
+from tallystick.model.log_entry import encode_entry
 from tallystick.model.submission import Batch, Placed, Submission
 from tallystick.store.sql import Row
 
-_ENTRY_HEAD: Final = b"tally-entry/v1\n"
 _SEQUENCE_MAX: Final = 2**63 - 1
 _TERMINALS: Final = {None: 0, "complete": 1, "interrupted": 2}
 
@@ -19,11 +19,6 @@ TERMINATIONS: Final = ("unknown", "complete", "interrupted")
 
 # Which chain it is: the tenant, SHA-256 of the chain's id, and SHA-256 of the issuer's.
 ChainName = tuple[bytes, bytes, bytes]
-
-
-def entry_bytes(time_ms: int, digest: bytes, id_hash: bytes) -> bytes:
-    """Return the 87 bytes of an entry."""
-    return _ENTRY_HEAD + time_ms.to_bytes(8, "big") + digest + id_hash
 
 
 def sequence_of(submission: Submission) -> int:
@@ -128,7 +123,7 @@ class Rows:
         tenant = chain.name[0]
         sequence = sequence_of(submission)
         terminal = _TERMINALS.get(submission.terminal, 0)
-        entry = entry_bytes(self.time_ms, submission.digest, submission.id_hash)
+        entry = encode_entry(self.time_ms, submission.digest, submission.id_hash)
         leaf = sha256(b"\0" + entry).digest()
         self.leaves.append(leaf)
         self.entries.append(
@@ -204,7 +199,7 @@ class BatchTree:
             index=index,
             batch=batch,
             leaf_hash=self._leaves[at],
-            entry=entry_bytes(batch.time_ms, digest, id_hash),
+            entry=encode_entry(batch.time_ms, digest, id_hash),
             path=tuple(path_in(self._rows, at)),
             is_new=is_new,
             shares_id=shares_id,

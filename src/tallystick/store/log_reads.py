@@ -10,8 +10,9 @@ from itertools import islice
 
 from tallystick.errors import StoreCorruptError
 from tallystick.limits import INDEX_SEGMENT_ENTRIES, SAME_ID_MAX
+from tallystick.model.log_entry import encode_entry
 from tallystick.model.submission import Batch, ChainSummary, Intent, Placed, Stored
-from tallystick.store.batch_plan import TERMINATIONS, BatchTree, entry_bytes, hash_of
+from tallystick.store.batch_plan import TERMINATIONS, BatchTree, hash_of
 from tallystick.store.key_index import DIGEST, LEAF, RECEIPT_ID, KeyIndex, key_of
 from tallystick.store.sql import Access, Engine, Row
 
@@ -28,12 +29,12 @@ class LogReads:
     """Answers for auditors and for the log's own routes."""
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._index = KeyIndex()
+        self.engine = engine
+        self.index = KeyIndex()
         self._indexing = threading.Lock()
         with engine.reading() as access:
-            self._index.load(access)
-            self._catch_up(access, _next_index(access))
+            self.index.load(access)
+            self.catch_up(access, _next_index(access))
 
     def released(self) -> Intent | None:
         """Return the newest checkpoint that has its note."""
@@ -45,7 +46,7 @@ class LogReads:
 
     def checkpoint_of(self, size: int, /) -> Intent | None:
         """Return the newest released checkpoint of exactly this size."""
-        with self._engine.reading() as access:
+        with self.engine.reading() as access:
             rows = access.rows(
                 "SELECT c.number, c.time_s, c.size, h.root, c.note FROM checkpoint c "
                 "JOIN head h ON h.size = c.size WHERE c.size = ? AND c.note IS NOT NULL "
@@ -56,17 +57,17 @@ class LogReads:
 
     def next_index(self) -> int:
         """Return how many entries were sequenced, integrated or not."""
-        with self._engine.reading() as access:
+        with self.engine.reading() as access:
             return _next_index(access)
 
     def leaf_hashes(self, start: int, stop: int, /) -> bytes:
         """Return the leaf hashes of entries [start, stop), 32 bytes each."""
-        with self._engine.reading() as access:
+        with self.engine.reading() as access:
             return b"".join(leaves_of(access, start, stop))
 
     def entries(self, start: int, stop: int, /) -> tuple[bytes, ...]:
         """Return the 87-byte entries of [start, stop)."""
-        with self._engine.reading() as access:
+        with self.engine.reading() as access:
             rows = access.rows(
                 "SELECT idx, digest, id_hash FROM entry WHERE idx >= ? AND idx < ? ORDER BY idx",
                 (start, stop),
@@ -83,12 +84,12 @@ class LogReads:
         for index, digest, id_hash in rows:
             while index >= batches[at][0]:
                 at += 1
-            found.append(entry_bytes(batches[at][1], digest, id_hash))
+            found.append(encode_entry(batches[at][1], digest, id_hash))
         return tuple(found)
 
     def tile(self, level: int, number: int, width: int, /) -> bytes | None:
         """Return the first `width` hashes of a hash tile, or None where the tree has fewer."""
-        with self._engine.reading() as access:
+        with self.engine.reading() as access:
             rows = access.rows(
                 "SELECT hashes FROM tile WHERE level = ? AND number = ?", (level, number)
             )
@@ -104,19 +105,19 @@ class LogReads:
     def placed(self, tenant: str, digest: bytes, /) -> Placed | None:
         """Return the place of a receipt by the digest of its whole canonical form."""
         name = tenant.encode()
-        with self._engine.reading() as access:
-            self._catch_up(access, _next_index(access))
-            index = self._digest_at(access, name, digest)
-            return None if index is None else next(iter(self._old_places(access, [index])))
+        with self.engine.reading() as access:
+            self.catch_up(access, _next_index(access))
+            index = self.digest_at(access, name, digest)
+            return None if index is None else next(iter(old_places(access, [index])))
 
     def by_id(
         self, tenant: str, receipt_id: str, /, *, limit: int = SAME_ID_MAX
     ) -> tuple[Stored, ...]:
         """Return the receipts under an id, oldest first, at most `limit`."""
         name, id_hash = tenant.encode(), hash_of(receipt_id)
-        with self._engine.reading() as access:
-            self._catch_up(access, _next_index(access))
-            hints = self._index.find(access, RECEIPT_ID, key_of(salt_of(name), id_hash))
+        with self.engine.reading() as access:
+            self.catch_up(access, _next_index(access))
+            hints = self.index.find(access, RECEIPT_ID, key_of(salt_of(name), id_hash))
             found: list[int] = []
             for index in _confirmed(access, "id_hash", name, id_hash, hints):
                 found.append(index)
@@ -127,16 +128,16 @@ class LogReads:
     def by_leaf(self, tenant: str, leaf_hash: bytes, /) -> Stored | None:
         """Return the receipt of one leaf."""
         name = tenant.encode()
-        with self._engine.reading() as access:
+        with self.engine.reading() as access:
             stop = _next_index(access)
-            hints = self._index.find(access, LEAF, int.from_bytes(leaf_hash[:8]))
+            hints = self.index.find(access, LEAF, int.from_bytes(leaf_hash[:8]))
             found = next(_confirmed(access, "leaf_hash", name, leaf_hash, hints), None)
             if found is None:
                 # Not yet in a run: few enough to look at each.
                 rows = access.rows(
                     "SELECT idx FROM entry WHERE idx >= ? AND idx < ? AND leaf_hash = ? "
                     "AND tenant = ? ORDER BY idx LIMIT 1",
-                    (self._index.closed * INDEX_SEGMENT_ENTRIES, stop, leaf_hash, name),
+                    (self.index.closed * INDEX_SEGMENT_ENTRIES, stop, leaf_hash, name),
                 )
                 found = rows[0][0] if rows else None
             return None if found is None else next(_stored(access, name, [found]), None)
@@ -152,7 +153,7 @@ class LogReads:
         if since_ms is not None:
             clauses += " AND last_ms >= ?"
             values.append(since_ms)
-        with self._engine.reading() as access:
+        with self.engine.reading() as access:
             rows = access.rows(
                 "SELECT chain_id, issuer, length, last_sequence, terminal, no, last_index, "
                 f"first_ms, last_ms FROM chain WHERE tenant = ? AND no > ?{clauses} "
@@ -169,7 +170,7 @@ class LogReads:
         A receipt without a sequence counts as -1.
         """
         name = tenant.encode()
-        with self._engine.reading() as access:
+        with self.engine.reading() as access:
             families = access.rows(
                 "SELECT no FROM chain WHERE tenant = ? AND chain_hash = ? AND no = family",
                 (name, hash_of(chain_id)),
@@ -189,17 +190,17 @@ class LogReads:
 
     def size_bytes(self) -> int:
         """Return what the store takes on disk."""
-        return self._engine.size_bytes()
+        return self.engine.size_bytes()
 
     def _newest_checkpoints(self) -> list[Intent]:
         """Return the last two: only the last can lack its note."""
-        with self._engine.reading() as access:
+        with self.engine.reading() as access:
             return newest_checkpoints(access)
 
-    def _catch_up(self, access: Access, stop: int) -> None:
+    def catch_up(self, access: Access, stop: int) -> None:
         """Learn the keys of entries that another process has written, or an earlier life."""
         with self._indexing:
-            while (start := self._index.known) < stop:
+            while (start := self.index.known) < stop:
                 upto = min(stop, start + INDEX_SEGMENT_ENTRIES)
                 salts: dict[bytes, int] = {}
                 keys = []
@@ -215,29 +216,29 @@ class LogReads:
                     keys.append((key_of(salt, digest), key_of(salt, id_hash)))
                 if len(keys) != upto - start:
                     raise StoreCorruptError(f"entries {start} to {upto - 1} have gaps")
-                self._index.add(start, keys)
+                self.index.add(start, keys)
 
-    def _digest_at(self, access: Access, tenant: bytes, digest: bytes) -> int | None:
+    def digest_at(self, access: Access, tenant: bytes, digest: bytes) -> int | None:
         """Return the index of a tenant's receipt with this digest."""
-        hints = self._index.find(access, DIGEST, key_of(salt_of(tenant), digest))
+        hints = self.index.find(access, DIGEST, key_of(salt_of(tenant), digest))
         return next(_confirmed(access, "digest", tenant, digest, hints), None)
 
-    def _has_id(self, access: Access, tenant: bytes, id_hash: bytes, key: int) -> bool:
+    def has_id(self, access: Access, tenant: bytes, id_hash: bytes, key: int) -> bool:
         """Whether a tenant has a receipt under this id."""
-        hints = self._index.find(access, RECEIPT_ID, key)
+        hints = self.index.find(access, RECEIPT_ID, key)
         return next(_confirmed(access, "id_hash", tenant, id_hash, hints), None) is not None
 
-    @staticmethod
-    def _old_places(access: Access, indexes: Sequence[int]) -> Iterator[Placed]:
-        """Yield the places that entries already have; neighbours share one look at their batch."""
-        tree: BatchTree | None = None
-        for index in indexes:
-            if tree is None or not tree.batch.start <= index < tree.batch.stop:
-                tree = _batch_tree(access, index)
-            digest, id_hash = access.rows(
-                "SELECT digest, id_hash FROM entry WHERE idx = ?", (index,)
-            )[0]
-            yield tree.place(index, bytes(digest), bytes(id_hash), is_new=False)
+
+def old_places(access: Access, indexes: Sequence[int]) -> Iterator[Placed]:
+    """Yield the places that entries already have; neighbours share one look at their batch."""
+    tree: BatchTree | None = None
+    for index in indexes:
+        if tree is None or not tree.batch.start <= index < tree.batch.stop:
+            tree = _batch_tree(access, index)
+        digest, id_hash = access.rows("SELECT digest, id_hash FROM entry WHERE idx = ?", (index,))[
+            0
+        ]
+        yield tree.place(index, bytes(digest), bytes(id_hash), is_new=False)
 
 
 def newest_checkpoints(access: Access) -> list[Intent]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import time
 
 from tallystick.errors import SettingError
-from tallystick.ports import LogStore
+from tallystick.store.log_store import SqlLogStore
 from tallystick.store.sqlite_log import SqliteLog
 
 
@@ -15,7 +15,7 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def open_log_store(db: str) -> LogStore:
+def open_log_store(db: str) -> SqlLogStore:
     """Open a store: `postgresql://…` is a database that processes share, all else is a file."""
     if db in ("", ":memory:") or db.startswith("file:"):
         raise SettingError("the store must be a file: what is only in memory is not durable")

@@ -55,6 +55,10 @@ class Engine(Protocol):
         """Return the time by the store's one clock, read now."""
         ...
 
+    def integrity(self) -> list[str]:
+        """Return what the database itself finds wrong."""
+        ...
+
     def size_bytes(self) -> int:
         """Return what the database takes on disk."""
         ...
