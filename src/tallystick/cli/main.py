@@ -32,6 +32,7 @@ _HOME: Final = {
     "disclose": "disclose",
     "export": "export",
     "collector": "collector",
+    "log": "log",
     "explain": "explain",
     "completion": "completion",
 }

@@ -21,7 +21,7 @@ from tallystick.verify.report import ChainReport, Finding, Report, Verdict
 from tallystick.verify.trust import Trust, TrustFileError, parse_trust, trust_of
 from tallystick.verify.verification import Expectations, verify_input
 
-_EXIT: Final = {
+EXIT_OF: Final = {
     Verdict.VERIFIED: Exit.OK,
     Verdict.REFUSED: Exit.REFUSED,
     Verdict.UNCHECKED: Exit.UNCHECKED,
@@ -94,12 +94,12 @@ def answer(report: Report, *, as_json: bool) -> None:
         for chain in report.chains:
             say(*_chain_line(chain))
         for finding in report.findings:
-            say(*_finding_line(finding))
+            say(*finding_line(finding))
         if report.unlisted:
             say(f"and {report.unlisted} further findings, not listed")
         say(*_verdict_line(report))
     if not report.verified:
-        raise Stop(_EXIT[report.verdict], _first_reason(report))
+        raise Stop(EXIT_OF[report.verdict], first_reason(report))
 
 
 def _public_key(text: str) -> bytes:
@@ -134,7 +134,8 @@ def _chain_line(chain: ChainReport) -> Iterator[Span]:
             yield f" ({use.first_sequence} to {use.last_sequence})"
 
 
-def _finding_line(finding: Finding) -> Iterator[Span]:
+def finding_line(finding: Finding) -> Iterator[Span]:
+    """Yield a finding's line."""
     yield finding.code, _STYLE[finding.severity]
     yield f" {finding.where}: {finding.message}"
     details = [
@@ -158,7 +159,7 @@ def _verdict_line(report: Report) -> Iterator[Span]:
     yield f": {count(decisive, 'finding')} in {amount}"
 
 
-def _first_reason(report: Report) -> str:
+def first_reason(report: Report) -> str:
     """Return what decided the verdict, where, and what to do about it."""
     severity = "refused" if report.verdict is Verdict.REFUSED else "unchecked"
     first = next((one for one in report.findings if one.severity == severity), None)
