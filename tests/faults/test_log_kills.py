@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+LOOP = "tests.faults.log_kill_loop"
 KILLS = int(os.environ.get("TALLY_LOG_KILLS", "100"))
 KILLS_SOAK = int(os.environ.get("TALLY_LOG_KILLS", "2000"))
 
