@@ -3,14 +3,24 @@
 
 from __future__ import annotations
 
+import http.client
+import threading
+import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
+from tallystick.collector.app import CollectorApp
 from tallystick.collector.log_keys import LogKeys, create_log_keys, load_log_keys
+from tallystick.collector.meters import METERS
+from tallystick.collector.service import LogService
 from tallystick.model.submission import Submission
+from tallystick.ports import LogStore
+from tallystick.serve.access import Gate
+from tallystick.serve.metrics import Meters
+from tallystick.serve.server import Server, bound_socket
 from tallystick.store.sqlite_log import SqliteLog
 
 ORIGIN: Final = "collector.example/log1"
@@ -68,3 +78,62 @@ def keys_in(folder: Path) -> LogKeys:
     if (folder / "log").is_dir():
         return load_log_keys(folder / "log")
     return create_log_keys(folder / "log", ORIGIN, max_delay_ms=5000)
+
+
+class Running:
+    """A collector that serves on a real socket, inside the test."""
+
+    def __init__(self, service: LogService, port: int) -> None:
+        self.service = service
+        self.port = port
+        self.url = f"http://127.0.0.1:{port}"
+
+    def get(self, path: str) -> tuple[int, dict[str, str], bytes]:
+        """Return status, headers and body."""
+        return self.ask("GET", path)
+
+    def post(self, body: bytes) -> tuple[int, dict[str, str], bytes]:
+        """Post one receipt."""
+        return self.ask("POST", "/receipts", body)
+
+    def ask(
+        self, method: str, path: str, body: bytes | None = None
+    ) -> tuple[int, dict[str, str], bytes]:
+        """Make one request on a connection of its own."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        try:
+            connection.request(method, path, body, {"Content-Type": "application/json"})
+            answer = connection.getresponse()
+            headers = {name.lower(): value for name, value in answer.getheaders()}
+            return answer.status, headers, answer.read()
+        finally:
+            connection.close()
+
+
+@contextmanager
+def serving(
+    folder: Path, *, growing_s: float = 0.02, idle_s: float = 10.0, store: LogStore | None = None
+) -> Iterator[Running]:
+    """Run a collector as its command does, and end it in order."""
+    with ExitStack() as stack:
+        if store is None:
+            store = stack.enter_context(opened(folder, Clock(time.time_ns() // 1_000_000)))
+        service = LogService(
+            store, keys_in(folder), folder / "released", growing_s=growing_s, idle_s=idle_s
+        )
+        service.start()
+        stack.callback(service.close)
+        listener = bound_socket("127.0.0.1", 0)
+        app = CollectorApp(service, Gate(is_open=True), Meters(METERS))
+        stack.callback(app.close)
+        ready = threading.Event()
+        server = Server(app, listener, on_ready=ready.set)
+        thread = threading.Thread(target=server.run)
+        thread.start()
+        try:
+            assert ready.wait(20)
+            yield Running(service, listener.getsockname()[1])
+        finally:
+            server.stop()
+            thread.join()
+            service.drain()
