@@ -116,6 +116,9 @@ def run(config: str | None, print_config: bool, **flags: Any) -> None:
 
 
 def _tell_ready(url: str) -> None:
+    from tallystick.collector.running import settle_garbage
+
+    settle_garbage()
     say(f"listening on {url}")
     sys.stdout.flush()
 

@@ -30,6 +30,9 @@ _CHECK_S: Final = 2.0
 # A readiness check writes; anybody may ask, so one answer serves all who ask within a second.
 _READY_FOR_S: Final = 1.0
 
+# Posts never come as far as the table of routes.
+_NOT_POST: Final = ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
+
 Answer = tuple[int, Headers, bytes]
 
 
@@ -190,8 +193,8 @@ class CollectorApp:
                 Route("/readyz", wrap(None, self._ready)),
                 Route("/metrics", wrap("metrics", self._metrics)),
                 Route("/openapi.json", wrap(None, self._openapi)),
-                Route("/receipts", self._only_post, methods=["POST"]),
-                Route("/receipts/batch", self._only_post, methods=["POST"]),
+                Route("/receipts", _only_post, methods=_NOT_POST),
+                Route("/receipts/batch", _only_post, methods=_NOT_POST),
                 Route(
                     "/receipts/leaf/{leaf}",
                     wrap("read", lambda r, t: reading.leaf(t, r.path_params["leaf"])),
@@ -235,9 +238,6 @@ class CollectorApp:
 
         return endpoint
 
-    async def _only_post(self, request: Any) -> Any:
-        raise AssertionError(request.method)  # posts never come here: `__call__` takes them
-
     async def _health(self, _request: Any, _tenant: str) -> Any:
         await self._check(self._service.store.ping)
         return _json(b'{"status":"ok"}')
@@ -268,6 +268,12 @@ class CollectorApp:
 
     async def _openapi(self, _request: Any, _tenant: str) -> Any:
         return _json(self._document)
+
+
+async def _only_post(_request: Any) -> Any:
+    from starlette.exceptions import HTTPException
+
+    raise HTTPException(405)
 
 
 def _told(fault: StoreError) -> Refusal:

@@ -7,6 +7,7 @@ socket first, then what was taken is committed and covered by a checkpoint, then
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import time
@@ -30,17 +31,20 @@ from tallystick.store.opening import open_log_store
 
 _GUARD: Final = "released"
 _ENTROPY_BYTES: Final = 4
+# New objects between two looks for garbage in cycles: requests make hardly any.
+_GARBAGE_OBJECTS: Final = 20_000
 
 
 def run_collector(
     settings: Settings,
     *,
     on_ready: Callable[[str], None],
-    on_server: Callable[[Server], None] = lambda _: None,
+    on_start: Callable[[Server, LogService], None] = lambda _server, _service: None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, and return when all that was taken is safe.
 
-    `on_ready` is given the address as a URL, `on_server` the server, which another thread may stop.
+    `on_ready` is given the address as a URL; `on_start` the server, which another thread may stop,
+    and what it serves.
     """
     gate = gate_of(settings)
     tls = None
@@ -60,11 +64,11 @@ def run_collector(
             keys,
             os.path.join(settings.keys, _GUARD),
             on_commit=lambda count, seconds: _note_commit(meters, count, seconds),
-            on_release=lambda size, delay_s, sign_s: _note_release(meters, size, delay_s, sign_s),
+            on_release=lambda _size, delay_s, sign_s: _note_release(meters, delay_s, sign_s),
         )
         try:
             service.start()
-            _serve(settings, service, gate, meters, tls, on_ready=on_ready, on_server=on_server)
+            _serve(settings, service, gate, meters, tls, on_ready=on_ready, on_start=on_start)
             service.drain()
         finally:
             service.close()
@@ -92,6 +96,16 @@ def gate_of(settings: Settings) -> Gate:
     )
 
 
+def settle_garbage() -> None:
+    """Let the interpreter look for garbage less often: what start-up made stays, all else is brief.
+
+    For the process that serves and nothing else, once it is ready.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_GARBAGE_OBJECTS, 20, 50)
+
+
 def _keys(settings: Settings) -> LogKeys:
     """Return the log's keys; a first start on a laptop makes them."""
     if os.path.isdir(settings.keys):
@@ -115,7 +129,7 @@ def _serve(
     tls: Any,
     *,
     on_ready: Callable[[str], None],
-    on_server: Callable[[Server], None],
+    on_start: Callable[[Server, LogService], None],
 ) -> None:
     listener = bound_socket(settings.host, settings.port)
     port = listener.getsockname()[1]
@@ -148,7 +162,7 @@ def _serve(
         on_ready=ready,
     )
     _ask(meters, service, server)
-    on_server(server)
+    on_start(server, service)
     try:
         server.run()
     finally:
@@ -172,8 +186,7 @@ def _note_commit(meters: Meters, count: int, seconds: float) -> None:
     meters.observe("tally_commit_seconds", seconds)
 
 
-def _note_release(meters: Meters, size: int, delay_s: float, sign_s: float) -> None:
-    meters.set("tally_log_size", size)
+def _note_release(meters: Meters, delay_s: float, sign_s: float) -> None:
     if delay_s:
         meters.observe("tally_merge_delay_seconds", delay_s)
     meters.observe("tally_sign_seconds", sign_s)
