@@ -15,30 +15,34 @@ from tools.corpus import (
     chain_contents,
     chains,
     genuine,
+    holdings,
     inputs,
     json_faults,
+    logs,
     rotations,
     shapes,
     signatures,
     tampering,
 )
+from tools.corpus.log_making import LogCase
 from tools.corpus.making import Case
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "vectors"
-KINDS = ("chain", "input", "receipt")
+KINDS = ("chain", "input", "log", "receipt")
 
 
-def all_cases() -> list[Case]:
+def all_cases() -> list[Case | LogCase]:
     """Return every case; names are told apart within each kind."""
-    made = [
+    made: list[Case | LogCase] = [
         case
         for module in (
             genuine, shapes, tampering, signatures, json_faults, chains, chain_contents,
-            rotations, inputs,
+            rotations, inputs, holdings,
         )
         for case in module.cases()
     ]  # fmt: skip
+    made += logs.cases()
     names = [(case.kind, case.name) for case in made]
     twice = {name for name in names if names.count(name) > 1}
     assert not twice, twice
