@@ -18,7 +18,6 @@ from tallystick.watch.monitor import Look, Monitor
 from tallystick.watch.seen import Seen
 from tallystick.watch.watched import promise_in_answer
 
-
 BUNDLE: Final = "tile/entries/000.p/13"
 
 
