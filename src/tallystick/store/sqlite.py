@@ -54,6 +54,14 @@ _PRAGMAS: Final = (
     f"PRAGMA wal_autocheckpoint = {SQLITE_WAL_PAGES_MAX}",
 )
 
+# What these must answer: SQLite keeps silent where it could not do as it was told.
+_MUST_BE: Final = (("journal_mode", "wal"), ("synchronous", 2), ("recursive_triggers", 1))
+
+_SCHEMA: Final = (
+    "SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_stat%' "
+    "ORDER BY type, name"
+)
+
 _CORRUPT: Final = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
 
 
@@ -113,7 +121,7 @@ class SqliteEngine:
             except BaseException:
                 self._connection.close()
                 raise
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             unlock(self._lock)
             raise self._told("could not be opened", error) from error
         except BaseException:
@@ -131,7 +139,7 @@ class SqliteEngine:
                 self._connection.execute("BEGIN IMMEDIATE")
                 yield self._access
                 self._connection.execute("COMMIT")
-            except sqlite3.Error as error:
+            except (sqlite3.Error, UnicodeDecodeError) as error:
                 told = self._told("could not be written", error)
                 self._stop(str(told))
                 raise told from error
@@ -161,7 +169,7 @@ class SqliteEngine:
                         self._idle.append(connection)
                 if not keeps:
                     connection.close()
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             raise self._told("could not be read", error) from error
 
     def clock_ms(self, _access: Access, /) -> int:
@@ -184,6 +192,8 @@ class SqliteEngine:
             with self.reading() as access:
                 found = [str(one) for (one,) in access.rows("PRAGMA integrity_check")]
                 found += [str(one) for one in access.rows("PRAGMA foreign_key_check")]
+                if access.rows(_SCHEMA) != _expected_schema():
+                    found.append("its tables or tripwires are not those that we made")
         except StoreError as error:
             return [str(error)]
         return [one for one in found if one != "ok"]
@@ -239,6 +249,9 @@ class SqliteEngine:
         try:
             for pragma in _PRAGMAS:
                 connection.execute(pragma)
+            for name, value in _MUST_BE:
+                if connection.execute(f"PRAGMA {name}").fetchone() != (value,):
+                    raise StoreError(f"{self._shown} could not be opened with {name} = {value}")
             if reads_only:
                 connection.execute("PRAGMA query_only = ON")
         except BaseException:
@@ -273,11 +286,24 @@ class SqliteEngine:
         except DurableError as error:
             raise StoreError(str(error)) from error
 
-    def _told(self, what: str, error: sqlite3.Error) -> StoreError:
+    def _told(self, what: str, error: sqlite3.Error | UnicodeDecodeError) -> StoreError:
         name = getattr(error, "sqlite_errorname", "") or ""
         text = f"{self._shown} {what}: {error}"
+        if isinstance(error, UnicodeDecodeError):  # names, or SQLite's own words about the schema
+            return StoreCorruptError(f"{self._shown} {what}: it holds text that is none")
         if name.startswith(_CORRUPT) or "tripwire" in str(error):
             return StoreCorruptError(text)
         if isinstance(error, sqlite3.IntegrityError):
             return StoreCorruptError(f"{text} (its content contradicts itself)")
         return StoreError(text)
+
+
+def _expected_schema() -> list[Row]:
+    """Return the schema as our migrations make it."""
+    connection = sqlite3.connect(":memory:")
+    try:
+        for name in MIGRATIONS:
+            connection.executescript(schema_text(name))
+        return connection.execute(_SCHEMA).fetchall()
+    finally:
+        connection.close()
