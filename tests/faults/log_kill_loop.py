@@ -48,7 +48,7 @@ from tallystick.ports import LogStore
 from tallystick.serve.access import Gate
 from tallystick.serve.metrics import Meters
 from tallystick.serve.server import Server, bound_socket
-from tallystick.store.fsck import fsck
+from tallystick.store.fsck import check_store
 from tallystick.store.opening import open_log_store
 from tallystick.watch.monitor import Monitor
 from tallystick.watch.remote_log import RemoteLog
@@ -329,7 +329,8 @@ def main(folder_name: str, kills: str, seed: str, db: str = "") -> None:
     judge.check_answers()
     judge.check_checkpoints()
     store.close()
-    wrong += judge.wrong + fsck(db)
+    report = check_store(db, keys=(keys.log.verifier, keys.time.verifier))
+    wrong += judge.wrong + report.faults
     seen = {
         "kills": int(kills),
         "starting": starting,

@@ -86,13 +86,14 @@ def command(url: str, **options: Any) -> None:
     Each new entry is read, each checkpoint held against the last, each promise looked after. What
     contradicts itself is written as evidence that anybody can judge offline.
     """
+    from tallystick.cli.log_files import log_key_from
     from tallystick.cli.output import Exit, Stop, complain
     from tallystick.watch.monitor import Monitor
     from tallystick.watch.remote_log import RemoteLog
     from tallystick.watch.seen import load_seen, save_seen
     from tallystick.watch.watched import promises_in
 
-    log_key = _log_key(options["vkey"])
+    log_key = log_key_from(options["vkey"])
     state = options["state"]
     reader = RemoteLog(url)
     monitor = Monitor(
@@ -156,20 +157,3 @@ def _notes(paths: tuple[str, ...]) -> Iterator[bytes]:
 
     for path in paths:
         yield read_bounded(path, NOTE_BYTES_MAX)
-
-
-def _log_key(text: str) -> Any:
-    """Return the key of a text, or of the file that holds it."""
-    from tallystick.cli.output import Exit, Stop
-    from tallystick.crypto.note import VerifierKey
-    from tallystick.durable.file import read_bounded
-    from tallystick.errors import KeyFormatError, LimitError, UnreadableError
-    from tallystick.limits import KEY_FILE_BYTES_MAX
-
-    try:
-        if "+" not in text:
-            data = read_bounded(text, KEY_FILE_BYTES_MAX)
-            text = data.decode("utf-8", "replace").strip()
-        return VerifierKey.parse(text)
-    except (KeyFormatError, LimitError, UnreadableError) as fault:
-        raise Stop(Exit.USAGE, f"--vkey: {fault}") from None

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from tallystick.cli.inputs import InputFile, opened_sources
+from tallystick.cli.log_holdings import holdings_of
 from tallystick.cli.output import Exit, Span, Stop, Style, count, error_is_terminal, say
 from tallystick.cli.responses import ResponseFolder
 from tallystick.crypto.ed25519 import NOT_ON_CURVE, key_weakness, public_key_from
@@ -69,10 +70,9 @@ def verify_paths(paths: Sequence[str], trust: Trust, options: Mapping[str, Any])
         verification_method=options["method"],
         responses=ResponseFolder(folder) if folder is not None else {},
     )
-    logs = [] if options["log"] is None else [options["log"]]
     with (
         opened_sources(paths) as (sources, files),
-        opened_sources(logs) as (held, _),
+        holdings_of(options["log"]) as holdings,
         _progress(files) as progress,
     ):
         return verify_input(
@@ -82,7 +82,7 @@ def verify_paths(paths: Sequence[str], trust: Trust, options: Mapping[str, Any])
             accept_nulls=options["accept_nulls"],
             workers=options["workers"],
             progress=progress,
-            holdings=(lambda _chains: held) if logs else None,
+            holdings=holdings,
         )
 
 

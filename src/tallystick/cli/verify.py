@@ -105,9 +105,10 @@ def _check_filled(
 )
 @click.option(
     "--log",
-    metavar="FILE",
+    metavar="FILE|URL",
     callback=_check_filled,
-    help="What a log holds, as `tally export` writes it: shows what the input lacks.",
+    help="What a log holds, as `tally export` writes it, or the collector to ask: shows what the "
+    "input lacks.",
 )
 @click.option(
     "--accept-nulls",

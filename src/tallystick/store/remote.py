@@ -122,7 +122,8 @@ class _Remote:
             self._connection.request("GET", target, headers=headers)
             response = self._connection.getresponse()
             if response.status != 200:
-                raise OSError(errno.EREMOTEIO, _refusal(response))
+                code = errno.ENOENT if response.status == 404 else errno.EREMOTEIO
+                raise OSError(code, _refusal(response))
         except HTTPException as fault:
             raise _broken(fault) from None
         return response
