@@ -4,14 +4,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any, Final
 
 import click
 
 from tallystick.cli.output import Exit, Stop, count, say, say_table
-from tallystick.config import COLLECTOR, Variable
+from tallystick.cli.settings import setting_options, settings_of, unusable
 from tallystick.limits import PROMISE_DELAY_MS_MAX
 from tallystick.serve.tokens import TENANT_PATTERN
 
@@ -61,38 +59,15 @@ def command() -> None:
     """Run a collector: a store of signed receipts that can be held to its word."""
 
 
-def _options(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Give a command the options of these settings, or of all."""
-    chosen = [one for one in COLLECTOR if not names or one.name in names]
-
-    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        for setting in reversed(chosen):
-            function = _option(setting)(function)
-        return click.option(
-            "--config", "config", metavar="FILE", help="A TOML file that sets the same."
-        )(function)
-
-    return decorate
-
-
-def _option(setting: Variable) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    purpose = setting.purpose.replace("`", "")
-    if setting.kind == "flag":
-        return click.option(setting.flag, setting.name, is_flag=True, default=None, help=purpose)
-    shown = f"{purpose} [{setting.environment}"
-    shown += f"; {setting.default}]" if setting.default else "]"
-    return click.option(setting.flag, setting.name, metavar=setting.kind.upper(), help=shown)
-
-
 @command.command("run", short_help="Serve until SIGTERM.", epilog=_RUN_EPILOG)
-@_options()
+@setting_options()
 @click.option("--print-config", is_flag=True, help="Print what would be used, and from where.")
 def run(config: str | None, print_config: bool, **flags: Any) -> None:
     """Serve receipts until SIGTERM or SIGINT. Prints the address when it is ready.
 
     An option beats its environment variable, that beats the file, and that beats the default.
     """
-    settings = _settings(config, flags)
+    settings = settings_of(config, flags)
     if print_config:
         from tallystick.collector.settings import print_config as printed
 
@@ -111,7 +86,7 @@ def run(config: str | None, print_config: bool, **flags: Any) -> None:
 
     is_json = settings[0].log_format == "json"
     configure_logs(sys.stderr, "json" if is_json else "text", settings[0].log_level)
-    with _unusable():
+    with unusable():
         run_collector(settings[0], on_ready=_tell_ready)
 
 
@@ -146,7 +121,7 @@ def _check_tenant(_context: click.Context, _parameter: click.Parameter, value: s
     help="What it allows: read includes metrics.",
 )
 @click.option("--note", default="", metavar="TEXT", help="A reminder of who has it.")
-@_options("db", "tokens")
+@setting_options("db", "tokens")
 def token_add(tenant: str, access: Any, note: str, config: str | None, **flags: Any) -> None:
     """Make a token. It is shown once, here; the file keeps a salted hash of it.
 
@@ -157,7 +132,7 @@ def token_add(tenant: str, access: Any, note: str, config: str | None, **flags: 
 
     from tallystick.serve.tokens import add_token
 
-    path = _settings(config, flags)[0].tokens
+    path = settings_of(config, flags)[0].tokens
     made_at = datetime.now(UTC).isoformat(timespec="seconds")  # noqa: TID251  # the clock comes in
     text, made = add_token(path, tenant, access=access, note=note, made_at=made_at)
     say(text)
@@ -165,12 +140,12 @@ def token_add(tenant: str, access: Any, note: str, config: str | None, **flags: 
 
 
 @token.command("list", short_help="List the tokens that are known.", epilog=_CODES)
-@_options("db", "tokens")
+@setting_options("db", "tokens")
 def token_list(config: str | None, **flags: Any) -> None:
     """List the tokens that are known, without what would let anybody use them."""
     from tallystick.serve.tokens import read_tokens
 
-    known = read_tokens(_settings(config, flags)[0].tokens)
+    known = read_tokens(settings_of(config, flags)[0].tokens)
     say_table(
         ("id", "tenant", "access", "made", "note"),
         [(one.id, one.tenant, one.access, one.made_at, one.note) for one in known],
@@ -180,13 +155,13 @@ def token_list(config: str | None, **flags: Any) -> None:
 
 @token.command("revoke", short_help="Forget a token.", epilog=_CODES)
 @click.argument("token_id", metavar="ID")
-@_options("db", "tokens")
+@setting_options("db", "tokens")
 def token_revoke(token_id: str, config: str | None, **flags: Any) -> None:
     """Forget a token, by the id that `list` shows. A running collector does within a second."""
     from tallystick.errors import RefusedInput
     from tallystick.serve.tokens import revoke_token
 
-    path = _settings(config, flags)[0].tokens
+    path = settings_of(config, flags)[0].tokens
     try:
         gone = revoke_token(path, token_id)
     except RefusedInput as fault:
@@ -211,13 +186,13 @@ def keys() -> None:
     metavar="N",
     help="How long after its promise an entry appears at the latest.",
 )
-@_options("db", "keys")
+@setting_options("db", "keys")
 def keys_new(origin: str, max_delay_ms: int, config: str | None, **flags: Any) -> None:
     """Make three keys and the sheet that binds them. Keep a copy: a lost key ends the log."""
     from tallystick.collector.log_keys import create_log_keys
     from tallystick.errors import PathTakenError, RefusedInput
 
-    directory = _settings(config, flags)[0].keys
+    directory = settings_of(config, flags)[0].keys
     try:
         made = create_log_keys(directory, origin, max_delay_ms=max_delay_ms)
     except (PathTakenError, RefusedInput) as fault:
@@ -227,13 +202,13 @@ def keys_new(origin: str, max_delay_ms: int, config: str | None, **flags: Any) -
 
 
 @keys.command("show", short_help="Show a log's public key and sheet.", epilog=_CODES)
-@_options("db", "keys")
+@setting_options("db", "keys")
 def keys_show(config: str | None, **flags: Any) -> None:
     """Print the log's public key, to hand out, and the sheet that it signed."""
     from tallystick.collector.log_keys import load_log_keys
 
-    with _unusable():
-        known = load_log_keys(_settings(config, flags)[0].keys)
+    with unusable():
+        known = load_log_keys(settings_of(config, flags)[0].keys)
     say(known.vkey)
     say("")
     for line in known.sheet.decode().splitlines():
@@ -241,7 +216,7 @@ def keys_show(config: str | None, **flags: Any) -> None:
 
 
 @command.command("fsck", short_help="Check a store from end to end.", epilog=_FSCK_EPILOG)
-@_options("db")
+@setting_options("db")
 def fsck(config: str | None, **flags: Any) -> None:
     """Compute every leaf, tile, edge, head and note again from the receipts, and compare.
 
@@ -249,8 +224,8 @@ def fsck(config: str | None, **flags: Any) -> None:
     """
     from tallystick.store.fsck import check_store
 
-    with _unusable():
-        report = check_store(_settings(config, flags)[0].db)
+    with unusable():
+        report = check_store(settings_of(config, flags)[0].db)
     for line in report.faults:
         say((line, "bad"))
     if report.faults:
@@ -259,35 +234,3 @@ def fsck(config: str | None, **flags: Any) -> None:
         ("sound", "good"),
         f": {count(report.entries, 'receipt')}, {count(report.checkpoints, 'checkpoint')}",
     )
-
-
-def _settings(config: str | None, flags: dict[str, Any]) -> Any:
-    from tallystick.collector.settings import load_settings
-    from tallystick.errors import SettingError
-
-    try:
-        return load_settings(flags, file=config)
-    except SettingError as fault:
-        raise Stop(Exit.USAGE, str(fault)) from None
-
-
-@contextmanager
-def _unusable() -> Iterator[None]:
-    """Turn what can't be used into exit codes: settings 2, a store that lies 1, the rest 3."""
-    from tallystick.errors import (
-        KeyFileError,
-        LogRolledBackError,
-        MissingExtraError,
-        SettingError,
-        StoreCorruptError,
-        StoreError,
-    )
-
-    try:
-        yield
-    except SettingError as fault:
-        raise Stop(Exit.USAGE, str(fault)) from None
-    except (LogRolledBackError, StoreCorruptError) as fault:
-        raise Stop(Exit.REFUSED, str(fault)) from None
-    except (KeyFileError, MissingExtraError, StoreError) as fault:
-        raise Stop(Exit.UNCHECKED, str(fault)) from None
