@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import click
 
+from tallystick.cli import collector_reconcile
 from tallystick.cli.output import Exit, Stop, count, say, say_table
 from tallystick.cli.settings import setting_options, settings_of, unusable
 from tallystick.limits import PROMISE_DELAY_MS_MAX
@@ -216,21 +217,32 @@ def keys_show(config: str | None, **flags: Any) -> None:
 
 
 @command.command("fsck", short_help="Check a store from end to end.", epilog=_FSCK_EPILOG)
-@setting_options("db")
+@setting_options("db", "keys")
 def fsck(config: str | None, **flags: Any) -> None:
     """Compute every leaf, tile, edge, head and note again from the receipts, and compare.
 
-    The collector must not run meanwhile where the store is a file.
+    With the log's keys at hand the signatures of its notes are checked, too. The collector must not
+    run meanwhile where the store is a file.
     """
+    import os
+
+    from tallystick.collector.log_keys import load_log_keys
+    from tallystick.collector.settings import is_postgres
+    from tallystick.durable.file import shown
     from tallystick.store.fsck import check_store
 
+    settings = settings_of(config, flags)[0]
+    if not is_postgres(settings.db) and not os.path.isfile(settings.db):
+        raise Stop(Exit.UNCHECKED, f"{shown(settings.db)} is no store")
     with unusable():
-        report = check_store(settings_of(config, flags)[0].db)
+        keys = None
+        if os.path.isdir(settings.keys):
+            known = load_log_keys(settings.keys)
+            keys = (known.log.verifier, known.time.verifier)
+        report = check_store(settings.db, keys=keys)
     for line in report.faults:
         say((line, "bad"))
     if report.faults:
-        raise Stop(Exit.REFUSED, f"{count(len(report.faults), 'fault')} in the store")
-    say(
-        ("sound", "good"),
-        f": {count(report.entries, 'receipt')}, {count(report.checkpoints, 'checkpoint')}",
-    )
+        raise Stop(Exit.REFUSED, f"{count(len(report.faults), 'fault')} in {shown(settings.db)}")
+    receipts, checkpoints = count(report.entries, "receipt"), count(report.checkpoints, "checkpoint")
+    say(("sound", "good"), f"  {receipts}, {checkpoints}")

@@ -27,6 +27,9 @@ from tallystick.limits import NOTE_BYTES_MAX, TREE_SIZE_MAX
 from tallystick.model.submission import Intent
 from tallystick.ports import LogStore
 
+# Where the record lies, beside the keys of its log.
+GUARD_FILE: Final = "released"
+
 _FORM: Final = re.compile(
     r"tally-released/v1\n"
     r"origin ([^\n]+)\n"

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from tallystick.collector.app import CollectorApp
+from tallystick.collector.guard import GUARD_FILE
 from tallystick.collector.log_keys import LogKeys, create_log_keys, load_log_keys
 from tallystick.collector.meters import METERS
 from tallystick.collector.service import LogService
@@ -29,7 +30,6 @@ from tallystick.serve.tls import server_context
 from tallystick.serve.tokens import TokenBook
 from tallystick.store.opening import open_log_store
 
-_GUARD: Final = "released"
 _ENTROPY_BYTES: Final = 4
 # New objects between two looks for garbage in cycles: requests make hardly any.
 _GARBAGE_OBJECTS: Final = 20_000
@@ -62,7 +62,7 @@ def run_collector(
         service = LogService(
             store,
             keys,
-            os.path.join(settings.keys, _GUARD),
+            os.path.join(settings.keys, GUARD_FILE),
             on_commit=lambda count, seconds: _note_commit(meters, count, seconds),
             on_release=lambda _size, delay_s, sign_s: _note_release(meters, delay_s, sign_s),
         )
