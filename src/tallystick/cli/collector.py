@@ -246,3 +246,6 @@ def fsck(config: str | None, **flags: Any) -> None:
         raise Stop(Exit.REFUSED, f"{count(len(report.faults), 'fault')} in {shown(settings.db)}")
     receipts, checkpoints = count(report.entries, "receipt"), count(report.checkpoints, "checkpoint")
     say(("sound", "good"), f"  {receipts}, {checkpoints}")
+
+
+command.add_command(collector_reconcile.command)
