@@ -53,6 +53,7 @@ _HOME = {
     "LimitError": "errors",
     "Link": "model.chain",
     "LocalSigner": "keys.local",
+    "LogTrust": "deliver.promises",
     "MemoryWal": "deliver.memory_wal",
     "MtlsAuth": "deliver.auth",
     "NoAuth": "deliver.auth",
