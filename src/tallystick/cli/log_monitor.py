@@ -88,6 +88,7 @@ def command(url: str, **options: Any) -> None:
     """
     from tallystick.cli.log_files import log_key_from
     from tallystick.cli.output import Exit, Stop, complain
+    from tallystick.errors import RefusedInput
     from tallystick.watch.monitor import Monitor
     from tallystick.watch.remote_log import RemoteLog
     from tallystick.watch.seen import load_seen, save_seen
@@ -95,7 +96,10 @@ def command(url: str, **options: Any) -> None:
 
     log_key = log_key_from(options["vkey"])
     state = options["state"]
-    reader = RemoteLog(url)
+    try:
+        reader = RemoteLog(url)
+    except RefusedInput as fault:
+        raise Stop(Exit.USAGE, str(fault)) from None
     monitor = Monitor(
         reader,
         log_key,
