@@ -4,6 +4,8 @@
     python -m tests.faults.log_kill_loop FOLDER KILLS SEED [DB|forgetful]   prints what it saw
 
 
+On PostgreSQL two collectors at a time share the database, and one of them is killed.
+
 This process has everything imported and forks collectors on one listening socket, so that clients
 whose connection breaks find the next one. Each collector gets a clock of its own that may be a
 minute behind the last one's. 64 clients in another process post until they are told to end, and
@@ -17,6 +19,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import http.client
+import importlib
 import json
 import mmap
 import os
@@ -35,6 +38,7 @@ from typing import Any, Final
 from tests.posting import Bodies, request_of
 
 from tallystick.collector.app import CollectorApp
+from tallystick.collector.guard import Guard
 from tallystick.collector.log_keys import LogKeys, create_log_keys, load_log_keys
 from tallystick.collector.log_view import LogView
 from tallystick.collector.meters import METERS
@@ -59,10 +63,23 @@ CLIENTS: Final = 64
 STARTING_MS_MAX: Final = 60.0
 WORKING_MS_MAX: Final = 150.0
 CLOCK_STEPS_S: Final = (-60, 3)
+# What collectors would import one by one, instead of serving.
+LAZY_MODULES: Final = (
+    "anyio._backends._asyncio",
+    "encodings.idna",
+    "importlib.resources.readers",
+    "prometheus_client",
+    "psycopg_pool",
+    "starlette.applications",
+    "starlette.concurrency",
+    "uvicorn.lifespan.off",
+    "uvicorn.loops.uvloop",
+    "zipfile",
+)
 # Checkpoints come faster than in the field, so that kills hit them as often as commits.
 GROWING_S: Final = 0.03
 FORGETFUL: Final = "forgetful"
-READY, ENDING = range(2)  # places in the shared memory
+ENDING, READY = range(2)  # places in the shared memory; one READY for each collector
 
 
 def opened(db: str, step_s: float) -> LogStore:
@@ -74,9 +91,11 @@ def opened(db: str, step_s: float) -> LogStore:
     return SqliteLog(db, clock_ms=lambda: int(1000 * (time.time() + step_s)))
 
 
-def live(folder: Path, db: str, listener: socket.socket, step_s: float, view: memoryview) -> None:
+def live(
+    folder: Path, db: str, listener: socket.socket, view: memoryview, *, step_s: float, slot: int
+) -> None:
     """Be a collector until killed."""
-    released = folder / "released"
+    released = folder / f"released{slot}"
     if db == FORGETFUL:
         db, released = str(folder / f"{os.getpid()}.db"), folder / f"{os.getpid()}.released"
     store = opened(db, step_s)
@@ -86,7 +105,7 @@ def live(folder: Path, db: str, listener: socket.socket, step_s: float, view: me
     app = CollectorApp(service, Gate(is_open=True), Meters(METERS))
 
     def ready() -> None:
-        view[READY] = os.getpid()
+        view[READY + slot] = os.getpid()
 
     Server(app, listener, on_ready=ready).run()
 
@@ -174,26 +193,61 @@ def reader_of_checkpoints(folder: Path, port: int, view: memoryview) -> None:
 # ------------------------------------------------------------------------------------ the loop
 
 
-def one_life(
-    folder: Path, db: str, listener: socket.socket, dice: random.Random, view: memoryview
-) -> bool:
-    """Fork a collector and kill it after a while; return whether it had come to serve."""
-    view[READY] = 0
-    step_s = dice.uniform(*CLOCK_STEPS_S)
-    pid = forked(lambda: live(folder, db, listener, step_s, view))
-    if dice.random() < 0.2:
-        time.sleep(dice.uniform(0, STARTING_MS_MAX) / 1000)
-    else:
-        while not view[READY]:
-            if os.waitpid(pid, os.WNOHANG)[0]:
+class Collectors:
+    """The collectors that are alive, each in its slot."""
+
+    def __init__(
+        self, folder: Path, db: str, listener: socket.socket, view: memoryview, count: int
+    ) -> None:
+        self._folder = folder
+        self._db = db
+        self._listener = listener
+        self._view = view
+        self._alive: dict[int, int] = {}
+        self._count = count
+        self.starting = 0
+
+    def start(self, dice: random.Random) -> None:
+        """Fork a collector into each slot that is empty."""
+        for slot in range(self._count):
+            if slot not in self._alive:
+                self._view[READY + slot] = 0
+                step_s = dice.uniform(*CLOCK_STEPS_S)
+                self._alive[slot] = forked(
+                    lambda step_s=step_s, slot=slot: live(  # type: ignore[misc]
+                        self._folder, self._db, self._listener, self._view, step_s=step_s, slot=slot
+                    )
+                )
+
+    def wait(self, slot: int) -> None:
+        """Return when one serves."""
+        while not self._view[READY + slot]:
+            if os.waitpid(self._alive[slot], os.WNOHANG)[0]:
                 raise SystemExit("a collector ended by itself")
             time.sleep(0.001)
-        time.sleep(dice.uniform(0, 1) ** 2 * WORKING_MS_MAX / 1000)
-    served = bool(view[READY])
-    os.kill(pid, signal.SIGKILL)
-    if not os.WIFSIGNALED(os.waitpid(pid, 0)[1]):
-        raise SystemExit("a collector ended by itself")
-    return served
+
+    def kill_one(self, dice: random.Random) -> None:
+        """Let them live for a while, and kill one."""
+        self.start(dice)
+        slot = dice.randrange(self._count)
+        if dice.random() < 0.2:
+            time.sleep(dice.uniform(0, STARTING_MS_MAX) / 1000)
+        else:
+            self.wait(slot)
+            time.sleep(dice.uniform(0, 1) ** 2 * WORKING_MS_MAX / 1000)
+        self.starting += not self._view[READY + slot]
+        pid = self._alive.pop(slot)
+        os.kill(pid, signal.SIGKILL)
+        if not os.WIFSIGNALED(os.waitpid(pid, 0)[1]):
+            raise SystemExit("a collector ended by itself")
+
+    def end(self) -> None:
+        """End all in order."""
+        for pid in self._alive.values():
+            os.kill(pid, signal.SIGTERM)
+        for pid in self._alive.values():
+            if os.waitpid(pid, 0)[1]:
+                raise SystemExit("a collector did not end in order")
 
 
 class Judge:
@@ -296,33 +350,39 @@ def main(folder_name: str, kills: str, seed: str, db: str = "") -> None:
     began = time.monotonic()
     db = db or str(folder / "collector.db")
     keys = create_log_keys(folder / "log", ORIGIN)
+    is_shared = db.startswith("postgresql:")
+    if is_shared:  # a second machine is given the record of the first along with the keys
+        store = opened(db, 0)
+        for slot in range(2):
+            Guard(folder / f"released{slot}", ORIGIN).check(store)
+        store.close()
     listener = bound_socket("127.0.0.1", 0)
     port = listener.getsockname()[1]
     view = memoryview(mmap.mmap(-1, 64)).cast("q")
+    for module in LAZY_MODULES:
+        importlib.import_module(module)
     gc.collect()
     gc.freeze()
     helpers = [
         forked(lambda: clients(folder, port, view)),
         forked(lambda: reader_of_checkpoints(folder, port, view)),
     ]
-    starting = 0
+    collectors = Collectors(folder, db, listener, view, 2 if is_shared else 1)
     for _ in range(int(kills)):
-        starting += not one_life(folder, db, listener, dice, view)
-    view[READY] = 0
-    last = forked(lambda: live(folder, db, listener, 3.5, view))
-    while not view[READY]:
-        time.sleep(0.005)
-    time.sleep(0.2)
+        collectors.kill_one(dice)
+    collectors.start(dice)
+    collectors.wait(0)
+    time.sleep(0.3)
     view[ENDING] = 1
     for pid in helpers:
         if os.waitpid(pid, 0)[1]:
             raise SystemExit("a client ended with an error")
     wrong = monitored(f"http://127.0.0.1:{port}", keys)
-    os.kill(last, signal.SIGTERM)
-    os.waitpid(last, 0)
+    collectors.end()
     db = str(folder / "other.db") if db == FORGETFUL else db
     store = opened(db, 4.0)
-    service = LogService(store, keys, folder / "released")
+    released = folder / ("other" if db.endswith("other.db") else "released0")
+    service = LogService(store, keys, released)
     service.start()
     service.drain()
     judge = Judge(folder, store, keys, service.log)
@@ -333,7 +393,7 @@ def main(folder_name: str, kills: str, seed: str, db: str = "") -> None:
     wrong += judge.wrong + report.faults
     seen = {
         "kills": int(kills),
-        "starting": starting,
+        "starting": collectors.starting,
         **judge.seen,
         "wrong": wrong[:8],
         "seconds": round(time.monotonic() - began, 1),

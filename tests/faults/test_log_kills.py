@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.postgres_server import running_postgres
 
 LOOP = "tests.faults.log_kill_loop"
 KILLS = int(os.environ.get("TALLY_LOG_KILLS", "100"))
@@ -64,6 +65,14 @@ def test_nothing_acknowledged_is_lost(memory_folder: Path) -> None:
     assert seen["acknowledged"] > 10 * KILLS
     assert seen["answered_409"] > 0  # stored before a kill, acknowledged after it
     assert seen["checkpoints"] > KILLS // 4
+
+
+def test_two_collectors_on_one_database(memory_folder: Path) -> None:
+    """The same on PostgreSQL, where two share the database and one of them is killed each time."""
+    with running_postgres() as server:
+        seen = killed(memory_folder, KILLS, seed=4, db=server.new_database())
+    assert not seen["wrong"], seen
+    assert seen["acknowledged"] > 5 * KILLS
 
 
 def test_kills_on_a_disk(tmp_path: Path) -> None:
