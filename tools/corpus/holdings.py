@@ -4,23 +4,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from tools.corpus.chains import chain
 from tools.corpus.inputs import case
 from tools.corpus.making import FIRST, SECOND, Case, Json, lines, put, rotation, sign
+
+# Name, why, what is given, what the log holds, codes.
+Compared: TypeAlias = tuple[str, str, Sequence[Json], Sequence[Json], Sequence[str]]
 
 PLACE = "/credentialSubject/action/type"
 
 
 def cases() -> Iterator[Case]:
     """Yield all of them."""
-    for name, why, given, held, codes in _compared():
+    for name, why, given, held, codes in (*_compared(), *_rotated()):
         more: dict[str, Any] = {"options": {"log": "log.jsonl"}}
         yield case(name, why, given, *codes, files={"log.jsonl": lines(list(held))}, **more)
 
 
-def _compared() -> Iterator[tuple[str, str, Sequence[Json], Sequence[Json], Sequence[str]]]:
+def _compared() -> Iterator[Compared]:
     whole = chain("log-holds", 4)
     other = chain("log-holds-other", 2, issuer="did:agent:other")
     yield "log-holds-the-same", "The log holds what the input holds.", whole, whole, ()
@@ -72,6 +75,9 @@ def _compared() -> Iterator[tuple[str, str, Sequence[Json], Sequence[Json], Sequ
         [*whole[:3], put(whole[3], "/proof/created", "2031-01-01T00:00:00.000Z")],
         (),
     )
+
+
+def _rotated() -> Iterator[Compared]:
     edits = {
         3: lambda receipt: put(receipt, "/credentialSubject/keyRotation", rotation(FIRST, SECOND))
     }

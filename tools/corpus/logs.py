@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from tools.corpus.log_making import (
     LOG,
@@ -36,7 +36,7 @@ from tools.corpus.making import Json, put, spell
 
 def cases() -> Iterator[LogCase]:
     """Yield all of them."""
-    for module in (_included, _promised, _broken, _histories, _not_their_word, _not_receipts):
+    for module in _PARTS:
         yield from module()
 
 
@@ -73,6 +73,10 @@ def _included() -> Iterator[LogCase]:
         _files(proof=proof(5, 8)), "LOG_ENTRY_MISSING",
     )  # fmt: skip
     yield _case("no-proof", "A receipt alone shows nothing.", _files(), "LOG_PROOF_MISSING")
+
+
+def _of_another() -> Iterator[LogCase]:
+    stated = entries()[5]
     altered = put(receipts()[5], "/credentialSubject/action/risk_level", "high")
     yield _case(
         "altered-receipt", "Another receipt under the same id is not what was logged.",
@@ -104,6 +108,10 @@ def _included() -> Iterator[LogCase]:
         "stated-time-alone", "Of what the proof states, only the time is used: the path decides.",
         _files(proof=proof(5, 8, extra=entries()[6])), place=_place(5, 8),
     )  # fmt: skip
+
+
+def _by_another_path() -> Iterator[LogCase]:
+    stated = entries()[5]
     head = root(leaves()[:7])
     yield _case(
         "path-of-another-size", "Paths pass under claimed sizes too; only the signed one counts.",
@@ -190,65 +198,69 @@ def _broken() -> Iterator[LogCase]:
     )  # fmt: skip
 
 
-def _histories() -> Iterator[LogCase]:
-    def two(old: bytes, new: bytes, **more: bytes) -> dict[str, bytes]:
-        return {"old": old, "new": new, **more}
+def _two(old: bytes, new: bytes, **more: bytes) -> dict[str, bytes]:
+    return {"old": old, "new": new, **more}
 
+
+def _histories() -> Iterator[LogCase]:
     for old, new in ((4, 8), (5, 11), (1, 11), (8, 11)):
         yield _case(
             f"history-{old}-to-{new}", "The larger tree begins with the smaller one.",
-            two(checkpoint(old), checkpoint(new), consistency=consistency(old, new)),
+            _two(checkpoint(old), checkpoint(new), consistency=consistency(old, new)),
             place={"size": new},
         )  # fmt: skip
     yield _case(
         "history-turned-round", "Which of two is older, their sizes say.",
-        two(checkpoint(8), checkpoint(4), consistency=consistency(4, 8)), place={"size": 8},
+        _two(checkpoint(8), checkpoint(4), consistency=consistency(4, 8)), place={"size": 8},
     )  # fmt: skip
     yield _case(
         "history-same", "One size, one root, two times: no proof is needed.",
-        two(checkpoint(8, time_s=9), checkpoint(8, time_s=19)), place={"size": 8},
+        _two(checkpoint(8, time_s=9), checkpoint(8, time_s=19)), place={"size": 8},
     )  # fmt: skip
     yield _case(
         "history-from-nothing", "Every log begins with the empty one.",
-        two(checkpoint(0), checkpoint(8)), place={"size": 8},
+        _two(checkpoint(0), checkpoint(8)), place={"size": 8},
     )  # fmt: skip
     yield _case(
         "history-without-proof", "Two sizes say nothing by themselves.",
-        two(checkpoint(4), checkpoint(8)), "LOG_PROOF_MISSING",
+        _two(checkpoint(4), checkpoint(8)), "LOG_PROOF_MISSING",
     )  # fmt: skip
+
+
+def _two_histories() -> Iterator[LogCase]:
     forged = [*leaves()[:3], sha(b"\0evil"), *leaves()[4:8]]
     yield _case(
         "history-forked", "Two roots for one size.",
-        two(checkpoint(8), checkpoint(8, head=root(forged))), "LOG_INCONSISTENT",
+        _two(checkpoint(8), checkpoint(8, head=root(forged))), "LOG_INCONSISTENT",
     )  # fmt: skip
     yield _case(
         "history-rewritten", "The larger tree begins with another one: its own path shows that.",
-        two(checkpoint(4), checkpoint(8, head=root(forged)),
+        _two(checkpoint(4), checkpoint(8, head=root(forged)),
             consistency=consistency(4, 8, path=[b64(one) for one in between(forged, 4)])),
         "LOG_NOT_CONSISTENT",
     )  # fmt: skip
     yield _case(
         "history-of-other-sizes", "The proof is about other sizes.",
-        two(checkpoint(4), checkpoint(8), consistency=consistency(4, 11)), "LOG_MALFORMED",
+        _two(checkpoint(4), checkpoint(8), consistency=consistency(4, 11)), "LOG_MALFORMED",
     )  # fmt: skip
-    shrunk = two(checkpoint(8, time_s=20), checkpoint(4, time_s=21), sheet=sheet())
+    shrunk = _two(checkpoint(8, time_s=20), checkpoint(4, time_s=21), sheet=sheet())
     yield _case(
         "history-shrunk", "Later by the log's own time, and smaller.", shrunk, "LOG_INCONSISTENT"
     )  # fmt: skip
     yield _case(
         "history-of-another-origin", "The same key under another origin is another log.",
-        two(checkpoint(4), checkpoint(8, origin="log.example/2"), consistency=consistency(4, 8)),
+        _two(checkpoint(4), checkpoint(8, origin="log.example/2"), consistency=consistency(4, 8)),
         "LOG_MALFORMED",
     )  # fmt: skip
     yield _case(
         "history-of-a-stranger", "One of both is not signed by the log.",
-        two(checkpoint(4), checkpoint(8, key=STRANGER), consistency=consistency(4, 8)),
+        _two(checkpoint(4), checkpoint(8, key=STRANGER), consistency=consistency(4, 8)),
         "LOG_SIGNATURE",
     )  # fmt: skip
     for name, path_text in (("spelled", ["AB=="]), ("too-long", [b64(bytes(32))] * 65)):
         yield _case(
             f"history-path-{name}", "Not a path that any tree has.",
-            two(checkpoint(4), checkpoint(8), consistency=consistency(4, 8, path=path_text)),
+            _two(checkpoint(4), checkpoint(8), consistency=consistency(4, 8, path=path_text)),
             "LOG_MALFORMED",
         )  # fmt: skip
 
@@ -310,3 +322,9 @@ def _not_receipts() -> Iterator[LogCase]:
     ):
         files = {"receipt.json": data, "proof": shown}
         yield _case(name, "Not one receipt.", files, code)
+
+
+_PARTS: Final = (
+    _included, _of_another, _by_another_path, _promised, _broken, _histories, _two_histories,
+    _not_their_word, _not_receipts,
+)  # fmt: skip

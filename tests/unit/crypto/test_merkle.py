@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pymerkle import InmemoryTree
 from pymerkle import verify_consistency as their_consistency
 from pymerkle import verify_inclusion as their_inclusion
+from tests.large_tree import check_a_large_tree
 from tests.logs import lookup, needs_vectors, numbered, root_by_definition, vectors
 
 from tallystick.crypto.merkle import (
@@ -21,7 +22,6 @@ from tallystick.crypto.merkle import (
     consistency,
     inclusion,
     leaf_hash,
-    node_hash,
     path_in,
     path_len,
     subtree,
@@ -259,37 +259,6 @@ def test_proofs_of_random_sizes(one: int, other: int) -> None:
     assert verify_consistency(old, new, tree_root(leaves[:old]), tree_root(leaves), path)
 
 
-def check_a_large_tree(size: int) -> None:
-    """Grow a tree leaf by leaf; check heads and proofs at places that are spread over it."""
-    leaves = numbered(size)
-    hash_at = lookup(leaves)
-    edge = Edge()
-    heads = {0: EMPTY_ROOT}
-    chance = random.Random(size)
-    places = sorted(
-        {1, 2, size // 3, size // 2, size - 1, size}
-        | {chance.randrange(1, size) for _ in range(50)}
-    )
-    for stop in places:
-        edge.extend(leaves[edge.size : stop])
-        heads[stop] = edge.root()
-        assert heads[stop] == subtree(hash_at, 0, stop)
-    root = heads[size]
-    for place in places:
-        path = consistency(hash_at, place, size)
-        assert verify_consistency(place, size, heads[place], root, path)
-        path = inclusion(hash_at, place - 1, size)
-        assert verify_inclusion(leaves[place - 1], place - 1, size, path, root)
-        assert not verify_inclusion(node_hash(root, root), place - 1, size, path, root)
-        assert len(path) <= size.bit_length()
-
-
 def test_a_large_tree() -> None:
     """A tree of 50 000 leaves, grown one by one, equals the definition at every place looked at."""
     check_a_large_tree(50_000)
-
-
-@pytest.mark.soak
-def test_a_tree_of_a_million() -> None:
-    """The same with a million leaves."""
-    check_a_large_tree(1_000_000)

@@ -133,7 +133,7 @@ def emitter_folder(emitter: HttpEmitter) -> str:
     """Return the folder that an emitter keeps promises in."""
     folder = emitter._config.promises
     assert folder is not None
-    return os.fspath(folder)  # type: ignore[return-value]
+    return os.fspath(folder)
 
 
 @pytest.mark.parametrize("ahead_ms", [-61_000, 61_000])
@@ -259,7 +259,7 @@ def test_what_is_no_proof_replaces_nothing(
     proof = parse_log_proof(collector.log.proof(0, *(collector.signed or (b"", 0))))
     for body in (b"", b"x" * 200_000, proof.encode()[:-1], proof.encode().replace(b"x 0", b"x 1")):
         folder = PromiseFolder(emitter_folder(emitter), TRUST)
-        assert len(folder.settle(lambda _, body=body: body).broken) == 1  # type: ignore[misc]
+        assert len(folder.settle(lambda _, body=body: body).broken) == 1
     collector.then(answer(503))
     with pytest.raises(EmitError, match="503"):
         emitter.settle_promises()
