@@ -33,10 +33,13 @@ SETTINGS: Final = {
 class PostgresServer:
     """One server over one folder, run by a user who is not root."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: dict[str, str] | None = None) -> None:
+        self._settings = SETTINGS | (settings or {})
         self._binaries = binaries()
         self._user = _account()
-        self.folder = Path(tempfile.mkdtemp(prefix="tally-pg-"))
+        # In memory where we can: recovery after a kill syncs every file of the cluster.
+        memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+        self.folder = Path(tempfile.mkdtemp(prefix="tally-pg-", dir=memory))
         self._process: subprocess.Popen[bytes] | None = None
         self._databases = 0
         if self._user is not None:
@@ -49,6 +52,12 @@ class PostgresServer:
     def data(self) -> str:
         """The folder of the cluster."""
         return str(self.folder / "data")
+
+    @property
+    def pid(self) -> int:
+        """The process id of the first of its processes."""
+        assert self._process is not None
+        return self._process.pid
 
     def url(self, database: str = "postgres") -> str:
         """Return the address of a database."""
@@ -64,7 +73,9 @@ class PostgresServer:
 
     def start(self) -> None:
         """Start, and return when it answers."""
-        options = [part for name, value in SETTINGS.items() for part in ("-c", f"{name}={value}")]
+        options = [
+            part for name, value in self._settings.items() for part in ("-c", f"{name}={value}")
+        ]
         log = (self.folder / "log").open("ab")
         with log:
             self._process = subprocess.Popen(
@@ -177,9 +188,9 @@ def _account() -> pwd.struct_passwd | None:
 
 
 @contextlib.contextmanager
-def running_postgres() -> Iterator[PostgresServer]:
+def running_postgres(settings: dict[str, str] | None = None) -> Iterator[PostgresServer]:
     """Run a server for as long as the block lasts."""
-    server = PostgresServer()
+    server = PostgresServer(settings)
     try:
         server.start()
         yield server

@@ -45,7 +45,10 @@ def check(db: str, told: dict[int, tuple[int, str]]) -> None:
     """All that was acknowledged is there, at its index, to the byte; and fsck finds nothing."""
     store = open_log_store(db)
     try:
-        for number, (index, leaf) in told.items():
+        for index, leaf in told.values():
+            assert store.leaf_hashes(index, index + 1).hex() == leaf
+        for number in random.Random(1).sample(sorted(told), min(len(told), 100)):
+            index, leaf = told[number]
             sent = receipt(number)
             placed = store.placed("t", sent.digest)
             assert placed is not None, number
@@ -151,7 +154,7 @@ def test_a_failing_disk_stops_the_store(tmp_path: Path, call: str, when: int, er
     check(str(tmp_path / "store.db"), acknowledged(lines))
 
 
-@pytest.mark.parametrize("when", (1, 3, 5, 7))
+@pytest.mark.parametrize("when", [1, 3, 5, 7])
 def test_a_disk_that_fails_at_the_start_does_no_harm(tmp_path: Path, when: int) -> None:
     """A sync fails while the file is made: told, or done again by SQLite; all is in the end whole.
 

@@ -257,12 +257,12 @@ def _told(what: str) -> Iterator[None]:
     """Say what went wrong in our words, and whether asking again may help."""
     try:
         yield
-    except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as error:
-        raise StoreError(f"the database {what}: {_line(error)}", is_transient=True) from error
     except (psycopg.IntegrityError, psycopg.errors.RaiseException) as error:
         raise StoreCorruptError(f"the database {what}: {_line(error)}") from error
-    except psycopg.Error as error:
+    except (psycopg.ProgrammingError, psycopg.DataError, psycopg.NotSupportedError) as error:
         raise StoreError(f"the database {what}: {_line(error)}") from error
+    except (psycopg.Error, PoolTimeout) as error:  # lost, timed out, shut down, or full
+        raise StoreError(f"the database {what}: {_line(error)}", is_transient=True) from error
 
 
 def _line(error: Exception) -> str:
