@@ -1,19 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Posts receipts over many connections at once, and keeps what was answered.
+"""Receipts to post, as many as a test likes: canonical, of the usual size (1 kB), each different.
 
-The receipts are canonical and of the size that is usual (1 kB); their signatures are none, which is
-nothing that a collector looks at. Each client posts one after the other over its own connection,
-and posts again what got no answer.
+Their signatures are none, which is nothing that a collector looks at.
 """
 
 from __future__ import annotations
 
-import asyncio
-import json
-import time
-from collections.abc import Callable, Iterator
 from hashlib import sha256
-from typing import Any, Final
+from typing import Final
 
 import rfc8785
 from tests import material
@@ -69,75 +63,3 @@ def request_of(body: bytes, path: bytes = b"/receipts") -> bytes:
         b"POST %b HTTP/1.1\r\nHost: c\r\nContent-Type: %b\r\nContent-Length: %d\r\n\r\n"
         % (path, kind, len(body))
     ) + body
-
-
-class Client(asyncio.Protocol):
-    """One connection that sends the next request when the answer to the last is there."""
-
-    def __init__(
-        self,
-        requests: Iterator[bytes],
-        answered: Callable[[int, bytes, float], None],
-        ended: asyncio.Future[None],
-    ) -> None:
-        self._requests = requests
-        self._answered = answered
-        self._ended = ended
-        self._received = b""
-        self._began = 0.0
-        self._transport: Any = None  # uvloop's are of another kind
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin."""
-        self._transport = transport
-        self._next()
-
-    def data_received(self, data: bytes) -> None:
-        """Take what came; go on when an answer is whole."""
-        self._received += data
-        head, found, body = self._received.partition(b"\r\n\r\n")
-        if not found:
-            return
-        at = head.lower().index(b"content-length:") + 15
-        if len(body) < int(head[at:].split(b"\r\n", 1)[0]):
-            return
-        self._received = b""
-        self._answered(int(head[9:12]), body, time.perf_counter() - self._began)
-        self._next()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Tell that no more will come."""
-        if not self._ended.done():
-            self._ended.set_result(None)
-
-    def _next(self) -> None:
-        request = next(self._requests, None)
-        if request is None:
-            self._transport.close()
-            return
-        self._began = time.perf_counter()
-        self._transport.write(request)
-
-
-async def post_all(
-    port: int, requests: list[list[bytes]], answered: Callable[[int, bytes, float], None]
-) -> None:
-    """Send each list of requests over a connection of its own, all at once."""
-    loop = asyncio.get_running_loop()
-    waits = []
-    for one in requests:
-        ended: asyncio.Future[None] = loop.create_future()
-        turns = iter(one)
-        await loop.create_connection(
-            lambda turns=turns, ended=ended: Client(turns, answered, ended),  # type: ignore[misc]
-            "127.0.0.1",
-            port,
-        )
-        waits.append(ended)
-    await asyncio.gather(*waits)
-
-
-def receipt_id_in(body: bytes) -> str:
-    """Return the id in an answer of a collector."""
-    found: str = json.loads(body)["id"]
-    return found
