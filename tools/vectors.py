@@ -14,6 +14,7 @@ from pathlib import Path
 from tools.corpus import (
     chain_contents,
     chains,
+    evidence,
     genuine,
     holdings,
     inputs,
@@ -24,17 +25,18 @@ from tools.corpus import (
     signatures,
     tampering,
 )
+from tools.corpus.evidence import EvidenceCase
 from tools.corpus.log_making import LogCase
 from tools.corpus.making import Case
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "vectors"
-KINDS = ("chain", "input", "log", "receipt")
+KINDS = ("chain", "evidence", "input", "log", "receipt")
 
 
-def all_cases() -> list[Case | LogCase]:
+def all_cases() -> list[Case | LogCase | EvidenceCase]:
     """Return every case; names are told apart within each kind."""
-    made: list[Case | LogCase] = [
+    made: list[Case | LogCase | EvidenceCase] = [
         case
         for module in (
             genuine, shapes, tampering, signatures, json_faults, chains, chain_contents,
@@ -42,7 +44,7 @@ def all_cases() -> list[Case | LogCase]:
         )
         for case in module.cases()
     ]  # fmt: skip
-    made += logs.cases()
+    made += [*logs.cases(), *evidence.cases()]
     names = [(case.kind, case.name) for case in made]
     twice = {name for name in names if names.count(name) > 1}
     assert not twice, twice

@@ -12,10 +12,13 @@ import pytest
 
 from tallystick.crypto.ed25519 import SigningKey
 from tallystick.crypto.note import PLAIN, NoteKey, VerifierKey
+from tallystick.verify.fraud import judge
 from tallystick.verify.log import LogReport, verify_checkpoints, verify_logged
 
-FOLDER = Path(__file__).resolve().parents[2] / "vectors" / "log"
+ROOT = Path(__file__).resolve().parents[2] / "vectors"
+FOLDER = ROOT / "log"
 COUNT = 62
+EVIDENCE_COUNT = 36
 FILES = {"expect.json", "receipt.json", "proof", "promise", "sheet", "checkpoint"}
 HISTORY_FILES = {"expect.json", "old", "new", "consistency", "sheet"}
 
@@ -99,3 +102,32 @@ def test_the_log_key_decides() -> None:
         foreign = msgspec.structs.replace(vector.expected, vkey=stranger)
         report = judged(msgspec.structs.replace(vector, expected=foreign))
         assert not report.verified, vector.name
+
+
+# ---- evidence
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What `expect.json` holds beside evidence."""
+
+    why: str
+    outcome: Literal["proven", "not proven", "malformed"]
+    vkey: str
+
+
+EVIDENCE = sorted((ROOT / "evidence").iterdir())
+
+
+def test_all_evidence_was_loaded() -> None:
+    """As much as we know of: each kind convicts at least once."""
+    assert len(EVIDENCE) == EVIDENCE_COUNT
+
+
+@pytest.mark.parametrize("folder", EVIDENCE, ids=lambda folder: folder.name)
+def test_evidence(folder: Path) -> None:
+    """Each is judged as expected."""
+    expected = msgspec.json.decode((folder / "expect.json").read_bytes(), type=Outcome)
+    key = VerifierKey.parse(expected.vkey)
+    judgement = judge((folder / "evidence.json").read_bytes(), key)
+    assert judgement.outcome == expected.outcome, judgement
+    assert {path.name for path in folder.iterdir()} == {"expect.json", "evidence.json"}

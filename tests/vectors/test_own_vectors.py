@@ -176,10 +176,10 @@ def assert_as_expected(report: Report, expected: Expectation) -> None:
 
 
 def test_all_vectors_were_loaded() -> None:
-    """As many as we know of; those of logs are counted in `test_log_vectors.py`."""
+    """As many as we know of; the others are counted in `test_log_vectors.py`."""
     assert Counter(vector.kind for vector in vectors()) == COUNTS
     listed = {path.name for path in FOLDER.iterdir()}
-    assert listed == {*COUNTS, "log", "README.md", ".gitattributes"}
+    assert listed == {*COUNTS, "evidence", "log", "README.md", ".gitattributes"}
 
 
 def test_vectors_are_what_their_sources_make() -> None:

@@ -141,7 +141,7 @@ def leaves() -> tuple[bytes, ...]:
     return tuple(sha(b"\0" + one) for one in entries())
 
 
-def sheet(key: Key = LOG, **changes: str) -> bytes:
+def sheet(key: Key = LOG, /, **changes: str) -> bytes:
     """Return the log's sheet."""
     told = {
         "log": ORIGIN,
@@ -163,10 +163,17 @@ def checkpoint(
     return note(text, (ORIGIN, 1, key), *timed, time_s=time_s)
 
 
-def promise(index: int, *, key: Key = PROMISE, by_ms: int = MAX_DELAY_MS, hole: int = 0) -> bytes:
+def promise(
+    index: int,
+    *,
+    key: Key = PROMISE,
+    by_ms: int = MAX_DELAY_MS,
+    hole: int = 0,
+    tree: Sequence[bytes] = (),
+) -> bytes:
     """Return the promise file of an entry; `hole` shifts the index that it names."""
     start, stop, time_ms = next(one for one in BATCHES if one[0] <= index < one[1])
-    own = leaves()[start:stop]
+    own = (tree or leaves())[start:stop]
     text = (
         f"tally-promise/v1\nlog {ORIGIN}\nrange {start} {stop}\nroot {b64(root(own))}\n"
         f"time {time_ms}\nby {time_ms + by_ms}\n"

@@ -44,7 +44,7 @@ def _case(name: str, why: str, files: dict[str, bytes], *codes: str, **more: Any
     return LogCase(name=name, why=why, files=files, codes=codes, **more)
 
 
-def _files(index: int = 5, **files: bytes) -> dict[str, bytes]:
+def _files(index: int = 5, /, **files: bytes) -> dict[str, bytes]:
     return {"receipt.json": spell(receipts()[index]) + b"\n", **files}
 
 

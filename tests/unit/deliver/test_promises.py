@@ -259,7 +259,7 @@ def test_what_is_no_proof_replaces_nothing(
     proof = parse_log_proof(collector.log.proof(0, *(collector.signed or (b"", 0))))
     for body in (b"", b"x" * 200_000, proof.encode()[:-1], proof.encode().replace(b"x 0", b"x 1")):
         folder = PromiseFolder(emitter_folder(emitter), TRUST)
-        assert len(folder.settle(lambda _, body=body: body).broken) == 1
+        assert len(folder.settle({0: body}.get).broken) == 1
     collector.then(answer(503))
     with pytest.raises(EmitError, match="503"):
         emitter.settle_promises()
@@ -275,7 +275,7 @@ def test_settings_that_make_no_sense(tmp_path: Path) -> None:
     """Promises can be checked only of a log that is known."""
     for wrong in ({"require_promise": True}, {"promises": tmp_path}, {"log": "log.vkey"}):
         with pytest.raises(RefusedInput):
-            HttpEmitterConfig("http://127.0.0.1:1", **wrong)  # type: ignore[arg-type]
+            HttpEmitterConfig("http://127.0.0.1:1", **wrong)
     with pytest.raises(RefusedInput):
         LogTrust(LOG_KEY.verifier.encode(), SHEET_NOTE.replace(b"5000", b"6000"))
     with pytest.raises(RefusedInput):
