@@ -9,6 +9,7 @@ from typing import Any, Final
 import click
 
 from tallystick.cli import collector_reconcile
+from tallystick.cli.groups import VerbGroup
 from tallystick.cli.output import Exit, Stop, count, say, say_table
 from tallystick.cli.settings import setting_options, settings_of, unusable
 from tallystick.limits import PROMISE_DELAY_MS_MAX
@@ -55,7 +56,7 @@ Exit codes
 """
 
 
-@click.group("collector", short_help="Run a collector, and look after it.")
+@click.group("collector", cls=VerbGroup, short_help="Run a collector, and look after it.")
 def command() -> None:
     """Run a collector: a store of signed receipts that can be held to its word."""
 
@@ -135,7 +136,8 @@ def token_add(tenant: str, access: Any, note: str, config: str | None, **flags: 
 
     path = settings_of(config, flags)[0].tokens
     made_at = datetime.now(UTC).isoformat(timespec="seconds")  # noqa: TID251  # the clock comes in
-    text, made = add_token(path, tenant, access=access, note=note, made_at=made_at)
+    with unusable():
+        text, made = add_token(path, tenant, access=access, note=note, made_at=made_at)
     say(text)
     print(f"token {made.id} of tenant {made.tenant}; it is not shown again", file=sys.stderr)
 
@@ -146,7 +148,8 @@ def token_list(config: str | None, **flags: Any) -> None:
     """List the tokens that are known, without what would let anybody use them."""
     from tallystick.serve.tokens import read_tokens
 
-    known = read_tokens(settings_of(config, flags)[0].tokens)
+    with unusable():
+        known = read_tokens(settings_of(config, flags)[0].tokens)
     say_table(
         ("id", "tenant", "access", "made", "note"),
         [(one.id, one.tenant, one.access, one.made_at, one.note) for one in known],
@@ -164,7 +167,8 @@ def token_revoke(token_id: str, config: str | None, **flags: Any) -> None:
 
     path = settings_of(config, flags)[0].tokens
     try:
-        gone = revoke_token(path, token_id)
+        with unusable():
+            gone = revoke_token(path, token_id)
     except RefusedInput as fault:
         raise Stop(Exit.USAGE, f"{fault}; `tally collector token list` shows them") from None
     say(f"revoked {gone.id} of tenant {gone.tenant}")
@@ -244,7 +248,10 @@ def fsck(config: str | None, **flags: Any) -> None:
         say((line, "bad"))
     if report.faults:
         raise Stop(Exit.REFUSED, f"{count(len(report.faults), 'fault')} in {shown(settings.db)}")
-    receipts, checkpoints = count(report.entries, "receipt"), count(report.checkpoints, "checkpoint")
+    receipts, checkpoints = (
+        count(report.entries, "receipt"),
+        count(report.checkpoints, "checkpoint"),
+    )
     say(("sound", "good"), f"  {receipts}, {checkpoints}")
 
 

@@ -107,6 +107,8 @@ class InputFile:
         try:
             _copy(stream, self._copy)
         except OSError as fault:
+            if self.path.startswith(_URL):
+                raise
             raise OSError(fault.errno, f"could not be copied to a file: {fault.strerror}") from None
         finally:
             if self.path != STDIN:

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import click
 
+from tallystick.cli.groups import VerbGroup
 from tallystick.cli import log_judge, log_monitor, log_verify
 
 
-@click.group("log", short_help="Check a collector's log, and hold it to its word.")
+@click.group("log", cls=VerbGroup, short_help="Check a collector's log, and hold it to its word.")
 def command() -> None:
     """Check a collector's log, and hold it to its word."""
 

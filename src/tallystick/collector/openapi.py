@@ -129,7 +129,7 @@ def _operation(route: RouteFact, body_bytes_max: int) -> dict[str, Any]:
         ]
     if route.takes:
         is_batch = route.path.endswith("/batch")
-        schema = {"type": "string"} if is_batch else _receipt_schema()
+        schema = {} if is_batch else _receipt_schema()  # a batch is no JSON value
         limit = BATCH_BODY_BYTES_MAX if is_batch else body_bytes_max
         operation["requestBody"] = {
             "required": True,

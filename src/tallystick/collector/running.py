@@ -55,10 +55,11 @@ def run_collector(
             client_ca=settings.client_ca or None,
             require_client=settings.require_client_cert,
         )
-    keys = _keys(settings)
+    known = _known_keys(settings)
     meters = Meters(METERS)
     store = open_log_store(settings.db)
     try:
+        keys = known or _first_keys(settings)
         service = LogService(
             store,
             keys,
@@ -106,16 +107,20 @@ def settle_garbage() -> None:
     gc.set_threshold(_GARBAGE_OBJECTS, 20, 50)
 
 
-def _keys(settings: Settings) -> LogKeys:
-    """Return the log's keys; a first start on a laptop makes them."""
+def _known_keys(settings: Settings) -> LogKeys | None:
+    """Return the log's keys, or None where a first start on a laptop may make them."""
     if os.path.isdir(settings.keys):
         return load_log_keys(settings.keys)
     is_first = not is_postgres(settings.db) and not os.path.lexists(settings.db)
-    if not settings.is_loopback or not is_first:
-        raise SettingError(
-            f"{settings.keys} holds no keys of a log: make them with "
-            f"`tally collector keys new --origin NAME --keys {settings.keys}`"
-        )
+    if settings.is_loopback and is_first:
+        return None
+    raise SettingError(
+        f"{settings.keys} holds no keys of a log: make them with "
+        f"`tally collector keys new --origin NAME --keys {settings.keys}`"
+    )
+
+
+def _first_keys(settings: Settings) -> LogKeys:
     keys = create_log_keys(settings.keys, f"localhost/{os.urandom(_ENTROPY_BYTES).hex()}")
     event(logging.INFO, "keys_made", origin=keys.origin, directory=settings.keys)
     return keys
