@@ -9,9 +9,10 @@ from typing import Final
 from tallystick.cli.arguments import STDIN
 from tallystick.cli.output import Exit, Stop
 from tallystick.crypto.note import VerifierKey
+from tallystick.crypto.strict import parse_json
 from tallystick.durable.file import read_bounded
-from tallystick.errors import KeyFormatError, LimitError, UnreadableError
-from tallystick.limits import KEY_FILE_BYTES_MAX
+from tallystick.errors import KeyFormatError, LimitError, MalformedInput, UnreadableError
+from tallystick.limits import ANSWER_BODY_BYTES_MAX, KEY_FILE_BYTES_MAX
 
 _WANTED: Final = "give the log's public key, name+id+base64, or a file that holds it"
 
@@ -40,3 +41,15 @@ def read_file(path: str, limit: int) -> bytes:
         return read_bounded(path, limit)
     except (LimitError, UnreadableError) as fault:
         raise Stop(Exit.UNCHECKED, str(fault)) from None
+
+
+def promise_in(data: bytes) -> bytes:
+    """Return a promise file: what was read, or the `promise` of an answer that an emitter kept."""
+    if not data.startswith(b"{"):
+        return data
+    try:
+        answer = parse_json(data, ANSWER_BODY_BYTES_MAX)
+    except MalformedInput:
+        return data  # and no promise file either: the report says so
+    promise = answer.get("promise") if isinstance(answer, dict) else None
+    return promise.encode() if isinstance(promise, str) else data

@@ -26,7 +26,7 @@ Where the files come from
   --sheet, --checkpoint   /log/sheet and /log/checkpoint
   --proof                 /log/proof/INDEX.tlog-proof
   --consistency           /log/proof/consistency?from=SIZE&to=SIZE
-  --promise               the `promise` in the answer to a POST; emitters keep it
+  --promise               the answer to a POST, as emitters keep it, or the `promise` in it
 
 \b
 Exit codes
@@ -87,7 +87,7 @@ def _refuse_options(options: dict[str, Any], *names: str, why: str) -> None:
 
 
 def _report(receipt: str | None, options: dict[str, Any]) -> Any:
-    from tallystick.cli.log_files import log_key_from, read_file
+    from tallystick.cli.log_files import log_key_from, promise_in, read_file
     from tallystick.verify.log import verify_checkpoints, verify_logged
 
     key = log_key_from(options["vkey"])
@@ -98,6 +98,7 @@ def _report(receipt: str | None, options: dict[str, Any]) -> Any:
 
     sheet = read("sheet", NOTE_BYTES_MAX)
     notes = [read_file(path, NOTE_BYTES_MAX) for path in options["checkpoints"]]
+    promise = read("promise", LOG_PROOF_BYTES_MAX)
     if receipt is None:
         proof = read("consistency", LOG_PROOF_BYTES_MAX)
         return verify_checkpoints(notes[0], notes[1], key, proof=proof, sheet=sheet)
@@ -105,7 +106,7 @@ def _report(receipt: str | None, options: dict[str, Any]) -> Any:
         read_file(receipt, RECEIPT_BYTES_MAX),
         key,
         proof=read("proof", LOG_PROOF_BYTES_MAX),
-        promise=read("promise", LOG_PROOF_BYTES_MAX),
+        promise=None if promise is None else promise_in(promise),
         sheet=sheet,
         checkpoint=notes[0] if notes else None,
     )

@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 from tests.logs import LOG_KEY
 
-from tallystick.cli.log_files import log_key_from, read_file
+from tallystick.cli.log_files import log_key_from, promise_in, read_file
 from tallystick.cli.output import Exit, Stop
 from tallystick.crypto.note import PLAIN, private_key_text
 
@@ -43,3 +44,12 @@ def test_files_have_a_limit() -> None:
     with pytest.raises(Stop) as caught:
         read_file("log.vkey", 10)
     assert caught.value.code == Exit.UNCHECKED
+
+
+def test_a_promise_or_the_answer_that_held_it() -> None:
+    """Emitters keep answers; what is neither is left to be refused as it is."""
+    promise = Path("receipt.promise").read_bytes()
+    assert promise_in(promise) == promise
+    assert promise_in(json.dumps({"id": "x", "promise": promise.decode()}).encode()) == promise
+    for data in (b"", b"{", b"{}", b'{"promise":5}', b'{"promise":"a","promise":"b"}'):
+        assert promise_in(data) == data
