@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 from tests.collectors import keys_in, opened, submission, submissions
 
+from tallystick.collector import log
 from tallystick.collector.log import Sequencer
 from tallystick.collector.log_keys import LogKeys
 from tallystick.crypto.merkle import leaf_hash
-from tallystick.errors import StoreError, StoreStoppedError
+from tallystick.errors import StoreBusyError, StoreError, StoreStoppedError
 from tallystick.model.promise import open_promise
 from tallystick.model.sheet import parse_sheet
 from tallystick.model.submission import Placed, Submission
@@ -156,3 +157,49 @@ def test_closed_it_takes_no_more(store: SqliteLog, keys: LogKeys) -> None:
     with pytest.raises(StoreError):
         asyncio.run(sequencer.place(submission("a")))
     assert store.next_index() == 0
+
+
+def test_too_much_is_refused_at_the_door(
+    store: SqliteLog, keys: LogKeys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beyond a bound nothing more may wait: who is refused hears of it at once, others are kept."""
+    monkeypatch.setattr(log, "WAITING_ITEMS_MAX", 10)
+
+    async def crowd() -> list[Placed | BaseException]:
+        waits = (sequencer.place(one) for one in submissions(30))
+        return await asyncio.gather(*waits, return_exceptions=True)
+
+    sequencer = Sequencer(store, keys)
+    found = asyncio.run(crowd())
+    sequencer.close()
+    refused = [one for one in found if isinstance(one, StoreBusyError)]
+    assert len(refused) == 20
+    assert store.next_index() == 10
+
+
+def test_a_large_crowd_is_cut_into_commits(
+    store: SqliteLog, keys: LogKeys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One commit has a bound of its own; a batch that came together is not cut."""
+    monkeypatch.setattr(log, "COMMIT_ITEMS_MAX", 8)
+    commits: list[int] = []
+    sequencer = Sequencer(store, keys, on_commit=lambda count, _seconds: commits.append(count))
+    asyncio.run(all_at_once(sequencer, submissions(30)))
+    asyncio.run(sequencer.place_all(submissions(20, "b")))
+    sequencer.close()
+    assert commits == [8, 8, 8, 6, 20]
+
+
+def test_who_waits_when_it_closes_is_told(store: SqliteLog, keys: LogKeys) -> None:
+    """What was not handed over yet is refused, and not stored."""
+
+    async def closing() -> list[Placed | BaseException]:
+        waits = [asyncio.ensure_future(sequencer.place(one)) for one in submissions(5)]
+        await asyncio.sleep(0)
+        sequencer.close()
+        return await asyncio.gather(*waits, return_exceptions=True)
+
+    sequencer = Sequencer(store, keys)
+    found = asyncio.run(closing())
+    assert all(isinstance(one, (Placed, StoreStoppedError)) for one in found)
+    assert store.next_index() == sum(isinstance(one, Placed) for one in found)
