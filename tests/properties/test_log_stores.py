@@ -11,7 +11,14 @@ from tempfile import TemporaryDirectory
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 from tests.postgres_server import PostgresServer, running_postgres
 from tests.submissions import note_of, submission
 
@@ -82,7 +89,7 @@ class Model:
         for index, (one, time_ms, _) in enumerate(self.entries):
             if one.tenant == tenant:
                 chains.setdefault((one.chain_id, one.issuer), []).append((index, one, time_ms))
-        found = []
+        found: list[tuple[object, ...]] = []
         for (chain_id, issuer), members in chains.items():
             sequences = [one.sequence for _, one, _ in members if one.sequence is not None]
             last = max(sequences, default=None)
@@ -264,10 +271,11 @@ def server() -> Iterator[PostgresServer]:
         yield one
 
 
-class TestSqlite(Machine.TestCase):
-    """The store on SQLite."""
-
-    settings = settings(max_examples=2 * EXAMPLES, stateful_step_count=25)
+def test_sqlite_equals_the_model() -> None:
+    """The store on SQLite, closed and opened again at any moment."""
+    run_state_machine_as_test(
+        Machine, settings=settings(max_examples=2 * EXAMPLES, stateful_step_count=25)
+    )
 
 
 def test_postgres_equals_the_model(server: PostgresServer) -> None:
@@ -277,6 +285,6 @@ def test_postgres_equals_the_model(server: PostgresServer) -> None:
         pass
 
     OnPostgres.server = server
-    case = OnPostgres.TestCase()
-    case.settings = settings(max_examples=EXAMPLES, stateful_step_count=25)
-    case.runTest()
+    run_state_machine_as_test(
+        OnPostgres, settings=settings(max_examples=EXAMPLES, stateful_step_count=25)
+    )

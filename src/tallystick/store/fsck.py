@@ -34,7 +34,7 @@ from tallystick.store.fsck_heads import (
 from tallystick.store.integration import edge_of
 from tallystick.store.key_index import KeyIndex, key_of
 from tallystick.store.log_reads import salt_of
-from tallystick.store.opening import open_log_store
+from tallystick.store.opening import open_engine
 from tallystick.store.sequencing import CHAIN_COLUMNS, chain_state
 from tallystick.store.sql import Access, Engine, Row
 
@@ -52,11 +52,11 @@ def check_store(
     progress: Progress | None = None,
 ) -> StoreReport:
     """Open the store that a setting names, and check it: nobody else may write meanwhile."""
-    store = open_log_store(db)
+    engine = open_engine(db)
     try:
-        return check_engine(store.engine, keys=keys, progress=progress)
+        return check_engine(engine, keys=keys, progress=progress)
     finally:
-        store.close()
+        engine.close()
 
 
 def check_engine(
@@ -118,6 +118,7 @@ class _Pass:
         self._numbers: list[int] = [0]
         self._index = KeyIndex()
         self._segment: list[bytes] = []
+        self._compared = 0
         self._keys: list[tuple[int, int]] = []
         self._heads = self._stored_heads()
         self._head = next(self._heads, None)
@@ -274,13 +275,14 @@ class _Pass:
         segment = self._index.closed
         self._index.add(segment * INDEX_SEGMENT_ENTRIES, self._keys)
         made = self._index.runs_of(segment, self._segment)
-        if made[0][0] < self._runs:  # this segment is closed in the store
+        if self._compared < self._runs:  # this segment is closed in the store
             for slot, words in made:
                 stored = self._access.rows("SELECT words FROM run WHERE slot = ?", (slot,))
                 self._found.expect(
                     bool(stored) and bytes(stored[0][0]) == words,
                     f"run {slot}: is not that of the entries",
                 )
+            self._compared += len(made)
         self._index.close(segment)
         self._segment, self._keys = [], []
 
@@ -309,6 +311,8 @@ class _Pass:
             and edge_of(self._size, bytes(self._stored_edge)).hashes == self._edge.hashes,
             "tree: its edge is not that of the entries",
         )
+        runs = self._compared
+        expect(self._runs == runs, f"run: {self._runs} rows, of closed segments there are {runs}")
         (tiles,) = self._access.rows("SELECT count(*) FROM tile")[0]
         expect(
             tiles == sum(self._numbers), f"tile: {tiles} rows, the tree has {sum(self._numbers)}"

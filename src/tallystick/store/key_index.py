@@ -16,6 +16,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
+from tallystick.errors import StoreCorruptError
 from tallystick.limits import INDEX_SEGMENT_ENTRIES, KEY_FILTER_BYTES_MAX
 from tallystick.store.key_filter import KeyFilter
 from tallystick.store.sql import Access, Row
@@ -211,6 +212,8 @@ def _packed(words: list[int]) -> bytes:
 
 def _unpacked(data: bytes) -> array[int]:
     words = array("Q")
+    if len(data) % words.itemsize:
+        raise StoreCorruptError("a run of keys has a broken length")
     words.frombytes(data)
     if sys.byteorder == "big":
         words.byteswap()

@@ -7,7 +7,8 @@ import time
 
 from tallystick.errors import SettingError
 from tallystick.store.log_store import SqlLogStore
-from tallystick.store.sqlite_log import SqliteLog
+from tallystick.store.sql import Engine
+from tallystick.store.sqlite import SqliteEngine
 
 
 def now_ms() -> int:
@@ -15,12 +16,22 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def open_log_store(db: str) -> SqlLogStore:
-    """Open a store: `postgresql://…` is a database that processes share, all else is a file."""
+def open_engine(db: str) -> Engine:
+    """Open the database of a store: `postgresql://…` is one that processes share, or a file."""
     if db in ("", ":memory:") or db.startswith("file:"):
         raise SettingError("the store must be a file: what is only in memory is not durable")
     if db.startswith(("postgresql://", "postgres://")):
-        from tallystick.store.postgres_log import PostgresLog  # needs the extra `postgres`
+        from tallystick.store.postgres import PostgresEngine  # needs the extra `postgres`
 
-        return PostgresLog(db)
-    return SqliteLog(db, clock_ms=now_ms)
+        return PostgresEngine(db)
+    return SqliteEngine(db, clock_ms=now_ms)
+
+
+def open_log_store(db: str) -> SqlLogStore:
+    """Open the log store in a database."""
+    engine = open_engine(db)
+    try:
+        return SqlLogStore(engine)
+    except BaseException:
+        engine.close()
+        raise
