@@ -41,6 +41,18 @@ Exit codes
   3  store, keys or address can't be used
 """
 
+_EPILOG: Final = """\
+\b
+Examples
+  tally collector run
+  tally collector keys new --origin collector.example/log1
+  tally collector token add --tenant acme --access write
+  tally collector fsck --db collector.db
+
+\b
+Exit codes: see `tally collector VERB --help`.
+"""
+
 _CODES: Final = """\
 \b
 Exit codes: 0 done, 2 usage, 3 could not be read or written.
@@ -56,7 +68,9 @@ Exit codes
 """
 
 
-@click.group("collector", cls=VerbGroup, short_help="Run a collector, and look after it.")
+@click.group(
+    "collector", cls=VerbGroup, short_help="Run a collector, and look after it.", epilog=_EPILOG
+)
 def command() -> None:
     """Run a collector: a store of signed receipts that can be held to its word."""
 

@@ -5,11 +5,27 @@ from __future__ import annotations
 
 import click
 
-from tallystick.cli.groups import VerbGroup
 from tallystick.cli import log_judge, log_monitor, log_verify
+from tallystick.cli.groups import VerbGroup
+
+_EPILOG = """\
+\b
+Examples
+  tally log verify receipt.json --vkey log.vkey --proof receipt.tlog-proof
+  tally log monitor https://collector.example --vkey log.vkey --state log.state
+  tally log judge evidence.json --vkey log.vkey
+
+\b
+Exit codes: see `tally log VERB --help`.
+"""
 
 
-@click.group("log", cls=VerbGroup, short_help="Check a collector's log, and hold it to its word.")
+@click.group(
+    "log",
+    cls=VerbGroup,
+    short_help="Check a collector's log, and hold it to its word.",
+    epilog=_EPILOG,
+)
 def command() -> None:
     """Check a collector's log, and hold it to its word."""
 
