@@ -93,7 +93,7 @@ class Sequencer:
         return encode_promise_file(placed.index, placed.path, self._note(placed.batch))
 
     def close(self) -> None:
-        """Take no more; return when what was handed over is durable. Others are told, not stored."""
+        """Take no more; return when what was handed over is durable. Others are told so."""
         self._commits.close()
 
     def _asked(self, submissions: Sequence[Submission], size: int) -> asyncio.Future[Any]:
