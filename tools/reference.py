@@ -19,8 +19,6 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from pages import collector_page, table, taxonomy_page
-
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = ROOT / "docs" / "reference"
 WRITTEN = {"README", "soak"}  # by people
@@ -49,6 +47,11 @@ API_INTRODUCTION = """\
 All names come from `tallystick` itself: `from tallystick import verify_chain`. What is not on this
 page is private and may change.
 """
+
+
+# Its neighbour, by its own name: this file is run as a program.
+PAGES_OF_TABLES: Any = importlib.import_module("pages")
+table: Callable[..., str] = PAGES_OF_TABLES.table
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -232,14 +235,17 @@ def api_page() -> str:
 
 BUILDERS: dict[str, tuple[str, Callable[[], str]]] = {
     "api": ("`tallystick.__all__`", api_page),
-    "collector": ("the tables of `tallystick.collector` and `tallystick.serve`", collector_page),
+    "collector": (
+        "the tables of `tallystick.collector` and `tallystick.serve`",
+        PAGES_OF_TABLES.collector_page,
+    ),
     "cli": ("the commands of `tallystick.cli`", cli_page),
     "configuration": ("`tallystick.config`", configuration_page),
     "delivery": ("`tallystick.deliver.outcome`", delivery_page),
     "errors": ("the subclasses of `tallystick.errors.Error`", errors_page),
     "findings": ("`tallystick.verify.findings`", findings_page),
     "limits": ("`tallystick.limits`", limits_page),
-    "taxonomy": ("`tallystick.model.taxonomy`", taxonomy_page),
+    "taxonomy": ("`tallystick.model.taxonomy`", PAGES_OF_TABLES.taxonomy_page),
 }
 
 

@@ -118,8 +118,6 @@ def test_a_collector_needs_no_call_that_the_filter_denies(tmp_path: Path) -> Non
         assert running.stdout is not None
         url = running.stdout.readline().split()[-1]
         (tmp_path / "one.json").write_bytes(wire(chain_of(1)[0]))
-        from urllib.request import Request, urlopen
-
         for target, body in (("/receipts", wire(chain_of(1)[0])), ("/readyz", None)):
             kind = {"Content-Type": "application/json"}
             with urlopen(Request(url + target, body, kind), timeout=30) as answer:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """How a collector is set up: flags, then environment, then a TOML file, then defaults.
 
-`config.COLLECTOR` is the one table: the command's options, the reference page and `--print-config`
-are made from it. What contradicts itself, or would stand open to the network by mistake, does not start.
+`config.COLLECTOR` is the one table: the command's options, the reference page and
+`--print-config` are made from it. What contradicts itself, or would stand open to the network by
+mistake, does not start.
 """
 
 from __future__ import annotations

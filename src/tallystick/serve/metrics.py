@@ -38,7 +38,7 @@ class Meters:
                 "metrics need prometheus-client; install tallystick[collector]"
             ) from None
         # A second series for each, which says when it began: half of the page, and nobody reads it.
-        client.disable_created_metrics()
+        client.disable_created_metrics()  # type: ignore[no-untyped-call]  # it has no types
         self._registry = client.CollectorRegistry()
         self._render = client.generate_latest
         self._children: dict[tuple[str, tuple[str, ...]], Any] = {}

@@ -119,5 +119,5 @@ def test_an_answer_that_breaks_off_is_no_end(tmp_path: Path) -> None:
         exchange.send(body)
         return False
 
-    with Collector(cut) as collector, pytest.raises(OSError, match="broke off|ended|reset"):
+    with Collector(cut) as collector, pytest.raises(OSError, match=r"broke off|ended|reset"):
         read(f"{collector.url}/chains/a")
