@@ -30,7 +30,7 @@ def holdings_of(log: str | None) -> Iterator[Holdings | None]:
 
             def ask(chains: Sequence[str]) -> list[Source]:
                 return [
-                    Source(stack.enter_context(ChainStream(base, chain)), name=chain, form="lines")
+                    Source(stack.enter_context(HeldChain(base, chain)), name=chain, form="lines")
                     for chain in chains
                 ]
 
@@ -40,7 +40,7 @@ def holdings_of(log: str | None) -> Iterator[Holdings | None]:
             yield lambda _chains: sources
 
 
-class ChainStream(io.RawIOBase):
+class HeldChain(io.RawIOBase):
     """One chain of a collector, asked for when it is read; one that is unknown there is empty."""
 
     def __init__(self, base: str, chain_id: str) -> None:

@@ -87,6 +87,7 @@ class Monitor:
 
     def watch(self, promises: Iterable[WatchedPromise]) -> None:
         """Hold the log to these promises from the next look on, until each is kept."""
+        _ = self.sheet  # evidence needs it
         known = {one.index: one for one in self._promises}
         for one in promises:
             other = known.setdefault(one.index, one)

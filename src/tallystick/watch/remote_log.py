@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads a log over HTTP: plain GETs, each bounded in bytes; no redirect is followed."""
+"""Reads a log over HTTP: plain GETs, each bounded in bytes; no redirect is followed.
+
+Plain http will do: all of it is public, and nothing counts that the log's key did not sign.
+
+BUG: the time limit is one for each read, so an answer of one byte at a time takes long to end.
+"""
 
 from __future__ import annotations
 
