@@ -78,9 +78,7 @@ class Checkpoints:
     def look(self) -> None:
         """Show what another process released since; make a checkpoint where one is due."""
         released = self._store.released()
-        if released is not None and (
-            self._newest is None or released.number > self._newest.number
-        ):
+        if released is not None and (self._newest is None or released.number > self._newest.number):
             self._guard.record(released)
             self._show(released)
         newest = self._newest
