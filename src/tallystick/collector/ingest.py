@@ -46,7 +46,7 @@ _REQUIRED: Final = (
 
 def parse_submission(tenant: str, body: bytes) -> Submission:
     """Return what is stored of a receipt, or raise `Refusal` (400)."""
-    split = split_canonical(body)
+    split = split_canonical(body, is_shaped=False)
     if split is not None:
         found = _of_canonical(tenant, body, *split)
         if found is not None:
@@ -66,9 +66,10 @@ def _of_canonical(
     link = receipt.credentialSubject.chain
     receipt_id, issuer, chain_id = receipt.id, receipt.issuer.id, link.chain_id
     action_type = receipt.credentialSubject.action.type
-    if "\0" in issuer or "\0" in chain_id or "\0" in action_type or not chain_id:
+    names = f"{receipt_id}{issuer}{chain_id}{action_type}"
+    if "\0" in names or not (receipt_id and chain_id and action_type and receipt.proof.proofValue):
         return None
-    if len(action_type) > IDENTIFIER_CHARS_MAX or not action_type:
+    if len(names) > IDENTIFIER_CHARS_MAX:  # one of them may be too long
         return None
     return Submission(
         tenant=tenant,

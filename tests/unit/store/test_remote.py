@@ -14,6 +14,7 @@ from tests.served import NDJSON, Served
 from tallystick.errors import RefusedInput
 from tallystick.limits import URL_CHARS_MAX
 from tallystick.serve.tokens import add_token
+from tallystick.store import remote
 from tallystick.store.remote import open_remote
 
 WHEN = "2026-01-01T00:00:00+00:00"
@@ -121,3 +122,13 @@ def test_an_answer_that_breaks_off_is_no_end(tmp_path: Path) -> None:
 
     with Collector(cut) as collector, pytest.raises(OSError, match=r"broke off|ended|reset"):
         read(f"{collector.url}/chains/a")
+
+
+def test_a_list_without_end_is_not_read_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page is bounded before it is parsed."""
+    monkeypatch.setattr(remote, "REMOTE_PAGE_BYTES_MAX", 100)
+    with (
+        Collector(answer(200, body=page(*[ONE] * 10))) as collector,
+        pytest.raises(OSError, match="over 100 bytes"),
+    ):
+        read(collector.url)
