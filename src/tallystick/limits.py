@@ -284,7 +284,7 @@ INDEX_SEGMENT_ENTRIES: Final = 32 * 1024
 KEY_FILTER_BYTES_MAX: Final = 512 * 1024 * 1024
 
 # Chains that a store knows by name without asking its database.
-CHAIN_NAMES_KEPT_MAX: Final = 32 * 1024
+CHAIN_NAMES_KEPT_MAX: Final = 16 * 1024
 
 # Leaves that one transaction adds to the tree: a second's work of a busy log, a fraction of one's.
 INTEGRATED_LEAVES_MAX: Final = 64 * 1024

@@ -19,6 +19,7 @@ TERMINATIONS: Final = ("unknown", "complete", "interrupted")
 
 # Which chain it is: the tenant, SHA-256 of the chain's id, and SHA-256 of the issuer's.
 ChainName = tuple[bytes, bytes, bytes]
+FamilyName = tuple[bytes, bytes]
 
 
 def sequence_of(submission: Submission) -> int:
@@ -32,6 +33,9 @@ def hash_of(name: str) -> bytes:
     return sha256(name.encode()).digest()
 
 
+CHAIN_COUNTS: Final = ("length", "last_sequence", "terminal", "top", "last_index", "last_ms")
+
+
 class ChainState:
     """A chain's row while a batch is put together."""
 
@@ -39,6 +43,7 @@ class ChainState:
         "chain_id",
         "family",
         "first_ms",
+        "is_new",
         "issuer",
         "last_index",
         "last_ms",
@@ -65,6 +70,7 @@ class ChainState:
         self.issuer = issuer
         self.no = no
         self.family = family
+        self.is_new = True
         self.length = 0
         self.last_sequence = -1
         self.terminal = 0
@@ -102,6 +108,19 @@ class ChainState:
             self.last_index,
             self.first_ms,
             self.last_ms,
+        )
+
+    def counts(self) -> Row:
+        """Return what changes: the columns of CHAIN_COUNTS, then the key."""
+        return (
+            self.length,
+            self.last_sequence,
+            self.terminal,
+            self.top,
+            self.last_index,
+            self.last_ms,
+            self.name[0],
+            self.no,
         )
 
 

@@ -11,15 +11,13 @@ from collections.abc import Sequence
 
 from tallystick.errors import StoreError
 from tallystick.limits import (
-    CHAIN_NAMES_KEPT_MAX,
     INDEX_SEGMENT_ENTRIES,
     INTEGRATED_LEAVES_MAX,
 )
 from tallystick.model.submission import Intent, Placed, Submission
-from tallystick.store.batch_plan import ChainName
 from tallystick.store.integration import edge_of, head_of, integrate
 from tallystick.store.log_reads import LogReads, leaves_of, newest_checkpoints
-from tallystick.store.sequencing import Sequencing
+from tallystick.store.sequencing import KnownChains, Sequencing
 from tallystick.store.sql import Engine
 
 
@@ -28,7 +26,7 @@ class SqlLogStore(LogReads):
 
     def __init__(self, engine: Engine) -> None:
         super().__init__(engine)
-        self._chain_names: dict[ChainName, tuple[int, int]] = {}
+        self._known = KnownChains(is_exclusive=engine.is_exclusive)
 
     def place(self, submissions: Sequence[Submission], /) -> tuple[Placed, ...]:
         """Sequence a batch in one commit: contiguous indexes for what is new, in this order."""
@@ -42,9 +40,13 @@ class SqlLogStore(LogReads):
             time_ms = max(engine.clock_ms(access), last_ms)  # read after the lock is held
             self.catch_up(access, start)
             sequencing = Sequencing(
-                self, self._chain_names, access, submissions, start=start, time_ms=time_ms
+                self, self._known, access, submissions, start=start, time_ms=time_ms
             )
-            places = sequencing.run()
+            try:
+                places = sequencing.run()
+            except BaseException:
+                self._known.clear()  # while nobody else may use it
+                raise
         self._remember(sequencing)
         return places
 
@@ -89,11 +91,7 @@ class SqlLogStore(LogReads):
             with self._indexing:
                 if self.index.known >= done.rows.start:
                     self.index.add(done.rows.start, done.keys)
-        names = self._chain_names
-        if len(names) > CHAIN_NAMES_KEPT_MAX:
-            names.clear()
-        for chain in done.changed.values():
-            names[chain.name] = (chain.no, chain.family)
+        self._known.remember(done.changed.values())
 
     def _fence(self) -> tuple[int, int]:
         """Store the clock under the sequencer's lock: what comes later is not older."""

@@ -75,6 +75,19 @@ class PostgresAccess:
             statement = f"{head} SELECT * FROM {_unnest(rows)} {tail}"
             self._cursor.execute(self._text(statement), _columns_of(rows))
 
+    def update(
+        self, table: str, columns: Sequence[str], keys: Sequence[str], rows: Sequence[Row], /
+    ) -> None:
+        """Update all rows by one statement."""
+        if rows:
+            names = ", ".join(f"new_{name}" for name in (*columns, *keys))
+            values = ", ".join(f"{name} = new_{name}" for name in columns)
+            where = " AND ".join(f"{table}.{name} = new_{name}" for name in keys)
+            self.run(
+                f"UPDATE {table} SET {values} FROM {_unnest(rows)} AS n ({names}) WHERE {where}",
+                _columns_of(rows),
+            )
+
     def _text(self, statement: str) -> bytes:
         text = self._texts.get(statement)
         if text is None:
@@ -87,6 +100,7 @@ class PostgresEngine:
     """A database: one connection that writes, and a pool that reads."""
 
     for_update = " FOR UPDATE"
+    is_exclusive = False
 
     def __init__(self, url: str, *, clock_ms: Callable[[], int] | None = None) -> None:
         self._url = url

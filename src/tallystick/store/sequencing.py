@@ -5,8 +5,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from tallystick.limits import CHAIN_NAMES_KEPT_MAX
 from tallystick.model.submission import Placed, Submission
-from tallystick.store.batch_plan import BatchTree, ChainName, ChainState, Rows, hash_of, sequence_of
+from tallystick.store.batch_plan import (
+    CHAIN_COUNTS,
+    BatchTree,
+    ChainName,
+    ChainState,
+    FamilyName,
+    Rows,
+    hash_of,
+    sequence_of,
+)
 from tallystick.store.key_index import DIGEST, RECEIPT_ID, key_of
 from tallystick.store.log_reads import LogReads, old_places, salt_of
 from tallystick.store.sql import Access, Row
@@ -15,11 +25,29 @@ CHAIN_COLUMNS = (
     "tenant, no, family, chain_hash, issuer_hash, chain_id, issuer, length, last_sequence, "
     "terminal, top, last_index, first_ms, last_ms"
 )
-_UPSERT_CHAIN = (
-    "ON CONFLICT (tenant, no) DO UPDATE SET length = excluded.length, "
-    "last_sequence = excluded.last_sequence, terminal = excluded.terminal, top = excluded.top, "
-    "last_index = excluded.last_index, last_ms = excluded.last_ms"
-)
+
+
+class KnownChains:
+    """Chains that a store need not look for: by name, and as they are where nobody else writes."""
+
+    def __init__(self, *, is_exclusive: bool) -> None:
+        self.is_exclusive = is_exclusive
+        self.numbers: dict[ChainName, tuple[int, int]] = {}
+        self.states: dict[ChainName, ChainState] = {}
+        self.roots: dict[FamilyName, ChainState] = {}
+
+    def clear(self) -> None:
+        """Forget all: the database knows."""
+        self.numbers.clear()
+        self.states.clear()
+        self.roots.clear()
+
+    def remember(self, chains: Iterable[ChainState]) -> None:
+        """Note which chains there are, once that is durable."""
+        if not self.is_exclusive:
+            self.numbers.update({one.name: (one.no, one.family) for one in chains})
+        if len(self.numbers) + len(self.states) > CHAIN_NAMES_KEPT_MAX:
+            self.clear()
 
 
 class Sequencing:
@@ -28,7 +56,7 @@ class Sequencing:
     def __init__(
         self,
         reads: LogReads,
-        chain_names: dict[ChainName, tuple[int, int]],
+        known: KnownChains,
         access: Access,
         submissions: Sequence[Submission],
         *,
@@ -36,7 +64,7 @@ class Sequencing:
         time_ms: int,
     ) -> None:
         self._reads = reads
-        self._known_names = chain_names
+        self._known = known
         self._access = access
         self._submissions = submissions
         self.rows = Rows(start, time_ms)
@@ -87,7 +115,13 @@ class Sequencing:
             new[tenant, one.digest] = index
             self.keys.append(keys)
             found.append((index, True, shares_id, shares_position))
-        return self._write(found)
+        places = self._write(found)
+        if self._known.is_exclusive:
+            for chain in (*chains.values(), *families.values()):
+                chain.is_new = False
+            self._known.states.update(chains)
+            self._known.roots.update(families)
+        return places
 
     def _judged(self, one: Submission) -> tuple[bytes, int | None, tuple[int, int], bool]:
         """Return (tenant, index it already has, keys, whether the id is known)."""
@@ -110,10 +144,25 @@ class Sequencing:
 
     def _chains(
         self, submissions: Iterable[Submission]
-    ) -> tuple[dict[ChainName, ChainState], dict[tuple[bytes, bytes], ChainState]]:
+    ) -> tuple[dict[ChainName, ChainState], dict[FamilyName, ChainState]]:
         """Return the chains there are, by their names, and their families' roots."""
         names = {self._name_of(one) for one in submissions}
-        known = self._known_names
+        known = self._known
+        chains = {name: known.states[name] for name in names if name in known.states}
+        families = {name[:2]: known.roots[name[:2]] for name in names if name[:2] in known.roots}
+        rest = names - chains.keys()
+        if rest:
+            for state in self._stored_chains(rest):
+                # Where one is known already, that is the object which counts on.
+                same = known.states.get(state.name, state)
+                chains[same.name] = same
+                if same.no == same.family:
+                    families.setdefault(same.name[:2], same)
+        return chains, families
+
+    def _stored_chains(self, names: set[ChainName]) -> list[ChainState]:
+        """Return the chains of these names, and the roots of their families, as they are stored."""
+        known = self._known.numbers
         numbers = {name: known[name] for name in names if name in known}
         unknown = [name for name in names if name not in known]
         wanted: set[tuple[bytes, int]] = set()
@@ -132,18 +181,12 @@ class Sequencing:
                 wanted.add((bytes(tenant), no))
         for (tenant, _, _), both in numbers.items():
             wanted.update((tenant, no) for no in both)
-        states = [
+        return [
             chain_state(row)
             for row in self._access.lookup(
-                f"SELECT {CHAIN_COLUMNS} FROM chain",
-                ("tenant", "no"),
-                list(wanted),
+                f"SELECT {CHAIN_COLUMNS} FROM chain", ("tenant", "no"), list(wanted)
             )
         ]
-        return (
-            {one.name: one for one in states},
-            {one.name[:2]: one for one in states if one.no == one.family},
-        )
 
     def _name_of(self, one: Submission) -> ChainName:
         names = (one.tenant, one.chain_id, one.issuer)
@@ -191,10 +234,15 @@ class Sequencing:
                 "INSERT INTO body (idx, tenant, family, receipt_id, receipt_hash, body)",
                 rows.bodies,
             )
+            changed = self.changed.values()
             access.insert(
-                f"INSERT INTO chain ({CHAIN_COLUMNS})",
-                [one.row() for one in self.changed.values()],
-                _UPSERT_CHAIN,
+                f"INSERT INTO chain ({CHAIN_COLUMNS})", [one.row() for one in changed if one.is_new]
+            )
+            access.update(
+                "chain",
+                CHAIN_COUNTS,
+                ("tenant", "no"),
+                [one.counts() for one in changed if not one.is_new],
             )
             access.run(
                 "UPDATE log_head SET next_index = ?, last_ms = ? WHERE one = 1",
@@ -237,4 +285,5 @@ def chain_state(row: Row) -> ChainState:
     )
     state.length, state.last_sequence, state.terminal = length, last_sequence, terminal
     state.top, state.last_index, state.last_ms = top, last_index, last_ms
+    state.is_new = False
     return state

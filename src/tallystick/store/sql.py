@@ -36,12 +36,21 @@ class Access(Protocol):
         """Run `{head} VALUES (…), (…) {tail}` for all rows."""
         ...
 
+    def update(
+        self, table: str, columns: Sequence[str], keys: Sequence[str], rows: Sequence[Row], /
+    ) -> None:
+        """Set columns of rows that are there: each row is the new values, then its key."""
+        ...
+
 
 class Engine(Protocol):
     """A database: one writer at a time, readers beside it."""
 
     # What a SELECT ends with that locks its row: nothing where a transaction locks everything.
     for_update: str
+
+    # Whether nobody else writes: what this process wrote last is what is there.
+    is_exclusive: bool
 
     def writing(self) -> AbstractContextManager[Access]:
         """Run a transaction: leaving the block without an error means it is on stable storage."""

@@ -97,11 +97,20 @@ class SqliteAccess:
             marks = ",".join("?" * len(rows[0]))
             self._executemany(f"{head} VALUES ({marks}) {tail}", rows)
 
+    def update(
+        self, table: str, columns: Sequence[str], keys: Sequence[str], rows: Sequence[Row], /
+    ) -> None:
+        """Update all rows by one prepared statement."""
+        if rows:
+            values, where = (" = ?, ".join(columns), " = ? AND ".join(keys))
+            self._executemany(f"UPDATE {table} SET {values} = ? WHERE {where} = ?", rows)
+
 
 class SqliteEngine:
     """One file, held by one process: one connection that writes, and some that read."""
 
     for_update = ""
+    is_exclusive = True
 
     def __init__(self, path: FilePath, *, clock_ms: Callable[[], int]) -> None:
         self._path = os.path.abspath(os.fspath(path))
