@@ -224,8 +224,8 @@ KEEP_ALIVE_MS_MAX: Final = 65_000
 # Connections of one service; each further one is told to come back.
 SERVED_CONNECTIONS_MAX: Final = 2048
 
-# Bodies under way at one moment, over all connections: what they take up in memory.
-BODIES_BYTES_MAX: Final = 256 * 1024 * 1024
+# Bodies under way at one moment, over all connections: parsed they take up some five times as much.
+BODIES_BYTES_MAX: Final = 64 * 1024 * 1024
 
 # Reads of the store at one moment; each holds a page.
 READERS_MAX: Final = 8

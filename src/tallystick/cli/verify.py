@@ -19,6 +19,7 @@ Examples
   tally verify run.jsonl --key signing.key.pub
   tally verify a.json b.json --trust issuers.toml --json
   curl -s https://example.com/run.jsonl | tally verify - --key did:key:z6Mk...
+  tally verify https://collector.example/chains/run-1 --key signing.key.pub
   tally verify run.jsonl --key signing.key.pub --require-terminal --expect-length 12
   tally verify run.jsonl --key signing.key.pub --log exported.jsonl
 
@@ -126,6 +127,9 @@ def _check_filled(
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
 def command(paths: tuple[str, ...], **options: Any) -> None:
     """Verify receipts: a receipt, an array, or JSON Lines; `-` is standard input.
+
+    A PATH may be a collector's URL, for all its chains or for one (URL/chains/ID). It is asked
+    with the token in AGENTRECEIPTS_COLLECTOR_TOKEN, if there is one.
 
     All chains of all PATHs are verified together. What an open chain has lost at its end shows
     with --log, --require-terminal, --expect-length or --expect-head only.

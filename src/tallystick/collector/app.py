@@ -208,7 +208,12 @@ class CollectorApp:
                     "/chains/{chain_id:path}",
                     wrap(
                         "read",
-                        lambda r, t: reading.chain(t, r.path_params["chain_id"], r.query_params),
+                        lambda r, t: reading.chain(
+                            t,
+                            r.path_params["chain_id"],
+                            r.query_params,
+                            is_head=r.method == "HEAD",
+                        ),
                     ),
                 ),
                 *log_routes(self._service.log),

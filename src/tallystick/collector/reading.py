@@ -105,7 +105,9 @@ class Reading:
         headers = {"Cache-Control": "no-cache"}
         return Response(_ENCODE(page), headers=headers, media_type="application/json")
 
-    async def chain(self, tenant: str, chain_id: str, query: Mapping[str, str]) -> Any:
+    async def chain(
+        self, tenant: str, chain_id: str, query: Mapping[str, str], *, is_head: bool = False
+    ) -> Any:
         """Return the receipts of a chain as lines, all of them or one page."""
         from starlette.responses import StreamingResponse
 
@@ -121,7 +123,7 @@ class Reading:
         if limit and len(first) == limit:
             rest = urlencode({"after": _spelled(_place(first[-1])), "limit": limit})
             headers["Link"] = f'</chains/{quote(chain_id, safe="")}?{rest}>; rel="next"'
-        lines = self._lines(tenant, chain_id, first, is_page=bool(limit))
+        lines = self._lines(tenant, chain_id, first, is_page=bool(limit) or is_head)
         return StreamingResponse(lines, headers=headers, media_type=LINES_TYPE)
 
     async def _lines(

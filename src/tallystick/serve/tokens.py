@@ -10,15 +10,23 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from hashlib import sha256
 from hmac import compare_digest
 from typing import Final, Literal
 
 import msgspec
 
-from tallystick.durable.file import FilePath, read_bounded, shown, write_replace
-from tallystick.errors import LimitError, RefusedInput, SettingError, UnreadableError
+from tallystick.durable.file import (
+    FilePath,
+    open_directory,
+    read_bounded,
+    reason_of,
+    shown,
+    write_replace,
+)
+from tallystick.errors import DurableError, LimitError, RefusedInput, SettingError, UnreadableError
 from tallystick.limits import TENANT_CHARS_MAX, TOKENS_FILE_BYTES_MAX, TOKENS_MAX
 
 Access = Literal["all", "write", "read", "metrics"]
@@ -88,9 +96,6 @@ def add_token(
 ) -> tuple[str, Token]:
     """Make a token, put it into the file, and return it: it is not shown again."""
     check_tenant(tenant)
-    known = read_tokens(path)
-    if len(known) >= TOKENS_MAX:
-        raise LimitError(f"{shown(path)} holds {TOKENS_MAX} tokens; revoke some first")
     token_id, salt = entropy(6).hex(), entropy(16)
     secret = _spelled(entropy(32))
     text = f"tally_{token_id}_{secret}"
@@ -103,17 +108,20 @@ def add_token(
         made_at=made_at,
         note=note,
     )
-    _write(path, (*known, token))
+    with _changing(path) as known:
+        if len(known) >= TOKENS_MAX:
+            raise LimitError(f"{shown(path)} holds {TOKENS_MAX} tokens; revoke some first")
+        _write(path, (*known, token))
     return text, token
 
 
 def revoke_token(path: FilePath, token_id: str) -> Token:
     """Take a token out of the file; a running service forgets it within a second."""
-    known = read_tokens(path)
-    gone = [token for token in known if token.id == token_id]
-    if not gone:
-        raise RefusedInput(f"{shown(path)} has no token with this id")
-    _write(path, tuple(token for token in known if token.id != token_id))
+    with _changing(path) as known:
+        gone = [token for token in known if token.id == token_id]
+        if not gone:
+            raise RefusedInput(f"{shown(path)} has no token with this id")
+        _write(path, tuple(token for token in known if token.id != token_id))
     return gone[0]
 
 
@@ -165,6 +173,25 @@ class TokenBook:
         except OSError:
             return None
         return found.st_ino, found.st_mtime_ns, found.st_size
+
+
+@contextmanager
+def _changing(path: FilePath) -> Iterator[tuple[Token, ...]]:
+    """Yield the tokens while nobody else changes them: a revocation must not be undone.
+
+    The lock is the directory's, which leaves no file behind.
+    """
+    import fcntl
+
+    try:
+        directory, _ = open_directory(path)
+    except (OSError, ValueError) as fault:
+        raise DurableError(f"{shown(path)} could not be replaced: {reason_of(fault)}") from fault
+    try:
+        fcntl.flock(directory, fcntl.LOCK_EX)
+        yield read_tokens(path)
+    finally:
+        os.close(directory)
 
 
 def _hash(salt: bytes, secret: str) -> bytes:

@@ -57,6 +57,15 @@ def test_a_chain_is_read_in_pages_and_off_the_loop(reading: Reading) -> None:
     other.close()
 
 
+def test_a_head_reads_one_page_only(reading: Reading) -> None:
+    """Nobody is sent the lines, so nobody reads them all."""
+
+    async def read() -> bytes:
+        return await body_of(await reading.chain("t", "chain:a", {}, is_head=True))
+
+    assert asyncio.run(read()).count(b"\n") == READ_PAGE_RECEIPTS_MAX
+
+
 @pytest.mark.parametrize("after", ["-1:-1", "0:0", f"{COUNT}:{COUNT}"])
 def test_reading_on_after_the_end_is_empty_and_no_404(reading: Reading, after: str) -> None:
     """A cursor that was valid stays so."""

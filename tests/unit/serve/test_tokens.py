@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import stat
+import threading
 from hmac import compare_digest
 from pathlib import Path
 
@@ -168,3 +169,21 @@ def test_tenants_have_plain_names(tmp_path: Path, name: str) -> None:
     with pytest.raises(RefusedInput, match="tenant"):
         add_token(tmp_path / "tokens", name, made_at=WHEN)
     assert check_tenant("acme.eu:prod@1_x-y") == "acme.eu:prod@1_x-y"
+
+
+def test_two_who_change_the_file_at_once_do_not_undo_each_other(tmp_path: Path) -> None:
+    """Each change is made to what the one before has left."""
+    path = tmp_path / "tokens"
+    _, doomed = add_token(path, "a", made_at=WHEN)
+    work = [lambda: add_token(path, "a", made_at=WHEN)] * 20 + [
+        lambda: revoke_token(path, doomed.id)
+    ]
+    threads = [threading.Thread(target=one) for one in work]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    known = read_tokens(path)
+    assert len(known) == 20
+    assert doomed not in known
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["tokens"]
