@@ -320,6 +320,8 @@ class Judge:
             assert newer.time_s is not None
             if older.size > newer.size or older.time_s > newer.time_s:
                 self.wrong.append(f"size or time went back after {older.size}")
+            elif newer.size > self._log.size:
+                self.wrong.append(f"size {newer.size} was shown, and is gone")
             elif older.size and not verify_consistency(
                 older.size,
                 newer.size,

@@ -67,12 +67,15 @@ def test_nothing_acknowledged_is_lost(memory_folder: Path) -> None:
     assert seen["checkpoints"] > KILLS // 4
 
 
-def test_two_collectors_on_one_database(memory_folder: Path) -> None:
+def test_two_collectors_on_one_database(
+    memory_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The same on PostgreSQL, where two share the database and one of them is killed each time."""
+    monkeypatch.setattr(tempfile, "tempdir", str(memory_folder.parent))
     with running_postgres() as server:
-        seen = killed(memory_folder, KILLS, seed=4, db=server.new_database())
+        seen = killed(memory_folder, KILLS // 2, seed=4, db=server.new_database())
     assert not seen["wrong"], seen
-    assert seen["acknowledged"] > 5 * KILLS
+    assert seen["acknowledged"] > KILLS
 
 
 def test_kills_on_a_disk(tmp_path: Path) -> None:
