@@ -97,7 +97,13 @@ class Guard:
         )
 
     def record(self, said: Intent) -> None:
-        """Return when the checkpoint is kept; only then may anybody see it."""
+        """Return when the checkpoint is kept; only then may anybody see it.
+
+        Processes of one machine may share the file: it does not go back to an older word.
+        """
+        known = self.read()
+        if known is not None and known.number >= said.number:
+            return
         self._write(
             LastWord(
                 origin=self._origin,

@@ -62,9 +62,7 @@ def test_a_whole_chain_is_verified(tmp_path: Path) -> None:
 def test_a_chain_that_is_not_there_is_told(tmp_path: Path) -> None:
     """A chain of which the collector has nothing is no lie of the chain: an advisory."""
     with serving(tmp_path) as running:
-        done = tally(
-            "verify", given(tmp_path, 3), "--key", key_in(tmp_path), "--log", running.url
-        )
+        done = tally("verify", given(tmp_path, 3), "--key", key_in(tmp_path), "--log", running.url)
     assert done.code == 0
     assert "log_lacks" in done.out
 

@@ -119,6 +119,7 @@ def test_another_time_is_refused(tmp_path: Path) -> None:
     with opened(tmp_path) as store:
         guard.check(store)
         intent = said(store, guard)
+        (tmp_path / "released").unlink()
         guard.record(
             Intent(
                 number=intent.number,
@@ -129,6 +130,18 @@ def test_another_time_is_refused(tmp_path: Path) -> None:
         )
         with pytest.raises(LogRolledBackError, match="another time"):
             guard.check(store)
+
+
+def test_the_record_does_not_go_back(tmp_path: Path) -> None:
+    """Two processes of one machine share the file: the slower one leaves the newer word alone."""
+    with opened(tmp_path) as store:
+        guard_at(tmp_path).check(store)
+        older = said(store, guard_at(tmp_path))
+        newer = said(store, guard_at(tmp_path), name="b")
+        guard_at(tmp_path).record(older)
+    word = guard_at(tmp_path).read()
+    assert word is not None
+    assert word.number == newer.number
 
 
 def test_a_log_without_its_guard_is_refused(tmp_path: Path) -> None:
