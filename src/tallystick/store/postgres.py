@@ -135,6 +135,8 @@ class PostgresEngine:
                 with _told("could not be written"):
                     connection = self._connection or self._connect()
                     connection.execute(self._begin)
+                    # No pipeline mode: between its syncs the server does not count a process that
+                    # hangs as idle, and would leave the log's head to it.
                     yield PostgresAccess(connection)
                     self._warnings.clear()
                     done = connection.execute("COMMIT")
