@@ -3,18 +3,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 from base64 import b64decode
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.material import chain_of, hash_of, signed, statement, wire
 from tests.served import LD_JSON, NDJSON, Served
 
 from tallystick.collector.addresses import ROUTES
+from tallystick.collector.app import CollectorApp
+from tallystick.collector.meters import METERS
+from tallystick.errors import StoreBusyError, StoreError, StoreStoppedError
+from tallystick.serve.access import Gate
+from tallystick.serve.metrics import Meters
 
 
 @pytest.fixture(scope="module")
@@ -325,3 +332,76 @@ def test_many_at_once_all_get_their_own_answer(served: Served) -> None:
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+class Failing:
+    """A service whose parts fail as they are told: what ours never does on purpose."""
+
+    fault: str | None = None
+
+    def __init__(self, log: Any, failure: Exception) -> None:
+        self.log = log
+        self.failure = failure
+        self.sequencer: Any = self
+        self.store: Any = self
+
+    async def place(self, submission: object, /) -> Any:
+        raise self.failure
+
+    def by_id(self, *_: object) -> Any:
+        raise self.failure
+
+    ping = probe = by_id
+
+
+def answered(
+    app: CollectorApp, method: str, path: str, sent: bytes = b""
+) -> tuple[int, Any, bytes]:
+    """Return status, headers and body of one request, without a socket."""
+    got: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": sent, "more_body": False}
+
+    async def send(message: Any) -> None:
+        got.append(message)
+
+    scope: dict[str, Any] = {
+        "type": "http", "http_version": "1.1", "method": method, "path": path,
+        "raw_path": path.encode(), "query_string": b"", "root_path": "", "scheme": "http",
+        "headers": [(b"content-type", b"application/json")], "state": {}, "client": None,
+        "server": None,
+    }  # fmt: skip
+    asyncio.run(app(scope, receive, send))
+    body = b"".join(one.get("body", b"") for one in got[1:])
+    return got[0]["status"], dict(got[0]["headers"]), body
+
+
+@pytest.mark.parametrize(
+    ("failure", "status", "problem"),
+    [
+        (RuntimeError("secret of ours"), 500, "internal"),
+        (StoreBusyError("secret of ours"), 503, "busy"),
+        (StoreError("secret of ours"), 503, "store-unavailable"),
+        (StoreStoppedError("secret of ours"), 503, "store-unavailable"),
+    ],
+)
+def test_what_fails_inside_is_told_without_its_words(
+    served: Served, failure: Exception, status: int, problem: str
+) -> None:
+    """Posts and reads give the same problem; the reason stands in the log alone."""
+    service = Failing(served.service.log, failure)
+    app = CollectorApp(service, Gate(is_open=True), Meters(METERS))
+    try:
+        for method, path in (("POST", "/receipts"), ("GET", "/receipts/x")):
+            got, headers, told = answered(app, method, path, body(1))
+            assert got == status
+            assert json.loads(told)["type"].endswith(f":{problem}")
+            assert (b"retry-after" in headers) is (status == 503)
+            assert b"secret" not in told
+        for path in ("/healthz", "/readyz"):
+            got, _, told = answered(app, "GET", path)
+            assert got == status
+            assert b"secret" not in told
+    finally:
+        app.close()
