@@ -205,15 +205,29 @@ def keys() -> None:
     metavar="N",
     help="How long after its promise an entry appears at the latest.",
 )
+@click.option(
+    "--after",
+    metavar="FILE",
+    help="The last checkpoint of the log before this one: entry 0 commits to it.",
+)
 @setting_options("db", "keys")
-def keys_new(origin: str, max_delay_ms: int, config: str | None, **flags: Any) -> None:
+def keys_new(
+    origin: str, max_delay_ms: int, after: str | None, config: str | None, **flags: Any
+) -> None:
     """Make three keys and the sheet that binds them. Keep a copy: a lost key ends the log."""
+    from tallystick.cli.log_files import read_file
     from tallystick.collector.log_keys import create_log_keys
     from tallystick.errors import PathTakenError, RefusedInput
+    from tallystick.limits import NOTE_BYTES_MAX
 
     directory = settings_of(config, flags)[0].keys
     try:
-        made = create_log_keys(directory, origin, max_delay_ms=max_delay_ms)
+        made = create_log_keys(
+            directory,
+            origin,
+            max_delay_ms=max_delay_ms,
+            predecessor=None if after is None else read_file(after, NOTE_BYTES_MAX),
+        )
     except (PathTakenError, RefusedInput) as fault:
         raise Stop(Exit.USAGE, str(fault)) from None
     say(f"{directory}  signs; keep it with the collector, readable by nobody else")

@@ -3,7 +3,8 @@
 
     log.key      signs checkpoints and the sheet          log.vkey   its public half, to hand out
     time.key     signs when a checkpoint was made         sheet      the note that names them all
-    promise.key  signs promises
+    promise.key  signs promises                           predecessor   the last checkpoint of
+                                                          the log before this one, if any
 
 None of them signs a receipt, and none does another's work. One origin has one sheet for ever: a new
 key or another delay is a new origin.
@@ -19,11 +20,11 @@ from typing import Final
 import msgspec
 import nacl.utils
 
+from tallystick.collector.succession import succession
 from tallystick.crypto.note import (
     PLAIN,
     TIMED,
     NoteKey,
-    VerifierKey,
     name_fault,
     private_key_text,
     sign_note,
@@ -48,6 +49,7 @@ TIME_KEY: Final = "time.key"
 PROMISE_KEY: Final = "promise.key"
 SHEET: Final = "sheet"
 VKEY: Final = "log.vkey"
+PREDECESSOR: Final = "predecessor"
 DEFAULT_MAX_DELAY_MS: Final = 60_000
 
 _SEED_BYTES: Final = 32
@@ -61,6 +63,7 @@ class LogKeys(msgspec.Struct, frozen=True, kw_only=True):
     promise: NoteKey
     sheet: bytes  # the signed note
     max_delay_ms: int
+    predecessor: bytes | None = None  # the note that entry 0 commits to
 
     @property
     def origin(self) -> str:
@@ -95,6 +98,7 @@ def create_log_keys(
     origin: str,
     *,
     max_delay_ms: int = DEFAULT_MAX_DELAY_MS,
+    predecessor: bytes | None = None,
     entropy: Callable[[int], bytes] = nacl.utils.random,
 ) -> LogKeys:
     """Make the keys of a new log in a directory, and return them; what is there is left alone.
@@ -106,6 +110,8 @@ def create_log_keys(
         raise RefusedInput(f"the origin {fault}")
     if not 1 <= max_delay_ms <= PROMISE_DELAY_MS_MAX:
         raise RefusedInput(f"the delay is from 1 to {PROMISE_DELAY_MS_MAX} milliseconds")
+    if predecessor is not None:
+        succession(origin, predecessor)  # or it is no checkpoint
     make_directory(directory, 0o700)
     folder = Path(os.fspath(directory))
     names = (
@@ -127,8 +133,10 @@ def create_log_keys(
     ).encode()
     sheet = sign_note(sheet_text, (log,))
     write_new(folder / VKEY, log.verifier.encode().encode() + b"\n", 0o644)
+    if predecessor is not None:
+        write_new(folder / PREDECESSOR, predecessor, 0o644)
     write_new(folder / SHEET, sheet, 0o644)
-    return LogKeys(log=log, time=time, promise=promise, sheet=sheet, max_delay_ms=max_delay_ms)
+    return load_log_keys(directory)
 
 
 def load_log_keys(directory: FilePath) -> LogKeys:
@@ -151,7 +159,25 @@ def load_log_keys(directory: FilePath) -> LogKeys:
     ):
         if key.verifier != wanted:
             raise KeyFileError(f"{shown(folder / name)} is not the key that the sheet names")
-    return LogKeys(log=log, time=time, promise=promise, sheet=data, max_delay_ms=sheet.max_delay_ms)
+    return LogKeys(
+        log=log,
+        time=time,
+        promise=promise,
+        sheet=data,
+        max_delay_ms=sheet.max_delay_ms,
+        predecessor=_predecessor(folder / PREDECESSOR, sheet.origin),
+    )
+
+
+def _predecessor(path: Path, origin: str) -> bytes | None:
+    if not path.exists():
+        return None
+    data = read_bounded(path, NOTE_BYTES_MAX)
+    try:
+        succession(origin, data)
+    except RefusedInput as fault:
+        raise KeyFileError(f"{shown(path)}: {fault}") from None
+    return data
 
 
 def _read(path: Path) -> NoteKey:
@@ -160,8 +186,3 @@ def _read(path: Path) -> NoteKey:
     except KeyFormatError as error:
         reason = str(error)
     raise KeyFileError(f"{shown(path)}: {reason}")
-
-
-def parse_verifier_key(text: str) -> VerifierKey:
-    """Return the public log key that somebody was handed as text."""
-    return VerifierKey.parse(text.strip())

@@ -17,6 +17,7 @@ from tallystick.collector.guard import Guard, fault_of
 from tallystick.collector.log import Sequencer
 from tallystick.collector.log_keys import LogKeys
 from tallystick.collector.log_view import LogView
+from tallystick.collector.succession import succession
 from tallystick.durable.file import FilePath
 from tallystick.errors import LogRolledBackError, SettingError, StoreError
 from tallystick.model.checkpoint import open_checkpoint
@@ -50,6 +51,7 @@ class LogService:
         self.store: Final = store
         self.log: Final = LogView(store, keys)
         self.sequencer: Final = Sequencer(store, keys, on_commit=on_commit)
+        self._keys = keys
         self._guard = Guard(guard_path, keys.origin)
         self._on_release = on_release
         self._clock_s = clock_s
@@ -77,6 +79,9 @@ class LogService:
         released = self.store.released()
         if released is not None:
             self.log.publish(released)
+        predecessor = self._keys.predecessor
+        if predecessor is not None and not self.store.next_index():
+            self.store.place([succession(self._keys.origin, predecessor)])
         self._checkpoints.make()
         self._checkpoints.start()
 

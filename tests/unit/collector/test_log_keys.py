@@ -80,7 +80,7 @@ def test_keys_of_another_log_are_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "log" / name).write_text(secret)
     with pytest.raises(KeyFileError) as caught:
         load_log_keys(tmp_path / "log")
-    assert secret.rstrip("\n").rpartition("+")[2] not in str(caught.value)
+    assert secret.strip().split("+", 4)[4] not in str(caught.value)
 
 
 @pytest.mark.parametrize("text", ["", "PRIVATE+KEY+a+00000000+AAAA", "nothing"])
@@ -109,7 +109,7 @@ def test_a_missing_directory_says_what_to_do(tmp_path: Path) -> None:
 def test_nothing_secret_is_shown(tmp_path: Path) -> None:
     """No text form of the keys holds a seed."""
     keys = keys_in(tmp_path)
-    secret = (tmp_path / "log" / "log.key").read_text().rpartition("+")[2].strip()
+    secret = (tmp_path / "log" / "log.key").read_text().strip().split("+", 4)[4]
     assert secret not in repr(keys)
 
 
