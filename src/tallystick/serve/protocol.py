@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from math import inf
-from typing import Any
+from typing import Any, cast
 
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import (
@@ -28,6 +28,42 @@ from tallystick.limits import (
 )
 from tallystick.serve.problem import Refusal
 from tallystick.serve.tls import certificate_names
+
+
+class _OneWrite:
+    """A transport that sends the head of an answer together with what follows it.
+
+    The server writes them one by one: two system calls and two packets for each answer.
+    """
+
+    __slots__ = ("_held", "_transport")
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._held = b""
+
+    def write(self, data: bytes) -> None:
+        """Send bytes, or keep them for a moment where they are a head."""
+        if self._held:
+            data, self._held = self._held + data, b""
+        elif data.startswith(b"HTTP/1.1 ") and not data.startswith(b"HTTP/1.1 1"):
+            self._held = data
+            return
+        self._transport.write(data)
+
+    def flush(self) -> None:
+        """Send what is kept: a head that nothing follows."""
+        if self._held:
+            held, self._held = self._held, b""
+            self._transport.write(held)
+
+    def close(self) -> None:
+        """Send what is kept, and close."""
+        self.flush()
+        self._transport.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
 
 
 class GuardedProtocol(HttpToolsProtocol):
@@ -55,7 +91,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Take the connection, or tell the client to come back."""
-        super().connection_made(transport)
+        super().connection_made(cast("asyncio.Transport", _OneWrite(transport)))
         peer = transport.get_extra_info("ssl_object")
         if peer is not None:
             self.app_state = {**self.app_state, "certificate": certificate_names(peer)}
@@ -120,6 +156,11 @@ class GuardedProtocol(HttpToolsProtocol):
         self._deadline = inf
         if not self._is_refused:
             super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """End an answer, also one without a body."""
+        cast("_OneWrite", self.transport).flush()
+        super().on_response_complete()
 
     def pause_writing(self) -> None:
         """Note that the client does not take what it is sent."""

@@ -211,3 +211,15 @@ def test_upgrades_are_not_followed() -> None:
     with Serving(echo) as serving:
         answer = serving.say(b"GET / HTTP/1.1\r\n" + CLOSE + b"upgrade: websocket\r\n\r\n")
         assert status_of(answer) == 200
+
+
+def test_head_and_body_of_an_answer_travel_together() -> None:
+    """In one write, which a client sees as one piece; a HEAD gets its head at once."""
+    with Serving(echo) as serving, serving.dial() as line:
+        for _ in range(20):
+            line.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+            piece = line.recv(65536)
+            assert piece.startswith(b"HTTP/1.1 200 OK")
+            assert piece.endswith(b"}")
+        line.sendall(b"HEAD / HTTP/1.1\r\nhost: x\r\n\r\n")
+        assert line.recv(65536).endswith(b"\r\n\r\n")
