@@ -54,7 +54,7 @@ def lines_of(text: str, count: int, what: str) -> list[str]:
 
 def encode_proof(head: Sequence[str], path: Sequence[bytes], note: bytes) -> bytes:
     """Return a proof file: lines of a head, a path, an empty line, a note."""
-    above = "".join(f"{line}\n" for line in head).encode()
+    above = "\n".join(head).encode() + b"\n"
     # A collector makes one of these for each receipt: this is canonical base64 with its line's end.
     return above + b"".join(map(b2a_base64, path)) + b"\n" + note
 
