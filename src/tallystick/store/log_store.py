@@ -7,6 +7,7 @@ times never decrease, and no entry above a fence is older than the checkpoint th
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 
 from tallystick.errors import StoreError
@@ -27,6 +28,7 @@ class SqlLogStore(LogReads):
     def __init__(self, engine: Engine) -> None:
         super().__init__(engine)
         self._known = KnownChains(is_exclusive=engine.is_exclusive)
+        self._advancing = threading.Lock()
 
     def place(self, submissions: Sequence[Submission], /) -> tuple[Placed, ...]:
         """Sequence a batch in one commit: contiguous indexes for what is new, in this order."""
@@ -52,15 +54,16 @@ class SqlLogStore(LogReads):
 
     def advance(self) -> Intent:
         """Fence, integrate all entries before the fence, and store the next checkpoint's intent."""
-        self._close_segments()
-        while True:
-            waiting = self.pending()
-            if waiting is not None:
-                return waiting
-            size, time_s = self._fence()
-            intent = self._intend(size, time_s)
-            if intent is not None:
-                return intent
+        with self._advancing:
+            self._close_segments()
+            while True:
+                waiting = self.pending()
+                if waiting is not None:
+                    return waiting
+                size, time_s = self._fence()
+                intent = self._intend(size, time_s)
+                if intent is not None:
+                    return intent
 
     def release(self, number: int, note: bytes, /) -> None:
         """Store the signed note of an intent; another note for the same number is an error."""
