@@ -101,6 +101,11 @@ class Recorder:
         remaining: int = self._chain.flush() if flush is None else flush(deadline_ms=deadline_ms)
         return remaining
 
+    @property
+    def undelivered(self) -> int:
+        """How many receipts of the chain are signed and stand in line for delivery."""
+        return self._chain.undelivered
+
     def close(self, status: Literal["complete", "interrupted"] = "complete") -> None:
         """Close the chain, deliver what is left, and let go of files and connections."""
         try:
@@ -167,6 +172,7 @@ def connect(
     for_whom = {"id": principal} if isinstance(principal, str) else principal
     method = verification_method or config.read("AGENTRECEIPTS_VERIFICATION_METHOD", environ)
     chosen = signer if signer is not None else _environment_key(environ)
+    first_id = config.read("AGENTRECEIPTS_CHAIN_ID", environ) or None  # set to nothing is not set
     emitter = _emitter(environ)
 
     def begin(previous: ReceiptChain | None) -> ReceiptChain:
@@ -177,7 +183,7 @@ def connect(
             emitter=emitter,
             verification_method=method,
             session_id=session_id,
-            chain_id=None if previous else config.read("AGENTRECEIPTS_CHAIN_ID", environ),
+            chain_id=None if previous else first_id,
             previous_chain=previous.head if previous is not None else None,
         )
 

@@ -193,6 +193,14 @@ def test_issuer_and_principal(tmp_path: Path, issuer: Any, principal: Any) -> No
     assert first["proof"]["verificationMethod"] == f"{material.ISSUER}#key-1"
 
 
+def test_a_chain_id_that_is_set_to_nothing_is_not_set(tmp_path: Path) -> None:
+    """As in a compose file that passes on what is not there: a fresh id is made."""
+    environ = KEY | {"AGENTRECEIPTS_CHAIN_ID": "", "TALLY_FILE": str(tmp_path / "r.jsonl")}
+    with connected(environ) as recorder:
+        assert recorder.chain.chain_id.startswith("chain_")
+        assert recorder.undelivered == 0
+
+
 def test_the_environment_names_chain_and_method(tmp_path: Path) -> None:
     """AGENTRECEIPTS_CHAIN_ID and AGENTRECEIPTS_VERIFICATION_METHOD are taken; an argument wins."""
     path = tmp_path / "receipts.jsonl"

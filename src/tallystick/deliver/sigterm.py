@@ -48,7 +48,10 @@ def install_sigterm_flush(
     def finish() -> None:
         nonlocal is_done
         try:
-            if emitter.flush(deadline_ms=deadline_ms) > 0 and not chain.is_closed:
+            remaining = emitter.flush(deadline_ms=deadline_ms)
+            # An emitter that keeps nothing has nothing left, but the chain may.
+            remaining += getattr(chain, "undelivered", 0)
+            if remaining > 0 and not chain.is_closed:
                 ending = threading.Thread(target=_interrupt, args=(chain,), daemon=True)
                 ending.start()
                 ending.join(deadline_ms / 1000)

@@ -134,7 +134,11 @@ def test_once_means_once(tmp_path: Path) -> None:
 
     path = tmp_path / "a"
     syncs = [interrupt, os.fdatasync]
-    lines = LineFile(path, durable=Durable(fdatasync=lambda fd: syncs.pop(0)(fd)))
+
+    def next_sync(fd: int) -> None:
+        syncs.pop(0)(fd)
+
+    lines = LineFile(path, durable=Durable(fdatasync=next_sync))
     with pytest.raises(KeyboardInterrupt):
         lines.append(b"one", once=True)
     lines.append(b"one", once=True)
