@@ -16,7 +16,7 @@ from weakref import WeakSet
 
 import msgspec
 
-from tallystick.durable.file import Durable, FilePath, reason_of, shown, write_at
+from tallystick.durable.file import Durable, FilePath, reason_of, refuse_planted, shown, write_at
 from tallystick.errors import DurableError
 from tallystick.limits import RECEIPT_BYTES_MAX
 
@@ -35,12 +35,12 @@ class LineFile:
         self._whole_path = os.path.abspath(self.path)  # also after a chdir
         self._durable = durable or Durable()
         self._turn = threading.Lock()
-        self._fault: OSError | None = None
+        self._fault: OSError | ValueError | None = None
         # What was written last, and where: it may be there also where an interrupt said otherwise.
         self._last = (b"", 0)
         try:
             self._descriptor = self._open()
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise DurableError(f"{shown(path)} could not be opened: {reason_of(error)}") from error
         _open_files.add(self)
 
@@ -86,7 +86,12 @@ class LineFile:
         directory = os.open(parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             descriptor = self._durable.open(name, _FLAGS, 0o600, directory)
-            self._durable.fsync(directory)
+            try:
+                refuse_planted(descriptor, directory)
+                self._durable.fsync(directory)
+            except BaseException:
+                os.close(descriptor)
+                raise
         finally:
             os.close(directory)
         return descriptor
@@ -128,7 +133,7 @@ class LineFile:
             self._descriptor = -1
             try:
                 self._descriptor = self._open()
-            except OSError as error:
+            except (OSError, ValueError) as error:
                 self._fault = error
 
 

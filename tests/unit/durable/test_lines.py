@@ -157,3 +157,14 @@ def test_a_forked_child_writes_beside_its_parent(tmp_path: Path) -> None:
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     written = sorted(path.read_bytes().split())
     assert written == sorted([b"p" * 300] * 200 + [b"c" * 300] * 200)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_a_planted_file_is_refused(tmp_path: Path) -> None:
+    """In a folder that all may write to, the file must be our own: others would read along."""
+    path = tmp_path / "a"
+    LineFile(path).close()
+    os.chown(path, 65534, 65534)
+    tmp_path.chmod(0o1777)
+    with pytest.raises(DurableError, match="belongs to another user"):
+        LineFile(path)
