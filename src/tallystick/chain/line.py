@@ -93,7 +93,7 @@ class Line:
             try:
                 self._emitter.emit(oldest)
             except EmitError as fault:
-                if fault.is_transient and not getattr(self._emitter, "keeps", False):
+                if fault.is_transient and not self._is_kept(fault):
                     self._failed = (self._receipts[-1].link.sequence, fault)
                     return fault
                 # Refused for good, or kept by the emitter: the line goes on behind it.
@@ -104,6 +104,11 @@ class Line:
             else:
                 self._step(oldest)
         return None
+
+    def _is_kept(self, fault: EmitError) -> bool:
+        """Whether the emitter, or each that failed of several, has the receipt and tries again."""
+        is_everywhere = all(isinstance(one, EmitError) for one in getattr(fault, "errors", ()))
+        return is_everywhere and getattr(self._emitter, "keeps", False)
 
     def _step(self, delivered: Receipt) -> None:
         sequence = delivered.link.sequence

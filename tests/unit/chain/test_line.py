@@ -10,7 +10,8 @@ import pytest
 from tests.deliveries import Collector, receipts, sequences
 
 from tallystick.chain.line import Line
-from tallystick.errors import EmitError
+from tallystick.deliver.composite import CompositeEmitter
+from tallystick.errors import EmitError, WalFullError
 from tallystick.model.receipt import Receipt
 
 
@@ -78,3 +79,24 @@ def test_a_handler_inside_a_delivery_flushes_nothing_and_waits_for_nothing() -> 
     working.join(10)
     assert remaining == [2, 1]
     assert sequences(collector.received) == [1, 2]
+
+
+@pytest.mark.parametrize("fault", [EmitError("down", is_transient=True), WalFullError("full")])
+def test_one_of_several_that_is_down_holds_up_no_other(fault: Exception) -> None:
+    """Where each keeps its own the line goes on, unless one says that it could not."""
+    up = Keeping()
+    down = Keeping()
+
+    def fail(receipt: Receipt) -> None:
+        raise fault
+
+    down.rule = fail
+    chain = receipts(2)
+    line = Line(CompositeEmitter([up, down]), 0, hold=False)
+    for receipt in chain:
+        line.appending(receipt)(receipt)
+        with pytest.raises(EmitError):
+            line.deliver(receipt)
+    is_kept = isinstance(fault, EmitError)
+    assert sequences(up.received) == ([1, 2] if is_kept else [1])
+    assert len(line) == (0 if is_kept else 2)

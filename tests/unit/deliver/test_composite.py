@@ -130,3 +130,14 @@ def test_an_unknown_fault_refuses_no_receipt() -> None:
             emitter.emit(RECEIPT)
         assert caught.value.is_transient
         assert "s3cr3t" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kept", [(True, True), (True, False), (False, False)])
+def test_keeps_if_all_do(kept: tuple[bool, ...]) -> None:
+    """A receipt that one child has lost is still the caller's."""
+    children = []
+    for keeps in kept:
+        child: Any = InMemoryEmitter()
+        child.keeps = keeps
+        children.append(child)
+    assert CompositeEmitter(children).keeps is all(kept)
