@@ -23,6 +23,7 @@ from tallystick import config
 from tallystick.chain.issue import ABSENT, random_uuid
 from tallystick.chain.receipt_chain import ReceiptChain
 from tallystick.chain.recorded import RecordedAction
+from tallystick.chain.threads import Threads
 from tallystick.crypto.ed25519 import KeyPair
 from tallystick.errors import ChainClosedError, Error, LeaseExpired, SettingError
 from tallystick.model.action import Action, Outcome
@@ -42,6 +43,7 @@ class Recorder:
         self._begin = begin
         self._chain = begin(None)
         self._changing = threading.Lock()
+        self._threads = Threads()
         # The last chain that was closed here, because its lease had ended.
         self._used_up: ReceiptChain | None = None
         self.emitter = emitter
@@ -78,9 +80,7 @@ class Recorder:
         **members: Any,
     ) -> Receipt:
         """Do what `emit` does without blocking the event loop."""
-        import asyncio
-
-        return await asyncio.to_thread(self.emit, action, outcome, **members)
+        return await self._threads.run(self.emit, action, outcome, **members)
 
     def action(
         self,

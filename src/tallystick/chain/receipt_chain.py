@@ -30,6 +30,7 @@ from tallystick.chain.issue import (
 from tallystick.chain.line import Line
 from tallystick.chain.payload import capped_intent, capped_outcome, with_parameters
 from tallystick.chain.recorded import RecordedAction
+from tallystick.chain.threads import Threads
 from tallystick.crypto.ed25519 import KeyPair
 from tallystick.errors import ChainClosedError, EmitError, KeyMismatchError, ReceiptError
 from tallystick.limits import UNDELIVERED_MAX
@@ -90,6 +91,7 @@ class ReceiptChain:
         self._writer = 0
         # Receipts that are signed; delivered by one caller at a time, for all that wait.
         self._line = Line(emitter, self._head.sequence, hold=hold_undelivered)
+        self._threads = Threads()
         self._has_warned = False
         self._is_closed = False
         self._signer = _signer(signer)
@@ -159,9 +161,7 @@ class ReceiptChain:
         **members: Any,
     ) -> Receipt:
         """Do what `emit` does, in a thread: the event loop is never blocked."""
-        import asyncio  # 30 ms: only programs that have it already come here
-
-        return await asyncio.to_thread(self.emit, action, outcome, **members)
+        return await self._threads.run(self.emit, action, outcome, **members)
 
     def action(
         self,
