@@ -157,7 +157,9 @@ def connect(
 
     AGENTRECEIPTS_COLLECTOR_URL: sign here, deliver over HTTP behind a write-ahead log (a file
     where TALLY_WAL names one, else in memory). Neither that nor AGENTRECEIPTS_SOCKET: sign here,
-    append to the file that TALLY_FILE names (`receipts.jsonl` in this folder by default).
+    append to the file that TALLY_FILE names (`receipts.jsonl` in this folder by default). What an
+    earlier process left in the log is delivered first: here, for two seconds at most, and by each
+    `emit` before its own receipt.
 
     `signer` is a key pair, a signer, or a function that makes a signer anew for each chain (a
     `SessionSigner`, say). Without one, AGENTRECEIPTS_KEY is the key; without that, a key is made
@@ -233,5 +235,5 @@ def _emitter(environ: Mapping[str, str] | None) -> Emitter:
         ),
         wal=FileWal(path) if path else MemoryWal(),
     )
-    emitter.replay()
+    emitter.flush()  # what an earlier process left; a cold start does not wait for all its attempts
     return emitter

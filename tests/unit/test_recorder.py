@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import threading
+import time
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -14,7 +16,7 @@ from typing import Any
 import pytest
 from tests import material
 from tests.collector import StoringCollector
-from tests.deliveries import Collector
+from tests.deliveries import Collector, receipts
 
 from tallystick import (
     ChainClosedError,
@@ -125,6 +127,21 @@ def test_a_collector_is_a_log_and_http(tmp_path: Path) -> None:
     assert isinstance(durable.emitter, WalEmitter)
     assert isinstance(durable.emitter.wal, FileWal)
     durable.emitter.close()
+
+
+def test_a_silent_collector_does_not_hold_up_the_start(tmp_path: Path) -> None:
+    """With a backlog and nobody who answers, `connect` returns within its two seconds."""
+    log = tmp_path / "log"
+    with FileWal(log) as wal:
+        wal.append(receipts(1)[0])
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        begun = time.monotonic()
+        recorder = connected(KEY | {"AGENTRECEIPTS_COLLECTOR_URL": url, "TALLY_WAL": str(log)})
+        assert time.monotonic() - begun < 4
+        assert isinstance(recorder.emitter, WalEmitter)
+        assert recorder.emitter.pending == 1
+        recorder.emitter.wal.close()
 
 
 def test_a_backlog_is_delivered_at_the_start(tmp_path: Path) -> None:
