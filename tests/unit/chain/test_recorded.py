@@ -133,3 +133,18 @@ def test_coroutines(chain: ReceiptChain, kept: Kept) -> None:
     assert [r.outcome.status for r in kept.receipts] == ["pending", "success"] * 2
     assert kept.receipts[1].outcome.response_hash == payload_hash(None)
     assert codes(kept) == []
+
+
+def test_generators_are_refused(chain: ReceiptChain, kept: Kept) -> None:
+    """Calling one runs nothing: it would be recorded as a success before it has begun."""
+
+    def plain() -> Any:
+        yield 1
+
+    async def other() -> Any:
+        yield 1
+
+    for function in (plain, other):
+        with pytest.raises(TypeError, match="generator"):
+            chain.action("data.api.read")(function)
+    assert not kept.receipts
