@@ -32,7 +32,8 @@ class _Flushing(Protocol):
 def install_sigterm_flush(
     emitter: _Flushing, chain: _Chain, *, deadline_ms: int = 2000, then_exit: bool = True
 ) -> Callable[[], None]:
-    """On SIGTERM flush the emitter; if anything remains, close the chain as interrupted.
+    """On SIGTERM flush the emitter; if anything remains, there or in the chain, close the chain as
+    interrupted.
 
     What remains then is signed and sent as `agent_receipts.agent_end` with `status: interrupted`;
     that too may take `deadline_ms` at most. A recorder may stand in both places. Afterwards the
