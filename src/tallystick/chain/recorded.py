@@ -13,7 +13,7 @@ import msgspec
 
 from tallystick.chain.issue import ABSENT
 from tallystick.chain.payload import payload_hash
-from tallystick.errors import RefusedInput
+from tallystick.errors import ReceiptError, RefusedInput
 from tallystick.model.action import Action, Outcome
 from tallystick.model.receipt import Receipt
 
@@ -144,13 +144,16 @@ _PENDING = Outcome(status="pending")
 
 def _action(
     action: str | Action | Mapping[str, Any],
-    target: Mapping[str, str] | None,
+    target: object,
     parameters: object,
 ) -> Action:
     if isinstance(action, str):
         action = {"type": action}
     members = action.to_dict() if isinstance(action, Action) else dict(action)
     if target is not None:
+        if not isinstance(target, Mapping):
+            wanted = 'wanted is a mapping: {"system": "local", "resource": "a.txt"}'
+            raise ReceiptError(wanted, "/action/target")
         members["target"] = dict(target)
     if parameters is not ABSENT:
         members["parameters_hash"] = payload_hash(parameters)
