@@ -240,7 +240,7 @@ def test_an_emitter_of_ones_own() -> None:
 def test_no_collector_on_a_runtime_that_forgets(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where the disk goes with the instance, the default file is warned of, one that is named is not."""
+    """Where the disk goes with the instance, the default file brings a warning, a named one not."""
     monkeypatch.chdir(tmp_path)
     with pytest.warns(RuntimeWarning, match="AGENTRECEIPTS_COLLECTOR_URL is not set.*Cloud Run"):
         connected(KEY | {"K_SERVICE": "prices"}).close()
