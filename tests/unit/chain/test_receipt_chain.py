@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tallystick import Receipt, generate_key_pair, verify_chain
+from tallystick import InMemoryKeyProvider, Receipt, generate_key_pair, verify_chain
 from tallystick.chain.receipt_chain import ReceiptChain
 from tallystick.crypto.ed25519 import KeyPair
 from tallystick.errors import ChainClosedError, EmitError, KeyMismatchError, ReceiptError
@@ -355,3 +355,10 @@ def test_a_fork_is_no_second_writer() -> None:
         [sys.executable, "-c", FORKING], capture_output=True, text=True, timeout=20, check=True
     )
     assert done.stdout.split() == ["1", "refused", "refused", "2"]
+
+
+@pytest.mark.parametrize("given", [InMemoryKeyProvider(KEYS), "signing.key", None])
+def test_what_is_no_signer_is_refused(given: Any) -> None:
+    """The chain does not begin, and the error says what is wanted; it holds no key."""
+    with pytest.raises(TypeError, match=r"wanted is a KeyPair or a Signer, not .*get_key_pair"):
+        chain_to(Collector(), signer=given)

@@ -11,6 +11,7 @@ import pytest
 from tallystick import Receipt, generate_key_pair, verify_chain
 from tallystick.chain.payload import payload_hash
 from tallystick.chain.receipt_chain import ReceiptChain
+from tallystick.errors import ReceiptError
 
 KEYS = generate_key_pair()
 
@@ -133,3 +134,10 @@ def test_coroutines(chain: ReceiptChain, kept: Kept) -> None:
     assert [r.outcome.status for r in kept.receipts] == ["pending", "success"] * 2
     assert kept.receipts[1].outcome.response_hash == payload_hash(None)
     assert codes(kept) == []
+
+
+def test_a_target_is_a_mapping(chain: ReceiptChain, kept: Kept) -> None:
+    """A bare text as target is refused with an example, before anything is recorded."""
+    with pytest.raises(ReceiptError, match="/action/target: wanted is a mapping"):
+        chain.action("filesystem.file.read", target="a.txt")  # type: ignore[arg-type]
+    assert not kept.receipts

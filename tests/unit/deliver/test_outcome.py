@@ -100,3 +100,14 @@ def test_a_success_that_is_none() -> None:
     """200 asks whether this is a collector at all."""
     text = explain(answer(200, b"<html>"), NoAuth())
     assert text == "answered 200, which accepts nothing (wanted: 201 or 409); is this a collector?"
+
+
+@pytest.mark.parametrize(
+    ("status", "remedy"),
+    [(401, "is the credential there"), (403, "may this credential"), (404, "URL of a collector")],
+)
+def test_where_a_person_is_needed_it_says_what_to_look_at(status: int, remedy: str) -> None:
+    """The remedy stands behind the collector's own words."""
+    text = explain(answer(status, b"no", content_type="text/plain"), NoAuth())
+    assert text.startswith(f"answered {status}: 'no'; ")
+    assert remedy in text
