@@ -327,8 +327,15 @@ def _previous(head: Head | None) -> PreviousChain | None:
     return PreviousChain(chain_id=head.chain_id, hash=head.hash, sequence=head.sequence)
 
 
-def _signer(key: KeyPair | Signer) -> Signer:
-    return _KeyPairSigner(key) if isinstance(key, KeyPair) else key
+def _signer(key: object) -> Signer:
+    if isinstance(key, KeyPair):
+        return _KeyPairSigner(key)
+    if not isinstance(key, Signer):
+        kind = type(key).__name__
+        raise TypeError(
+            f"signer: wanted is a KeyPair or a Signer, not {kind}; a provider has get_key_pair()"
+        )
+    return key
 
 
 class _KeyPairSigner:

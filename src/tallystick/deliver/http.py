@@ -250,7 +250,7 @@ class HttpEmitter:
             return f"; gave up after {tried}"
         pause = max(backoff_s(retry, attempts, self._chance()), trouble.wait_s or 0.0)
         if pause >= until - self._monotonic():
-            return f"; gave up after {tried}: the next is due in {pause:.1f} s, which is too late"
+            return f"; gave up after {tried}: the next is due in {pause:.1f} s, behind the deadline"
         self._sleep(pause)
         return "; closed while waiting to try again" if self._is_closed else None
 

@@ -25,6 +25,14 @@ _DELIVERED: Final = frozenset({201, 409})
 _RETRIED: Final = frozenset({408, 425, 429})
 _REFUSED: Final = frozenset({400, 413, 422})
 
+# What to look at, where a person is needed.
+_REMEDIES: Final = {
+    401: "is the credential there, and is it the right one?",
+    403: "may this credential post receipts?",
+    404: "is this the URL of a collector?",
+    405: "is this the URL of a collector?",
+}
+
 
 class Case(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that a collector, or what stands in its place, can do."""
@@ -64,7 +72,9 @@ def explain(answer: Answer, *secrets: Secret) -> str:
     if answer.status < 300:
         text += ", which accepts nothing (wanted: 201 or 409); is this a collector?"
     said = _said(answer, secrets)
-    return f"{text}: {said}" if said else text
+    text = f"{text}: {said}" if said else text
+    remedy = _REMEDIES.get(answer.status)
+    return f"{text}; {remedy}" if remedy else text
 
 
 def _host(answer: Answer, secrets: Iterable[Secret]) -> str:

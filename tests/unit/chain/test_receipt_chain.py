@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from tests.interrupts import interrupted
 
-from tallystick import Receipt, generate_key_pair, verify_chain
+from tallystick import InMemoryKeyProvider, Receipt, generate_key_pair, verify_chain
 from tallystick.chain.receipt_chain import ReceiptChain
 from tallystick.crypto.ed25519 import KeyPair
 from tallystick.errors import ChainClosedError, EmitError, KeyMismatchError, ReceiptError
@@ -458,3 +458,10 @@ def test_a_forked_child_delivers_nothing_of_its_parent() -> None:
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert chain.flush() == 0
     assert len(collector.receipts) == 1
+
+
+@pytest.mark.parametrize("given", [InMemoryKeyProvider(KEYS), "signing.key", None])
+def test_what_is_no_signer_is_refused(given: Any) -> None:
+    """The chain does not begin, and the error says what is wanted; it holds no key."""
+    with pytest.raises(TypeError, match=r"wanted is a KeyPair or a Signer, not .*get_key_pair"):
+        chain_to(Collector(), signer=given)

@@ -11,6 +11,7 @@ import pytest
 from tallystick import Receipt, generate_key_pair, verify_chain
 from tallystick.chain.payload import payload_hash
 from tallystick.chain.receipt_chain import ReceiptChain
+from tallystick.errors import ReceiptError
 
 KEYS = generate_key_pair()
 
@@ -147,4 +148,10 @@ def test_generators_are_refused(chain: ReceiptChain, kept: Kept) -> None:
     for function in (plain, other):
         with pytest.raises(TypeError, match="generator"):
             chain.action("data.api.read")(function)
+
+
+def test_a_target_is_a_mapping(chain: ReceiptChain, kept: Kept) -> None:
+    """A bare text as target is refused with an example, before anything is recorded."""
+    with pytest.raises(ReceiptError, match="/action/target: wanted is a mapping"):
+        chain.action("filesystem.file.read", target="a.txt")  # type: ignore[arg-type]
     assert not kept.receipts

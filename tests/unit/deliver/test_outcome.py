@@ -114,3 +114,14 @@ def test_words_that_hold_any_secret_are_not_shown() -> None:
     assert explain(said, *secrets[:2]).endswith("code=k3y-of-ours'")
     assert "k3y" not in explain(said, *secrets)
     assert TOKEN not in explain(answer(407, TOKEN.encode(), content_type="text/plain"), *secrets)
+
+
+@pytest.mark.parametrize(
+    ("status", "remedy"),
+    [(401, "is the credential there"), (403, "may this credential"), (404, "URL of a collector")],
+)
+def test_where_a_person_is_needed_it_says_what_to_look_at(status: int, remedy: str) -> None:
+    """The remedy stands behind the collector's own words."""
+    text = explain(answer(status, b"no", content_type="text/plain"), NoAuth())
+    assert text.startswith(f"answered {status}: 'no'; ")
+    assert remedy in text
