@@ -26,6 +26,7 @@ from tallystick import config
 from tallystick.chain.issue import ABSENT, random_uuid
 from tallystick.chain.receipt_chain import ReceiptChain
 from tallystick.chain.recorded import RecordedAction
+from tallystick.chain.threads import Threads
 from tallystick.crypto.ed25519 import KeyPair
 from tallystick.errors import (
     ChainClosedError,
@@ -51,6 +52,7 @@ class Recorder:
         self._begin = begin
         self._chain = begin(None)
         self._changing = threading.Lock()
+        self._threads = Threads()
         # The last chain that was closed here, because its lease had ended.
         self._used_up: ReceiptChain | None = None
         self.emitter = emitter
@@ -94,9 +96,7 @@ class Recorder:
         **members: Any,
     ) -> Receipt:
         """Do what `emit` does without blocking the event loop."""
-        import asyncio
-
-        return await asyncio.to_thread(self.emit, action, outcome, **members)
+        return await self._threads.run(self.emit, action, outcome, **members)
 
     def action(
         self,
@@ -116,6 +116,11 @@ class Recorder:
         flush = getattr(self.emitter, "flush", None)
         remaining: int = self._chain.flush() if flush is None else flush(deadline_ms=deadline_ms)
         return remaining
+
+    @property
+    def undelivered(self) -> int:
+        """How many receipts of the chain are signed and stand in line for delivery."""
+        return self._chain.undelivered
 
     def close(self, status: Literal["complete", "interrupted"] = "complete") -> None:
         """Close the chain, deliver what is left, and let go of files and connections."""
@@ -174,7 +179,9 @@ def connect(
 
     AGENTRECEIPTS_COLLECTOR_URL: sign here, deliver over HTTP behind a write-ahead log (a file
     where TALLY_WAL names one, else in memory). Neither that nor AGENTRECEIPTS_SOCKET: sign here,
-    append to the file that TALLY_FILE names (`receipts.jsonl` in this folder by default).
+    append to the file that TALLY_FILE names (`receipts.jsonl` in this folder by default). What an
+    earlier process left in the log is delivered first: here, for two seconds at most, and by each
+    `emit` before its own receipt.
 
     `signer` is a key pair, a signer, or a function that makes a signer anew for each chain (a
     `SessionSigner`, say). Without one, AGENTRECEIPTS_KEY is the key; without that, a key is made
@@ -192,6 +199,7 @@ def connect(
     for_whom = {"id": principal} if isinstance(principal, str) else principal
     method = verification_method or config.read("AGENTRECEIPTS_VERIFICATION_METHOD", environ)
     chosen = signer if signer is not None else _environment_key(environ)
+    first_id = config.read("AGENTRECEIPTS_CHAIN_ID", environ) or None  # set to nothing is not set
     delivery = _delivery(emitter, deadline_ms, environ)
 
     def begin(previous: ReceiptChain | None) -> ReceiptChain:
@@ -203,7 +211,7 @@ def connect(
             emitter=delivery,
             verification_method=method,
             session_id=session_id,
-            chain_id=None if has_begun else config.read("AGENTRECEIPTS_CHAIN_ID", environ),
+            chain_id=None if has_begun else first_id,
             previous_chain=previous.head if previous is not None else None,
             hold_undelivered=hold_undelivered,
         )
@@ -282,5 +290,5 @@ def _to_collector(deadline_ms: int | None, environ: Mapping[str, str] | None) ->
     if deadline_ms is not None:
         settings = msgspec.structs.replace(settings, deadline_ms=deadline_ms)
     emitter = WalEmitter(inner=HttpEmitter(settings), wal=FileWal(path) if path else MemoryWal())
-    emitter.replay()
+    emitter.flush()  # what an earlier process left; a cold start does not wait for all its attempts
     return emitter

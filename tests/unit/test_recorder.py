@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import threading
 import time
 from collections.abc import Mapping
@@ -15,7 +16,7 @@ from typing import Any
 import pytest
 from tests import material
 from tests.collector import StoringCollector
-from tests.deliveries import Collector
+from tests.deliveries import Collector, receipts
 from tests.misbehaving import answer, silent
 
 from tallystick import (
@@ -130,6 +131,21 @@ def test_a_collector_is_a_log_and_http(tmp_path: Path) -> None:
     assert isinstance(durable.emitter, WalEmitter)
     assert isinstance(durable.emitter.wal, FileWal)
     durable.emitter.close()
+
+
+def test_a_silent_collector_does_not_hold_up_the_start(tmp_path: Path) -> None:
+    """With a backlog and nobody who answers, `connect` returns within its two seconds."""
+    log = tmp_path / "log"
+    with FileWal(log) as wal:
+        wal.append(receipts(1)[0])
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        begun = time.monotonic()
+        recorder = connected(KEY | {"AGENTRECEIPTS_COLLECTOR_URL": url, "TALLY_WAL": str(log)})
+        assert time.monotonic() - begun < 4
+        assert isinstance(recorder.emitter, WalEmitter)
+        assert recorder.emitter.pending == 1
+        recorder.emitter.wal.close()
 
 
 def test_a_backlog_is_delivered_at_the_start(tmp_path: Path) -> None:
@@ -271,6 +287,14 @@ def test_issuer_and_principal(tmp_path: Path, issuer: Any, principal: Any) -> No
     assert first["issuer"] == {"id": material.ISSUER, "session_id": "s-1"}
     assert first["credentialSubject"]["principal"] == {"id": "did:user:u"}
     assert first["proof"]["verificationMethod"] == f"{material.ISSUER}#key-1"
+
+
+def test_a_chain_id_that_is_set_to_nothing_is_not_set(tmp_path: Path) -> None:
+    """As in a compose file that passes on what is not there: a fresh id is made."""
+    environ = KEY | {"AGENTRECEIPTS_CHAIN_ID": "", "TALLY_FILE": str(tmp_path / "r.jsonl")}
+    with connected(environ) as recorder:
+        assert recorder.chain.chain_id.startswith("chain_")
+        assert recorder.undelivered == 0
 
 
 def test_the_environment_names_chain_and_method(tmp_path: Path) -> None:

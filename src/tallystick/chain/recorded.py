@@ -93,7 +93,12 @@ class RecordedAction:
         )
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
-        """Record each call of a function; arguments and result are hashed where they are JSON."""
+        """Record each call of a function; arguments and result are hashed where they are JSON.
+
+        A generator is refused: calling it runs nothing yet, so there is no result to record.
+        """
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            raise TypeError("a generator runs after its call: record the loop over it instead")
         if inspect.iscoroutinefunction(function):
 
             @functools.wraps(function)

@@ -130,6 +130,7 @@ class HttpEmitter:
         self._endpoint = parse_endpoint(config.endpoint, allow_insecure=config.allow_insecure)
         self._shown = self._endpoint.shown
         self._proxy = parse_proxy(config.proxy) if config.proxy is not None else None
+        self._secrets = (config.auth, config.proxy_auth, self._endpoint)
         self._is_closed = False
         self._dispatcher: Dispatcher | None = None
         if isinstance(config.auth, MtlsAuth) and self._endpoint.scheme != "https":
@@ -234,7 +235,7 @@ class HttpEmitter:
         if judgement == "delivered":
             return None
         return _Trouble(
-            text=explain(answer, self._config.auth),
+            text=explain(answer, *self._secrets),
             judgement=judgement,
             status=answer.status,
             wait_s=retry_after_s(answer.headers, self._clock() / 1e9),

@@ -136,6 +136,20 @@ def test_coroutines(chain: ReceiptChain, kept: Kept) -> None:
     assert codes(kept) == []
 
 
+def test_generators_are_refused(chain: ReceiptChain, kept: Kept) -> None:
+    """Calling one runs nothing: it would be recorded as a success before it has begun."""
+
+    def plain() -> Any:
+        yield 1
+
+    async def other() -> Any:
+        yield 1
+
+    for function in (plain, other):
+        with pytest.raises(TypeError, match="generator"):
+            chain.action("data.api.read")(function)
+
+
 def test_a_target_is_a_mapping(chain: ReceiptChain, kept: Kept) -> None:
     """A bare text as target is refused with an example, before anything is recorded."""
     with pytest.raises(ReceiptError, match="/action/target: wanted is a mapping"):
