@@ -53,6 +53,7 @@ class RecordedAction:
         self.receipt: Receipt | None = None
         self._response_hash: str | None = None
         self._result: object = ABSENT
+        self._is_begun = False
 
     @property
     def result(self) -> object:
@@ -65,6 +66,7 @@ class RecordedAction:
         self._result = value
 
     def __enter__(self) -> Self:
+        self._begin()
         self._recorder.emit(self._action, _PENDING, correlation_id=self.correlation_id)
         return self
 
@@ -79,6 +81,7 @@ class RecordedAction:
         )
 
     async def __aenter__(self) -> Self:
+        self._begin()
         await self._recorder.aemit(self._action, _PENDING, correlation_id=self.correlation_id)
         return self
 
@@ -129,6 +132,11 @@ class RecordedAction:
             return call
         call._action = msgspec.structs.replace(call._action, parameters_hash=digest)
         return call
+
+    def _begin(self) -> None:
+        if self._is_begun:
+            raise ReceiptError("this call is recorded already; make an action(...) for each call")
+        self._is_begun = True
 
     def _note(self, result: object) -> None:
         try:

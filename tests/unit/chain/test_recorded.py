@@ -83,6 +83,16 @@ def test_killed_in_between(chain: ReceiptChain, kept: Kept) -> None:
     assert codes(kept) == ["incomplete_tool_roundtrip"]
 
 
+def test_one_object_records_one_call(chain: ReceiptChain, kept: Kept) -> None:
+    """Two calls under one correlation id could not be told apart: the second is not begun."""
+    call = chain.action("data.api.read")
+    with call:
+        pass
+    with pytest.raises(ReceiptError, match="recorded already"), call:
+        raise AssertionError("must not run")
+    assert len(kept.receipts) == 2
+
+
 def test_as_a_decorator(chain: ReceiptChain, kept: Kept) -> None:
     """Each call is recorded by itself, arguments and result hashed."""
 
