@@ -27,15 +27,14 @@ from tallystick import (
     HttpEmitterConfig,
     KeyPair,
     MemoryWal,
-    ReceiptChain,
-    Recorder,
     SessionSigner,
     WalEmitter,
+    connect,
     install_sigterm_flush,
 )
 
-ISSUER: Final = {"id": "did:web:agents.example:prices"}
-PRINCIPAL: Final = {"id": "did:web:shop.example"}
+ISSUER: Final = "did:web:agents.example:prices"
+PRINCIPAL: Final = "did:web:shop.example"
 
 PRICES: Final = {"apple": 30, "pear": 40}
 
@@ -52,17 +51,6 @@ def signer() -> KeyPair | SessionSigner:
     return lease
 
 
-def begin(previous: ReceiptChain | None) -> ReceiptChain:
-    """Begin a chain: this instance's first, or the one that follows when a lease has ended."""
-    return ReceiptChain(
-        signer=signer(),
-        issuer=ISSUER,
-        principal=PRINCIPAL,
-        emitter=emitter,
-        previous_chain=None if previous is None else previous.head,
-    )
-
-
 # Module scope: one chain and one pool of connections for all requests of an instance.
 emitter = WalEmitter(
     inner=HttpEmitter(
@@ -75,7 +63,8 @@ emitter = WalEmitter(
     ),
     wal=MemoryWal(),  # the disk of an instance is its memory
 )
-recorder = Recorder(begin, emitter)
+# When a lease has ended, this closes its chain and begins the next one with another lease.
+recorder = connect(issuer=ISSUER, principal=PRINCIPAL, signer=signer(), emitter=emitter)
 
 
 class Prices(BaseHTTPRequestHandler):

@@ -27,16 +27,15 @@ from tallystick import (
     HttpEmitter,
     HttpEmitterConfig,
     KeyPair,
-    ReceiptChain,
-    Recorder,
     RetryConfig,
     SessionSigner,
     WalEmitter,
+    connect,
     install_sigterm_flush,
 )
 
-ISSUER: Final = {"id": "did:web:agents.example:archive"}
-PRINCIPAL: Final = {"id": "did:web:records.example"}
+ISSUER: Final = "did:web:agents.example:archive"
+PRINCIPAL: Final = "did:web:records.example"
 
 INBOX: Final = Path(os.environ.get("INBOX", "inbox"))
 ARCHIVE: Final = Path(os.environ.get("ARCHIVE", "archive"))
@@ -56,19 +55,6 @@ def signer() -> KeyPair | SessionSigner:
     return lease
 
 
-def begin(previous: ReceiptChain | None) -> ReceiptChain:
-    """Begin a chain: this task's first, or the one that follows when a lease has ended."""
-    return ReceiptChain(
-        signer=signer(),
-        issuer=ISSUER,
-        principal=PRINCIPAL,
-        emitter=emitter,
-        previous_chain=None if previous is None else previous.head,
-        # What is in the log is safe: the work goes on while the collector is away.
-        hold_undelivered=True,
-    )
-
-
 # Module scope: one log and one pool of connections for the life of the task.
 emitter = WalEmitter(
     inner=HttpEmitter(
@@ -80,7 +66,15 @@ emitter = WalEmitter(
     ),
     wal=FileWal(os.environ.get("TALLY_WAL", "/var/lib/tally/wal")),
 )
-recorder = Recorder(begin, emitter)
+# When a lease has ended, this closes its chain and begins the next one with another lease.
+recorder = connect(
+    issuer=ISSUER,
+    principal=PRINCIPAL,
+    signer=signer(),
+    emitter=emitter,
+    # What is in the log is safe: the work goes on while the collector is away.
+    hold_undelivered=True,
+)
 
 
 def archive(path: Path) -> None:

@@ -5,7 +5,8 @@
     runtime   python3.12 or later: older ones don't let a function answer SIGTERM
 
 Environment: AGENTRECEIPTS_COLLECTOR_URL, AGENTRECEIPTS_COLLECTOR_TOKEN, and where the signing key
-is: KMS_KEY_ID with AGENTRECEIPTS_PRODUCTION=true, or AGENTRECEIPTS_KEY while developing.
+is: KMS_KEY_ID with AGENTRECEIPTS_PRODUCTION=true, or AGENTRECEIPTS_KEY while developing. Also
+TALLY_DEADLINE_MS, less than the function's timeout.
 
 What is particular to Lambda, and why this looks as it does: docs/howto/deploy-on-lambda.md.
 """
@@ -21,7 +22,8 @@ ISSUER: Final = "did:web:agents.example:prices"
 PRINCIPAL: Final = "did:web:shop.example"
 
 # Lambda gives the runtime 300 ms beside an external extension. Without one there is no SIGTERM.
-GRACE_MS: Final = 250
+# The flush may take this long, and then, where something remains, agent_end too.
+GRACE_MS: Final = 140
 
 PRICES: Final = {"apple": 30, "pear": 40}
 

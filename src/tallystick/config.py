@@ -12,6 +12,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from tallystick.errors import SettingError
 from tallystick.limits import RECEIPT_BYTES_MAX, SERVED_CONNECTIONS_MAX
 
 
@@ -213,10 +214,20 @@ VARIABLES: Final = (
         secret=True,
     ),
     Variable(
+        name="deadline",
+        environment="TALLY_DEADLINE_MS",
+        kind="number",
+        default="30000",
+        purpose=(
+            "Milliseconds that `connect` lets the delivery of one receipt take, with all attempts. "
+            "Give it less than your function's own timeout."
+        ),
+    ),
+    Variable(
         name="verification_method",
         environment="AGENTRECEIPTS_VERIFICATION_METHOD",
         kind="text",
-        default="`<issuer>#key-1`",
+        default="<issuer>#key-1",
         purpose="What `connect` writes into proof.verificationMethod.",
     ),
     Variable(
@@ -265,6 +276,13 @@ VARIABLES: Final = (
         ),
     ),
     Variable(
+        name="cloud_run_job",
+        environment="CLOUD_RUN_JOB",
+        kind="text",
+        default="",
+        purpose="Set by a Cloud Run job. We look whether it is there: its disk is memory.",
+    ),
+    Variable(
         name="functions_runtime",
         environment="FUNCTIONS_WORKER_RUNTIME",
         kind="text",
@@ -274,10 +292,14 @@ VARIABLES: Final = (
     *COLLECTOR,
 )
 
+# No setting needs more digits.
+_NUMBER_CHARS_MAX: Final = 18
+
 # Platforms whose instances come and go, by the variable that each sets.
 _EPHEMERAL_RUNTIMES: Final = {
     "AWS_LAMBDA_FUNCTION_NAME": "AWS Lambda",
     "K_SERVICE": "Cloud Run",
+    "CLOUD_RUN_JOB": "Cloud Run",
     "FUNCTIONS_WORKER_RUNTIME": "Azure Functions",
 }
 
@@ -293,6 +315,16 @@ def ephemeral_runtime(environ: Mapping[str, str] | None = None) -> str | None:
 def read(environment: str, environ: Mapping[str, str] | None = None) -> str | None:
     """Return the text of one environment variable, or None where it is not set."""
     return (os.environ if environ is None else environ).get(environment)
+
+
+def read_number(environment: str, environ: Mapping[str, str] | None = None) -> int | None:
+    """Return the whole number of one variable, or None where it is not set or empty."""
+    text = read(environment, environ)
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) <= _NUMBER_CHARS_MAX):
+        raise SettingError(f"{environment} must be a whole number, without sign or unit")
+    return int(text)
 
 
 def read_flag(environment: str, environ: Mapping[str, str] | None = None) -> bool:

@@ -160,13 +160,19 @@ class EmitError(Error):
         self.receipt: Any = None
 
 
+def _told(error: Exception) -> str:
+    # The words of others may hold anything; ours hold no secret.
+    return str(error) if isinstance(error, Error) else type(error).__name__
+
+
 class CompositeEmitError(EmitError):
     """Some of several emitters failed; `errors` holds what each one raised."""
 
     def __init__(self, errors: list[Exception]) -> None:
-        transient = any(getattr(error, "is_transient", False) for error in errors)
+        # What is no EmitError says nothing about the receipt: the next try may do better.
+        transient = not all(isinstance(e, EmitError) and not e.is_transient for e in errors)
         super().__init__(
-            f"{len(errors)} of the emitters failed: {'; '.join(map(str, errors))}",
+            f"{len(errors)} of the emitters failed: {'; '.join(map(_told, errors))}",
             is_transient=transient,
         )
         self.errors = errors

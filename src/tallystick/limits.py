@@ -76,6 +76,9 @@ DISCLOSURE_BYTES_MAX: Final = 512 * 1024
 # Receipts that a chain holds in line for an emitter that fails for now.
 UNDELIVERED_MAX: Final = 10_000
 
+# Calls of one chain from asyncio that have a thread at a time; more wait for one of these.
+ASYNC_CALLS_MAX: Final = 32
+
 # Characters of an error text that a receipt carries.
 ERROR_CHARS_MAX: Final = 1024
 

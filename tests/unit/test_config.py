@@ -5,10 +5,16 @@ from __future__ import annotations
 
 import pytest
 
-from tallystick.config import VARIABLES, Variable, read, read_flag
+from tallystick.config import VARIABLES, Variable, read, read_flag, read_number
+from tallystick.errors import SettingError
 
 # Set by the platforms themselves; we look whether they are there.
-PLATFORMS = {"AWS_LAMBDA_FUNCTION_NAME", "FUNCTIONS_WORKER_RUNTIME", "K_SERVICE"}
+PLATFORMS = {
+    "AWS_LAMBDA_FUNCTION_NAME",
+    "CLOUD_RUN_JOB",
+    "FUNCTIONS_WORKER_RUNTIME",
+    "K_SERVICE",
+}
 
 
 def test_each_variable_is_listed_once_and_explained() -> None:
@@ -58,3 +64,17 @@ def test_only_the_exact_text_true_sets_a_flag(text: str) -> None:
     assert read_flag("F", {"F": "true"}) is True
     assert read_flag("F", {"F": text}) is False
     assert read_flag("F", {}) is False
+
+
+def test_numbers_are_whole_and_bare() -> None:
+    """A whole number is read; no text and an empty one are none; anything else is refused."""
+    assert read_number("N", {"N": "2000"}) == 2000
+    assert read_number("N", {"N": ""}) is None
+    assert read_number("N", {}) is None
+
+
+@pytest.mark.parametrize("text", ["2s", "2.5", "-1", " 2", "2_000", "1e3", "²", "9" * 19])
+def test_what_is_no_number_is_refused(text: str) -> None:
+    """The error names the variable, and says what is wanted."""
+    with pytest.raises(SettingError, match="TALLY_N must be a whole number"):
+        read_number("TALLY_N", {"TALLY_N": text})

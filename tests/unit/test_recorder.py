@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import threading
+import time
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -14,16 +16,20 @@ from typing import Any
 import pytest
 from tests import material
 from tests.collector import StoringCollector
-from tests.deliveries import Collector
+from tests.deliveries import Collector, receipts
+from tests.misbehaving import answer, silent
 
 from tallystick import (
     ChainClosedError,
     EmitError,
+    Error,
     FileEmitter,
     FileWal,
     Head,
+    InMemoryEmitter,
     Issuer,
     KeyMismatchError,
+    KeyPair,
     MemoryWal,
     Principal,
     ProductionKeyProviderError,
@@ -127,6 +133,21 @@ def test_a_collector_is_a_log_and_http(tmp_path: Path) -> None:
     durable.emitter.close()
 
 
+def test_a_silent_collector_does_not_hold_up_the_start(tmp_path: Path) -> None:
+    """With a backlog and nobody who answers, `connect` returns within its two seconds."""
+    log = tmp_path / "log"
+    with FileWal(log) as wal:
+        wal.append(receipts(1)[0])
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        begun = time.monotonic()
+        recorder = connected(KEY | {"AGENTRECEIPTS_COLLECTOR_URL": url, "TALLY_WAL": str(log)})
+        assert time.monotonic() - begun < 4
+        assert isinstance(recorder.emitter, WalEmitter)
+        assert recorder.emitter.pending == 1
+        recorder.emitter.wal.close()
+
+
 def test_a_backlog_is_delivered_at_the_start(tmp_path: Path) -> None:
     """What an earlier process left in the file of TALLY_WAL is delivered by `connect`."""
     with StoringCollector() as collector:
@@ -175,6 +196,81 @@ def test_plain_http_needs_loopback() -> None:
 
 
 @pytest.mark.parametrize(
+    ("environ", "settings"),
+    [({"TALLY_DEADLINE_MS": "200"}, {}), ({"TALLY_DEADLINE_MS": "60000"}, {"deadline_ms": 200})],
+    ids=["variable", "argument"],
+)
+def test_a_deadline_for_delivery(environ: dict[str, str], settings: dict[str, int]) -> None:
+    """A collector that says nothing is given up when the deadline is over; the receipt is kept.
+    The argument goes before the variable."""
+    with StoringCollector() as collector:
+        collector.does(silent)
+        recorder = connected(
+            KEY | environ | {"AGENTRECEIPTS_COLLECTOR_URL": collector.url}, **settings
+        )
+        began = time.monotonic()
+        with pytest.raises(EmitError):
+            recorder.emit(READ, SUCCESS)
+        assert time.monotonic() - began < 3
+        assert recorder.flush() == 0
+        recorder.close()
+        assert collector.sequences == [1, 2]
+
+
+@pytest.mark.parametrize("text", ["2s", "0"])
+def test_a_deadline_that_is_none(text: str) -> None:
+    """A deadline that is no number, or none in bounds, is refused before anything begins."""
+    url = {"AGENTRECEIPTS_COLLECTOR_URL": "https://collector.invalid"}
+    with pytest.raises(Error, match=r"(?i)deadline_ms must be a whole number"):
+        connected(KEY | url | {"TALLY_DEADLINE_MS": text})
+
+
+def test_holding_what_is_not_delivered() -> None:
+    """With `hold_undelivered` the work goes on while the collector is away; all is kept."""
+    with StoringCollector() as collector:
+        collector.does(answer(401), answer(401))
+        recorder = connected(
+            KEY | {"AGENTRECEIPTS_COLLECTOR_URL": collector.url}, hold_undelivered=True
+        )
+        with recorder.action("filesystem.file.read"):
+            pass
+        assert recorder.flush() == 0
+        recorder.close()
+        assert collector.sequences == [1, 2, 3]
+
+
+def test_an_emitter_of_ones_own() -> None:
+    """A given emitter takes the receipts, whatever the environment names; leases still go on."""
+    kept = InMemoryEmitter()
+    lease = SessionSigner(LocalSigner(material.KEY), max_receipts=2)
+    recorder = connected({"AGENTRECEIPTS_SOCKET": "/s"}, emitter=kept, signer=lease)
+    for _ in range(3):
+        recorder.emit(READ, SUCCESS)
+    assert recorder.emitter is kept
+    report = verify_input([Source(one.to_json()) for one in kept.receipts], material.KEY.public_key)
+    assert [chain.length for chain in report.ensure().chains] == [4, 2]
+    with pytest.raises(SettingError, match="deadline_ms"):
+        connected(KEY, emitter=kept, deadline_ms=200)
+
+
+def test_no_collector_on_a_runtime_that_forgets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the disk goes with the instance, the default file brings a warning, a named one not."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.warns(RuntimeWarning, match="AGENTRECEIPTS_COLLECTOR_URL is not set.*Cloud Run"):
+        connected(KEY | {"K_SERVICE": "prices"}).close()
+    connected(KEY | {"K_SERVICE": "prices", "TALLY_FILE": str(tmp_path / "mounted")}).close()
+
+
+@pytest.mark.parametrize("name", ["issuer", "principal"])
+def test_an_empty_id_is_refused(name: str) -> None:
+    """A variable that was never set does not become the name of nobody."""
+    with pytest.raises(SettingError, match=f"{name} is empty"):
+        connected(KEY, **{name: ""})
+
+
+@pytest.mark.parametrize(
     ("issuer", "principal"),
     [
         (material.ISSUER, "did:user:u"),
@@ -191,6 +287,14 @@ def test_issuer_and_principal(tmp_path: Path, issuer: Any, principal: Any) -> No
     assert first["issuer"] == {"id": material.ISSUER, "session_id": "s-1"}
     assert first["credentialSubject"]["principal"] == {"id": "did:user:u"}
     assert first["proof"]["verificationMethod"] == f"{material.ISSUER}#key-1"
+
+
+def test_a_chain_id_that_is_set_to_nothing_is_not_set(tmp_path: Path) -> None:
+    """As in a compose file that passes on what is not there: a fresh id is made."""
+    environ = KEY | {"AGENTRECEIPTS_CHAIN_ID": "", "TALLY_FILE": str(tmp_path / "r.jsonl")}
+    with connected(environ) as recorder:
+        assert recorder.chain.chain_id.startswith("chain_")
+        assert recorder.undelivered == 0
 
 
 def test_the_environment_names_chain_and_method(tmp_path: Path) -> None:
@@ -421,6 +525,62 @@ def test_a_key_that_changes_is_not_passed_over(tmp_path: Path) -> None:
         recorder.emit(READ, SUCCESS)
     signer.key = LocalSigner(material.KEY)
     recorder.close()
+
+
+class Named:
+    """A signer that pins the key of a name at its first use, as those of a KMS do."""
+
+    def __init__(self, keys: list[KeyPair]) -> None:
+        self.keys_by_time = keys
+        self.pinned: KeyPair | None = None
+
+    def sign(self, message: bytes, /) -> bytes:
+        self.get_public_key()
+        if self.pinned is not self.keys_by_time[-1]:
+            raise KeyMismatchError("the name leads to another key now")
+        return LocalSigner(self.keys_by_time[-1]).sign(message)
+
+    def get_public_key(self) -> bytes:
+        self.pinned = self.pinned or self.keys_by_time[-1]
+        return LocalSigner(self.pinned).get_public_key()
+
+    def anew(self) -> Named:
+        return Named(self.keys_by_time)
+
+
+@pytest.mark.parametrize("leased", [True, False])
+def test_an_alias_that_moves_before_the_first_receipt(tmp_path: Path, leased: bool) -> None:
+    """Between warm-up and first receipt nothing stands on the old key: the chain begins with the
+    new one, and the instance is not stuck. Its id from the environment is kept."""
+    keys = [material.KEY]
+    root = Named(keys)
+    path = tmp_path / "r.jsonl"
+    recorder = connected(
+        {"TALLY_FILE": str(path), "AGENTRECEIPTS_CHAIN_ID": "one"},
+        signer=SessionSigner(root) if leased else root,
+    )
+    root.get_public_key()
+    keys.append(material.OTHER_KEY)
+    with recorder:
+        recorder.emit(READ, SUCCESS)
+    verify_chain(path.read_bytes(), material.OTHER_KEY.public_key, require_terminal=True).ensure()
+    assert list(chains_in(path)) == ["one"]
+
+
+def test_a_signer_that_never_fits(tmp_path: Path) -> None:
+    """A signer that can't be made anew raises, and is not tried for ever."""
+
+    class Stuck:
+        def sign(self, message: bytes, /) -> bytes:
+            raise KeyMismatchError("another key")
+
+        def get_public_key(self) -> bytes:
+            return LocalSigner(material.KEY).get_public_key()
+
+    recorder, path = to_file(tmp_path, signer=Stuck())
+    with pytest.raises(KeyMismatchError):
+        recorder.emit(READ, SUCCESS)
+    assert path.read_bytes() == b""
 
 
 def test_what_can_not_begin_lets_go_of_its_files(tmp_path: Path) -> None:

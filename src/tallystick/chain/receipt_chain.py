@@ -2,9 +2,9 @@
 """The single writer of a chain: owns its head, puts calls in order, signs, and delivers.
 
 Two locks make two lines. In the first, one caller at a time builds, signs and links: the head
-moves here and nowhere else. In the second, one caller at a time delivers, oldest first, for all
-who wait; so a slow collector holds up deliveries and not signatures, and a delivery that failed
-fails once for everyone who stood behind it.
+moves here and nowhere else. In the second (see line.py), one caller at a time delivers, oldest
+first, for all who wait; so a slow collector holds up deliveries and not signatures, and a delivery
+that failed fails once for everyone who stood behind it.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -28,8 +27,10 @@ from tallystick.chain.issue import (
     random_uuid,
     sign_receipt,
 )
+from tallystick.chain.line import Line
 from tallystick.chain.payload import capped_intent, capped_outcome, with_parameters
 from tallystick.chain.recorded import RecordedAction
+from tallystick.chain.threads import Threads
 from tallystick.crypto.ed25519 import KeyPair
 from tallystick.errors import ChainClosedError, EmitError, KeyMismatchError, ReceiptError
 from tallystick.limits import UNDELIVERED_MAX
@@ -47,7 +48,11 @@ Status = Literal["complete", "interrupted"]
 
 
 class ReceiptChain:
-    """One chain of receipts. Safe from any number of threads and from asyncio (`aemit`)."""
+    """One chain of receipts. Safe from any number of threads and from asyncio (`aemit`).
+
+    Nothing is written from a signal handler that interrupts a call of the same chain: that raises
+    `EmitError`. `flush` may be called there.
+    """
 
     def __init__(
         self,
@@ -76,19 +81,17 @@ class ReceiptChain:
         self._head = head or Head(chain_id=chain_id or f"chain_{ids()}")
         if chain_id is not None and self._head.chain_id != chain_id:
             raise ReceiptError("is not the chain of the head to go on from", "/chain_id")
-        self._emitter = emitter
-        self._hold = hold_undelivered
         self._clock = clock
         self._ids = ids
         self._first = Extension(previous_chain=_previous(previous_chain))
         self._process = os.getpid()
         # Guards the head, the signer and the order of `_line`.
         self._writing = threading.Lock()
-        # Guards delivery; whoever holds it delivers for all that wait.
-        self._delivering = threading.Lock()
-        self._line: deque[Receipt] = deque()
-        self._delivered = self._head.sequence
-        self._failed: tuple[int, EmitError] | None = None
+        # The thread that writes: interrupted by a signal, it must not wait for itself.
+        self._writer = 0
+        # Receipts that are signed; delivered by one caller at a time, for all that wait.
+        self._line = Line(emitter, self._head.sequence, hold=hold_undelivered)
+        self._threads = Threads()
         self._has_warned = False
         self._is_closed = False
         self._signer = _signer(signer)
@@ -147,10 +150,8 @@ class ReceiptChain:
             "correlation_id": correlation_id,
             "response_body": response,
         }
-        with self._turn():
-            self._begin_lease()
-            receipt = self._write(draft, self._head.link())
-        self._deliver(receipt)
+        receipt = self._in_turn(lambda: self._write(draft, self._head.link()))
+        self._line.deliver(receipt)
         return receipt
 
     async def aemit(
@@ -160,9 +161,7 @@ class ReceiptChain:
         **members: Any,
     ) -> Receipt:
         """Do what `emit` does, in a thread: the event loop is never blocked."""
-        import asyncio  # 30 ms: only programs that have it already come here
-
-        return await asyncio.to_thread(self.emit, action, outcome, **members)
+        return await self._threads.run(self.emit, action, outcome, **members)
 
     def action(
         self,
@@ -183,43 +182,47 @@ class ReceiptChain:
 
     def rotate(self, new_signer: KeyPair | Signer) -> Receipt:
         """Hand the chain over to another key; the receipt is signed by the outgoing one."""
-        with self._turn():
-            self._begin_lease()
-            receipt = self._hand_over(_signer(new_signer))
-        self._deliver(receipt)
+        if isinstance(new_signer, LeasedSigner):
+            raise ReceiptError("a lease begins a chain of its own and can't take over this one")
+        receipt = self._in_turn(lambda: self._hand_over(_signer(new_signer)))
+        self._line.deliver(receipt)
         return receipt
 
     def close(self, status: Status = "complete") -> Receipt:
         """Write the terminal receipt. Later calls of `emit` raise `ChainClosedError`."""
-        with self._turn():
-            self._begin_lease()
-            draft = {
-                "action": Action(type=AGENT_END),
-                "outcome": Outcome(status="success"),
-            }
-            link = self._head.link(terminal=True, status=status)
-            receipt = self._write(draft, link, ended=self._lease)
-            self._is_closed = True
-            if self._lease is not None:
-                self._lease.close()
-        self._deliver(receipt)
+        receipt = self._in_turn(lambda: self._end(status))
+        self._line.deliver(receipt)
         return receipt
 
     def flush(self) -> int:
         """Try to deliver what stands in line; return how much still does."""
-        if self._line:
-            try:
-                self._deliver(self._line[-1], is_retry=True)
-            except (EmitError, IndexError):
-                pass
-        return len(self._line)
+        if os.getpid() != self._process:
+            return 0  # what stands in line is the parent's, and so is its delivery
+        return self._line.flush()
 
-    def _turn(self) -> threading.Lock:
-        """Return the writer's lock; say once that calls overlap. Refuse a child of the writer."""
+    def _in_turn(self, write: Callable[[], Receipt]) -> Receipt:
+        """Write as the only one who does, behind the hand-over where a lease has just begun."""
+        me = threading.get_ident()
+        with self._turn(me):
+            try:
+                self._writer = me
+                self._begin_lease()
+                return write()
+            finally:
+                self._writer = 0
+
+    def _turn(self, me: int) -> threading.Lock:
+        """Return the writer's lock; say once that calls overlap. Refuse who would never get it."""
         if os.getpid() != self._process:  # asked before any lock, which a fork may have left taken
             raise ChainClosedError(
                 f"chain {self.chain_id} belongs to process {self._process}, of which this one is a "
                 "fork: two writers would fork the chain. Begin a chain in each process"
+            )
+        if me == self._writer or self._line.is_mine:
+            raise EmitError(
+                f"chain {self.chain_id} was called while the same thread is inside it: a signal "
+                "handler can't write; see install_sigterm_flush",
+                is_transient=True,
             )
         if self._writing.locked() and not self._has_warned:
             self._has_warned = True
@@ -233,21 +236,36 @@ class ReceiptChain:
     def _begin_lease(self) -> None:
         """Hand a new chain over to its session key before its first receipt of an action."""
         if self._lease is not None and self._head.sequence == 0:
-            self._hand_over(self._lease)
+            self._line.forget_caller(self._hand_over(self._lease))
 
     def _hand_over(self, new_signer: Signer) -> Receipt:
-        rotation = rotation_between(self._signer.get_public_key(), new_signer.get_public_key())
+        key = new_signer.get_public_key()  # once: another answer would not fit what is signed
+        rotation = rotation_between(self._signer.get_public_key(), key)
         draft = {
             "action": Action(type=KEY_ROTATE),
             "outcome": Outcome(status="success"),
             "key_rotation": rotation,
         }
-        receipt = self._write(draft, self._head.link())
-        self._signer, self._key = new_signer, new_signer.get_public_key()
+        return self._write(draft, self._head.link(), successor=(new_signer, key))
+
+    def _end(self, status: Status) -> Receipt:
+        draft = {
+            "action": Action(type=AGENT_END),
+            "outcome": Outcome(status="success"),
+        }
+        link = self._head.link(terminal=True, status=status)
+        receipt = self._write(draft, link, ended=self._lease)
+        if self._lease is not None:
+            self._lease.close()
         return receipt
 
     def _write(
-        self, draft: Mapping[str, Any], link: Link, *, ended: LeasedSigner | None = None
+        self,
+        draft: Mapping[str, Any],
+        link: Link,
+        *,
+        ended: LeasedSigner | None = None,
+        successor: tuple[Signer, bytes] | None = None,
     ) -> Receipt:
         """Build, sign and link; the head moves only when all of it has worked."""
         if self._is_closed:
@@ -269,9 +287,14 @@ class ReceiptChain:
             **draft,
         )
         receipt = sign_receipt(unsigned, signer, self._method, clock=self._clock)
-        self._head = head_behind(receipt)
-        self._first = Extension()
-        self._line.append(receipt)
+        head, is_closed = head_behind(receipt), link.terminal is True
+        now_signs, its_key = successor or (self._signer, self._key)
+        append = self._line.appending(receipt)
+        # An interrupt (Ctrl-C) comes behind a call. Here is none before the last step, so that it
+        # finds all of this done or nothing: a head without its receipt would leave a gap.
+        self._head, self._first, self._is_closed = head, _NO_FACTS, is_closed
+        self._signer, self._key = now_signs, its_key
+        append(receipt)
         return receipt
 
     def _check_key(self) -> None:
@@ -284,41 +307,8 @@ class ReceiptChain:
                 "hand over with rotate(), or begin a new chain"
             )
 
-    def _deliver(self, receipt: Receipt, *, is_retry: bool = False) -> None:
-        """Deliver in order up to `receipt`, unless somebody else did so meanwhile."""
-        sequence = receipt.link.sequence
-        with self._delivering:
-            if self._failed is not None and sequence <= self._failed[0] and not is_retry:
-                self._complain(self._failed[1], receipt)
-                return
-            self._failed = None
-            while self._delivered < sequence:
-                oldest = self._line[0]
-                try:
-                    self._emitter.emit(oldest)
-                except EmitError as fault:
-                    if fault.is_transient and not getattr(self._emitter, "keeps", False):
-                        self._failed = (self._line[-1].link.sequence, fault)
-                        self._complain(fault, receipt)
-                        return
-                    # Refused for good, or kept by the emitter: the line goes on behind it.
-                    self._step(oldest)
-                    if oldest is receipt:
-                        self._complain(fault, receipt)
-                    continue
-                self._step(oldest)
 
-    def _step(self, delivered: Receipt) -> None:
-        self._line.popleft()
-        self._delivered = delivered.link.sequence
-
-    def _complain(self, fault: EmitError, receipt: Receipt) -> None:
-        if self._hold and fault.is_transient:
-            _LOG.warning("chain %s: not delivered for now: %s", self.chain_id, fault)
-            return
-        error = EmitError(str(fault), status=fault.status, is_transient=fault.is_transient)
-        error.receipt = receipt
-        raise error from fault
+_NO_FACTS = Extension()
 
 
 def _typed(kind: type[Any], value: object) -> Any:
@@ -337,8 +327,15 @@ def _previous(head: Head | None) -> PreviousChain | None:
     return PreviousChain(chain_id=head.chain_id, hash=head.hash, sequence=head.sequence)
 
 
-def _signer(key: KeyPair | Signer) -> Signer:
-    return _KeyPairSigner(key) if isinstance(key, KeyPair) else key
+def _signer(key: object) -> Signer:
+    if isinstance(key, KeyPair):
+        return _KeyPairSigner(key)
+    if not isinstance(key, Signer):
+        kind = type(key).__name__
+        raise TypeError(
+            f"signer: wanted is a KeyPair or a Signer, not {kind}; a provider has get_key_pair()"
+        )
+    return key
 
 
 class _KeyPairSigner:

@@ -7,15 +7,18 @@ import functools
 import inspect
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, ParamSpec, Protocol, Self, TypeVar, cast
 
 import msgspec
 
 from tallystick.chain.issue import ABSENT
 from tallystick.chain.payload import payload_hash
-from tallystick.errors import RefusedInput
+from tallystick.errors import ReceiptError, RefusedInput
 from tallystick.model.action import Action, Outcome
 from tallystick.model.receipt import Receipt
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class _Recorder(Protocol):
@@ -50,6 +53,7 @@ class RecordedAction:
         self.receipt: Receipt | None = None
         self._response_hash: str | None = None
         self._result: object = ABSENT
+        self._is_begun = False
 
     @property
     def result(self) -> object:
@@ -62,6 +66,7 @@ class RecordedAction:
         self._result = value
 
     def __enter__(self) -> Self:
+        self._begin()
         self._recorder.emit(self._action, _PENDING, correlation_id=self.correlation_id)
         return self
 
@@ -76,6 +81,7 @@ class RecordedAction:
         )
 
     async def __aenter__(self) -> Self:
+        self._begin()
         await self._recorder.aemit(self._action, _PENDING, correlation_id=self.correlation_id)
         return self
 
@@ -89,21 +95,26 @@ class RecordedAction:
             self._again(), self._outcome(kind), correlation_id=self.correlation_id
         )
 
-    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Record each call of a function; arguments and result are hashed where they are JSON."""
+    def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
+        """Record each call of a function; arguments and result are hashed where they are JSON.
+
+        A generator is refused: calling it runs nothing yet, so there is no result to record.
+        """
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            raise TypeError("a generator runs after its call: record the loop over it instead")
         if inspect.iscoroutinefunction(function):
 
             @functools.wraps(function)
-            async def recorded_async(*args: Any, **kwargs: Any) -> Any:
+            async def recorded_async(*args: P.args, **kwargs: P.kwargs) -> Any:
                 async with self._for_call(args, kwargs) as call:
                     result = await function(*args, **kwargs)
                     call._note(result)
                 return result
 
-            return recorded_async
+            return cast(Callable[P, R], recorded_async)
 
         @functools.wraps(function)
-        def recorded(*args: Any, **kwargs: Any) -> Any:
+        def recorded(*args: P.args, **kwargs: P.kwargs) -> R:
             with self._for_call(args, kwargs) as call:
                 result = function(*args, **kwargs)
                 call._note(result)
@@ -121,6 +132,11 @@ class RecordedAction:
             return call
         call._action = msgspec.structs.replace(call._action, parameters_hash=digest)
         return call
+
+    def _begin(self) -> None:
+        if self._is_begun:
+            raise ReceiptError("this call is recorded already; make an action(...) for each call")
+        self._is_begun = True
 
     def _note(self, result: object) -> None:
         try:
@@ -144,13 +160,16 @@ _PENDING = Outcome(status="pending")
 
 def _action(
     action: str | Action | Mapping[str, Any],
-    target: Mapping[str, str] | None,
+    target: object,
     parameters: object,
 ) -> Action:
     if isinstance(action, str):
         action = {"type": action}
     members = action.to_dict() if isinstance(action, Action) else dict(action)
     if target is not None:
+        if not isinstance(target, Mapping):
+            wanted = 'wanted is a mapping: {"system": "local", "resource": "a.txt"}'
+            raise ReceiptError(wanted, "/action/target")
         members["target"] = dict(target)
     if parameters is not ABSENT:
         members["parameters_hash"] = payload_hash(parameters)

@@ -35,6 +35,11 @@ class CompositeEmitter:
         """Whether `emit` returns only when every child's receiver has the receipt."""
         return all(getattr(child, "acknowledges", True) for child in self._children)
 
+    @property
+    def keeps(self) -> bool:
+        """Whether every child keeps what it can't deliver, and tries again itself."""
+        return all(getattr(child, "keeps", False) for child in self._children)
+
     def emit(self, receipt: Receipt, /) -> None:
         """Deliver to all children."""
         self._each(lambda child: child.emit(receipt))

@@ -22,6 +22,8 @@ import msgspec
 from tallystick.errors import RefusedInput
 from tallystick.limits import URL_CHARS_MAX
 
+# A value of a query this long may be a key; shorter ones (`v=1`) stand in any text.
+_KEY_CHARS: Final = 8
 _DEFAULT_PORT: Final = {"http": 80, "https": 443}
 # RFC 3986: what may stand in a URL at all. Anything else is spelled %XX.
 _CHARACTERS: Final = r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]+"
@@ -50,6 +52,12 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     def shown(self) -> str:
         """The URL for messages: without its query, which may hold a key."""
         return f"{self.scheme}://{self.authority}{self.target.partition('?')[0]}"
+
+    def is_in(self, text: str, /) -> bool:
+        """Whether a text holds the query, or a value in it, which may be a key."""
+        query = self.target.partition("?")[2]
+        values = (part.partition("=")[2] for part in query.split("&"))
+        return any(len(value) >= _KEY_CHARS and value in text for value in (query, *values))
 
     def __repr__(self) -> str:
         return f"Endpoint({self.shown!r})"

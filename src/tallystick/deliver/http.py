@@ -139,6 +139,7 @@ class HttpEmitter:
         self._endpoint = parse_endpoint(config.endpoint, allow_insecure=config.allow_insecure)
         self._shown = self._endpoint.shown
         self._proxy = parse_proxy(config.proxy) if config.proxy is not None else None
+        self._secrets = (config.auth, config.proxy_auth, self._endpoint)
         self._is_closed = False
         self._dispatcher: Dispatcher | None = None
         if isinstance(config.auth, MtlsAuth) and self._endpoint.scheme != "https":
@@ -254,7 +255,7 @@ class HttpEmitter:
         if judgement == "delivered":
             return self._doubt(receipt, body, answer)
         return _Trouble(
-            text=explain(answer, self._config.auth),
+            text=explain(answer, *self._secrets),
             judgement=judgement,
             status=answer.status,
             wait_s=retry_after_s(answer.headers, self._clock() / 1e9),
@@ -279,7 +280,7 @@ class HttpEmitter:
             return f"; gave up after {tried}"
         pause = max(backoff_s(retry, attempts, self._chance()), trouble.wait_s or 0.0)
         if pause >= until - self._monotonic():
-            return f"; gave up after {tried}: the next is due in {pause:.1f} s, which is too late"
+            return f"; gave up after {tried}: the next is due in {pause:.1f} s, behind the deadline"
         self._sleep(pause)
         return "; closed while waiting to try again" if self._is_closed else None
 

@@ -30,9 +30,9 @@ class FileEmitter:
         return self._lines.path
 
     def emit(self, receipt: Receipt, /) -> None:
-        """Append the receipt."""
+        """Append the receipt; the last one again, after an interrupt, is there once."""
         try:
-            self._lines.append(receipt.to_json())
+            self._lines.append(receipt.to_json(), once=True)
         except DurableError as fault:
             raise EmitError(str(fault), is_transient=True) from fault
 

@@ -11,12 +11,12 @@ The tests do to an emitter what each row below says. `status` is that of the `Em
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from collections.abc import Iterable
+from typing import Final, Literal, Protocol
 
 import msgspec
 
 from tallystick.deliver.answer import Answer
-from tallystick.deliver.auth import Auth
 from tallystick.limits import QUOTE_CHARS_MAX
 
 Judgement = Literal["delivered", "retried", "stopped", "refused"]
@@ -24,6 +24,14 @@ Judgement = Literal["delivered", "retried", "stopped", "refused"]
 _DELIVERED: Final = frozenset({201, 409})
 _RETRIED: Final = frozenset({408, 425, 429})
 _REFUSED: Final = frozenset({400, 413, 422})
+
+# What to look at, where a person is needed.
+_REMEDIES: Final = {
+    401: "is the credential there, and is it the right one?",
+    403: "may this credential post receipts?",
+    404: "is this the URL of a collector?",
+    405: "is this the URL of a collector?",
+}
 
 
 class Case(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,6 +47,14 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
         return int(self.name) if self.name.isdigit() else None
 
 
+class Secret(Protocol):
+    """What a collector knows of us and may send back: a credential, or the query of its URL."""
+
+    def is_in(self, text: str, /) -> bool:
+        """Whether a text holds it."""
+        ...
+
+
 def judge(status: int) -> Judgement:
     """Return what a final status means for the receipt that was posted."""
     if status in _DELIVERED:
@@ -48,33 +64,35 @@ def judge(status: int) -> Judgement:
     return "refused" if status in _REFUSED else "stopped"
 
 
-def explain(answer: Answer, auth: Auth) -> str:
-    """Return what a collector answered, in words that follow its address."""
+def explain(answer: Answer, *secrets: Secret) -> str:
+    """Return what a collector answered, in words that follow its address and hold no secret."""
     text = f"answered {answer.status}"
     if 300 <= answer.status < 400:
-        return f"{text} and points to {_host(answer, auth)}; redirects are never followed"
+        return f"{text} and points to {_host(answer, secrets)}; redirects are never followed"
     if answer.status < 300:
         text += ", which accepts nothing (wanted: 201 or 409); is this a collector?"
-    said = _said(answer, auth)
-    return f"{text}: {said}" if said else text
+    said = _said(answer, secrets)
+    text = f"{text}: {said}" if said else text
+    remedy = _REMEDIES.get(answer.status)
+    return f"{text}; {remedy}" if remedy else text
 
 
-def _host(answer: Answer, auth: Auth) -> str:
+def _host(answer: Answer, secrets: Iterable[Secret]) -> str:
     """Return the host of a redirect, and no more: the rest may hold what we sent."""
     location = answer.headers.get("location", "")
     if "//" not in location:
         return "another path of its own"
     host = location.partition("//")[2].split("/")[0].split("?")[0].rpartition("@")[2]
-    return _quoted(host, auth) or "another host"
+    return _quoted(host, secrets) or "another host"
 
 
-def _said(answer: Answer, auth: Auth) -> str:
+def _said(answer: Answer, secrets: Iterable[Secret]) -> str:
     """Return a collector's words for what is wrong, quoted, or nothing where it has none."""
     kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
     if "content-encoding" in answer.headers:
         return ""
     if kind == "text/plain":
-        return _quoted(answer.body.decode("utf-8", "replace"), auth)
+        return _quoted(answer.body.decode("utf-8", "replace"), secrets)
     if kind != "application/json" and not kind.endswith("+json"):
         return ""
     try:
@@ -86,13 +104,13 @@ def _said(answer: Answer, auth: Auth) -> str:
     for name in ("detail", "title", "error", "message"):
         text = problem.get(name)
         if isinstance(text, str) and text.strip():
-            return _quoted(text, auth)
+            return _quoted(text, secrets)
     return ""
 
 
-def _quoted(text: str, auth: Auth) -> str:
-    """Return foreign words for a message: cut, escaped, and never those that hold our secret."""
-    if auth.is_in(text):
+def _quoted(text: str, secrets: Iterable[Secret]) -> str:
+    """Return foreign words for a message: cut, escaped, and never those that hold a secret."""
+    if any(secret.is_in(text) for secret in secrets):
         return "(its words hold our credential and are not shown)"
     cut = text.strip()
     if not cut:

@@ -32,7 +32,8 @@ class _Flushing(Protocol):
 def install_sigterm_flush(
     emitter: _Flushing, chain: _Chain, *, deadline_ms: int = 2000, then_exit: bool = True
 ) -> Callable[[], None]:
-    """On SIGTERM flush the emitter; if anything remains, close the chain as interrupted.
+    """On SIGTERM flush the emitter; if anything remains, there or in the chain, close the chain as
+    interrupted.
 
     What remains then is signed and sent as `agent_receipts.agent_end` with `status: interrupted`;
     that too may take `deadline_ms` at most. A recorder may stand in both places. Afterwards the
@@ -48,7 +49,10 @@ def install_sigterm_flush(
     def finish() -> None:
         nonlocal is_done
         try:
-            if emitter.flush(deadline_ms=deadline_ms) > 0 and not chain.is_closed:
+            remaining = emitter.flush(deadline_ms=deadline_ms)
+            # An emitter that keeps nothing has nothing left, but the chain may.
+            remaining += getattr(chain, "undelivered", 0)
+            if remaining > 0 and not chain.is_closed:
                 ending = threading.Thread(target=_interrupt, args=(chain,), daemon=True)
                 ending.start()
                 ending.join(deadline_ms / 1000)

@@ -24,7 +24,7 @@ from typing import Any, Self
 import msgspec
 
 from tallystick.deliver.lifetime import after_fork_in_child
-from tallystick.errors import CompositeEmitError, EmitError, Error, SettingError
+from tallystick.errors import CompositeEmitError, EmitError, Error, SettingError, WalError
 from tallystick.model.receipt import Receipt
 from tallystick.ports import DeadLetter, Emitter, Wal
 
@@ -98,24 +98,25 @@ class WalEmitter:
         """Keep the receipt, deliver what is older, deliver it, and forget it."""
         me = threading.get_ident()
         if me in self._inside:
-            raise EmitError(
+            raise WalError(
                 "emit was called while the same thread is inside it: a signal handler may flush, "
-                "but emits only from another thread",
-                is_transient=True,
+                "but emits only from another thread"
             )
         ticket = _Ticket()
-        self._inside.add(me)
-        with self._guard:
-            self._tickets.setdefault(receipt.id, []).append(ticket)
         try:
+            self._inside.add(me)
+            with self._guard:
+                self._tickets.setdefault(receipt.id, []).append(ticket)
             self._wal.append(receipt)
             ticket.is_kept = True
             with self._turn:
                 if not ticket.is_settled:
                     self._drain(until=lambda: ticket.is_settled)
         finally:
-            self._forget(receipt.id, ticket)
-            self._inside.discard(me)
+            try:
+                self._forget(receipt.id, ticket)
+            finally:
+                self._inside.discard(me)  # also after Ctrl-C: or this thread never emits again
         if not ticket.is_settled:
             raise EmitError(f"{receipt.id} was taken out of the log by somebody else")
         if ticket.fault is not None:
@@ -228,10 +229,11 @@ class WalEmitter:
 
     def _forget(self, receipt_id: str, ticket: _Ticket) -> None:
         with self._guard:
-            tickets = self._tickets[receipt_id]
-            tickets.remove(ticket)
-            if not tickets:
-                del self._tickets[receipt_id]
+            tickets = [one for one in self._tickets.get(receipt_id, ()) if one is not ticket]
+            if tickets:
+                self._tickets[receipt_id] = tickets
+            else:
+                self._tickets.pop(receipt_id, None)
 
 
 def _is_refusal(fault: Exception) -> bool:

@@ -11,6 +11,7 @@ BUG: on macOS fsync does not flush the disk's own cache (that needs F_FULLFSYNC)
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable
 from typing import TypeAlias
 
@@ -199,6 +200,28 @@ def lock(name: str, directory: Descriptor, shown_path: str) -> Descriptor:
         os.close(descriptor)
         raise
     return descriptor
+
+
+def hold(descriptor: Descriptor, shown_path: str) -> None:
+    """Lock a file itself, for as long as its descriptor is open: who removes a lock file does not
+    let a second one in.
+    """
+    import fcntl
+
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise WalLockedError(f"{shown_path} is in use, though its lock file is gone") from None
+
+
+def refuse_planted(descriptor: Descriptor, directory: Descriptor) -> None:
+    """Raise ValueError for a file that somebody else put where all may: he could read and change
+    it.
+    """
+    folder, owner = os.fstat(directory), os.fstat(descriptor).st_uid
+    is_shared = folder.st_mode & stat.S_ISVTX and folder.st_mode & (stat.S_IWOTH | stat.S_IWGRP)
+    if is_shared and owner not in (os.geteuid(), folder.st_uid):
+        raise ValueError("it belongs to another user, in a folder that all may write to")
 
 
 def unlock(descriptor: Descriptor) -> None:

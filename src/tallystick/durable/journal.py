@@ -24,10 +24,12 @@ from weakref import WeakSet
 from tallystick.durable.file import (
     Durable,
     FilePath,
+    hold,
     lock,
     open_directory,
     read_descriptor,
     reason_of,
+    refuse_planted,
     shown,
     unlock,
     write_at,
@@ -198,15 +200,18 @@ class Journal:
         return f"Journal({self._shown!r})"
 
     def _open(self, *, salvage: bool) -> None:
-        self._remove(f"{self._name}.new")  # what a crash left of a new file
         try:
             flags = os.O_RDWR | os.O_NONBLOCK  # a pipe must not make us wait
             self._file = self._durable.open(self._name, flags, 0, self._directory)
         except FileNotFoundError:
+            self._remove(f"{self._name}.new")
             self._replace([])
             return
         if not stat.S_ISREG(os.fstat(self._file).st_mode):
             raise ValueError("it is not a regular file")
+        refuse_planted(self._file, self._directory)
+        hold(self._file, self._shown)
+        self._remove(f"{self._name}.new")  # what a crash left of a new file
         data = read_descriptor(self._file, 2 * JOURNAL_BYTES_MAX)  # marks may exceed the bound
         contents = _contents(data)
         self._header = contents.header
@@ -253,6 +258,7 @@ class Journal:
         file = durable.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600, self._directory)
         is_renamed = False
         try:
+            hold(file, self._shown)
             moved = self._copy(items, file, header)
             durable.fsync(file)
             durable.rename(name, self._name, self._directory)
@@ -265,11 +271,12 @@ class Journal:
             else:
                 self._remove(name)
             raise
-        if self._file != _NOWHERE:
-            os.close(self._file)
-        self._file, self._header = file, header
+        # Closed last: an interrupt behind that call must not leave the number of a closed file.
+        old, self._file, self._header = self._file, file, header
         self._end = self._stable = sealed
         self._synced = self._written
+        if old != _NOWHERE:
+            os.close(old)
         return moved
 
     def _copy(self, items: list[Item], file: int, header: Header) -> list[Item]:
@@ -327,7 +334,7 @@ class Journal:
 
     def _let_go(self, *, release: Callable[[int], None] = unlock) -> None:
         for descriptor, give_back in (
-            (self._file, os.close),
+            (self._file, release),
             (self._directory, os.close),
             (self._lock, release),
         ):

@@ -35,6 +35,7 @@ _ARN: Final = re.compile(r"arn:[^:]+:kms:[^:]+:[^:]+:key/.+")
 _CODE: Final = re.compile(r"[A-Za-z0-9.:_-]{1,80}")
 
 _CREDENTIALS: Final = "the credentials are not accepted"
+_ROUTE: Final = "is there a route from here: in a VPC, a NAT gateway or an endpoint for it?"
 _NOT_ALLOWED: Final = "this identity may not do that; see the policies of key, role and endpoint"
 
 # Codes that say "later", whatever their HTTP status.
@@ -75,13 +76,13 @@ _REMEDIES: Final = {
 _FAULTS: Final = {
     "ConnectionError": Fault("it can't be reached", is_transient=True),
     "CredentialRetrievalError": Fault("no credentials could be fetched", is_transient=True),
-    "EndpointConnectionError": Fault("it can't be reached", is_transient=True),
+    "EndpointConnectionError": Fault(f"it can't be reached; {_ROUTE}", is_transient=True),
     "HTTPClientError": Fault("the connection broke", is_transient=True),
     "MetadataRetrievalError": Fault("no credentials could be fetched", is_transient=True),
     "NoCredentialsError": Fault("boto3 finds no credentials"),
     "NoRegionError": Fault("boto3 knows no region; give one, or set AWS_REGION"),
     "ReadTimeoutError": Fault("it did not answer in time", is_transient=True),
-    "ConnectTimeoutError": Fault("it did not answer in time", is_transient=True),
+    "ConnectTimeoutError": Fault(f"it did not answer in time; {_ROUTE}", is_transient=True),
     "ResponseParserError": Fault("its answer is none of the protocol"),
     "SSLError": Fault("TLS failed; is the certificate one that this machine knows?"),
 }

@@ -72,6 +72,8 @@ def key_pair_in(value: str | None) -> KeyPair | str:
     if len(value) > KEY_FILE_BYTES_MAX:
         return f"is larger than {KEY_FILE_BYTES_MAX} bytes; {_WANTED}"
     value = value.strip()
+    if value.startswith("{"):
+        return "holds JSON; store the key alone, as plain text"
     if "-----BEGIN" in value:
         return _from_pem(value)
     if _SEED.fullmatch(value):
@@ -100,6 +102,11 @@ def _other_form(value: str) -> str:
         return "is empty"
     if value[0] in "'\"":
         return "begins with a quotation mark; store the value without quotes"
+    if value.startswith("@Microsoft.KeyVault("):
+        return (
+            "holds a reference to Key Vault that Azure did not resolve; "
+            "look at its status among the app's settings, and at what its identity may read"
+        )
     if value.startswith("did:"):
         return "holds a did:key, which is a public key"
     if _PATH_FOR_SURE.fullmatch(value):

@@ -38,6 +38,7 @@ class SessionSigner:
 
     __slots__ = (
         "_began",
+        "_began_ticking",
         "_closing",
         "_clock",
         "_entropy",
@@ -45,6 +46,7 @@ class SessionSigner:
         "_latest",
         "_lock",
         "_max_age_ns",
+        "_monotonic",
         "_process",
         "_receipts",
         "_root",
@@ -59,6 +61,7 @@ class SessionSigner:
         max_age: timedelta = timedelta(hours=1),
         max_receipts: int = 10_000,
         clock: Callable[[], int] = time.time_ns,
+        monotonic: Callable[[], int] = time.monotonic_ns,
         entropy: Callable[[int], bytes] = os.urandom,
     ) -> None:
         """Make the session key. The root is not asked for anything yet; `warm_up` asks."""
@@ -69,14 +72,16 @@ class SessionSigner:
         self.max_age = max_age
         self.max_receipts = max_receipts
         self._max_age_ns = max_age // timedelta(microseconds=1) * 1000
+        # Both: the one can be set back, the other may stand still while a machine is frozen.
         self._clock = clock
+        self._monotonic = monotonic
         self._entropy = entropy
         self._process = os.getpid()
         # Guards key, count and time: a key is never erased while it signs.
         self._lock = Lock()
         self._receipts = 0
         self._began: int | None = None
-        self._latest = 0
+        self._latest = self._began_ticking = 0
         self._key = _new_key(entropy)
         root = LocalSigner(root_signer) if isinstance(root_signer, KeyPair) else root_signer
         self._root = _Root(self, root)
@@ -127,6 +132,7 @@ class SessionSigner:
             max_age=self.max_age,
             max_receipts=self.max_receipts,
             clock=self._clock,
+            monotonic=self._monotonic,
             entropy=self._entropy,
         )
 
@@ -158,6 +164,7 @@ class SessionSigner:
     def _begin(self) -> None:
         with self._lock:
             self._began = self._latest = self._clock()
+            self._began_ticking = self._monotonic()
 
     def _end(self, message: bytes) -> bytes:
         self._refuse_other_process()
@@ -172,7 +179,7 @@ class SessionSigner:
             return 0
         # A clock that is set back makes no lease younger.
         self._latest = max(self._latest, self._clock())
-        return self._latest - self._began
+        return max(self._latest - self._began, self._monotonic() - self._began_ticking)
 
     def _refuse_unlent(self) -> None:
         if self._key.is_erased:

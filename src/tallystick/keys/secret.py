@@ -50,8 +50,6 @@ def key_pair_in_secret(value: str | bytes | None) -> KeyPair | str:
         if len(value) == _DER_BYTES and not value.isascii():
             value = b"-----BEGIN PRIVATE KEY-----\n%s\n-----END PRIVATE KEY-----" % b64encode(value)
         value = value.decode("utf-8", "replace")
-    if value is not None and value.lstrip().startswith("{"):
-        return "holds JSON; store the key alone, as plain text"
     return key_pair_in(value)
 
 

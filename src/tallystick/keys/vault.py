@@ -35,7 +35,7 @@ _RAW_KEY: Final = re.compile(r"[A-Za-z0-9+/]{43}=")
 _FAULTS: Final = {
     "BadGateway": Fault("it failed or can't be reached", is_transient=True),
     "ChunkedEncodingError": Fault("the connection broke", is_transient=True),
-    "ConnectionError": Fault("it can't be reached", is_transient=True),
+    "ConnectionError": Fault("it can't be reached; see VAULT_ADDR", is_transient=True),
     "Forbidden": Fault("permission denied: the token is expired, or its policy does not allow it"),
     "InternalServerError": Fault("it failed", is_transient=True),
     "InvalidPath": Fault("there is no such key, or no transit engine at this mount point"),

@@ -295,7 +295,7 @@ class Judge:
     ) -> None:
         if status != "pending":
             if correlation is not None and self._open_calls:
-                self._open_calls.pop(fingerprint(f"{state.chain_id}\0{correlation}"), None)
+                self._close_call(state, correlation)
             return
         if len(self._open_calls) >= OPEN_ROUNDTRIPS_MAX:
             self._calls_forgotten += 1
@@ -306,6 +306,16 @@ class Judge:
             else fingerprint(f"{state.chain_id}\0{correlation}")
         )
         self._open_calls[key] = at
+
+    def _close_call(self, state: ChainState, correlation: str) -> None:
+        """Take a call off the list: one of this chain, or of the chain that this one goes on from.
+
+        A call may outlast the key that its chain stands on; its result is then in the next chain.
+        """
+        at = self._open_calls.pop(fingerprint(f"{state.chain_id}\0{correlation}"), None)
+        before = self.chains.get(state.previous) if state.previous is not None else None
+        if at is None and before is not None and before.issuer == state.issuer:
+            self._open_calls.pop(fingerprint(f"{before.chain_id}\0{correlation}"), None)
 
     def open_calls(self) -> Iterator[tuple[str, str]]:
         """Yield (where, message) of every call that has no result."""

@@ -265,7 +265,7 @@ _UNCHECKED = {
     ),
 }
 _ADVISORY = {
-    "incomplete_tool_roundtrip": ("A call was recorded as pending and no result followed.", "Expected when a process was killed in between; ask what the tool did."),
+    "incomplete_tool_roundtrip": ("A call was recorded as pending, and no result followed in its chain or the next.", "Expected when a process was killed in between; ask what the tool did."),
     "duplicate_idempotency_key": ("The same idempotency key comes more than once: a retry, or a doubled action.", "Compare the receipts to see whether the action ran twice."),
     "time_backwards": ("A receipt was issued earlier than the one before it.", "Check the issuer's clock."),
     "proof_metadata_unsigned": ("verificationMethod or created says something that no signed member confirms.", "Rely on the key, not on these members: anyone can rewrite them."),

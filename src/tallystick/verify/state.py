@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from tallystick.limits import CHAIN_STATE_BYTES_EACH
 from tallystick.model.chain import Delegation, Termination
+from tallystick.model.extension import MEMBER
 from tallystick.model.receipt import Receipt
 from tallystick.verify.report import ChainReport, KeyUse
 from tallystick.verify.trust import TrustedKey, fingerprint_of
@@ -16,6 +17,17 @@ KEY_USE_BYTES_EACH = 500
 def bytes_of(text: str | None) -> int:
     """Return how much memory a text takes."""
     return 0 if text is None else text.__sizeof__()
+
+
+def _previous_of(receipt: Receipt) -> str | None:
+    """Return the chain that the one with this first receipt says it goes on from."""
+    runtime = receipt.issuer.runtime if receipt.issuer is not None else None
+    if runtime is None:
+        return None
+    ours = runtime.get(MEMBER)
+    before = ours.get("previous_chain") if isinstance(ours, dict) else None
+    name = before.get("chain_id") if isinstance(before, dict) else None
+    return name if isinstance(name, str) else None
 
 
 class ChainState:
@@ -33,6 +45,7 @@ class ChainState:
         "key_uses",
         "length",
         "method",
+        "previous",
         "principal",
         "sequence",
         "session",
@@ -51,6 +64,7 @@ class ChainState:
         principal = receipt.credentialSubject.principal
         self.principal: str | None = principal.id if principal is not None else None
         self.delegation: Delegation | None = receipt.credentialSubject.delegation
+        self.previous = _previous_of(receipt)
         self.method: str | None = None
         self.issued: str | None = None
         self.length = 0
@@ -69,6 +83,7 @@ class ChainState:
         """Return about how much memory this state takes."""
         names: tuple[str | None, ...] = (
             self.chain_id, self.where, self.issuer, self.session, self.principal, self.method,
+            self.previous,
         )  # fmt: skip
         if self.delegation is not None:
             parent = self.delegation

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs one function over a stream in several threads, and gives the answers back in order.
 
-Threads pay off because checking a signature releases the interpreter lock. The window is bounded:
-at most a few batches a worker are in memory at any moment. What is large stays out of the threads:
-there most of the time goes into parsing, which holds the lock, and each thread would keep memory.
+Threads pay off because checking a signature releases the interpreter lock. The caller is one of the
+workers: where it would wait for an answer it takes a batch that nobody has begun, so that there is
+no thread more than asked for to fight over the lock. The window is bounded: at most a few batches a
+worker are in memory at any moment. What is large stays out of the threads: there most of the time
+goes into parsing, which holds the lock, and each thread would keep memory.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any, Generic, TypeVar
 
 from tallystick.limits import WINDOW_BYTES_MAX
@@ -37,15 +39,29 @@ class _Batch(Generic[A, B]):
         self.fault: BaseException | None = None
         self.done = threading.Event()
 
+    def run(self, function: Callable[[A], B]) -> None:
+        """Fill in the answers, or what went wrong."""
+        try:
+            self.answers = [function(item) for item in self.items]
+            self.items = []  # the answers hold what is needed of them
+        except BaseException as fault:  # noqa: BLE001  # handed to the thread that waits for it
+            self.fault = fault
+        finally:
+            self.done.set()
+
 
 def ordered_map(function: Callable[[A], B], items: Iterable[A], workers: int) -> Iterator[B]:
-    """Yield `function(item)` for each item, in order, computed by that many threads."""
+    """Yield `function(item)` for each item, in order, computed by that many threads.
+
+    The caller's own thread is one of them.
+    """
     if workers <= 1:
         yield from map(function, items)
         return
     queue: SimpleQueue[_Batch[A, B] | None] = SimpleQueue()
     threads = [
-        threading.Thread(target=_work, args=(function, queue), daemon=True) for _ in range(workers)
+        threading.Thread(target=_work, args=(function, queue), daemon=True)
+        for _ in range(workers - 1)
     ]
     for thread in threads:
         thread.start()
@@ -69,7 +85,7 @@ def ordered_map(function: Callable[[A], B], items: Iterable[A], workers: int) ->
             if oldest.is_large:
                 yield from map(function, oldest.items)
                 continue
-            oldest.done.wait()
+            _await(oldest, queue, function)
             if oldest.fault is not None:
                 raise oldest.fault
             yield from oldest.answers
@@ -92,12 +108,22 @@ def _next_batch(source: Iterator[A]) -> _Batch[A, Any]:
     return _Batch(items, size, is_large=largest >= _LARGE_BYTES)
 
 
+def _await(
+    batch: _Batch[A, B], queue: SimpleQueue[_Batch[A, B] | None], function: Callable[[A], B]
+) -> None:
+    """Return when the batch is done; until then work on whatever nobody has begun."""
+    while not batch.done.is_set():
+        try:
+            other = queue.get_nowait()
+        except Empty:
+            batch.done.wait()
+        else:
+            if other is not None:
+                other.run(function)
+                if not isinstance(other.fault, Exception | None):
+                    raise other.fault  # Ctrl-C is for the caller, now
+
+
 def _work(function: Callable[[A], B], queue: SimpleQueue[_Batch[A, B] | None]) -> None:
     while (batch := queue.get()) is not None:
-        try:
-            batch.answers = [function(item) for item in batch.items]
-            batch.items = []  # the answers hold what is needed of them
-        except BaseException as fault:  # noqa: BLE001  # handed to the thread that waits for it
-            batch.fault = fault
-        finally:
-            batch.done.set()
+        batch.run(function)

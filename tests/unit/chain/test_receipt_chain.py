@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
+import os
 import subprocess
 import sys
 import threading
@@ -12,17 +14,20 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tests.interrupts import interrupted
 
-from tallystick import Receipt, generate_key_pair, verify_chain
+from tallystick import InMemoryKeyProvider, Receipt, generate_key_pair, verify_chain
 from tallystick.chain.receipt_chain import ReceiptChain
 from tallystick.crypto.ed25519 import KeyPair
 from tallystick.errors import ChainClosedError, EmitError, KeyMismatchError, ReceiptError
+from tallystick.keys.lease import SessionSigner
 from tallystick.limits import UNDELIVERED_MAX
 from tallystick.model.extension import extension_of
 
 READ = {"type": "filesystem.file.read"}
 DONE = {"status": "success"}
 KEYS = generate_key_pair()
+INSIDE = ("chain/receipt_chain.py", "chain/line.py")
 
 
 class Collector:
@@ -43,6 +48,14 @@ class Collector:
         if receipt.link.sequence in self.refused:
             raise EmitError("refused for good", status=400)
         self.receipts.append(receipt)
+
+
+class OnceEach(Collector):
+    """Knows a receipt by its id, as collectors do: a second delivery is answered with 409."""
+
+    def emit(self, receipt: Receipt, /) -> None:
+        if receipt not in self.receipts:
+            super().emit(receipt)
 
 
 def chain_to(collector: Collector, **members: Any) -> ReceiptChain:
@@ -177,13 +190,13 @@ def test_a_failure_is_told_once_to_all_who_stood_behind_it() -> None:
             faults.append(fault)
 
     # Held here until all eight stand in line.
-    chain._delivering.acquire()
+    chain._line._turn.acquire()
     threads = [threading.Thread(target=work) for _ in range(8)]
     for thread in threads:
         thread.start()
     while chain.undelivered < 8:
         pass
-    chain._delivering.release()
+    chain._line._turn.release()
     for thread in threads:
         thread.join()
     assert len(faults) == 8
@@ -355,3 +368,100 @@ def test_a_fork_is_no_second_writer() -> None:
         [sys.executable, "-c", FORKING], capture_output=True, text=True, timeout=20, check=True
     )
     assert done.stdout.split() == ["1", "refused", "refused", "2"]
+
+
+@pytest.mark.parametrize("step", ["emit", "rotate", "close"])
+def test_an_interrupt_leaves_no_gap_and_no_fork(step: str) -> None:
+    """Ctrl-C at each point of a call: the next receipt follows what was made, and nothing else."""
+    steps: dict[str, Callable[[ReceiptChain], object]] = {
+        "emit": lambda chain: chain.emit(READ, DONE),
+        "rotate": lambda chain: chain.rotate(generate_key_pair()),
+        "close": lambda chain: chain.close(),
+    }
+    point, is_there = 0, True
+    while is_there:
+        point += 1
+        collector = OnceEach()
+        chain = chain_to(collector)
+        chain.emit(READ, DONE)
+        is_there = interrupted(INSIDE, point, functools.partial(steps[step], chain))
+        assert chain.flush() == 0
+        if not chain.is_closed:
+            chain.emit(READ, DONE)
+        report = verified(collector)
+        assert report.chains[0].length == chain.head.sequence == len(collector.receipts)
+        assert (report.chains[0].termination == "complete") == chain.is_closed
+    assert point > 20
+
+
+def test_a_signal_handler_that_writes_is_refused() -> None:
+    """A handler that interrupts a call can't wait for it: it is told so, and nothing is lost."""
+    collector = Collector()
+    chain = chain_to(collector)
+    faults: list[EmitError] = []
+
+    def handle() -> None:
+        with pytest.raises(EmitError, match="same thread") as caught:
+            chain.close("interrupted")
+        faults.append(caught.value)
+
+    collector.on_call = handle
+    working = threading.Thread(target=lambda: chain.emit(READ, DONE), daemon=True)
+    working.start()
+    working.join(10)
+    assert faults[0].is_transient
+    assert verified(collector).chains[0].length == 1
+
+
+def test_a_lease_can_not_take_over() -> None:
+    """No root would have lent the chain to it: refused before anything is signed."""
+    collector = Collector()
+    chain = chain_to(collector)
+    chain.emit(READ, DONE)
+    with pytest.raises(ReceiptError, match="lease"):
+        chain.rotate(SessionSigner(generate_key_pair()))
+    chain.emit(READ, DONE)
+    assert verified(collector).chains[0].length == 2
+
+
+def test_the_incoming_key_is_asked_for_once() -> None:
+    """A signer that gives another key the second time has signed nothing by then."""
+    first, second = generate_key_pair().signing_key(), generate_key_pair().signing_key()
+    answers = iter([first.public_key])
+
+    class Moving:
+        def sign(self, message: bytes, /) -> bytes:
+            return first.sign(message)
+
+        def get_public_key(self) -> bytes:
+            return next(answers, second.public_key)
+
+    collector = Collector()
+    chain = chain_to(collector)
+    chain.rotate(Moving())
+    with pytest.raises(KeyMismatchError):
+        chain.emit(READ, DONE)
+    assert verified(collector).chains[0].length == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_forked_child_delivers_nothing_of_its_parent() -> None:
+    """What stands in line at a fork is delivered once, by the parent."""
+    collector = Collector()
+    chain = chain_to(collector, hold_undelivered=True)
+    collector.fault = EmitError("down", is_transient=True)
+    chain.emit(READ, DONE)
+    collector.fault = None
+    child = os.fork()
+    if child == 0:
+        os._exit(chain.flush() + collector.calls - 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert chain.flush() == 0
+    assert len(collector.receipts) == 1
+
+
+@pytest.mark.parametrize("given", [InMemoryKeyProvider(KEYS), "signing.key", None])
+def test_what_is_no_signer_is_refused(given: Any) -> None:
+    """The chain does not begin, and the error says what is wanted; it holds no key."""
+    with pytest.raises(TypeError, match=r"wanted is a KeyPair or a Signer, not .*get_key_pair"):
+        chain_to(Collector(), signer=given)

@@ -11,6 +11,7 @@ import pytest
 from tallystick import Receipt, generate_key_pair, verify_chain
 from tallystick.chain.payload import payload_hash
 from tallystick.chain.receipt_chain import ReceiptChain
+from tallystick.errors import ReceiptError
 
 KEYS = generate_key_pair()
 
@@ -82,6 +83,16 @@ def test_killed_in_between(chain: ReceiptChain, kept: Kept) -> None:
     assert codes(kept) == ["incomplete_tool_roundtrip"]
 
 
+def test_one_object_records_one_call(chain: ReceiptChain, kept: Kept) -> None:
+    """Two calls under one correlation id could not be told apart: the second is not begun."""
+    call = chain.action("data.api.read")
+    with call:
+        pass
+    with pytest.raises(ReceiptError, match="recorded already"), call:
+        raise AssertionError("must not run")
+    assert len(kept.receipts) == 2
+
+
 def test_as_a_decorator(chain: ReceiptChain, kept: Kept) -> None:
     """Each call is recorded by itself, arguments and result hashed."""
 
@@ -133,3 +144,24 @@ def test_coroutines(chain: ReceiptChain, kept: Kept) -> None:
     assert [r.outcome.status for r in kept.receipts] == ["pending", "success"] * 2
     assert kept.receipts[1].outcome.response_hash == payload_hash(None)
     assert codes(kept) == []
+
+
+def test_generators_are_refused(chain: ReceiptChain, kept: Kept) -> None:
+    """Calling one runs nothing: it would be recorded as a success before it has begun."""
+
+    def plain() -> Any:
+        yield 1
+
+    async def other() -> Any:
+        yield 1
+
+    for function in (plain, other):
+        with pytest.raises(TypeError, match="generator"):
+            chain.action("data.api.read")(function)
+
+
+def test_a_target_is_a_mapping(chain: ReceiptChain, kept: Kept) -> None:
+    """A bare text as target is refused with an example, before anything is recorded."""
+    with pytest.raises(ReceiptError, match="/action/target: wanted is a mapping"):
+        chain.action("filesystem.file.read", target="a.txt")  # type: ignore[arg-type]
+    assert not kept.receipts

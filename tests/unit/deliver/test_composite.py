@@ -16,7 +16,7 @@ from tallystick import (
     EmitError,
     InMemoryEmitter,
 )
-from tallystick.errors import RefusedInput
+from tallystick.errors import RefusedInput, WalFullError
 from tallystick.model.receipt import Receipt
 
 RECEIPT = receipts(1)[0]
@@ -120,3 +120,24 @@ def test_repr_names_the_children() -> None:
     """One sees where receipts go."""
     shown = repr(CompositeEmitter([InMemoryEmitter()]))
     assert shown == "CompositeEmitter([InMemoryEmitter(0 receipts)])"
+
+
+def test_an_unknown_fault_refuses_no_receipt() -> None:
+    """A full log or a bug says nothing about the receipt; and foreign words stay untold."""
+    for fault in (WalFullError("full"), ValueError("s3cr3t")):
+        emitter = CompositeEmitter([Failing(fault), Failing(EmitError("answered 400", status=400))])
+        with pytest.raises(CompositeEmitError) as caught:
+            emitter.emit(RECEIPT)
+        assert caught.value.is_transient
+        assert "s3cr3t" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kept", [(True, True), (True, False), (False, False)])
+def test_keeps_if_all_do(kept: tuple[bool, ...]) -> None:
+    """A receipt that one child has lost is still the caller's."""
+    children = []
+    for keeps in kept:
+        child: Any = InMemoryEmitter()
+        child.keeps = keeps
+        children.append(child)
+    assert CompositeEmitter(children).keeps is all(kept)

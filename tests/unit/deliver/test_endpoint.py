@@ -43,6 +43,15 @@ def test_a_query_is_sent_and_not_shown() -> None:
     assert "s3cr3t" not in repr(endpoint)
 
 
+def test_a_text_that_holds_the_query_is_known() -> None:
+    """The whole of it, and each value that is long enough to be a key."""
+    endpoint = parse_endpoint("https://c.example/?v=1&code=s3cr3t-key")
+    assert endpoint.is_in("POST /receipts?v=1&code=s3cr3t-key HTTP/1.1")
+    assert endpoint.is_in("the key s3cr3t-key is unknown")
+    assert not endpoint.is_in("1 of 1")
+    assert not parse_endpoint("https://c.example/r").is_in("POST /r")
+
+
 @pytest.mark.parametrize(
     ("url", "why"),
     [

@@ -360,6 +360,7 @@ def nobody_warned() -> Iterator[None]:
     ("variable", "name"),
     [
         ("AWS_LAMBDA_FUNCTION_NAME", "AWS Lambda"),
+        ("CLOUD_RUN_JOB", "Cloud Run"),
         ("K_SERVICE", "Cloud Run"),
         ("FUNCTIONS_WORKER_RUNTIME", "Azure Functions"),
     ],

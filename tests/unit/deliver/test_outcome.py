@@ -7,6 +7,7 @@ import pytest
 
 from tallystick.deliver.answer import Answer
 from tallystick.deliver.auth import BearerAuth, NoAuth
+from tallystick.deliver.endpoint import parse_endpoint
 from tallystick.deliver.outcome import CASES, MEANINGS, explain, judge
 from tallystick.limits import QUOTE_CHARS_MAX
 
@@ -100,3 +101,27 @@ def test_a_success_that_is_none() -> None:
     """200 asks whether this is a collector at all."""
     text = explain(answer(200, b"<html>"), NoAuth())
     assert text == "answered 200, which accepts nothing (wanted: 201 or 409); is this a collector?"
+
+
+def test_words_that_hold_any_secret_are_not_shown() -> None:
+    """The credential, the proxy's credential and the query of the URL: none is told back."""
+    said = answer(400, b"no such key: POST /r?code=k3y-of-ours", content_type="text/plain")
+    secrets = (
+        NoAuth(),
+        BearerAuth(TOKEN),
+        parse_endpoint("https://c.example/r?v=1&code=k3y-of-ours"),
+    )
+    assert explain(said, *secrets[:2]).endswith("code=k3y-of-ours'")
+    assert "k3y" not in explain(said, *secrets)
+    assert TOKEN not in explain(answer(407, TOKEN.encode(), content_type="text/plain"), *secrets)
+
+
+@pytest.mark.parametrize(
+    ("status", "remedy"),
+    [(401, "is the credential there"), (403, "may this credential"), (404, "URL of a collector")],
+)
+def test_where_a_person_is_needed_it_says_what_to_look_at(status: int, remedy: str) -> None:
+    """The remedy stands behind the collector's own words."""
+    text = explain(answer(status, b"no", content_type="text/plain"), NoAuth())
+    assert text.startswith(f"answered {status}: 'no'; ")
+    assert remedy in text

@@ -20,6 +20,7 @@ class Chain:
 
     def __init__(self) -> None:
         self.closed_as: str | None = None
+        self.undelivered = 0
 
     @property
     def is_closed(self) -> bool:
@@ -41,13 +42,17 @@ class Flushing:
         return self.left
 
 
-@pytest.mark.parametrize(("left", "closed_as"), [(0, None), (3, "interrupted")])
-def test_what_remains_decides(left: int, closed_as: str | None) -> None:
-    """Only a flush that left something closes the chain; the earlier handler runs after it."""
+@pytest.mark.parametrize(
+    ("left", "undelivered", "closed_as"),
+    [(0, 0, None), (3, 0, "interrupted"), (0, 1, "interrupted")],
+)
+def test_what_remains_decides(left: int, undelivered: int, closed_as: str | None) -> None:
+    """What is left, in emitter or chain, closes it; the earlier handler runs after it."""
     seen: list[int] = []
     original = signal.signal(signal.SIGTERM, lambda number, frame: seen.append(number))
     try:
         chain, emitter = Chain(), Flushing(left)
+        chain.undelivered = undelivered
         remove = install_sigterm_flush(emitter, chain, deadline_ms=500)
         os.kill(os.getpid(), signal.SIGTERM)
         for _ in range(200):

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import subprocess
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from tests.deliveries import Collector, receipts, sequences
+from tests.interrupts import interrupted
 
 from tallystick.deliver.composite import CompositeEmitter
 from tallystick.deliver.file_wal import FileWal
@@ -424,12 +426,12 @@ def test_emit_inside_emit_is_refused_and_does_not_hang() -> None:
     """A handler that emits while its own thread is emitting gets an error instead of a deadlock."""
     collector = Collector()
     emitter = WalEmitter(inner=collector, wal=MemoryWal())
-    inner: list[EmitError] = []
+    inner: list[WalError] = []
 
     def rule(receipt: Receipt) -> None:
         try:
             emitter.emit(receipts(2)[1])
-        except EmitError as error:
+        except WalError as error:  # not EmitError: nothing is kept of that receipt
             inner.append(error)
 
     collector.rule = rule
@@ -438,6 +440,22 @@ def test_emit_inside_emit_is_refused_and_does_not_hang() -> None:
     collector.is_up()
     emitter.emit(receipts(2)[1])
     assert sequences(collector.received) == [1, 2]
+
+
+def test_an_interrupt_leaves_the_way_free() -> None:
+    """Ctrl-C at each point of `emit`: the same thread emits again, and all arrives in order."""
+    point, is_there = 0, True
+    while is_there:
+        point += 1
+        collector = Collector()
+        emitter = WalEmitter(inner=collector, wal=MemoryWal())
+        first, second = receipts(2)
+        is_there = interrupted(("deliver/wal.py",), point, functools.partial(emitter.emit, first))
+        emitter.emit(first)
+        emitter.emit(second)
+        assert sequences(collector.received) == [1, 2]
+        assert emitter.pending == 0
+    assert point > 10
 
 
 class Closing(Collector):

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -637,3 +638,32 @@ def test_no_descriptor_is_left_open(tmp_path: Path) -> None:
     with pytest.raises(WalCorruptError):
         opened(tmp_path / "other")
     assert len(os.listdir("/dev/fd")) == before
+
+
+def test_a_removed_lock_file_lets_no_second_owner_in(tmp_path: Path) -> None:
+    """Somebody takes the lock file for a left-over and removes it: the file itself is locked too,
+    also the one that a compaction made.
+    """
+    path = tmp_path / "journal"
+    with contextlib.closing(opened(path)) as journal:
+        for _ in range(2):
+            (tmp_path / "journal.lock").unlink()
+            with pytest.raises(WalLockedError, match="lock file is gone"):
+                opened(path)
+            journal.append(b"one")
+            journal.compact([])
+    opened(path).close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_a_planted_file_is_refused(tmp_path: Path) -> None:
+    """In a folder that all may write to, the file must be our own."""
+    path = tmp_path / "journal"
+    opened(path).close()
+    tmp_path.chmod(0o1777)
+    opened(path).close()
+    os.chown(path, 65534, 65534)
+    with pytest.raises(WalError, match="belongs to another user"):
+        opened(path)
+    tmp_path.chmod(0o700)
+    opened(path).close()

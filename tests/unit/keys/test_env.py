@@ -170,3 +170,16 @@ def test_provider_hides_the_private_key() -> None:
         assert secret not in repr(provider)
     with pytest.raises(TypeError, match="not pickled"):
         pickle.dumps(provider)
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ("@Microsoft.KeyVault(SecretUri=https://v.vault.azure.net/secrets/k/)", "did not resolve"),
+        ('{"key": "uAAAA"}', "holds JSON; store the key alone"),
+        ('{"key": "-----BEGIN PRIVATE KEY-----"}', "holds JSON; store the key alone"),
+    ],
+)
+def test_what_platforms_put_there_instead(value: str, told: str) -> None:
+    """A reference that Azure left as it was, and a secret as JSON: the error says what it is."""
+    assert told in _refusal(value)

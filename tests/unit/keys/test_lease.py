@@ -251,6 +251,18 @@ def test_a_clock_that_is_set_back() -> None:
     assert lease.age == timedelta(seconds=301)
 
 
+def test_a_clock_that_is_set_back_at_once() -> None:
+    """It makes no lease last longer: the other clock counts on."""
+    clock, ticks = Clock(), Clock()
+    lease = lent(SessionSigner(ROOT, max_age=timedelta(minutes=5), clock=clock, monotonic=ticks))
+    clock.now -= 7200 * SECOND
+    ticks.now += 299 * SECOND
+    lease.sign(b"x")
+    ticks.now += SECOND
+    with pytest.raises(LeaseExpired):
+        lease.sign(b"x")
+
+
 def test_the_last_receipt_ends_the_key() -> None:
     """`closing` signs once, also after the age; then the key is gone."""
     clock = Clock()

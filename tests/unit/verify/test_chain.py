@@ -329,6 +329,36 @@ def test_results_count_in_their_own_chain() -> None:
     assert report.codes() == ["incomplete_tool_roundtrip"]
 
 
+@pytest.mark.parametrize(
+    ("issuer", "previous", "codes"),
+    [
+        (ISSUER, {"chain_id": CHAIN}, []),
+        (ISSUER, {"chain_id": "c"}, ["incomplete_tool_roundtrip"]),
+        (ISSUER, {"chain_id": 7}, ["incomplete_tool_roundtrip"]),
+        (ISSUER, [CHAIN], ["incomplete_tool_roundtrip"]),
+        ("did:agent:other", {"chain_id": CHAIN}, ["incomplete_tool_roundtrip"]),
+    ],
+)
+def test_a_result_may_stand_in_the_next_chain(
+    issuer: str, previous: object, codes: list[str]
+) -> None:
+    """A call may outlast its chain: the result counts in the chain that its issuer went on with."""
+
+    def call(one: Members, at: int) -> None:
+        one["credentialSubject"]["outcome"]["status"] = "pending"
+        one["credentialSubject"]["correlation_id"] = "a"
+
+    def answer(one: Members, at: int) -> None:
+        one["credentialSubject"]["correlation_id"] = "a"
+        one["issuer"]["id"] = issuer
+        one["issuer"]["runtime"] = {"tallystick": {"previous_chain": previous}}
+
+    first = chain_of(1, change=call)
+    second = chain_of(1, chain_id="b", first_number=9, change=answer)
+    report = verify_input([Source([wire(first[0]), wire(second[0])])], PUBLIC)
+    assert [code for code in report.codes() if code == "incomplete_tool_roundtrip"] == codes
+
+
 @pytest.mark.parametrize(("count", "findings"), [(3, 3), (4, 4), (6, 4)])
 def test_open_calls_at_the_limit(
     monkeypatch: pytest.MonkeyPatch, count: int, findings: int

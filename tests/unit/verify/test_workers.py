@@ -81,6 +81,41 @@ def test_threads_end_when_the_caller_stops() -> None:
     wait_for_threads(before)
 
 
+@pytest.mark.parametrize("count", MANY)
+def test_the_caller_is_one_of_the_workers(count: int) -> None:
+    """There is one thread less than workers, and the caller's own takes its share."""
+    seen: set[str] = set()
+    meet = threading.Barrier(count, timeout=20)
+
+    def where(item: int) -> int:
+        name = threading.current_thread().name
+        if name not in seen:
+            seen.add(name)
+            meet.wait()  # nobody goes on before each of them has an item
+        return item
+
+    assert list(ordered_map(where, range(1000), count)) == list(range(1000))
+    assert len(seen) == count
+    assert threading.current_thread().name in seen
+
+
+def test_an_interrupt_reaches_the_caller_at_once() -> None:
+    """Ctrl-C while the caller computes a later batch is not kept until that batch's turn."""
+    main = threading.current_thread()
+    is_hit = threading.Event()
+
+    def work(item: int) -> int:
+        if threading.current_thread() is main:
+            is_hit.set()
+            raise KeyboardInterrupt
+        assert is_hit.wait(20)
+        return item
+
+    answers = ordered_map(work, range(1000), 2)
+    with pytest.raises(KeyboardInterrupt):
+        next(answers)
+
+
 class Counted:
     """Yields items, and remembers how many were taken."""
 
