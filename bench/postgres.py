@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a second collector process on one PostgreSQL costs: its CPU for each receipt, against one's.
 
-    python bench/postgres.py                       needs PostgreSQL's own programs (Debian: postgresql)
+    python bench/postgres.py                       needs PostgreSQL (Debian: postgresql)
 
 One collector takes receipts over 64 connections, then two do, over 64 each, in turn on the same
 database: that is why one adds a collector. Counted is the CPU of the collectors alone, as the
@@ -28,7 +28,7 @@ from measure import Row, show
 from tallystick.collector.log_keys import create_log_keys
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the server that tests start
-from tests.postgres_server import running_postgres  # noqa: E402
+from tests.postgres_server import running_postgres
 
 CONNECTIONS = 64
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
