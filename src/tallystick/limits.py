@@ -336,3 +336,6 @@ LOG_HELD_RECEIPTS_MAX: Final = 200_000
 
 # Faults of a store that are listed: where there are so many, it is the first that counts.
 FSCK_FAULTS_MAX: Final = 100
+
+# Requests of one connection that wait for an answer before them: parsed, each takes up some 3 kB.
+PIPELINED_REQUESTS_MAX: Final = 64
