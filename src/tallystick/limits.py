@@ -342,3 +342,6 @@ FSCK_FAULTS_MAX: Final = 100
 
 # Requests of one connection that wait for an answer before them: parsed, each takes up some 3 kB.
 PIPELINED_REQUESTS_MAX: Final = 64
+
+# File descriptors that connections leave to the store, the guard, tokens and logs.
+FILES_RESERVED: Final = 128

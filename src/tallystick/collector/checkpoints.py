@@ -8,6 +8,7 @@ anew); the guard keeps what will be visible; the store keeps the note; then it i
 
 from __future__ import annotations
 
+import errno
 import threading
 from collections.abc import Callable
 from typing import Final
@@ -108,15 +109,20 @@ class Checkpoints:
             began = self._monotonic()
             try:
                 self.look()
-            except StoreError as fault:
-                if not fault.is_transient:
+            except Error as fault:
+                if not _may_pass(fault):
                     self._on_fault(f"no checkpoint can be made: {fault}")
                     return
-            except Error as fault:
-                self._on_fault(f"no checkpoint can be made: {fault}")
-                return
             except BaseException as fault:
                 self._on_fault(f"no checkpoint can be made: {type(fault).__name__}")
                 raise
             # From one beginning to the next, or at once where making one took longer than that.
             wait_s = max(0.0, self._growing_s - (self._monotonic() - began))
+
+
+def _may_pass(fault: Error) -> bool:
+    """Whether to try again: also where there was no file descriptor left, and so nothing done."""
+    if isinstance(fault, StoreError):
+        return fault.is_transient
+    cause = fault.__cause__
+    return isinstance(cause, OSError) and cause.errno in (errno.EMFILE, errno.ENFILE)

@@ -259,12 +259,15 @@ def test_what_follows_a_body_is_bounded(endless: tuple[bytes, bytes]) -> None:
     """Many trailers, one without end, the extension of a chunk: nothing of that is collected."""
     first, more = endless
     with Serving(echo) as serving, serving.dial() as line:
-        line.sendall(CHUNKED)
-        line.sendall(first)
-        with pytest.raises(OSError):  # noqa: PT011  # reset or broken pipe
+
+        def send() -> None:
             for _ in range(100):
                 line.sendall(more * 100)
                 time.sleep(0.002)
+
+        line.sendall(CHUNKED + first)
+        with pytest.raises(OSError):  # noqa: PT011  # reset or broken pipe
+            send()
 
 
 def test_trailers_are_no_headers() -> None:
