@@ -17,6 +17,7 @@ from tallystick.collector.guard import Guard, fault_of
 from tallystick.collector.log import Sequencer
 from tallystick.collector.log_keys import LogKeys
 from tallystick.collector.log_view import LogView
+from tallystick.collector.promised import Promised
 from tallystick.collector.succession import succession
 from tallystick.durable.file import FilePath
 from tallystick.errors import LogRolledBackError, SettingError, StoreError
@@ -50,9 +51,12 @@ class LogService:
         """Take a store that is open, and the keys of its log; nothing is signed yet."""
         self.store: Final = store
         self.log: Final = LogView(store, keys)
-        self.sequencer: Final = Sequencer(store, keys, on_commit=on_commit)
         self._keys = keys
         self._guard = Guard(guard_path, keys.origin)
+        self._promised = Promised(guard_path, keys.origin)
+        self.sequencer: Final = Sequencer(
+            store, keys, note=self._promised.note, on_commit=on_commit
+        )
         self._on_release = on_release
         self._clock_s = clock_s
         self._fault: str | None = None
@@ -76,6 +80,7 @@ class LogService:
     def start(self) -> None:
         """Return when the log may take receipts, or raise: then nothing was signed."""
         self._guard.check(self.store)
+        _hold_to_promises(self._promised, self.store)
         released = self.store.released()
         if released is not None:
             self.log.publish(released)
@@ -101,6 +106,7 @@ class LogService:
         """End at once: what was promised is durable, and the next start covers it."""
         self.sequencer.close()
         self._checkpoints.stop()
+        self._promised.close()
 
     def _fail(self, reason: str) -> None:
         if self._fault is None:
@@ -138,10 +144,17 @@ def reconcile(
         )
     if newest is None:
         raise LogRolledBackError("the store has signed nothing; open the next origin")
+    _hold_to_promises(Promised(guard_path, keys.origin), store)
     if checkpoint is not None:
         _compare(store, keys, newest, checkpoint)
     guard.record(newest)
     return newest
+
+
+def _hold_to_promises(promised: Promised, store: LogStore) -> None:
+    fault = promised.fault(store)
+    if fault is not None:
+        raise LogRolledBackError(f"the store {fault}; open the next origin")
 
 
 def _compare(store: LogStore, keys: LogKeys, newest: Intent, checkpoint: bytes) -> None:
