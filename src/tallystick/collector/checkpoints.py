@@ -41,17 +41,22 @@ class Checkpoints:
         *,
         on_fault: OnFault,
         on_release: OnRelease | None = None,
+        before: Callable[[], None] = lambda: None,
         growing_s: float = GROWING_S,
         idle_s: float = IDLE_S,
         monotonic: Callable[[], float],
     ) -> None:
-        """Take what a checkpoint needs; `publish` shows one, `on_fault` hears of the end."""
+        """Take what a checkpoint needs; `publish` shows one, `on_fault` hears of the end.
+
+        `before` may raise: then no checkpoint is made any more.
+        """
         self._store = store
         self._keys = keys
         self._guard = guard
         self._publish = publish
         self._on_fault = on_fault
         self._on_release = on_release
+        self._before = before
         self._growing_s = growing_s
         self._idle_s = idle_s
         self._monotonic = monotonic
@@ -65,6 +70,7 @@ class Checkpoints:
         """Make the next checkpoint now, or finish the one that was begun; return it, released."""
         with self._one_at_a_time:
             began = self._monotonic()
+            self._before()
             before = self._newest
             intent = self._store.advance()
             note = self._keys.checkpoint_note(intent)

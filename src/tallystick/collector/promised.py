@@ -43,10 +43,15 @@ class Promised:
         self.path: Final = f"{os.fspath(guard_path)}.promised"
         self._origin = origin
         self._file: int | None = None
+        self._newest: Batch | None = None
 
     def fault(self, store: LogStore) -> str | None:
-        """Say what a store lacks of what was promised here, or None."""
-        known = self._read()
+        """Say what a store lacks of what was promised here, or None.
+
+        A running process asks, too: a database may be replaced by a standby under it.
+        """
+        newest = self._newest
+        known = self._read() if newest is None else (newest.start, newest.stop, newest.root)
         if known is None:
             return None
         start, stop, root = known
@@ -58,6 +63,7 @@ class Promised:
 
     def note(self, batch: Batch) -> None:
         """Return when the batch is noted, or raise `StoreError`: then nothing may be promised."""
+        self._newest = batch
         root = b2a_base64(batch.root, newline=False).decode()
         text = (
             f"tally-promised/v1\norigin {self._origin}\n"

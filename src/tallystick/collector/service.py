@@ -67,6 +67,7 @@ class LogService:
             self.log.publish,
             on_fault=self._fail,
             on_release=None if on_release is None else self._tell_release,
+            before=lambda: _hold_to_promises(self._promised, self.store),
             growing_s=growing_s,
             idle_s=idle_s,
             monotonic=monotonic,

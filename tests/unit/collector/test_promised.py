@@ -51,7 +51,7 @@ def test_what_a_power_cut_left_counts_for_nothing(tmp_path: Path, damage: bytes)
         Path(note.path).write_bytes(damage + data[len(damage) :] if damage else data[:50])
         (tmp_path / "other").mkdir()
         with opened(tmp_path / "other") as empty:
-            assert note.fault(empty) is None
+            assert promised(tmp_path).fault(empty) is None
             assert promised(tmp_path, "other.example/log").fault(empty) is None
 
 

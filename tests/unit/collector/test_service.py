@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -244,3 +245,22 @@ def test_a_store_that_lacks_a_promise_does_not_start(tmp_path: Path) -> None:
         one.unlink()
     shutil.copy(tmp_path / "whole.db", tmp_path / "collector.db")
     lived(tmp_path, [])
+
+
+def test_a_store_that_changes_under_it_ends_the_log(tmp_path: Path) -> None:
+    """What was promised is looked for before each checkpoint, not only at the start."""
+    with opened(tmp_path) as store:
+        service = LogService(
+            store, keys_in(tmp_path), tmp_path / "released", growing_s=0.01, idle_s=0.01
+        )
+        service.start()
+        asyncio.run(service.sequencer.place_all(submissions(2)))
+        assert service.fault is None
+        inner = store.leaf_hashes
+        store.leaf_hashes = lambda start, stop: bytes(32 * (stop - start))  # type: ignore[method-assign]
+        end = time.monotonic() + 10
+        while service.fault is None and time.monotonic() < end:
+            time.sleep(0.01)
+        assert "already promised" in str(service.fault)
+        store.leaf_hashes = inner  # type: ignore[method-assign]
+        service.close()
