@@ -255,7 +255,6 @@ def test_a_store_that_changes_under_it_ends_the_log(tmp_path: Path) -> None:
         )
         service.start()
         asyncio.run(service.sequencer.place_all(submissions(2)))
-        assert service.fault is None
         inner = store.leaf_hashes
         store.leaf_hashes = lambda start, stop: bytes(32 * (stop - start))  # type: ignore[method-assign]
         end = time.monotonic() + 10
@@ -264,3 +263,18 @@ def test_a_store_that_changes_under_it_ends_the_log(tmp_path: Path) -> None:
         assert "already promised" in str(service.fault)
         store.leaf_hashes = inner  # type: ignore[method-assign]
         service.close()
+
+
+def test_a_store_of_other_keys_does_not_start(tmp_path: Path) -> None:
+    """Also where these keys have not said a word yet: two logs in one store are one too many."""
+    lived(tmp_path, submissions(2))
+    (tmp_path / "other").mkdir()
+    other = keys_in(tmp_path / "other")
+    guard = tmp_path / "other" / "released"
+    with opened(tmp_path / "other") as empty:
+        Guard(guard, other.origin).check(empty)
+    with opened(tmp_path) as store:
+        before = store.released()
+        with pytest.raises(LogRolledBackError, match="other keys"):
+            LogService(store, other, guard).start()
+        assert store.released() == before
