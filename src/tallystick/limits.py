@@ -233,8 +233,11 @@ BODIES_BYTES_MAX: Final = 64 * 1024 * 1024
 # Reads of the store at one moment; each holds a page.
 READERS_MAX: Final = 8
 
-# Receipts of a chain that are read from the store at once: 32 MiB in the worst case.
+# Receipts of a chain that are read from the store at once.
 READ_PAGE_RECEIPTS_MAX: Final = 32
+
+# A page ends with the receipt that reaches so many bytes: each answer under way holds one.
+READ_PAGE_BYTES_MAX: Final = 256 * 1024
 
 # Chains in one page of the list.
 CHAINS_PAGE_MAX: Final = 1000
@@ -336,3 +339,9 @@ LOG_HELD_RECEIPTS_MAX: Final = 200_000
 
 # Faults of a store that are listed: where there are so many, it is the first that counts.
 FSCK_FAULTS_MAX: Final = 100
+
+# Requests of one connection that wait for an answer before them: parsed, each takes up some 3 kB.
+PIPELINED_REQUESTS_MAX: Final = 64
+
+# File descriptors that connections leave to the store, the guard, tokens and logs.
+FILES_RESERVED: Final = 128

@@ -192,6 +192,12 @@ class LogStore(Protocol):
         """Return the receipts under an id, oldest first, at most `limit`."""
         ...
 
+    def leaves_under(
+        self, tenant: str, receipt_id: str, /, *, limit: int = SAME_ID_MAX
+    ) -> tuple[bytes, ...]:
+        """Return the leaf hashes of the receipts under an id, as `by_id` orders them."""
+        ...
+
     def by_leaf(self, tenant: str, leaf_hash: bytes, /) -> Stored | None:
         """Return the receipt of one leaf."""
         ...
@@ -207,7 +213,8 @@ class LogStore(Protocol):
     ) -> tuple[Stored, ...]:
         """Return receipts of a chain whose (sequence, index) is above `after`, in that order.
 
-        A receipt without a sequence counts as -1.
+        A receipt without a sequence counts as -1. At most `limit`, and no more once their bodies
+        have `READ_PAGE_BYTES_MAX` bytes, so that a page may end before its time.
         """
         ...
 

@@ -8,6 +8,7 @@ anew); the guard keeps what will be visible; the store keeps the note; then it i
 
 from __future__ import annotations
 
+import errno
 import threading
 from collections.abc import Callable
 from typing import Final
@@ -40,17 +41,22 @@ class Checkpoints:
         *,
         on_fault: OnFault,
         on_release: OnRelease | None = None,
+        before: Callable[[], None] = lambda: None,
         growing_s: float = GROWING_S,
         idle_s: float = IDLE_S,
         monotonic: Callable[[], float],
     ) -> None:
-        """Take what a checkpoint needs; `publish` shows one, `on_fault` hears of the end."""
+        """Take what a checkpoint needs; `publish` shows one, `on_fault` hears of the end.
+
+        `before` may raise: then no checkpoint is made any more.
+        """
         self._store = store
         self._keys = keys
         self._guard = guard
         self._publish = publish
         self._on_fault = on_fault
         self._on_release = on_release
+        self._before = before
         self._growing_s = growing_s
         self._idle_s = idle_s
         self._monotonic = monotonic
@@ -64,6 +70,7 @@ class Checkpoints:
         """Make the next checkpoint now, or finish the one that was begun; return it, released."""
         with self._one_at_a_time:
             began = self._monotonic()
+            self._before()
             before = self._newest
             intent = self._store.advance()
             note = self._keys.checkpoint_note(intent)
@@ -108,15 +115,20 @@ class Checkpoints:
             began = self._monotonic()
             try:
                 self.look()
-            except StoreError as fault:
-                if not fault.is_transient:
+            except Error as fault:
+                if not _may_pass(fault):
                     self._on_fault(f"no checkpoint can be made: {fault}")
                     return
-            except Error as fault:
-                self._on_fault(f"no checkpoint can be made: {fault}")
-                return
             except BaseException as fault:
                 self._on_fault(f"no checkpoint can be made: {type(fault).__name__}")
                 raise
             # From one beginning to the next, or at once where making one took longer than that.
             wait_s = max(0.0, self._growing_s - (self._monotonic() - began))
+
+
+def _may_pass(fault: Error) -> bool:
+    """Whether to try again: also where there was no file descriptor left, and so nothing done."""
+    if isinstance(fault, StoreError):
+        return fault.is_transient
+    cause = fault.__cause__
+    return isinstance(cause, OSError) and cause.errno in (errno.EMFILE, errno.ENFILE)

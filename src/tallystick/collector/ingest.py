@@ -133,6 +133,8 @@ def _of_value(
     if b"null" in body:
         unsigned, _ = without_nulls(unsigned)
     sequence = link.get("sequence")
+    if type(sequence) is float and sequence.is_integer():  # 1.0 and 1 are one receipt
+        sequence = int(sequence)
     is_counted = type(sequence) is int and 0 <= sequence <= JSON_INTEGER_MAX
     return Submission(
         tenant=tenant,

@@ -54,12 +54,14 @@ class Sequencer:
         store: LogStore,
         keys: LogKeys,
         *,
+        note: Callable[[Batch], None] = lambda _batch: None,
         on_commit: Callable[[int, float], None] | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Take the store that keeps, and the keys that promise."""
+        """Take the store that keeps, the keys that promise, and who is told of a batch first."""
         self._store = store
         self._keys = keys
+        self._note_batch = note
         self._on_commit = on_commit
         self._monotonic = monotonic
         self._notes: OrderedDict[int, tuple[Batch, bytes]] = OrderedDict()
@@ -165,6 +167,9 @@ class Sequencer:
         began = self._monotonic()
         submissions = [one for asks in given for ask in asks for one in ask.submissions]
         placed = self._store.place(submissions)
+        batch = next((one.batch for one in placed if one.is_new), None)
+        if batch is not None:
+            self._note_batch(batch)
         if self._on_commit is not None:
             self._on_commit(len(submissions), self._monotonic() - began)
         return placed

@@ -20,6 +20,7 @@ import msgspec
 from tallystick.limits import (
     CHAINS_PAGE_MAX,
     IDENTIFIER_CHARS_MAX,
+    READ_PAGE_BYTES_MAX,
     READ_PAGE_RECEIPTS_MAX,
     READERS_MAX,
     TREE_SIZE_MAX,
@@ -66,13 +67,13 @@ class Reading:
 
         if len(receipt_id) > IDENTIFIER_CHARS_MAX or "\0" in receipt_id:
             raise Refusal("not-found", "no receipt has such an id")
-        found = await self.run(lambda: self._store.by_id(tenant, receipt_id))
+        found = await self.run(lambda: self._store.leaves_under(tenant, receipt_id))
         if not found:
             raise Refusal("not-found", "no receipt has this id")
         if len(found) == 1:
-            return _receipt(found[0])
-        leaves = [one.leaf_hash.hex() for one in found]
-        body = _ENCODE({"id": receipt_id, "leaves": leaves})
+            only = await self.run(lambda: self._store.by_id(tenant, receipt_id, limit=1))
+            return _receipt(only[0])
+        body = _ENCODE({"id": receipt_id, "leaves": [leaf.hex() for leaf in found]})
         headers = {"Cache-Control": "no-cache"}
         return Response(body, 300, headers=headers, media_type="application/json")
 
@@ -120,7 +121,7 @@ class Reading:
         if not first and after == _START:
             raise Refusal("not-found", "no chain has this id")
         headers = {"Cache-Control": "no-cache"}
-        if limit and len(first) == limit:
+        if limit and _is_full(first, limit):
             rest = urlencode({"after": _spelled(_place(first[-1])), "limit": limit})
             headers["Link"] = f'</chains/{quote(chain_id, safe="")}?{rest}>; rel="next"'
         lines = self._lines(tenant, chain_id, first, is_page=bool(limit) or is_head)
@@ -131,7 +132,7 @@ class Reading:
     ) -> AsyncIterator[bytes]:
         while page:
             yield b"".join(one.body.translate(_ONE_LINE) + b"\n" for one in page)
-            if is_page or len(page) < READ_PAGE_RECEIPTS_MAX:
+            if is_page or not _is_full(page, READ_PAGE_RECEIPTS_MAX):
                 return
             page = await self._page(tenant, chain_id, _place(page[-1]), READ_PAGE_RECEIPTS_MAX)
 
@@ -139,6 +140,11 @@ class Reading:
         self, tenant: str, chain_id: str, after: tuple[int, int], limit: int
     ) -> tuple[Stored, ...]:
         return await self.run(lambda: self._store.chain(tenant, chain_id, after=after, limit=limit))
+
+
+def _is_full(page: tuple[Stored, ...], limit: int) -> bool:
+    """Whether a page ended because it is full; more may follow."""
+    return len(page) == limit or sum(len(one.body) for one in page) >= READ_PAGE_BYTES_MAX
 
 
 def _receipt(stored: Stored) -> Any:

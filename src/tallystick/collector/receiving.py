@@ -141,6 +141,8 @@ class Receiving:
         self._slow_down(tenant, 0)
         body = await self._door.read(headers, receive, BATCH_BODY_BYTES_MAX)
         try:
+            if body.count(b"\n") > BATCH_RECEIPTS_MAX:  # blank lines, too, take their time
+                raise _too_many()
             lines = [
                 (number, line)
                 for number, line in enumerate(body.split(b"\n"), start=1)
@@ -149,8 +151,7 @@ class Receiving:
             if not lines:
                 raise Refusal("empty-body", "no line holds a receipt")
             if len(lines) > BATCH_RECEIPTS_MAX:
-                detail = f"over the limit of {BATCH_RECEIPTS_MAX} receipts"
-                raise Refusal("too-large", detail, members={"limit": BATCH_RECEIPTS_MAX})
+                raise _too_many()
             self._slow_down(tenant, len(lines))
             parsed: list[tuple[int, Submission | Refusal]] = []
             for number, line in lines:
@@ -235,6 +236,11 @@ class Receiving:
                 shares_id=placed.shares_id,
                 shares_position=placed.shares_position,
             )
+
+
+def _too_many() -> Refusal:
+    detail = f"over the limit of {BATCH_RECEIPTS_MAX} receipts"
+    return Refusal("too-large", detail, members={"limit": BATCH_RECEIPTS_MAX})
 
 
 def _line_of_refusal(number: int, refusal: Refusal) -> _Problem:

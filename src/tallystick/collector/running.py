@@ -25,7 +25,7 @@ from tallystick.serve.access import Gate
 from tallystick.serve.logs import event
 from tallystick.serve.metrics import Meters
 from tallystick.serve.rate import RateLimit
-from tallystick.serve.server import Server, bound_socket, shown_address
+from tallystick.serve.server import Server, bound_socket, room_for, shown_address
 from tallystick.serve.tls import server_context
 from tallystick.serve.tokens import TokenBook
 from tallystick.store.opening import open_log_store
@@ -163,7 +163,7 @@ def _serve(
         listener,
         tls=tls,
         drain_ms=settings.drain_ms,
-        connections_max=settings.max_connections,
+        connections_max=room_for(settings.max_connections),
         on_ready=ready,
     )
     _ask(meters, service, server)

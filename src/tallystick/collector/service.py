@@ -17,9 +17,10 @@ from tallystick.collector.guard import Guard, fault_of
 from tallystick.collector.log import Sequencer
 from tallystick.collector.log_keys import LogKeys
 from tallystick.collector.log_view import LogView
+from tallystick.collector.promised import Promised
 from tallystick.collector.succession import succession
 from tallystick.durable.file import FilePath
-from tallystick.errors import LogRolledBackError, SettingError, StoreError
+from tallystick.errors import LogFormatError, LogRolledBackError, SettingError, StoreError
 from tallystick.model.checkpoint import open_checkpoint
 from tallystick.model.log_entry import parse_entry
 from tallystick.model.submission import Intent
@@ -50,9 +51,12 @@ class LogService:
         """Take a store that is open, and the keys of its log; nothing is signed yet."""
         self.store: Final = store
         self.log: Final = LogView(store, keys)
-        self.sequencer: Final = Sequencer(store, keys, on_commit=on_commit)
         self._keys = keys
         self._guard = Guard(guard_path, keys.origin)
+        self._promised = Promised(guard_path, keys.origin)
+        self.sequencer: Final = Sequencer(
+            store, keys, note=self._promised.note, on_commit=on_commit
+        )
         self._on_release = on_release
         self._clock_s = clock_s
         self._fault: str | None = None
@@ -63,6 +67,7 @@ class LogService:
             self.log.publish,
             on_fault=self._fail,
             on_release=None if on_release is None else self._tell_release,
+            before=lambda: _hold_to_promises(self._promised, self.store),
             growing_s=growing_s,
             idle_s=idle_s,
             monotonic=monotonic,
@@ -76,8 +81,10 @@ class LogService:
     def start(self) -> None:
         """Return when the log may take receipts, or raise: then nothing was signed."""
         self._guard.check(self.store)
+        _hold_to_promises(self._promised, self.store)
         released = self.store.released()
         if released is not None:
+            _expect_own(released, self._keys)
             self.log.publish(released)
         predecessor = self._keys.predecessor
         if predecessor is not None and not self.store.next_index():
@@ -101,6 +108,7 @@ class LogService:
         """End at once: what was promised is durable, and the next start covers it."""
         self.sequencer.close()
         self._checkpoints.stop()
+        self._promised.close()
 
     def _fail(self, reason: str) -> None:
         if self._fault is None:
@@ -138,10 +146,26 @@ def reconcile(
         )
     if newest is None:
         raise LogRolledBackError("the store has signed nothing; open the next origin")
+    _hold_to_promises(Promised(guard_path, keys.origin), store)
     if checkpoint is not None:
         _compare(store, keys, newest, checkpoint)
     guard.record(newest)
     return newest
+
+
+def _hold_to_promises(promised: Promised, store: LogStore) -> None:
+    fault = promised.fault(store)
+    if fault is not None:
+        raise LogRolledBackError(f"the store {fault}; open the next origin")
+
+
+def _expect_own(released: Intent, keys: LogKeys) -> None:
+    try:
+        open_checkpoint(released.note or b"", keys.log.verifier, keys.time.verifier)
+    except LogFormatError:
+        raise LogRolledBackError(
+            "the store holds the log of other keys; a log keeps its store to itself"
+        ) from None
 
 
 def _compare(store: LogStore, keys: LogKeys, newest: Intent, checkpoint: bytes) -> None:

@@ -92,8 +92,14 @@ def is_postgres(db: str) -> bool:
 
 
 def hidden_password(db: str) -> str:
-    """Return the name of a store without the password that a URL may hold."""
-    return re.sub(r"(?<=://)([^/@:]*):[^/]*@", r"\1:***@", db) if is_postgres(db) else db
+    """Return the name of a store without the password that a URL may hold.
+
+    Also where it holds what belongs percent-encoded, so that the URL means something else.
+    """
+    if not is_postgres(db):
+        return db
+    db = re.sub(r"(?<=://)([^/@:]*):.*@", r"\1:***@", db)
+    return re.sub(r"([?&][a-z]*password=)[^&]*", r"\1***", db, flags=re.IGNORECASE)
 
 
 def print_config(settings: Settings, origins: Mapping[str, str]) -> str:

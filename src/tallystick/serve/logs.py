@@ -90,5 +90,9 @@ def _shown(value: Any) -> Any:
 
 def _quoted(value: Any) -> str:
     text = _ENCODE(value).decode()
+    # What a terminal would take for a command, or not show: JSON leaves C1 and others as they are.
+    text = "".join(
+        one if one.isprintable() else one.encode("unicode_escape").decode() for one in text
+    )
     is_bare = isinstance(value, str) and text[1:-1] == value and value and " " not in value
     return value if is_bare else text

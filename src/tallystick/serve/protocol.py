@@ -21,6 +21,8 @@ from uvicorn.server import ServerState
 
 from tallystick.limits import (
     ANSWER_STALL_MS_MAX,
+    KEEP_ALIVE_MS_MAX,
+    PIPELINED_REQUESTS_MAX,
     REQUEST_BODY_MS_MAX,
     REQUEST_HEAD_BYTES_MAX,
     REQUEST_HEAD_MS_MAX,
@@ -83,6 +85,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._connections_max = connections_max
         self._is_refused = False
         self._is_in_head = True
+        self._has_moved = False
         self._head_bytes = 0
         self._raw_bytes = 0
         self._deadline = inf
@@ -104,10 +107,11 @@ class GuardedProtocol(HttpToolsProtocol):
         """Parse what came, unless the connection is over already."""
         if self._is_refused:
             return
-        was_in_head = self._is_in_head
+        was_in_head, self._has_moved = self._is_in_head, False
         super().data_received(data)
-        if was_in_head and self._is_in_head and not self._is_refused:
-            # The parser joins the parts of a header however long it gets.
+        is_within = was_in_head and self._is_in_head
+        if (is_within or not self._has_moved) and not self._is_refused:
+            # The parser joins the parts of a header, or of a trailer, however long it gets.
             self._raw_bytes += len(data)
             if self._raw_bytes > REQUEST_HEAD_BYTES_MAX:
                 self._refuse_head()
@@ -115,7 +119,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Begin a request: from now on its head is waited for."""
         super().on_message_begin()
-        self._is_in_head = True
+        self._is_in_head = self._has_moved = True
         self._head_bytes = self._raw_bytes = 0
         self._deadline = self._now() + REQUEST_HEAD_MS_MAX / 1000
 
@@ -125,8 +129,12 @@ class GuardedProtocol(HttpToolsProtocol):
         self.url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take one header."""
+        """Take one header. What comes after the body is none: it is counted, and dropped."""
         self._head_bytes += len(name) + len(value) + 4
+        if not self._is_in_head:
+            if self._head_bytes > REQUEST_HEAD_BYTES_MAX and not self._is_refused:
+                self._refuse_head()
+            return
         name = name.lower()
         if name == b"expect" and value.lower() == b"100-continue":
             self.expect_100_continue = True
@@ -135,6 +143,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Hand the request to the application; from now on its body is waited for."""
         self._is_in_head = False
+        self._has_moved = True
         if self._is_refused:
             return
         if len(self.headers) > REQUEST_HEADERS_MAX or self._head_bytes > REQUEST_HEAD_BYTES_MAX:
@@ -143,24 +152,36 @@ class GuardedProtocol(HttpToolsProtocol):
         if not self.url.startswith(b"/"):
             self._refuse("bad-request", "the target is no path")
             return
+        if len(self.pipeline) >= PIPELINED_REQUESTS_MAX:
+            self._refuse("busy", "too many requests before their answers")
+            return
         self._deadline = self._now() + REQUEST_BODY_MS_MAX / 1000
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         """Take a part of the body."""
+        self._has_moved = True
+        self._raw_bytes = 0
         if not self._is_refused:
             super().on_body(body)
 
     def on_message_complete(self) -> None:
         """End the request: nothing more is waited for, until the next one begins."""
+        self._has_moved = True
+        self._raw_bytes = 0
         self._deadline = inf
         if not self._is_refused:
             super().on_message_complete()
+            if self.cycle.response_complete:
+                self._deadline = self._now() + KEEP_ALIVE_MS_MAX / 1000
 
     def on_response_complete(self) -> None:
         """End an answer, also one without a body."""
         cast("_OneWrite", self.transport).flush()
         super().on_response_complete()
+        if self._deadline == inf and not self.pipeline:
+            # The server's own timer ends with any byte, also with one that begins nothing.
+            self._deadline = self._now() + KEEP_ALIVE_MS_MAX / 1000
 
     def pause_writing(self) -> None:
         """Note that the client does not take what it is sent."""
@@ -212,7 +233,8 @@ class GuardedProtocol(HttpToolsProtocol):
         self._is_refused = True
         self._deadline = inf
         cycle: RequestResponseCycle | None = self.cycle
-        can_answer = not self.transport.is_closing()
+        # Where others wait before it, an answer would be taken for theirs.
+        can_answer = not self.transport.is_closing() and not self.pipeline
         if cycle is not None and not cycle.response_complete:
             can_answer = can_answer and not cycle.response_started
             cycle.disconnected = True  # its application learns that there is nobody left

@@ -22,7 +22,12 @@ from typing import Any, Final
 import uvicorn
 
 from tallystick.errors import SettingError
-from tallystick.limits import KEEP_ALIVE_MS_MAX, REQUEST_HEAD_MS_MAX, SERVED_CONNECTIONS_MAX
+from tallystick.limits import (
+    FILES_RESERVED,
+    KEEP_ALIVE_MS_MAX,
+    REQUEST_HEAD_MS_MAX,
+    SERVED_CONNECTIONS_MAX,
+)
 from tallystick.serve.logs import event
 from tallystick.serve.protocol import GuardedProtocol
 
@@ -130,6 +135,27 @@ class Server(uvicorn.Server):
             await asyncio.sleep(_WALK_S)
             for connection in list(self.server_state.connections):
                 connection.expire(now())  # type: ignore[union-attr]  # all are of our own kind
+
+
+def room_for(connections: int) -> int:
+    """Return how many connections may be open: as many as leave files for all else.
+
+    Raises this process's own limit as far as it may. Who only connects must not stop the store.
+    """
+    import resource  # not everywhere; only who serves needs it
+
+    wanted = connections + FILES_RESERVED
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        raised = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        with contextlib.suppress(OSError, ValueError):  # some systems have a lower limit yet
+            resource.setrlimit(resource.RLIMIT_NOFILE, (raised, hard))
+            soft = raised
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return connections
+    room = max(1, soft - FILES_RESERVED)
+    event(logging.WARNING, "few_files", limit=soft, wanted=wanted, connections=room)
+    return room
 
 
 def bound_socket(host: str, port: int) -> socket.socket:

@@ -9,7 +9,7 @@ from hashlib import sha256
 from itertools import islice
 
 from tallystick.errors import StoreCorruptError
-from tallystick.limits import INDEX_SEGMENT_ENTRIES, SAME_ID_MAX
+from tallystick.limits import INDEX_SEGMENT_ENTRIES, READ_PAGE_BYTES_MAX, SAME_ID_MAX
 from tallystick.model.log_entry import encode_entry
 from tallystick.model.submission import Batch, ChainSummary, Intent, Placed, Stored
 from tallystick.store.batch_plan import TERMINATIONS, BatchTree, hash_of
@@ -117,13 +117,19 @@ class LogReads:
         name, id_hash = tenant.encode(), hash_of(receipt_id)
         with self.engine.reading() as access:
             self.catch_up(access, _next_index(access))
-            hints = self.index.find(access, RECEIPT_ID, key_of(salt_of(name), id_hash))
-            found: list[int] = []
-            for index in _confirmed(access, "id_hash", name, id_hash, hints):
-                found.append(index)
-                if len(found) >= limit:
-                    break
-            return tuple(_stored(access, name, found))
+            return tuple(_stored(access, name, self._under(access, name, id_hash, limit)))
+
+    def leaves_under(
+        self, tenant: str, receipt_id: str, /, *, limit: int = SAME_ID_MAX
+    ) -> tuple[bytes, ...]:
+        """Return the leaf hashes of the receipts under an id, as `by_id` orders them."""
+        name, id_hash = tenant.encode(), hash_of(receipt_id)
+        with self.engine.reading() as access:
+            self.catch_up(access, _next_index(access))
+            return tuple(
+                bytes(access.rows("SELECT leaf_hash FROM entry WHERE idx = ?", (index,))[0][0])
+                for index in self._under(access, name, id_hash, limit)
+            )
 
     def by_leaf(self, tenant: str, leaf_hash: bytes, /) -> Stored | None:
         """Return the receipt of one leaf."""
@@ -167,7 +173,8 @@ class LogReads:
     ) -> tuple[Stored, ...]:
         """Return receipts of a chain whose (sequence, index) is above `after`, in that order.
 
-        A receipt without a sequence counts as -1.
+        A receipt without a sequence counts as -1. A page ends early with the receipt that reaches
+        `READ_PAGE_BYTES_MAX`.
         """
         name = tenant.encode()
         with self.engine.reading() as access:
@@ -182,7 +189,18 @@ class LogReads:
                 "ORDER BY sequence, idx LIMIT ?",
                 (families[0][0], *after, limit),
             )
-            return tuple(_stored(access, name, [index for (index,) in rows]))
+            page, size = [], 0
+            for one in _stored(access, name, [index for (index,) in rows]):
+                page.append(one)
+                size += len(one.body)
+                if size >= READ_PAGE_BYTES_MAX:
+                    break
+            return tuple(page)
+
+    def _under(self, access: Access, tenant: bytes, id_hash: bytes, limit: int) -> list[int]:
+        """Return the indexes of a tenant's receipts under an id, oldest first."""
+        hints = self.index.find(access, RECEIPT_ID, key_of(salt_of(tenant), id_hash))
+        return list(islice(_confirmed(access, "id_hash", tenant, id_hash, hints), limit))
 
     def ping(self) -> None:
         """Return when the store answers a read."""

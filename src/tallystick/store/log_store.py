@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 
-from tallystick.errors import StoreError
+from tallystick.errors import StoreCorruptError, StoreError
 from tallystick.limits import (
     INDEX_SEGMENT_ENTRIES,
     INTEGRATED_LEAVES_MAX,
@@ -39,6 +39,7 @@ class SqlLogStore(LogReads):
             start, last_ms = access.rows(
                 f"SELECT next_index, last_ms FROM log_head WHERE one = 1{engine.for_update}"
             )[0]
+            self._expect_no_less(start)
             time_ms = max(engine.clock_ms(access), last_ms)  # read after the lock is held
             self.catch_up(access, start)
             sequencing = Sequencing(
@@ -103,9 +104,20 @@ class SqlLogStore(LogReads):
             size, last_ms = access.rows(
                 f"SELECT next_index, last_ms FROM log_head WHERE one = 1{engine.for_update}"
             )[0]
+            self._expect_no_less(size)
             now = max(engine.clock_ms(access), last_ms)
             access.run("UPDATE log_head SET last_ms = ? WHERE one = 1", (now,))
         return size, now // 1000
+
+    def _expect_no_less(self, next_index: int) -> None:
+        """Raise where the database forgot entries that this process has seen.
+
+        It was restored under us, or a standby was promoted that lagged.
+        """
+        if next_index < self.index.known:
+            raise StoreCorruptError(
+                f"the store has gone back: it has {next_index} entries, and had {self.index.known}"
+            )
 
     def _intend(self, size: int, time_s: int) -> Intent | None:
         """Integrate up to `size` and store the intent; None where another process was faster."""

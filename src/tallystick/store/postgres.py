@@ -109,6 +109,7 @@ class PostgresEngine:
         self._connection: _Connection | None = None
         self._is_closed = False
         self._warnings: list[str] = []
+        _check_url(url)
         with _told("could not be opened"):
             with psycopg.connect(url, autocommit=True, **_CONNECT) as connection:
                 self._begin = _begin(connection)
@@ -209,6 +210,26 @@ _CONNECT: Final[dict[str, Any]] = {
     "keepalives_idle": 30,
     "tcp_user_timeout": POSTGRES_IDLE_MS,
 }
+
+
+def _check_url(url: str) -> None:
+    """Refuse a URL of which a part of the password would be taken, and quoted, for something else.
+
+    libpq's own words quote the URL.
+    """
+    try:
+        parts = psycopg.conninfo.conninfo_to_dict(url)
+    except psycopg.ProgrammingError:
+        parts = None
+    if (
+        parts is None
+        or any("@" in one[1:] for one in str(parts.get("host", "")).split(","))
+        or not all(one.isdecimal() or not one for one in str(parts.get("port", "")).split(","))
+    ):
+        raise StoreError(
+            "the database's URL is none: in a user name or password, characters like @ : / and % "
+            "are percent-encoded"
+        ) from None
 
 
 def _configure(connection: _Connection) -> None:

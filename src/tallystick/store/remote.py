@@ -14,7 +14,13 @@ import errno
 import io
 import ipaddress
 from collections.abc import Iterator
-from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from http.client import (
+    HTTPConnection,
+    HTTPException,
+    HTTPResponse,
+    HTTPSConnection,
+    IncompleteRead,
+)
 from typing import Any, BinaryIO, Final, cast
 from urllib.parse import SplitResult, quote, urlencode, urlsplit
 
@@ -101,8 +107,9 @@ class _Remote:
             while part := response.read1(_CHUNK_BYTES):
                 last = part
                 yield part
-            if not response.isclosed() and response.read(1):
-                raise HTTPException("it ended early")
+            response.read()  # ends it, so that the connection may be used again
+            if response.length:  # announced, and did not come
+                raise IncompleteRead(b"", response.length)
         except HTTPException as fault:
             raise _broken(fault) from None
         if not last.endswith(b"\n"):

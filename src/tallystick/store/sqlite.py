@@ -113,7 +113,8 @@ class SqliteEngine:
     is_exclusive = True
 
     def __init__(self, path: FilePath, *, clock_ms: Callable[[], int]) -> None:
-        self._path = os.path.abspath(os.fspath(path))
+        # SQLite follows links, too: one file has one lock, whatever it is called.
+        self._path = os.path.realpath(path)
         self._shown = shown(path)
         self._clock_ms = clock_ms
         self._writing = threading.Lock()
@@ -179,7 +180,10 @@ class SqliteEngine:
                 if not keeps:
                     connection.close()
         except (sqlite3.Error, UnicodeDecodeError) as error:
-            raise self._told("could not be read", error) from error
+            told = self._told("could not be read", error)
+            # A further connection finds no file descriptor left: those that there are go on.
+            told.is_transient = getattr(error, "sqlite_errorname", "") == "SQLITE_CANTOPEN"
+            raise told from error
 
     def clock_ms(self, _access: Access, /) -> int:
         """Return this process's time: no other writes this file."""
@@ -251,6 +255,8 @@ class SqliteEngine:
 
     def _connect(self, *, reads_only: bool = False) -> sqlite3.Connection:
         if not os.path.exists(self._path):  # SQLite would take the umask's word for it
+            if reads_only:
+                raise StoreError(f"{self._shown} is no longer there")
             os.close(os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
         connection = sqlite3.connect(
             self._path, isolation_level=None, check_same_thread=False, cached_statements=256

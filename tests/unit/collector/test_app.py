@@ -351,7 +351,7 @@ class Failing:
     def by_id(self, *_: object) -> Any:
         raise self.failure
 
-    ping = probe = by_id
+    ping = probe = leaves_under = by_id
 
 
 def answered(

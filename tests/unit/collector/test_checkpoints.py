@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import resource
 import threading
 import time
 from collections.abc import Callable
@@ -198,4 +199,21 @@ def test_what_may_pass_is_tried_again(tmp_path: Path) -> None:
         bench.store.advance = advancing  # type: ignore[method-assign]
         bench.checkpoints.start()
         until(lambda: bool(bench.shown))
+        assert not bench.faults
+
+
+def test_a_process_without_files_makes_the_next_one_late(tmp_path: Path) -> None:
+    """Who opens connections until no descriptor is left does not end the log."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with Bench(tmp_path, growing_s=0.01) as bench:
+        bench.checkpoints.start()
+        until(lambda: bool(bench.shown))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+        try:
+            bench.store.place(submissions(1))
+            time.sleep(0.2)
+            assert bench.shown[-1].size == 0
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        until(lambda: bench.shown[-1].size == 1)
         assert not bench.faults

@@ -102,6 +102,7 @@ def test_nulls_count_for_the_entry_and_not_for_the_hash() -> None:
         ({"sequence": 1, "terminal": True, "status": "odd"}, 1, "complete"),
         ({"sequence": 1, "terminal": False, "status": "complete"}, 1, None),
         ({"sequence": 0}, 0, None),
+        ({"sequence": 2.0}, 2, None),
         ({"sequence": -1}, None, None),
         ({"sequence": True}, None, None),
         ({"sequence": "1"}, None, None),
@@ -118,6 +119,17 @@ def test_sequence_and_end_are_read_leniently(
     receipt["credentialSubject"]["chain"] = {"chain_id": "c", **link}
     one = parse_submission("t", json.dumps(receipt).encode())
     assert (one.sequence, one.terminal) == (sequence, terminal)
+
+
+def test_another_spelling_of_a_number_is_the_same_receipt() -> None:
+    """Who spells a receipt anew before its emitter sends it moves it to no other place."""
+    receipt = signed(statement())
+    receipt["credentialSubject"]["chain"] = {"chain_id": "c", "sequence": 2}
+    body = canonicalize(receipt)
+    other = body.replace(b'"sequence":2', b'"sequence":2.0')
+    mine, theirs = parse_submission("t", body), parse_submission("t", other)
+    assert other != body
+    assert (theirs.digest, theirs.sequence) == (mine.digest, mine.sequence) == (mine.digest, 2)
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 from tests.material import chain_of, wire
+from tests.submissions import submission
 
 from tallystick.collector.ingest import parse_submission
 from tallystick.collector.reading import Reading
-from tallystick.limits import READ_PAGE_RECEIPTS_MAX
+from tallystick.limits import READ_PAGE_BYTES_MAX, READ_PAGE_RECEIPTS_MAX
 from tallystick.serve.problem import Refusal
 from tallystick.store.opening import open_log_store
 
@@ -101,3 +102,23 @@ def test_bodies_are_what_was_stored(reading: Reading, tmp_path: Path) -> None:
     assert response.body == body
     leaf = response.headers["etag"].strip('"')
     assert asyncio.run(reading.leaf("t", leaf)).body == body
+
+
+def test_large_receipts_are_read_in_small_pages(tmp_path: Path) -> None:
+    """No answer holds many of them at once, and each page says where the next one begins."""
+    store = open_log_store(str(tmp_path / "c.db"))
+    large = "x" * (READ_PAGE_BYTES_MAX // 2)
+    store.place([submission(str(at), sequence=at, note=large) for at in range(5)])
+    reading = Reading(store)
+
+    async def read() -> None:
+        whole = await reading.chain("t", "chain", {})
+        parts = [part async for part in whole.body_iterator]
+        assert [part.count(b"\n") for part in parts] == [2, 2, 1]
+        page = await reading.chain("t", "chain", {"limit": "10"})
+        assert (await body_of(page)).count(b"\n") == 2
+        assert "after=1%3A1" in page.headers["link"]
+
+    asyncio.run(read())
+    reading.close()
+    store.close()

@@ -103,10 +103,11 @@ def test_a_line_has_the_cap_of_a_body() -> None:
     assert [json.loads(line)["status"] for line in answer.splitlines()] == [201, 413]
 
 
-def test_lines_are_counted_before_they_are_read() -> None:
-    """Too many are 413, and nothing of them is stored."""
+@pytest.mark.parametrize("line", [b"1\n", b"\n"])
+def test_lines_are_counted_before_they_are_read(line: bytes) -> None:
+    """Too many are 413, blank ones among them, and nothing of them is stored."""
     sequencer = Sequencer()
-    body = b"1\n" * (BATCH_RECEIPTS_MAX + 1)
+    body = line * (BATCH_RECEIPTS_MAX + 1)
     with pytest.raises(Refusal) as caught:
         asyncio.run(receiving(sequencer).take_batch(scope(b"application/jsonl"), sent(body)))
     assert (caught.value.name, sequencer.calls) == ("too-large", [])

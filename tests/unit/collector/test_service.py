@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import time
 from pathlib import Path
 
 import pytest
-from tests.collectors import Clock, keys_in, opened, serving, submission, submissions
+from tests.collectors import ORIGIN, Clock, keys_in, opened, serving, submission, submissions
 from tests.posting import Bodies
 
+from tallystick.collector.guard import Guard
 from tallystick.collector.service import LogService, reconcile
 from tallystick.errors import LogRolledBackError, NoteSignatureError, SettingError, StoreError
 from tallystick.model.submission import Intent, Placed, Submission
@@ -206,3 +208,73 @@ def test_it_serves(tmp_path: Path) -> None:
         released = store.released()
         assert released is not None
         assert released.size == 2
+
+
+def test_a_store_that_lacks_a_promise_does_not_start(tmp_path: Path) -> None:
+    """A backup of the same second has all that was signed: the promises since are known, too."""
+    lived(tmp_path, submissions(2))
+
+    def crashed() -> Placed:
+        with opened(tmp_path) as store:
+            service = LogService(store, keys_in(tmp_path), tmp_path / "released", growing_s=60)
+            service.start()
+            shutil.copy(tmp_path / "collector.db", tmp_path / "backup.db")
+            shutil.copy(tmp_path / "collector.db-wal", tmp_path / "backup.db-wal")
+            (placed,) = asyncio.run(service.sequencer.place_all(submissions(1, "promised")))
+            service.close()
+            return placed
+
+    assert crashed().index == 2
+    shutil.copy(tmp_path / "collector.db", tmp_path / "whole.db")
+    for one in tmp_path.glob("collector.db*"):
+        one.unlink()
+    for suffix in ("", "-wal"):
+        shutil.copy(tmp_path / f"backup.db{suffix}", tmp_path / f"collector.db{suffix}")
+    with opened(tmp_path) as store:
+        assert store.next_index() == 2
+        Guard(tmp_path / "released", ORIGIN).check(store)  # it has all that was signed
+        with pytest.raises(LogRolledBackError, match="2 to 2 that were already promised"):
+            LogService(store, keys_in(tmp_path), tmp_path / "released").start()
+        with pytest.raises(LogRolledBackError, match="already promised"):
+            reconcile(store, keys_in(tmp_path), tmp_path / "released")
+        # Nor does another receipt in that place stand for it.
+        store.place(submissions(1, "other"))
+        with pytest.raises(LogRolledBackError, match="already promised"):
+            LogService(store, keys_in(tmp_path), tmp_path / "released").start()
+    for one in tmp_path.glob("collector.db*"):
+        one.unlink()
+    shutil.copy(tmp_path / "whole.db", tmp_path / "collector.db")
+    lived(tmp_path, [])
+
+
+def test_a_store_that_changes_under_it_ends_the_log(tmp_path: Path) -> None:
+    """What was promised is looked for before each checkpoint, not only at the start."""
+    with opened(tmp_path) as store:
+        service = LogService(
+            store, keys_in(tmp_path), tmp_path / "released", growing_s=0.01, idle_s=0.01
+        )
+        service.start()
+        asyncio.run(service.sequencer.place_all(submissions(2)))
+        inner = store.leaf_hashes
+        store.leaf_hashes = lambda start, stop: bytes(32 * (stop - start))  # type: ignore[method-assign]
+        end = time.monotonic() + 10
+        while service.fault is None and time.monotonic() < end:
+            time.sleep(0.01)
+        assert "already promised" in str(service.fault)
+        store.leaf_hashes = inner  # type: ignore[method-assign]
+        service.close()
+
+
+def test_a_store_of_other_keys_does_not_start(tmp_path: Path) -> None:
+    """Also where these keys have not said a word yet: two logs in one store are one too many."""
+    lived(tmp_path, submissions(2))
+    (tmp_path / "other").mkdir()
+    other = keys_in(tmp_path / "other")
+    guard = tmp_path / "other" / "released"
+    with opened(tmp_path / "other") as empty:
+        Guard(guard, other.origin).check(empty)
+    with opened(tmp_path) as store:
+        before = store.released()
+        with pytest.raises(LogRolledBackError, match="other keys"):
+            LogService(store, other, guard).start()
+        assert store.released() == before

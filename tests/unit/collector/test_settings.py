@@ -178,6 +178,8 @@ def test_a_password_is_not_shown() -> None:
     assert "secret" not in print_config(settings, origins)
     assert hidden_password(db) == "postgresql://user:***@host/name"
     assert hidden_password("a:b@c.db") == "a:b@c.db"
+    for odd in ("postgresql://u:secret/x@h/n", "postgresql://u@h/n?password=secret&a=b"):
+        assert "secret" not in hidden_password(odd)
     assert default_beside(db, "keys") == "collector.keys"
 
 

@@ -70,3 +70,13 @@ def test_what_others_say_with_extra_is_a_field_too() -> None:
     first, second = map(json.loads, stream.getvalue().splitlines())
     assert first["reason"] == "disk"
     assert "ValueError: inner" in second["traceback"]
+
+
+@pytest.mark.parametrize("odd", ["\x9b2J", "\x7f", "\u202e", "\u2028", "\x1b[2J"])
+def test_text_holds_nothing_for_a_terminal(odd: str) -> None:
+    """What a client may write into a field is shown as what it is."""
+    stream = logged("text")
+    event(logging.WARNING, "flagged", receipt_id=odd)
+    line = stream.getvalue()
+    assert line.removesuffix("\n").isprintable()
+    assert 'receipt_id="\\' in line

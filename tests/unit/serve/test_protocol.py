@@ -10,7 +10,11 @@ from typing import Any
 import pytest
 from tests.serving import Serving, all_of, status_of
 
-from tallystick.limits import REQUEST_HEAD_BYTES_MAX, REQUEST_HEADERS_MAX
+from tallystick.limits import (
+    PIPELINED_REQUESTS_MAX,
+    REQUEST_HEAD_BYTES_MAX,
+    REQUEST_HEADERS_MAX,
+)
 from tallystick.serve import protocol
 
 CLOSE = b"host: x\r\nconnection: close\r\n"
@@ -223,3 +227,77 @@ def test_head_and_body_of_an_answer_travel_together() -> None:
             assert piece.endswith(b"}")
         line.sendall(b"HEAD / HTTP/1.1\r\nhost: x\r\n\r\n")
         assert line.recv(65536).endswith(b"\r\n\r\n")
+
+
+@pytest.mark.usefixtures("_hasty")
+@pytest.mark.parametrize("drip", [b"", b"\r\n"])
+def test_an_idle_connection_ends(drip: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also one that sends line ends, which begin no request."""
+    monkeypatch.setattr(protocol, "KEEP_ALIVE_MS_MAX", 300)
+    with Serving(echo) as serving, serving.dial() as line:
+        line.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+        assert status_of(line.recv(65536)) == 200
+        line.settimeout(5)
+        if drip:
+            line.sendall(drip)
+        assert line.recv(65536) == b""
+
+
+CHUNKED = b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n"
+
+
+@pytest.mark.parametrize(
+    "endless",
+    [
+        (b"0\r\n", b"a: " + b"b" * 1000 + b"\r\n"),
+        (b"0\r\na: ", b"b" * 1000),
+        (b"1;x=", b"b" * 1000),
+    ],
+    ids=["trailers", "one trailer", "chunk extension"],
+)
+def test_what_follows_a_body_is_bounded(endless: tuple[bytes, bytes]) -> None:
+    """Many trailers, one without end, the extension of a chunk: nothing of that is collected."""
+    first, more = endless
+    with Serving(echo) as serving, serving.dial() as line:
+
+        def send() -> None:
+            for _ in range(100):
+                line.sendall(more * 100)
+                time.sleep(0.002)
+
+        line.sendall(CHUNKED + first)
+        with pytest.raises(OSError):  # noqa: PT011  # reset or broken pipe
+            send()
+
+
+def test_trailers_are_no_headers() -> None:
+    """What a trailer says is not taken for the request's own header."""
+
+    async def told(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        names = b",".join(name for name, _ in scope["headers"])
+        head = {"type": "http.response.start", "status": 200}
+        await send({**head, "headers": [(b"content-length", b"%d" % len(names))]})
+        await send({"type": "http.response.body", "body": names})
+
+    with Serving(told) as serving, serving.dial() as line:
+        line.sendall(CHUNKED + b"0\r\nauthorization: Bearer x\r\n\r\n")
+        answer = line.recv(65536)
+        assert b"transfer-encoding" in answer
+        assert b"authorization" not in answer
+
+
+def test_requests_before_their_answers_are_bounded() -> None:
+    """Some may be sent at once; a flood of them ends the connection and is not kept."""
+    one = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
+    with Serving(echo) as serving:
+        some = serving.say(one * 16 + b"GET / HTTP/1.1\r\n" + CLOSE + b"\r\n")
+        assert some.count(b" 200 OK") == 17
+        assert serving.say(one * (PIPELINED_REQUESTS_MAX + 2)).count(b" 200 OK") == 0
+
+
+def test_a_fault_is_not_told_as_the_answer_to_another_request() -> None:
+    """Where requests wait, the connection ends without a word for the one after them."""
+    one = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
+    with Serving(echo) as serving:
+        assert b" 400 " not in serving.say(one * 3 + b"nonsense\r\n\r\n")

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import subprocess
+import sys
 import threading
 import time
 from typing import Any
@@ -13,6 +15,7 @@ import pytest
 from tests.serving import Serving, all_of, status_of
 
 from tallystick.errors import SettingError
+from tallystick.limits import FILES_RESERVED
 from tallystick.serve.server import bound_socket, shown_address
 
 
@@ -97,3 +100,21 @@ def test_ipv6_is_an_address_too() -> None:
         pytest.skip("no IPv6 on this machine")
     with bound_socket("::1", 0) as listener:
         assert listener.family == socket.AF_INET6
+
+
+@pytest.mark.parametrize(
+    ("files", "connections", "room"),
+    [((300, 300), 2048, 300 - FILES_RESERVED), ((300, 400), 200, 200), ((20, 20), 5, 1)],
+)
+def test_connections_leave_files_for_all_else(
+    files: tuple[int, int], connections: int, room: int
+) -> None:
+    """The limit is raised where it may be, and otherwise fewer connections are taken."""
+    code = (
+        "import resource, sys\n"
+        f"resource.setrlimit(resource.RLIMIT_NOFILE, {files})\n"
+        "from tallystick.serve.server import room_for\n"
+        f"print(room_for({connections}))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(done.stdout) == room

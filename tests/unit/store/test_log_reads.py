@@ -8,9 +8,11 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from tests.submissions import submissions
+from tests.stores import Place
+from tests.submissions import submission, submissions
 
 from tallystick.errors import StoreCorruptError
+from tallystick.limits import READ_PAGE_BYTES_MAX
 from tallystick.store.log_reads import salt_of
 from tallystick.store.sqlite_log import SqliteLog
 
@@ -67,3 +69,26 @@ def test_a_receipt_without_its_body_is_told(tmp_path: Path) -> None:
     with pytest.raises(StoreCorruptError, match="entry 3 has no body"):
         store.by_id("t", "urn:receipt:3")
     store.close()
+
+
+def test_a_page_of_a_chain_is_bounded_in_bytes(place: Place) -> None:
+    """It ends with the receipt that reaches the bound, and the next one goes on from there."""
+    store = place.open()
+    large = "x" * (READ_PAGE_BYTES_MAX // 2)
+    store.place([submission(str(at), sequence=at, note=large) for at in range(5)])
+    seen, after = [], (-2, -1)
+    while page := store.chain("t", "chain", after=after, limit=32):
+        seen.append(len(page))
+        after = (page[-1].sequence or 0, page[-1].index)
+    assert seen == [2, 2, 1]
+
+
+def test_leaves_under_an_id_need_no_bodies(place: Place) -> None:
+    """They are those of `by_id`, in its order and as many."""
+    store = place.open()
+    assert store.leaves_under("t", "urn:receipt:a") == ()
+    store.place([submission("a", note=str(at)) for at in range(3)])
+    leaves = store.leaves_under("t", "urn:receipt:a")
+    assert leaves == tuple(one.leaf_hash for one in store.by_id("t", "urn:receipt:a"))
+    assert store.leaves_under("t", "urn:receipt:a", limit=2) == leaves[:2]
+    assert store.leaves_under("u", "urn:receipt:a") == ()

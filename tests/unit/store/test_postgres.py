@@ -102,3 +102,21 @@ def test_a_warning_at_the_commit_is_an_unknown_outcome(postgres: PostgresServer)
     assert [error.is_transient for error in failures if isinstance(error, StoreError)] == [True]
     assert "not known" in str(failures[0])
     engine.close()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://u:secr%et@h/n",
+        "postgresql://u:secret@[::1/n",
+        "postgresql://u:secret/x@h/n",
+        "postgresql://u:p@secret:x@h/n",
+        "postgresql://h:secret/n",
+    ],
+)
+def test_a_url_that_means_something_else_is_not_quoted(url: str) -> None:
+    """Where a password holds what belongs percent-encoded, no message holds any of it."""
+    with pytest.raises(StoreError, match="percent-encoded") as caught:
+        PostgresEngine(url)
+    assert "secr" not in str(caught.value)
+    assert caught.value.__cause__ is None

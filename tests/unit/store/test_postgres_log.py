@@ -6,9 +6,11 @@ from __future__ import annotations
 import re
 
 import psycopg
+import pytest
 from tests.postgres_server import PostgresServer
 from tests.submissions import note_of, submission, submissions
 
+from tallystick.errors import StoreCorruptError
 from tallystick.store.fsck import check_engine
 from tallystick.store.postgres_log import PostgresLog
 from tallystick.store.sql import schema_text
@@ -78,4 +80,28 @@ def test_tables_may_be_partitioned(postgres: PostgresServer) -> None:
     assert [one.index for one in store.by_id("tenant-2", "urn:receipt:7")] == [7]
     assert len(store.chain("tenant-2", "chain", after=(-1, -1), limit=99)) == 30
     assert check_engine(store.engine).faults == []
+    store.close()
+
+
+def test_a_database_that_goes_back_is_noticed(postgres: PostgresServer) -> None:
+    """A standby that was promoted without the last commits gives no place out a second time."""
+    url = postgres.new_database()
+    store = PostgresLog(url)
+    store.place(submissions(3))
+    store.place(submissions(2, start=3))
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("SET session_replication_role = replica")  # no tripwires
+        for statement in (
+            "DELETE FROM body WHERE idx >= 3",
+            "DELETE FROM entry WHERE idx >= 3",
+            "DELETE FROM batch WHERE start >= 3",
+            "UPDATE log_head SET next_index = 3",
+        ):
+            connection.execute(statement)
+    for _ in range(2):
+        with pytest.raises(StoreCorruptError, match="has gone back"):
+            store.place(submissions(1, start=9))
+        with pytest.raises(StoreCorruptError, match="has gone back"):
+            store.advance()
+    assert store.next_index() == 3
     store.close()

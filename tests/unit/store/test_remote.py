@@ -112,12 +112,14 @@ def test_a_collector_that_misbehaves_is_told(behaviour: Behaviour, told: str) ->
         read(collector.url)
 
 
-def test_an_answer_that_breaks_off_is_no_end(tmp_path: Path) -> None:
-    """What is missing at the end of a stream is noticed."""
+@pytest.mark.parametrize(
+    "part", [b"Transfer-Encoding: chunked\r\n\r\n3\r\n{}\n\r\n", b"Content-Length: 9\r\n\r\n{}\n"]
+)
+def test_an_answer_that_breaks_off_is_no_end(part: bytes) -> None:
+    """What is missing at the end of a stream is noticed, also between two lines."""
 
     def cut(exchange: Exchange) -> bool:
-        body = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n"
-        exchange.send(body)
+        exchange.send(b"HTTP/1.1 200 OK\r\n" + part)
         return False
 
     with Collector(cut) as collector, pytest.raises(OSError, match=r"broke off|ended|reset"):

@@ -10,7 +10,12 @@ from pathlib import Path
 import pytest
 from tests.submissions import note_of, submissions
 
-from tallystick.errors import StoreCorruptError, StoreError, StoreStoppedError
+from tallystick.errors import (
+    StoreCorruptError,
+    StoreError,
+    StoreLockedError,
+    StoreStoppedError,
+)
 from tallystick.store import sqlite
 from tallystick.store.sql import schema_text
 from tallystick.store.sqlite import SqliteEngine
@@ -144,4 +149,24 @@ def test_a_missing_tripwire_is_told(tmp_path: Path) -> None:
     with engine.writing() as access:
         access.run("DROP TRIGGER entry_delete")
     assert any("tripwires" in fault for fault in engine.integrity())
+    engine.close()
+
+
+def test_a_link_is_no_second_file(tmp_path: Path) -> None:
+    """One file has one lock, whatever it is called."""
+    engine = SqliteEngine(tmp_path / "store.db", clock_ms=lambda: 7)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "link.db").symlink_to(tmp_path / "store.db")
+    with pytest.raises(StoreLockedError):
+        SqliteEngine(tmp_path / "other" / "link.db", clock_ms=lambda: 7)
+    engine.close()
+
+
+def test_a_file_that_was_taken_away_is_not_made_anew(tmp_path: Path) -> None:
+    """Who reads is told; nobody is shown an empty store."""
+    engine = SqliteEngine(tmp_path / "store.db", clock_ms=lambda: 7)
+    (tmp_path / "store.db").rename(tmp_path / "elsewhere.db")
+    with pytest.raises(StoreError, match="no longer there"), engine.reading():
+        pass
+    assert not (tmp_path / "store.db").exists()
     engine.close()
