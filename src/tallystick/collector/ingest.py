@@ -44,6 +44,21 @@ _REQUIRED: Final = (
 )
 
 
+# Where the protocol wants an integer. Verifiers refuse `1.0` there, and its canonical form is `1`:
+# stored first, it would take the place of the honest receipt, which then counts as stored.
+INTEGERS: Final = tuple(
+    ("credentialSubject", *path)
+    for path in (
+        ("action", "emitter_metadata", "drop_count"),
+        ("action", "peer_credential", "gid"),
+        ("action", "peer_credential", "pid"),
+        ("action", "peer_credential", "uid"),
+        ("chain", "sequence"),
+        ("outcome", "reversal_window_seconds"),
+    )
+)
+
+
 def parse_submission(tenant: str, body: bytes) -> Submission:
     """Return what is stored of a receipt, or raise `Refusal` (400)."""
     split = split_canonical(body, is_shaped=False)
@@ -132,9 +147,8 @@ def _of_value(
     unsigned = {name: value[name] for name in value if name != "proof"}
     if b"null" in body:
         unsigned, _ = without_nulls(unsigned)
+    _refuse_fractions(value)
     sequence = link.get("sequence")
-    if type(sequence) is float and sequence.is_integer():  # 1.0 and 1 are one receipt
-        sequence = int(sequence)
     is_counted = type(sequence) is int and 0 <= sequence <= JSON_INTEGER_MAX
     return Submission(
         tenant=tenant,
@@ -149,6 +163,16 @@ def _of_value(
         id_hash=sha256(receipt_id.encode()).digest(),
         body=body,
     )
+
+
+def _refuse_fractions(value: Any) -> None:
+    for path in INTEGERS:
+        member = value
+        for step in path:
+            member = member.get(step) if type(member) is dict else None
+        # Integers beyond the bound are read as floats: they have no second spelling that is sound.
+        if type(member) is float and member.is_integer() and abs(member) <= JSON_INTEGER_MAX:
+            raise _no_receipt("/" + "/".join(path), "is an integer spelled as a fraction")
 
 
 def _terminal(link: dict[str, Any]) -> str | None:

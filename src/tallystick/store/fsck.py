@@ -93,8 +93,6 @@ class _Subject:
         issuer = receipt.get("issuer")
         issuer = issuer.get("id") if type(issuer) is dict else issuer
         sequence = link.get("sequence")
-        if type(sequence) is float and sequence.is_integer():
-            sequence = int(sequence)
         is_counted = type(sequence) is int and 0 <= sequence <= JSON_INTEGER_MAX
         unsigned, _ = without_nulls({name: receipt[name] for name in receipt if name != "proof"})
         self.receipt_id = str(receipt["id"])

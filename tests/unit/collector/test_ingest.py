@@ -4,22 +4,25 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.material import full_statement, hash_of, signed, statement, wire
+from tests.material import full_statement, hash_of, signed, statement, wire, with_member
 
 from tallystick.collector import ingest
-from tallystick.collector.ingest import parse_submission
+from tallystick.collector.ingest import INTEGERS, parse_submission
 from tallystick.crypto.canonical import canonicalize
 from tallystick.crypto.strict import parse_json
 from tallystick.errors import MalformedInput
 from tallystick.limits import BODY_BYTES_MAX, IDENTIFIER_CHARS_MAX, JSON_DEPTH_MAX
+from tallystick.model.receipt import Receipt
 from tallystick.model.submission import Submission
 from tallystick.serve.problem import Refusal
 from tallystick.verify.receipt import examine
@@ -102,7 +105,6 @@ def test_nulls_count_for_the_entry_and_not_for_the_hash() -> None:
         ({"sequence": 1, "terminal": True, "status": "odd"}, 1, "complete"),
         ({"sequence": 1, "terminal": False, "status": "complete"}, 1, None),
         ({"sequence": 0}, 0, None),
-        ({"sequence": 2.0}, 2, None),
         ({"sequence": -1}, None, None),
         ({"sequence": True}, None, None),
         ({"sequence": "1"}, None, None),
@@ -121,15 +123,35 @@ def test_sequence_and_end_are_read_leniently(
     assert (one.sequence, one.terminal) == (sequence, terminal)
 
 
-def test_another_spelling_of_a_number_is_the_same_receipt() -> None:
-    """Who spells a receipt anew before its emitter sends it moves it to no other place."""
-    receipt = signed(statement())
-    receipt["credentialSubject"]["chain"] = {"chain_id": "c", "sequence": 2}
+@pytest.mark.parametrize("path", INTEGERS, ids="/".join)
+@pytest.mark.parametrize("spelling", ["2.0", "2e0", "20e-1"])
+def test_an_integer_has_one_spelling(path: tuple[str, ...], spelling: str) -> None:
+    """Bytes that verifiers refuse can't take the place of the honest receipt of the same digest."""
+    receipt = with_member(full_statement(), "/" + "/".join(path), 2)
+    receipt = with_member(signed(receipt), "/unknown", 2.5)
     body = canonicalize(receipt)
-    other = body.replace(b'"sequence":2', b'"sequence":2.0')
-    mine, theirs = parse_submission("t", body), parse_submission("t", other)
+    name = path[-1].encode()
+    other = body.replace(b'"%s":2' % name, b'"%s":%s' % (name, spelling.encode()))
     assert other != body
-    assert (theirs.digest, theirs.sequence) == (mine.digest, mine.sequence) == (mine.digest, 2)
+    assert parse_submission("t", body).receipt_id == receipt["id"]
+    with pytest.raises(Refusal, match=f"/{path[-1]} is an integer spelled as a fraction"):
+        parse_submission("t", other)
+
+
+def test_every_integer_of_the_protocol_is_known() -> None:
+    """The paths are those of the schema that is read from our own types."""
+    schema = msgspec.json.schema(Receipt)
+
+    def integers(node: dict[str, Any], path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+        for stated in (node, *node.get("anyOf", ())):
+            name = stated.get("$ref", "").rpartition("/")[2]
+            choice = schema["$defs"][name] if name else stated
+            if choice.get("type") == "integer":
+                yield path
+            for inner, member in choice.get("properties", {}).items():
+                yield from integers(member, (*path, inner))
+
+    assert sorted(integers(schema, ())) == sorted(INTEGERS)
 
 
 @pytest.mark.parametrize(

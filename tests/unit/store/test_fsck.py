@@ -8,12 +8,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from tests.material import signed, statement
 from tests.stores import Place
 from tests.submissions import note_of, submission, submissions
 
-from tallystick.collector.ingest import parse_submission
-from tallystick.crypto.canonical import canonicalize
 from tallystick.limits import FSCK_FAULTS_MAX
 from tallystick.store.fsck import check_engine, check_store
 from tallystick.store.sqlite_log import SqliteLog
@@ -109,12 +106,3 @@ def test_faults_are_bounded(path: Path) -> None:
     faults = check_store(str(path)).faults
     assert len(faults) == FSCK_FAULTS_MAX + 1
     assert faults[-1] == "and more: not all are listed"
-
-
-def test_another_spelling_of_a_sequence_is_sound(place: Place) -> None:
-    """The place of a receipt is that of its canonical content."""
-    body = canonicalize(signed(statement())).replace(b'"sequence":1', b'"sequence":1.0')
-    assert b"1.0" in body
-    store = place.open()
-    store.place([parse_submission("t", body)])
-    assert not check_engine(store.engine).faults
