@@ -269,7 +269,7 @@ def play_collector(story: Story) -> None:
             shows="LOG_HOLDS_MORE",
         )
         story.tell(
-            "The function kept what it was promised. A monitor recomputes the log: is all of it there?"
+            "The function kept what it was promised. A monitor recomputes the log: is it there?"
         )
         story.run(
             f"sleep 2; tally log monitor {url} --vkey collector.keys/log.vkey --state seen "
