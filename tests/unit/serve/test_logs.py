@@ -51,6 +51,14 @@ def test_text_is_one_line_that_nobody_can_forge() -> None:
     assert line.endswith(r'said plain=a odd="x\n2026 info forged" blank="a b" empty=""')
 
 
+def test_the_pool_of_connections_speaks_in_events_too() -> None:
+    """A warning of psycopg's, of several lines, is one JSON object in one line."""
+    stream = logged("json")
+    logging.getLogger("psycopg.pool").warning("error connecting\n\tIs the server running?")
+    (line,) = stream.getvalue().splitlines()
+    assert json.loads(line)["event"] == "error connecting\n\tIs the server running?"
+
+
 def test_levels_choose() -> None:
     """What is below the level is not written."""
     stream = logged("json", "error")
@@ -70,11 +78,3 @@ def test_what_others_say_with_extra_is_a_field_too() -> None:
     first, second = map(json.loads, stream.getvalue().splitlines())
     assert first["reason"] == "disk"
     assert "ValueError: inner" in second["traceback"]
-
-
-def test_the_pool_of_connections_speaks_in_events_too() -> None:
-    """A warning of psycopg's, of several lines, is one JSON object in one line."""
-    stream = logged("json")
-    logging.getLogger("psycopg.pool").warning("error connecting\n\tIs the server running?")
-    (line,) = stream.getvalue().splitlines()
-    assert json.loads(line)["event"] == "error connecting\n\tIs the server running?"
