@@ -19,7 +19,7 @@ from tallystick.collector.log_keys import LogKeys
 from tallystick.collector.log_view import LogView
 from tallystick.collector.succession import succession
 from tallystick.durable.file import FilePath
-from tallystick.errors import LogRolledBackError, SettingError, StoreError
+from tallystick.errors import LogFormatError, LogRolledBackError, SettingError, StoreError
 from tallystick.model.checkpoint import open_checkpoint
 from tallystick.model.log_entry import parse_entry
 from tallystick.model.submission import Intent
@@ -75,6 +75,7 @@ class LogService:
 
     def start(self) -> None:
         """Return when the log may take receipts, or raise: then nothing was signed."""
+        check_keys(self.store, self._keys)
         self._guard.check(self.store)
         released = self.store.released()
         if released is not None:
@@ -117,6 +118,21 @@ class LogService:
             self._on_release(made.size, delay_s, seconds)
 
 
+def check_keys(store: LogStore, keys: LogKeys) -> None:
+    """Return when these keys signed what the store has released, if anything; else raise."""
+    released = store.released()
+    if released is None or released.note is None:
+        return
+    try:
+        open_checkpoint(released.note, keys.log.verifier, keys.time.verifier)
+    except LogFormatError:
+        origin = released.note.partition(b"\n")[0].decode("utf-8", "replace")
+        raise SettingError(
+            f"these are the keys of {keys.origin!r}, and the store holds the log {origin!r} under "
+            "other keys: name its keys with --keys, or another store with --db"
+        ) from None
+
+
 def reconcile(
     store: LogStore, keys: LogKeys, guard_path: FilePath, checkpoint: bytes | None = None
 ) -> Intent:
@@ -125,6 +141,7 @@ def reconcile(
     Wanted is the newest checkpoint that anybody outside holds: a monitor, a mirror, an auditor. A
     store that lacks any of what was signed never goes on: its origin has to be given up.
     """
+    check_keys(store, keys)
     guard = Guard(guard_path, keys.origin)
     known = guard.read()
     fault = fault_of(known, store) if known is not None else None
