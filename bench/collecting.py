@@ -52,8 +52,8 @@ def collector(folder: Path) -> tuple[str, ...]:
 class Chains:
     """One chain for each connection, which go on from round to round."""
 
-    def __init__(self, connections: int) -> None:
-        self._chains = [load.Receipts(f"bench-{at}") for at in range(connections)]
+    def __init__(self, connections: int, name: str = "bench") -> None:
+        self._chains = [load.Receipts(f"{name}-{at}") for at in range(connections)]
         self._next = 1
 
     def posts(self, count: int) -> list[list[bytes]]:
@@ -118,7 +118,7 @@ def rows(count: int, rounds: int) -> list[Row]:
         folder = Path(made)
         floor_s = fdatasync_s(folder)
         with serving(*collector(folder)) as real, serving(empty) as bare:
-            singles, many = Chains(CONNECTIONS), Chains(BATCH_CONNECTIONS)
+            singles, many = Chains(CONNECTIONS), Chains(BATCH_CONNECTIONS, "many")
             nothing = Chains(CONNECTIONS)
             posted(real, singles.posts(CONNECTIONS * 4), 201)  # does not count
             for _ in range(rounds):

@@ -22,7 +22,7 @@ import time
 from hashlib import sha256
 from pathlib import Path
 
-from measure import Row
+from measure import Row, show
 
 from tallystick.model.submission import Submission
 from tallystick.store.log_store import SqlLogStore
@@ -159,10 +159,7 @@ def main() -> int:
         begun = time.perf_counter()
         open_log_store(db).close()
         print(f"the large one opened again in {time.perf_counter() - begun:.2f} s")
-    for row in rows:
-        verdict = "met" if row.is_met else "NOT MET"
-        print(f"{row.ratio:7.2f}  ≤ {row.at_most:.2f}  {verdict:8} {row.what}")
-    return 0 if all(row.is_met for row in rows) else 1
+    return show(rows)
 
 
 if __name__ == "__main__":

@@ -125,8 +125,19 @@ def path_in(rows: Sequence[Sequence[bytes]], index: int, /) -> list[bytes]:
 
 def batch_paths(leaves: Sequence[bytes], /) -> list[list[bytes]]:
     """Return the inclusion paths of all leaves of a small tree."""
-    rows = tree_rows(leaves)
-    return [path_in(rows, index) for index in range(len(leaves))]
+    return [list(path) for path in paths_in(tree_rows(leaves))]
+
+
+def paths_in(rows: Sequence[Sequence[bytes]], /) -> list[tuple[bytes, ...]]:
+    """Return all inclusion paths from the rows of a tree: neighbours share all but a hash."""
+    paths: list[tuple[bytes, ...]] = [()]
+    for row in reversed(rows[:-1]):
+        size, above = len(row), paths
+        paths = [
+            (row[at ^ 1], *above[at >> 1]) if at ^ 1 < size else above[at >> 1]
+            for at in range(size)
+        ]
+    return paths
 
 
 def subtree(hash_at: HashAt, start: int, stop: int, /) -> bytes:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from hashlib import sha256
 from typing import Final
 
-from tallystick.crypto.merkle import path_in, tree_rows
+from tallystick.crypto.merkle import path_in, paths_in, tree_rows
 from tallystick.model.log_entry import encode_entry
 from tallystick.model.submission import Batch, Placed, Submission
 from tallystick.store.sql import Row
@@ -127,13 +127,14 @@ class ChainState:
 class Rows:
     """What a batch adds to the tables, and the places that it gives."""
 
-    __slots__ = ("bodies", "entries", "leaves", "start", "time_ms")
+    __slots__ = ("bodies", "encoded", "entries", "leaves", "start", "time_ms")
 
     def __init__(self, start: int, time_ms: int) -> None:
         self.start = start
         self.time_ms = time_ms
         self.entries: list[Row] = []
         self.bodies: list[Row] = []
+        self.encoded: list[bytes] = []
         self.leaves: list[bytes] = []
 
     def take(self, submission: Submission, chain: ChainState) -> int:
@@ -144,6 +145,7 @@ class Rows:
         terminal = _TERMINALS.get(submission.terminal, 0)
         entry = encode_entry(self.time_ms, submission.digest, submission.id_hash)
         leaf = sha256(b"\0" + entry).digest()
+        self.encoded.append(entry)
         self.leaves.append(leaf)
         self.entries.append(
             (
@@ -182,36 +184,12 @@ class BatchTree:
         self._rows = tree_rows(leaves)
         self.batch = Batch(start, start + len(leaves), time_ms, self._rows[-1][0])
 
-    def placed(
-        self,
-        index: int,
-        submission: Submission,
-        *,
-        is_new: bool,
-        shares_id: bool = False,
-        shares_position: bool = False,
-    ) -> Placed:
-        """Return the place of a submission at an index of this batch."""
-        return self.place(
-            index,
-            submission.digest,
-            submission.id_hash,
-            is_new=is_new,
-            shares_id=shares_id,
-            shares_position=shares_position,
-        )
+    def paths(self) -> list[tuple[bytes, ...]]:
+        """Return the inclusion path of each entry."""
+        return paths_in(self._rows)
 
-    def place(
-        self,
-        index: int,
-        digest: bytes,
-        id_hash: bytes,
-        *,
-        is_new: bool,
-        shares_id: bool = False,
-        shares_position: bool = False,
-    ) -> Placed:
-        """Return the place of an entry at an index of this batch."""
+    def old_place(self, index: int, digest: bytes, id_hash: bytes) -> Placed:
+        """Return the place that an entry of this batch has since long."""
         batch = self.batch
         at = index - batch.start
         return Placed(
@@ -220,7 +198,5 @@ class BatchTree:
             leaf_hash=self._leaves[at],
             entry=encode_entry(batch.time_ms, digest, id_hash),
             path=tuple(path_in(self._rows, at)),
-            is_new=is_new,
-            shares_id=shares_id,
-            shares_position=shares_position,
+            is_new=False,
         )

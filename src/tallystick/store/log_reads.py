@@ -238,7 +238,7 @@ def old_places(access: Access, indexes: Sequence[int]) -> Iterator[Placed]:
         digest, id_hash = access.rows("SELECT digest, id_hash FROM entry WHERE idx = ?", (index,))[
             0
         ]
-        yield tree.place(index, bytes(digest), bytes(id_hash), is_new=False)
+        yield tree.old_place(index, bytes(digest), bytes(id_hash))
 
 
 def newest_checkpoints(access: Access) -> list[Intent]:

@@ -80,17 +80,17 @@ class Sequencing:
         found: list[tuple[int, bool, bool, bool]] = []
         new: dict[tuple[bytes, bytes], int] = {}
         judged = [self._judged(one) for one in self._submissions]
+        names = [self._name_of(one) for one in self._submissions]
         chains, families = self._chains(
-            one
-            for one, (_, old, _, _) in zip(self._submissions, judged, strict=True)
-            if old is None
+            {name for name, (_, old, _, _) in zip(names, judged, strict=True) if old is None}
         )
-        for one, (tenant, old, keys, knows_id) in zip(self._submissions, judged, strict=True):
+        for one, name, (tenant, old, keys, knows_id) in zip(
+            self._submissions, names, judged, strict=True
+        ):
             there = new.get((tenant, one.digest)) if old is None else old
             if there is not None:
                 found.append((there, False, False, False))
                 continue
-            name = self._name_of(one)
             chain = chains.get(name)
             root = families.get(name[:2])
             if chain is None:
@@ -143,10 +143,9 @@ class Sequencing:
         return tenant, old, (digest_key, id_key), shares_id
 
     def _chains(
-        self, submissions: Iterable[Submission]
+        self, names: set[ChainName]
     ) -> tuple[dict[ChainName, ChainState], dict[FamilyName, ChainState]]:
         """Return the chains there are, by their names, and their families' roots."""
-        names = {self._name_of(one) for one in submissions}
         known = self._known
         chains = {name: known.states[name] for name in names if name in known.states}
         families = {name[:2]: known.roots[name[:2]] for name in names if name[:2] in known.roots}
@@ -250,23 +249,26 @@ class Sequencing:
             )
         old = sorted({index for index, *_ in found if index < rows.start})
         places = dict(zip(old, old_places(access, old), strict=True))
+        paths = [] if tree is None else tree.paths()
         given = []
-        for one, (index, is_new, shares_id, shares_position) in zip(
-            self._submissions, found, strict=True
-        ):
-            if index < rows.start:
+        for index, is_new, shares_id, shares_position in found:
+            at = index - rows.start
+            if at < 0:
                 given.append(places[index])
-            else:
-                assert tree is not None
-                given.append(
-                    tree.placed(
-                        index,
-                        one,
-                        is_new=is_new,
-                        shares_id=shares_id,
-                        shares_position=shares_position,
-                    )
+                continue
+            assert tree is not None
+            given.append(
+                Placed(
+                    index=index,
+                    batch=tree.batch,
+                    leaf_hash=rows.leaves[at],
+                    entry=rows.encoded[at],
+                    path=paths[at],
+                    is_new=is_new,
+                    shares_id=shares_id,
+                    shares_position=shares_position,
                 )
+            )
         return tuple(given)
 
 

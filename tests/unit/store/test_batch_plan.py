@@ -48,6 +48,7 @@ def test_places_of_a_batch_are_proven() -> None:
     tree = BatchTree(100, 5, leaves)
     assert (tree.batch.start, tree.batch.stop, tree.batch.root) == (100, 107, tree_root(leaves))
     for at, leaf in enumerate(leaves):
-        placed = tree.place(100 + at, bytes(32), bytes(32), is_new=True)
+        placed = tree.old_place(100 + at, bytes(32), bytes(32))
         assert placed.leaf_hash == leaf
+        assert placed.path == tree.paths()[at]
         assert verify_inclusion(leaf, at, 7, placed.path, tree.batch.root)
