@@ -53,12 +53,13 @@ Examples
 Exit codes: see `tally collector VERB --help`.
 """
 
-_CODES: Final = """\
-\b
-Exit codes: 0 done, 2 usage, 3 could not be read or written.
-"""
-
 _FSCK_EPILOG: Final = """\
+\b
+Examples
+  tally collector fsck
+  tally collector fsck --db /var/lib/tally/collector.db
+  tally collector fsck --db postgresql://tally@db.example/tally --keys log1.keys
+
 \b
 Exit codes
   0  every leaf, tile, edge, head and note is what the receipts make them
@@ -66,6 +67,12 @@ Exit codes
   2  usage
   3  the store could not be read, or another process has it
 """
+
+
+def _epilog(*examples: str) -> str:
+    shown = "\n".join(f"  tally collector {one}" for one in examples)
+    codes = "Exit codes: 0 done, 2 usage, 3 could not be read or written."
+    return f"\b\nExamples\n{shown}\n\n\b\n{codes}\n"
 
 
 @click.group(
@@ -90,13 +97,13 @@ def run(config: str | None, print_config: bool, **flags: Any) -> None:
         for line in printed(*settings).splitlines():
             say(line)
         return
-    from tallystick.errors import MissingExtraError
-
     try:
         from tallystick.collector.running import run_collector
     except ImportError as fault:
-        raise MissingExtraError(
-            f"a collector needs {fault.name}; install tallystick[collector]"
+        raise Stop(
+            Exit.UNCHECKED,
+            f"a collector needs {fault.name}: pip install 'tallystick[collector]', "
+            "or in a clone: pip install '.[collector]'",
         ) from None
     from tallystick.serve.logs import configure_logs
 
@@ -125,7 +132,14 @@ def _check_tenant(_context: click.Context, _parameter: click.Parameter, value: s
     return value
 
 
-@token.command("add", short_help="Make a token, and show it once.", epilog=_CODES)
+@token.command(
+    "add",
+    short_help="Make a token, and show it once.",
+    epilog=_epilog(
+        'token add --tenant acme --access write --note "build agents"',
+        "token add --tenant acme --access read --db /var/lib/tally/collector.db",
+    ),
+)
 @click.option(
     "--tenant", required=True, metavar="NAME", callback=_check_tenant, help="Whose token it is."
 )
@@ -156,7 +170,11 @@ def token_add(tenant: str, access: Any, note: str, config: str | None, **flags: 
     print(f"token {made.id} of tenant {made.tenant}; it is not shown again", file=sys.stderr)
 
 
-@token.command("list", short_help="List the tokens that are known.", epilog=_CODES)
+@token.command(
+    "list",
+    short_help="List the tokens that are known.",
+    epilog=_epilog("token list", "token list --config /etc/tally/collector.toml"),
+)
 @setting_options("db", "tokens")
 def token_list(config: str | None, **flags: Any) -> None:
     """List the tokens that are known, without what would let anybody use them."""
@@ -171,7 +189,7 @@ def token_list(config: str | None, **flags: Any) -> None:
     )
 
 
-@token.command("revoke", short_help="Forget a token.", epilog=_CODES)
+@token.command("revoke", short_help="Forget a token.", epilog=_epilog("token revoke 4aa9e40e1201"))
 @click.argument("token_id", metavar="ID")
 @setting_options("db", "tokens")
 def token_revoke(token_id: str, config: str | None, **flags: Any) -> None:
@@ -193,7 +211,14 @@ def keys() -> None:
     """Make and show the keys by which a collector's log gives its word."""
 
 
-@keys.command("new", short_help="Make the keys of a new log.", epilog=_CODES)
+@keys.command(
+    "new",
+    short_help="Make the keys of a new log.",
+    epilog=_epilog(
+        "keys new --origin collector.example/log1",
+        "keys new --origin collector.example/log2 --keys log2.keys --after last.note",
+    ),
+)
 @click.option(
     "--origin", required=True, metavar="NAME", help="The log's name for ever, as HOST/LOG."
 )
@@ -234,7 +259,11 @@ def keys_new(
     say(f"  vkey  {made.vkey}")
 
 
-@keys.command("show", short_help="Show a log's public key and sheet.", epilog=_CODES)
+@keys.command(
+    "show",
+    short_help="Show a log's public key and sheet.",
+    epilog=_epilog("keys show", "keys show --keys log1.keys"),
+)
 @setting_options("db", "keys")
 def keys_show(config: str | None, **flags: Any) -> None:
     """Print the log's public key, to hand out, and the sheet that it signed."""
@@ -265,7 +294,7 @@ def fsck(config: str | None, **flags: Any) -> None:
 
     settings = settings_of(config, flags)[0]
     if not is_postgres(settings.db) and not os.path.isfile(settings.db):
-        raise Stop(Exit.UNCHECKED, f"{shown(settings.db)} is no store")
+        raise Stop(Exit.UNCHECKED, f"{shown(settings.db)} is no store; --db names another")
     with unusable():
         keys = None
         if os.path.isdir(settings.keys):

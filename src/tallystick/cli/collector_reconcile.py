@@ -40,12 +40,16 @@ def command(checkpoint: str | None, config: str | None, **flags: Any) -> None:
     that word is missing: on a new machine, or after a backup came back. Ask a monitor, a mirror or
     an auditor for the newest checkpoint that they hold: only they can know.
     """
+    import os
+
     from tallystick.cli.log_files import read_file
-    from tallystick.cli.output import count, say
+    from tallystick.cli.output import Exit, Stop, count, say
     from tallystick.cli.settings import settings_of, unusable
     from tallystick.collector.guard import GUARD_FILE
     from tallystick.collector.log_keys import load_log_keys
     from tallystick.collector.service import reconcile
+    from tallystick.collector.settings import is_postgres
+    from tallystick.durable.file import shown
     from tallystick.limits import NOTE_BYTES_MAX
     from tallystick.store.opening import open_log_store
 
@@ -53,6 +57,8 @@ def command(checkpoint: str | None, config: str | None, **flags: Any) -> None:
     note = None if checkpoint is None else read_file(checkpoint, NOTE_BYTES_MAX)
     with unusable():
         keys = load_log_keys(settings.keys)
+        if not is_postgres(settings.db) and not os.path.isfile(settings.db):
+            raise Stop(Exit.UNCHECKED, f"{shown(settings.db)} is no store; --db names another")
         store = open_log_store(settings.db)
         try:
             newest = reconcile(store, keys, Path(settings.keys) / GUARD_FILE, note)

@@ -19,6 +19,7 @@ Examples
   tally log verify my.json --vkey log.vkey --proof my.tlog-proof
   tally log verify my.json --vkey log.vkey --proof my.tlog-proof --promise my.promise --sheet sheet
   tally log verify my.json --vkey log.vkey --checkpoint now --promise my.promise --sheet sheet
+  tally log verify --vkey log.vkey --checkpoint old --checkpoint new --sheet sheet
   tally log verify --vkey log.vkey --checkpoint old --checkpoint new --consistency proof.json
 
 \b

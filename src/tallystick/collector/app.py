@@ -177,7 +177,8 @@ class CollectorApp:
                 response = problem_response("wrong-method", f"not {request.method}")
                 response.headers["Allow"] = _allowed(request.url.path)
             else:
-                response = problem_response("not-found", "nothing has this address")
+                known = "nothing has this address; /openapi.json lists all that there are"
+                response = problem_response("not-found", known)
             answer: Response = response
             return answer
 

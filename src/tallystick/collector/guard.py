@@ -41,7 +41,7 @@ _FORM: Final = re.compile(
 )
 _WHAT_TO_DO: Final = (
     "promises may be out that it does not know, so this origin must not sign again: open the next "
-    "one (docs/howto/run-a-collector.md, Restoring a backup)"
+    "one (docs/howto/run-a-collector.md, Backup)"
 )
 
 

@@ -114,6 +114,12 @@ def _known_keys(settings: Settings) -> LogKeys | None:
     is_first = not is_postgres(settings.db) and not os.path.lexists(settings.db)
     if settings.is_loopback and is_first:
         return None
+    if not is_postgres(settings.db) and os.path.lexists(settings.db):
+        raise SettingError(
+            f"{settings.keys} holds no keys of a log, and {settings.db} is there: bring its keys "
+            "back, or name them with --keys; `tally collector keys new` begins another log, in "
+            "another store"
+        )
     raise SettingError(
         f"{settings.keys} holds no keys of a log: make them with "
         f"`tally collector keys new --origin NAME --keys {settings.keys}`"

@@ -80,6 +80,7 @@ class LogService:
 
     def start(self) -> None:
         """Return when the log may take receipts, or raise: then nothing was signed."""
+        check_keys(self.store, self._keys)
         self._guard.check(self.store)
         _hold_to_promises(self._promised, self.store)
         released = self.store.released()
@@ -125,6 +126,21 @@ class LogService:
             self._on_release(made.size, delay_s, seconds)
 
 
+def check_keys(store: LogStore, keys: LogKeys) -> None:
+    """Return when these keys signed what the store has released, if anything; else raise."""
+    released = store.released()
+    if released is None or released.note is None:
+        return
+    try:
+        open_checkpoint(released.note, keys.log.verifier, keys.time.verifier)
+    except LogFormatError:
+        origin = released.note.partition(b"\n")[0].decode("utf-8", "replace")
+        raise SettingError(
+            f"these are the keys of {keys.origin!r}, and the store holds the log {origin!r} under "
+            "other keys: name its keys with --keys, or another store with --db"
+        ) from None
+
+
 def reconcile(
     store: LogStore, keys: LogKeys, guard_path: FilePath, checkpoint: bytes | None = None
 ) -> Intent:
@@ -133,6 +149,7 @@ def reconcile(
     Wanted is the newest checkpoint that anybody outside holds: a monitor, a mirror, an auditor. A
     store that lacks any of what was signed never goes on: its origin has to be given up.
     """
+    check_keys(store, keys)
     guard = Guard(guard_path, keys.origin)
     known = guard.read()
     fault = fault_of(known, store) if known is not None else None

@@ -218,6 +218,8 @@ def _checked(values: dict[str, Any]) -> Settings:
     db = values["db"]
     if db in ("", ":memory:"):
         raise SettingError("db must name a file or a database: a log must outlive its process")
+    if "://" in db and not is_postgres(db):
+        raise SettingError("db must be the path of a file, or postgresql://…")
     values["max_body_bytes"] = values["max_body_bytes"] or RECEIPT_BYTES_MAX
     for name, least, most in (
         ("max_body_bytes", 1, BODY_BYTES_MAX),

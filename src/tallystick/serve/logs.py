@@ -50,10 +50,10 @@ class _Text(logging.Formatter):
 
 
 def configure_logs(stream: TextIO, form: LogFormat, level: str) -> None:
-    """Send events to a stream; the server's own warnings too. Only a program calls this."""
+    """Send events to a stream; the warnings of server and pool too. Only a program calls this."""
     handler = logging.StreamHandler(stream)
     handler.setFormatter(_Json() if form == "json" else _Text())
-    for logger in (LOGGER, logging.getLogger("uvicorn.error")):
+    for logger in (LOGGER, *map(logging.getLogger, ("uvicorn.error", "psycopg.pool"))):
         logger.handlers = [handler]
         logger.propagate = False
     LOGGER.setLevel(level.upper())

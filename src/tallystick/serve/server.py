@@ -169,7 +169,8 @@ def bound_socket(host: str, port: int) -> socket.socket:
     except OSError as fault:
         listener.close()
         raise SettingError(
-            f"{shown_address(host, port)} can't be listened on: {fault.strerror or fault}"
+            f"{shown_address(host, port)} can't be listened on: {fault.strerror or fault}; "
+            "--addr names another address"
         ) from None
     listener.setblocking(False)
     return listener

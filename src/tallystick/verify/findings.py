@@ -220,11 +220,11 @@ _REFUSED = {
 _UNCHECKED = {
     "NOTHING_TO_VERIFY": (
         "There is no receipt in the input. Nothing is not a proof.",
-        "Check the path; to prove that a chain is empty, there is nothing that could.",
+        "Check the path; at a collector, a token shows its own tenant's chains only.",
     ),
     "SOURCE_UNREADABLE": (
         "The input could not be read to its end.",
-        "Check that the file exists and that you may read it.",
+        "Check the path, or a collector's address and token, and that you may read there.",
     ),
     "KEY_MISSING": ("No key was given.", _KEY),
     "KEY_UNUSABLE": ("What was given as a key is not an Ed25519 public key.", _KEY),
@@ -248,7 +248,7 @@ _UNCHECKED = {
     ),
     "LOG_PROOF_MISSING": (
         "Nothing was given that would show it.",
-        "Ask the log for the proof: /log/proof/… gives one.",
+        "Ask the log: /log/proof/… gives proofs, /log/sheet its sheet.",
     ),
     "LOG_PROMISE_PENDING": (
         "The promise is sound, and no checkpoint shows yet whether it was kept.",

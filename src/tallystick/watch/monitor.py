@@ -15,7 +15,7 @@ import msgspec
 
 from tallystick.crypto.merkle import Edge
 from tallystick.crypto.note import VerifierKey
-from tallystick.errors import LogFormatError, UnreadableError
+from tallystick.errors import LogFormatError, NoteSignatureError, UnreadableError
 from tallystick.model.sheet import Sheet, parse_sheet
 from tallystick.watch.evidence import Fraud, Prosecutor, served_beginning, served_leaf
 from tallystick.watch.growth import Growth, grow
@@ -111,6 +111,8 @@ class Monitor:
             spoken = self._newest()
             self._check_clock(spoken)
             self._follow(spoken)
+        except NoteSignatureError as fault:
+            self._alarms.append(f"{fault}; check that the key is this log's")
         except (LogFormatError, UnreadableError) as fault:
             self._alarms.append(str(fault))
         if spoken is not None:

@@ -102,7 +102,7 @@ def test_without_keys_nothing_else_starts(tmp_path: Path) -> None:
     for name in (tmp_path / "collector.keys").iterdir():
         name.unlink()
     (tmp_path / "collector.keys").rmdir()
-    with pytest.raises(SettingError, match="keys new"), Served(tmp_path):
+    with pytest.raises(SettingError, match="bring its keys back"), Served(tmp_path):
         pass
     fresh = tmp_path / "fresh"
     fresh.mkdir()

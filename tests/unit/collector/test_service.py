@@ -13,6 +13,7 @@ from tests.collectors import ORIGIN, Clock, keys_in, opened, serving, submission
 from tests.posting import Bodies
 
 from tallystick.collector.guard import Guard
+from tallystick.collector.log_keys import create_log_keys
 from tallystick.collector.service import LogService, reconcile
 from tallystick.errors import LogRolledBackError, NoteSignatureError, SettingError, StoreError
 from tallystick.model.submission import Intent, Placed, Submission
@@ -49,6 +50,26 @@ def test_a_log_has_a_checkpoint_from_the_start(tmp_path: Path) -> None:
     """An empty log signs its emptiness, so that a monitor can begin with it."""
     _, newest = lived(tmp_path, [])
     assert (newest.number, newest.size) == (1, 0)
+
+
+def test_a_store_stays_with_its_keys(tmp_path: Path) -> None:
+    """Keys of another log sign nothing in this store, also where that log has begun, empty."""
+    there, other = tmp_path / "there", tmp_path / "other"
+    there.mkdir()
+    other.mkdir()
+    lived(there, submissions(3))
+    keys = create_log_keys(tmp_path / "keys", "localhost/other")
+    with opened(other) as fresh:
+        service = LogService(fresh, keys, tmp_path / "released")
+        service.start()
+        service.drain()
+    with opened(there) as store:
+        with pytest.raises(SettingError, match="the keys of 'localhost/other', and the store"):
+            LogService(store, keys, tmp_path / "released").start()
+        with pytest.raises(SettingError, match="under other keys"):
+            reconcile(store, keys, tmp_path / "released")
+        assert store.pending() is None
+    lived(there, [])
 
 
 def test_a_restart_finishes_what_was_begun(tmp_path: Path) -> None:

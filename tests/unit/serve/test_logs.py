@@ -16,7 +16,7 @@ from tallystick.serve.logs import LOGGER, configure_logs, event
 @pytest.fixture(autouse=True)
 def _restored() -> Iterator[None]:
     """Leave the loggers as they were."""
-    loggers = (LOGGER, logging.getLogger("uvicorn.error"))
+    loggers = (LOGGER, *map(logging.getLogger, ("uvicorn.error", "psycopg.pool")))
     before = [(one, one.handlers, one.propagate, one.level) for one in loggers]
     yield
     for one, handlers, propagate, level in before:
@@ -49,6 +49,14 @@ def test_text_is_one_line_that_nobody_can_forge() -> None:
     event(logging.INFO, "said", plain="a", odd="x\n2026 info forged", blank="a b", empty="")
     (line,) = stream.getvalue().splitlines()
     assert line.endswith(r'said plain=a odd="x\n2026 info forged" blank="a b" empty=""')
+
+
+def test_the_pool_of_connections_speaks_in_events_too() -> None:
+    """A warning of psycopg's, of several lines, is one JSON object in one line."""
+    stream = logged("json")
+    logging.getLogger("psycopg.pool").warning("error connecting\n\tIs the server running?")
+    (line,) = stream.getvalue().splitlines()
+    assert json.loads(line)["event"] == "error connecting\n\tIs the server running?"
 
 
 def test_levels_choose() -> None:
