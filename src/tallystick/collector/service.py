@@ -85,7 +85,6 @@ class LogService:
         _hold_to_promises(self._promised, self.store)
         released = self.store.released()
         if released is not None:
-            _expect_own(released, self._keys)
             self.log.publish(released)
         predecessor = self._keys.predecessor
         if predecessor is not None and not self.store.next_index():
@@ -174,15 +173,6 @@ def _hold_to_promises(promised: Promised, store: LogStore) -> None:
     fault = promised.fault(store)
     if fault is not None:
         raise LogRolledBackError(f"the store {fault}; open the next origin")
-
-
-def _expect_own(released: Intent, keys: LogKeys) -> None:
-    try:
-        open_checkpoint(released.note or b"", keys.log.verifier, keys.time.verifier)
-    except LogFormatError:
-        raise LogRolledBackError(
-            "the store holds the log of other keys; a log keeps its store to itself"
-        ) from None
 
 
 def _compare(store: LogStore, keys: LogKeys, newest: Intent, checkpoint: bytes) -> None:

@@ -296,6 +296,6 @@ def test_a_store_of_other_keys_does_not_start(tmp_path: Path) -> None:
         Guard(guard, other.origin).check(empty)
     with opened(tmp_path) as store:
         before = store.released()
-        with pytest.raises(LogRolledBackError, match="other keys"):
+        with pytest.raises(SettingError, match="under other keys"):
             LogService(store, other, guard).start()
         assert store.released() == before
