@@ -24,10 +24,10 @@ from tallystick.limits import (
 )
 from tallystick.verify.chain import Judge
 from tallystick.verify.coverage import Coverage, Holdings
-from tallystick.verify.receipt import Examined, examine, plain_copy
+from tallystick.verify.receipt import Examined, examine, plain_copy, try_signature
 from tallystick.verify.report import ChainReport, Findings, Report
 from tallystick.verify.second_pass import SecondPass
-from tallystick.verify.source import Input, Source
+from tallystick.verify.source import Input, Raw, Source
 from tallystick.verify.state import ChainState
 from tallystick.verify.trust import Trust, trust_of
 from tallystick.verify.workers import ordered_map
@@ -141,8 +141,11 @@ def verify_input(
     )
     responses = _Responses(expectations.responses, findings)
 
-    def examined(raw: object) -> Examined:
-        return examine(raw, accept_nulls=accept_nulls, guess_key=judge.guess_key)  # type: ignore[arg-type]  # refused inside
+    def examined(raws: list[Raw]) -> list[Examined]:
+        found = [examine(raw, accept_nulls=accept_nulls) for raw in raws]
+        for one in found:
+            try_signature(one, judge.guess_key)
+        return found
 
     for index, one in enumerate(ordered_map(examined, stream, workers)):
         judge.take(one, index)
