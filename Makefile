@@ -15,10 +15,10 @@ MADE := pyproject.toml src/tallystick/__init__.py tools/environment.sh
 .PHONY: help demo test check bench soak docs format clean
 
 help:
-	@printf 'make demo    see it work: record a run, verify it, break it  (ARGS=DIR keeps the files)\n'
+	@printf 'make demo    see it work: record, verify, break, hold to a promise  (ARGS=DIR keeps files)\n'
 	@printf 'make test    all tests                        (ARGS="-k chain" goes to pytest)\n'
 	@printf 'make check   lint, format, types, floors, generated docs, documented commands\n'
-	@printf 'make bench   speed, side by side with the other implementation\n'
+	@printf 'make bench   speed, side by side with the other implementation and with the floor\n'
 	@printf 'make soak    properties and memory, long      (TALLY_EXAMPLES=10000)\n'
 	@printf 'make docs    write docs/reference again, from the code\n'
 	@printf 'make format  let ruff format and fix what it can\n'
@@ -27,7 +27,7 @@ help:
 		'$(PYTHON)' '$(VENV)' '$(JOBS)'
 
 $(RUN): $(MADE)
-	@tools/environment.sh $(VENV) $(PYTHON)
+	@tools/environment.sh $(VENV) $(PYTHON) collector
 	@touch $@
 
 $(DEV): $(MADE)
@@ -49,7 +49,11 @@ check: $(DEV)
 	@echo '== documented commands'; $(BIN)/python -m pytest -q tests/test_docs.py
 
 bench: $(DEV)
-	@$(BIN)/python bench/main.py $(ARGS)
+	@status=0; \
+	$(BIN)/python bench/main.py $(ARGS) || status=1; \
+	$(BIN)/python bench/store.py || status=1; \
+	$(BIN)/python bench/postgres.py || status=1; \
+	exit $$status
 
 soak: $(DEV)
 	@$(BIN)/python -m pytest -n $(JOBS) -m 'soak or not soak' --hypothesis-profile=soak \

@@ -4,7 +4,7 @@
 Every pair is measured in turn, round by round, and the ratio is taken within a round, so that a
 machine that changes its speed changes both sides. What is printed is the median of the ratios.
 
-    make bench                          all rows
+    make bench                          all rows, and those of store.py and postgres.py
     make bench ARGS="--receipts 2000"   a shorter look
 """
 
@@ -16,9 +16,10 @@ import subprocess
 import sys
 from typing import Any
 
+import collecting
 import in_process
 import peer
-from measure import Row, paired, ratio, show_times
+from measure import Row, paired, ratio, show, show_times
 from nacl.bindings import crypto_sign, crypto_sign_open, crypto_sign_seed_keypair
 
 from tallystick import (
@@ -193,12 +194,10 @@ def main() -> int:
         + in_process.memory_rows(500, options.rounds * 3)
         + in_process.delivery_rows(200, options.rounds)
         + in_process.cold_rows(options.rounds)
+        + collecting.rows(options.receipts, max(3, options.rounds // 3))
     )
     print()
-    for row in rows:
-        bound = f"≥ {row.at_least:g}" if row.at_least else f"≤ {row.at_most:.2f}"
-        print(f"{row.ratio:7.2f}  {bound:7}  {'met' if row.is_met else 'NOT MET':8} {row.what}")
-    return 0 if all(row.is_met for row in rows) else 1
+    return show(rows)
 
 
 if __name__ == "__main__":

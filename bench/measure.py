@@ -52,3 +52,11 @@ def show_times(what: str, count: int, **columns: list[float]) -> None:
         f"{name} {statistics.median(times) / count * 1e6:.1f}" for name, times in columns.items()
     )
     print(f"{what} (median µs each): {medians}", flush=True)
+
+
+def show(rows: list[Row]) -> int:
+    """Print the table, and return the exit code: 0 where all is met."""
+    for row in rows:
+        bound = f"≥ {row.at_least:g}" if row.at_least else f"≤ {row.at_most:.2f}"
+        print(f"{row.ratio:7.2f}  {bound:7}  {'met' if row.is_met else 'NOT MET':8} {row.what}")
+    return 0 if all(row.is_met for row in rows) else 1

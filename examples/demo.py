@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The whole story in a minute: record a run, look at it, verify it, and try to cheat.
+"""The whole story in a minute: record a run, look at it, verify it, try to cheat,
+and hold a collector to its word.
 
     make demo                              in a temporary directory, which is removed
     python examples/demo.py DIRECTORY      the files stay there, to go on with by hand
@@ -14,11 +15,9 @@ import os
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -41,9 +40,17 @@ COMMANDS = 'python() { "$PYTHON" "$@"; }; tally() { python -m tallystick "$@"; }
 
 FUNCTION = """\
 import os, signal
-from tallystick import connect
+from pathlib import Path
+from tallystick import HttpEmitter, HttpEmitterConfig, LogTrust, connect
 
-recorder = connect(issuer="did:example:demo-function", principal="did:example:alice")
+keys = Path("collector.keys")
+log = LogTrust(vkey=(keys / "log.vkey").read_text(), sheet=(keys / "sheet").read_bytes())
+url = os.environ["AGENTRECEIPTS_COLLECTOR_URL"]
+recorder = connect(
+    issuer="did:example:demo-function",
+    principal="did:example:alice",
+    emitter=HttpEmitter(HttpEmitterConfig(url, log=log, require_promise=True, promises="promises")),
+)
 
 with recorder.action("filesystem.file.read", target={"resource": "plan.txt"}) as call:
     call.result = "buy milk"
@@ -136,30 +143,6 @@ def work_on_files(agent: Agent) -> None:
     agent.end()
 
 
-@contextmanager
-def collector(path: Path) -> Iterator[str]:
-    """Take receipts over HTTP and append them to a file, byte for byte; give the URL."""
-
-    class Receipts(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            with open(path, "ab") as stored:
-                stored.write(body + b"\n")
-            self.send_response(201)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, *_told: object) -> None:
-            """Say nothing."""
-
-    with HTTPServer(("127.0.0.1", 0), Receipts) as server:
-        threading.Thread(target=server.serve_forever, args=(0.02,)).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-
-
 class Story:
     """Runs commands as a reader would, prints them, and keeps count of surprises."""
 
@@ -192,6 +175,29 @@ class Story:
             self.surprises.append(f"`{command}` ended with {done.returncode}, not {code}")
         if shows not in done.stdout:
             self.surprises.append(f"`{command}` does not say {shows}")
+
+    @contextmanager
+    def serve(self, *arguments: str) -> Iterator[str]:
+        """Run a service in the background, and give the URL that it tells."""
+        print(f"\n$ tally {' '.join(arguments)} 2> service.log &", flush=True)
+        with open(self.place / "service.log", "wb") as events:
+            service = subprocess.Popen(
+                [sys.executable, "-m", "tallystick", *arguments],
+                cwd=self.place,
+                stdout=subprocess.PIPE,
+                stderr=events,
+                text=True,
+            )
+        with service:
+            assert service.stdout is not None
+            told = service.stdout.readline()
+            print(told, end="")
+            if "http" not in told:
+                self.surprises.append((self.place / "service.log").read_text())
+            try:
+                yield told.rpartition(" ")[2].strip()
+            finally:
+                service.terminate()
 
     def end(self) -> int:
         """Say how many outcomes were as expected; return the exit code."""
@@ -238,26 +244,61 @@ def play(place: Path) -> int:
         shows="EXPECTED_LENGTH",
     )
 
-    story.tell(
-        "A function in the cloud signs by itself, and delivers each receipt as it works. This one\n"
-        "is killed in the middle of a call, between its beginning and its result."
-    )
-    (place / "function.py").write_text(FUNCTION)
-    story.run("cat function.py")
-    with collector(place / "collected.jsonl") as url:
-        story.run(
-            f'AGENTRECEIPTS_COLLECTOR_URL={url} AGENTRECEIPTS_KEY="$(cat signing.key)" '
-            "python function.py",
-            code=137,
-        )
-    story.run("tally show collected.jsonl", shows="pending")
-    story.run(
-        "tally verify collected.jsonl --key signing.key.pub", shows="incomplete_tool_roundtrip"
-    )
+    play_collector(story)
 
     story.tell("What does a code mean?")
     story.run("tally explain CHAIN_GAP", shows="missing")
     return story.end()
+
+
+def play_collector(story: Story) -> None:
+    """Deliver to a collector, and hold it to its word."""
+    story.tell(
+        "A collector stores receipts that it can't sign. Nobody has to trust it: for each receipt\n"
+        "it gives a promise, its signed word that the receipt is in a log that everybody can check."
+    )
+    with story.serve("collector", "run", "--addr", "127.0.0.1:0") as url:
+        play_function(story, url)
+        story.tell(
+            "Whoever has no more than a part of the chain learns from the log that there is more."
+        )
+        story.run("head -n 2 collected.jsonl > part.jsonl")
+        story.run(
+            f"tally verify part.jsonl --key signing.key.pub --log {url}",
+            code=1,
+            shows="LOG_HOLDS_MORE",
+        )
+        story.tell(
+            "The function kept what it was promised. A monitor recomputes the log: is it there?"
+        )
+        story.run(
+            f"sleep 2; tally log monitor {url} --vkey collector.keys/log.vkey --state seen "
+            "--promises promises --once",
+            shows="3 promises kept",
+        )
+    story.tell("The store is lost. The log has given its word, so it does not begin again.")
+    story.run("rm collector.db*")
+    story.run("tally collector run --addr 127.0.0.1:0", code=1, shows="already given out")
+
+
+def play_function(story: Story, url: str) -> None:
+    """Be killed in the middle of a call; what was delivered is there."""
+    story.tell(
+        "A function in the cloud signs by itself, and delivers each receipt as it works. This one\n"
+        "is killed in the middle of a call, between its beginning and its result."
+    )
+    (story.place / "function.py").write_text(FUNCTION)
+    story.run("cat function.py")
+    story.run(
+        f'AGENTRECEIPTS_COLLECTOR_URL={url} AGENTRECEIPTS_KEY="$(cat signing.key)" '
+        "python function.py",
+        code=137,
+    )
+    story.run(f"tally export {url} --out collected.jsonl", shows="3 receipts")
+    story.run("tally show collected.jsonl", shows="pending")
+    story.run(
+        "tally verify collected.jsonl --key signing.key.pub", shows="incomplete_tool_roundtrip"
+    )
 
 
 def main() -> int:

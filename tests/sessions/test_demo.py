@@ -50,12 +50,17 @@ def test_demo_shows_all_that_it_promises(tmp_path: Path) -> None:
         "verified: 7 receipts, 1 chain",
         "EXPECTED_TERMINAL",
         "EXPECTED_LENGTH",
+        "$ tally collector run",
+        "listening on http://127.0.0.1:",
         "$ cat function.py",
         "exit 137",
         "$ tally show collected.jsonl",
         "incomplete_tool_roundtrip",
         "verified: 3 receipts, 1 chain",
-        "All 16 outcomes were as expected.",
+        "LOG_HOLDS_MORE",
+        "in order: 3 receipts, 3 new, 3 promises kept",
+        "already given out",
+        "All 22 outcomes were as expected.",
     ]
     places = [done.stdout.find(text) for text in told]
     assert -1 not in places

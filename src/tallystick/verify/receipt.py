@@ -70,25 +70,24 @@ class Examined(msgspec.Struct, gc=False):
         return all(CODES[fault.code].severity == "advisory" for fault in self.faults)
 
 
-def examine(
-    raw: Raw,
-    *,
-    accept_nulls: bool = False,
-    guess_key: Callable[[Receipt], bytes | None] | None = None,
-) -> Examined:
-    """Return what is known of one receipt; never raises for what the receipt holds."""
+def examine(raw: Raw, *, accept_nulls: bool = False) -> Examined:
+    """Return what is known of one receipt but for its signature; never raises for what it holds."""
     try:
-        examined = _examine(raw, accept_nulls)
+        return _examine(raw, accept_nulls)
     except MalformedInput as fault:
         return Examined(
             receipt=None, faults=[Fault(code=fault.code, where=fault.where, message=fault.message)]
         )
-    if guess_key is not None and examined.signature is not None and examined.receipt is not None:
-        examined.tried_key = guess_key(examined.receipt)
-        if examined.tried_key is not None:
-            assert examined.body is not None  # a signature is decoded only beside its body
-            examined.fits_tried_key = check(examined.signature, examined.body, examined.tried_key)
-    return examined
+
+
+def try_signature(examined: Examined, guess_key: Callable[[Receipt], bytes | None]) -> None:
+    """Check the signature under the key that is probably the right one."""
+    if examined.signature is None or examined.receipt is None:
+        return
+    examined.tried_key = guess_key(examined.receipt)
+    if examined.tried_key is not None:
+        assert examined.body is not None  # a signature is decoded only beside its body
+        examined.fits_tried_key = check(examined.signature, examined.body, examined.tried_key)
 
 
 def _examine(raw: Raw, accept_nulls: bool) -> Examined:

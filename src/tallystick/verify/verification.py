@@ -23,10 +23,11 @@ from tallystick.limits import (
     WORKERS_MAX,
 )
 from tallystick.verify.chain import Judge
-from tallystick.verify.receipt import Examined, examine, plain_copy
+from tallystick.verify.coverage import Coverage, Holdings
+from tallystick.verify.receipt import Examined, examine, plain_copy, try_signature
 from tallystick.verify.report import ChainReport, Findings, Report
 from tallystick.verify.second_pass import SecondPass
-from tallystick.verify.source import Input, Source
+from tallystick.verify.source import Input, Raw, Source
 from tallystick.verify.state import ChainState
 from tallystick.verify.trust import Trust, trust_of
 from tallystick.verify.workers import ordered_map
@@ -120,8 +121,12 @@ def verify_input(
     accept_nulls: bool = False,
     workers: int = 1,
     progress: Callable[[int], None] | None = None,
+    holdings: Holdings | None = None,
 ) -> Report:
-    """Return the report on all chains of the input. The verdict is the same for any `workers`."""
+    """Return the report on all chains of the input. The verdict is the same for any `workers`.
+
+    With `holdings`, what a log holds of these chains is compared with the input.
+    """
     expectations = expectations or Expectations()
     if not 1 <= workers <= WORKERS_MAX:
         raise LimitError(f"workers: {workers} is not between 1 and {WORKERS_MAX}")
@@ -136,8 +141,11 @@ def verify_input(
     )
     responses = _Responses(expectations.responses, findings)
 
-    def examined(raw: object) -> Examined:
-        return examine(raw, accept_nulls=accept_nulls, guess_key=judge.guess_key)  # type: ignore[arg-type]  # refused inside
+    def examined(raws: list[Raw]) -> list[Examined]:
+        found = [examine(raw, accept_nulls=accept_nulls) for raw in raws]
+        for one in found:
+            try_signature(one, judge.guess_key)
+        return found
 
     for index, one in enumerate(ordered_map(examined, stream, workers)):
         judge.take(one, index)
@@ -152,6 +160,8 @@ def verify_input(
     responses.report_unused()
     _check_expectations(judge, expectations, findings)
     SecondPass(judge, stream, findings, accept_nulls=accept_nulls).run()
+    if holdings is not None:
+        Coverage(judge, trust, findings, accept_nulls=accept_nulls).run(holdings, stream)
     return findings.report(tuple(chain.report() for chain in judge.chains.values()), judge.receipts)
 
 

@@ -30,12 +30,19 @@ from tallystick.errors import MalformedInput
 from tallystick.limits import JSON_DEPTH_MAX, JSON_VALUES_MAX, RECEIPT_BYTES_MAX
 from tallystick.model.reader import parse_receipt
 from tallystick.model.receipt import Receipt
-from tallystick.verify.receipt import Examined, examine, plain_copy
+from tallystick.verify.receipt import Examined, examine, plain_copy, try_signature
 
 S = "/credentialSubject"
 SMALL = signed(statement())
 FULL = signed(full_statement())
 DATE = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def tried(raw: Any, key: bytes | None, *, accept_nulls: bool = False) -> Examined:
+    """Examine a receipt and try its signature under a key."""
+    examined = examine(raw, accept_nulls=accept_nulls)
+    try_signature(examined, lambda _: key)
+    return examined
 
 
 def codes_of(raw: Any, *, accept_nulls: bool = False) -> list[str]:
@@ -52,7 +59,7 @@ def forms(receipt: Members) -> list[Any]:
 def test_every_form_is_examined_alike(receipt: Members) -> None:
     """Canonical bytes, other bytes, dicts and typed values give the same body and the same hash."""
     for form in forms(receipt):
-        examined = examine(form, guess_key=lambda _: PUBLIC)
+        examined = tried(form, PUBLIC)
         assert examined.body == body_of(receipt)
         assert examined.digest == hash_of(receipt)
         assert examined.signature is not None
@@ -65,11 +72,11 @@ def test_every_form_is_examined_alike(receipt: Members) -> None:
 def test_a_key_is_tried_only_where_there_is_one() -> None:
     """Without a guess nothing is checked; a wrong guess does not fit."""
     assert examine(wire(SMALL)).tried_key is None
-    assert examine(wire(SMALL), guess_key=lambda _: None).tried_key is None
-    wrong = examine(wire(SMALL), guess_key=lambda _: b"\1" * 32)
+    assert tried(wire(SMALL), None).tried_key is None
+    wrong = tried(wire(SMALL), b"\1" * 32)
     assert wrong.tried_key == b"\1" * 32
     assert not wrong.fits_tried_key
-    unsigned = examine(wire(without_member(SMALL, "/proof")), guess_key=lambda _: PUBLIC)
+    unsigned = tried(wire(without_member(SMALL, "/proof")), PUBLIC)
     assert (unsigned.tried_key, unsigned.signature) == (None, None)
 
 
@@ -175,10 +182,10 @@ def test_nulls_are_refused_and_still_checked() -> None:
     for place in NULLS:
         nulled = with_member(nulled, place, None)
     for form in (wire(nulled), nulled):
-        strict = examine(form, guess_key=lambda _: PUBLIC)
+        strict = tried(form, PUBLIC)
         assert codes_of(form) == ["FIELD_NULL"] * 3
         assert not strict.is_sound
-        lenient = examine(form, accept_nulls=True, guess_key=lambda _: PUBLIC)
+        lenient = tried(form, PUBLIC, accept_nulls=True)
         assert codes_of(form, accept_nulls=True) == ["nulls_normalised"] * 3
         assert lenient.is_sound
         assert strict.body == lenient.body == body_of(SMALL)
@@ -251,7 +258,7 @@ def test_whatever_comes_is_a_fault(raw: Any, code: str) -> None:
 def test_a_typed_value_proves_nothing_by_its_type(changes: dict[str, Any]) -> None:
     """Typed values are not checked when made: whatever is in one, it is examined like bytes."""
     broken: Receipt = msgspec.structs.replace(parse_receipt(wire(SMALL)), **changes)
-    examined = examine(broken, guess_key=lambda _: PUBLIC)
+    examined = tried(broken, PUBLIC)
     assert examined.faults or not examined.fits_tried_key
 
 
