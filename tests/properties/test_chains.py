@@ -7,9 +7,11 @@ import copy
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.material import (
+    METHOD,
     OTHER_KEY,
     OTHER_PUBLIC,
     PUBLIC,
@@ -25,6 +27,9 @@ from tests.material import (
 )
 from tests.properties.receipts import JSON, mutations
 
+from tallystick.verify import workers
+from tallystick.verify.chain import Judge
+from tallystick.verify.receipt import Examined
 from tallystick.verify.source import Source
 from tallystick.verify.verification import verify_chain, verify_input
 
@@ -116,7 +121,7 @@ def wire_any(value: Any) -> bytes:
     return json.dumps(value).encode()
 
 
-# Long enough for several batches of each worker.
+# Long enough for several small batches of each worker.
 LONG = [wire(one) for one in with_rotation(120, 61)]
 CHILD = [wire(one) for one in chain_of(40, chain_id="chain:b", first_number=500)]
 DAMAGE = st.one_of(
@@ -162,19 +167,74 @@ def test_the_report_is_the_same_for_any_workers(
     """On sound and on damaged input, any number of threads gives one and the same report."""
     mixed = [*LONG[:60], *CHILD, *LONG[60:]]
     data = damaged(LONG if sole_chain else mixed, damages)
-    reports = [
-        verify_input(
-            [Source(data[:50], name="a"), Source(data[50:], name="b")],
-            PUBLIC if keyed else None,
-            sole_chain=sole_chain,
-            workers=workers,
-        )
-        for workers in (1, 2, 3, 7)
-    ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(workers, "_BATCH_ITEMS", 16)  # so that each worker gets several
+        reports = [
+            verify_input(
+                [Source(data[:50], name="a"), Source(data[50:], name="b")],
+                PUBLIC if keyed else None,
+                sole_chain=sole_chain,
+                workers=count,
+            )
+            for count in (1, 2, 3, 7)
+        ]
     assert all(report == reports[0] for report in reports)
     assert all(report.to_dict() == reports[0].to_dict() for report in reports)
     if not damages:
         assert reports[0].verified is keyed
+
+
+CHANGES = st.lists(
+    st.tuples(
+        st.integers(0, 39),
+        st.sampled_from(
+            [
+                ("/issuer/session_id", "other"),
+                ("/credentialSubject/principal/id", "did:user:other"),
+                ("/credentialSubject/outcome/status", "pending"),
+                ("/credentialSubject/correlation_id", "call"),
+                ("/credentialSubject/action/idempotency_key", "same"),
+                ("/issuanceDate", "2020-01-01T00:00:00Z"),
+                ("/issuanceDate", "2030-01-01T00:00:00Z"),
+                ("/credentialSubject/chain/terminal", True),
+                ("/issuer/runtime", {"tallystick": {"previous_chain": {"chain_id": "x"}}}),
+            ]
+        ),
+    ),
+    max_size=5,
+)
+
+
+@settings(max_examples=max(10, settings().max_examples // 2))
+@given(CHANGES, st.lists(DAMAGE, max_size=2), st.sampled_from([METHOD, "did:agent:other#key-2"]))
+def test_the_short_way_says_what_the_long_one_says(
+    changes: list[tuple[int, tuple[str, Any]]], damages: list[tuple[str, int, Any]], method: str
+) -> None:
+    """Receipts that are taken as ordinary leave the same report as when none is."""
+    receipts = chain_of(40)
+    for at, (pointer, value) in changes:
+        receipts[at] = with_member(receipts[at], pointer, value)
+    receipts = relinked(receipts)
+    data = damaged([wire(signed(one, method=method)) for one in receipts], damages)
+    with pytest.MonkeyPatch.context() as patch:
+        short = verify_input([Source(data)], PUBLIC)
+        patch.setattr(Judge, "_is_ordinary_next", lambda _self, _examined: False)
+        long = verify_input([Source(data)], PUBLIC)
+    assert short == long
+
+
+def test_most_receipts_take_the_short_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All but the first of a plain chain are ordinary; so the property above compares something."""
+    taken: list[bool] = []
+    ordinary = Judge._is_ordinary_next
+
+    def counted(judge: Judge, examined: Examined) -> bool:
+        taken.append(ordinary(judge, examined))
+        return taken[-1]
+
+    monkeypatch.setattr(Judge, "_is_ordinary_next", counted)
+    assert verify_input([Source([wire(one) for one in chain_of(20)])], PUBLIC).verified
+    assert taken == [False] + [True] * 19
 
 
 def test_the_long_chain_is_sound() -> None:

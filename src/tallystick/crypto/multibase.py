@@ -41,8 +41,7 @@ _OTHER_KINDS: Final = {
 
 def b64u_encode(data: bytes) -> str:
     """Return base64url without padding."""
-    text = binascii.b2a_base64(data, newline=False).translate(_URL_SAFE)
-    return text.rstrip(b"=").decode("ascii")
+    return binascii.b2a_base64(data, newline=False).translate(_URL_SAFE, b"=").decode("ascii")
 
 
 def b64u_decode(text: str) -> bytes:

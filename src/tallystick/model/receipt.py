@@ -301,17 +301,15 @@ def shapes_hold(receipt: UnsignedReceipt) -> bool:
 def optional_shapes_hold(subject: CredentialSubject) -> bool:
     """Whether the texts with a pattern that a receipt may do without match it, where present."""
     action, outcome = subject.action, subject.outcome
-    previous = subject.chain.previous_receipt_hash
+    previous, parameters = subject.chain.previous_receipt_hash, action.parameters_hash
     is_hash = matcher(HASH_PATTERN)
-    if previous is not None and not is_hash(previous):
-        return False
-    if action.parameters_hash is not None and not is_hash(action.parameters_hash):
-        return False
-    if outcome.response_hash is not None and not is_hash(outcome.response_hash):
-        return False
-    if action.trusted_timestamp is not None and not _parts_hold(action):
-        return False
-    if outcome.reversal_of is not None and not _parts_hold(outcome):
+    if (
+        (previous is not None and not is_hash(previous))
+        or (parameters is not None and not is_hash(parameters))
+        or (outcome.response_hash is not None and not is_hash(outcome.response_hash))
+        or (action.trusted_timestamp is not None and not _parts_hold(action))
+        or (outcome.reversal_of is not None and not _parts_hold(outcome))
+    ):
         return False
     return (
         (subject.intent is None or _parts_hold(subject.intent))

@@ -71,6 +71,8 @@ class Judge:
 
     def take(self, examined: Examined, at: int) -> None:
         """Judge the next receipt, which stands at that index of the input."""
+        if self._is_ordinary_next(examined):
+            return
         if examined.faults:
             for fault in examined.faults:
                 self._findings.add(
@@ -122,6 +124,49 @@ class Judge:
                 if signed:
                     state.status = link.status or "complete"
         self._advise(state, receipt, at, in_place=in_place)
+
+    def _is_ordinary_next(self, examined: Examined) -> bool:
+        """Take a receipt about which there is nothing to say, as most are; else change nothing.
+
+        What follows is what the long way does with such a receipt, in half of the time.
+        """
+        receipt = examined.receipt
+        if receipt is None or examined.faults or not examined.fits_tried_key:
+            return False
+        subject, issuer, issued = receipt.credentialSubject, receipt.issuer, receipt.issuanceDate
+        link = subject.chain
+        state = self.chains.get(link.chain_id)
+        if (
+            state is None
+            or link.previous_receipt_hash != state.head
+            or link.sequence != state.sequence + 1
+            or examined.tried_key != state.active_key
+            or state.windows
+            or state.is_closed
+            or link.terminal is not None
+            or issuer.id != state.issuer
+            or issuer.session_id != state.session
+            or subject.principal.id != state.principal
+            or receipt.proof.verificationMethod != state.method
+            or subject.keyRotation is not None
+            or subject.delegation is not None
+            or subject.action.idempotency_key is not None
+            or subject.outcome.status == "pending"
+            or state.issued is None
+            or is_before(issued, state.issued)
+        ):
+            return False
+        self.receipts += 1
+        self.trail = hash((self.trail, examined.digest))
+        self.ids.add(receipt.id)
+        state.length += 1
+        state.sequence = link.sequence
+        state.head = examined.digest
+        state.issued = issued
+        state.note_signed(link.sequence)
+        if self._open_calls and subject.correlation_id is not None:
+            self._close_call(state, subject.correlation_id)
+        return True
 
     def _state_of(self, receipt: Receipt, link: Link | None, at: int) -> ChainState | None:
         if link is None or link.chain_id is None:
