@@ -10,6 +10,8 @@
     │   ├── EncodingError             text that is not strict base64url or base58btc
     │   ├── EnvelopeError             not a disclosure envelope
     │   ├── TrustFileError            a trust file of another form (in verify/trust.py)
+    │   ├── FrameRefused              a frame that makes no receipt; carries a code and a place
+    │   ├── PatternError              a pattern for secrets that can't be used; says which
     │   └── LimitError                larger, longer or deeper than a stated limit
     ├── KeyFileError                  a key file that we will not read or write; says why
     ├── KeyEnvError                   an environment variable that holds no key
@@ -26,6 +28,8 @@
     │   ├── WalLockedError            another process writes to it
     │   └── WalCorruptError           its bytes are damaged where no crash could have done it
     ├── SettingError                  settings that contradict each other, or that can't be served
+    │   └── SocketPathError           a path that no socket may have; carries a code
+    ├── PeerError                     the system did not say who is at the other end of a socket
     ├── ChainClosedError              the chain has its terminal receipt; nothing can follow
     ├── KeyMismatchError              the signer's key is not the one that the chain stands on
     ├── DecryptionError               right shape, wrong key or altered ciphertext
@@ -83,6 +87,20 @@ class EncodingError(RefusedInput):
 
 class EnvelopeError(RefusedInput):
     """Not a disclosure envelope of version 1."""
+
+
+class FrameRefused(RefusedInput):
+    """A frame that makes no receipt. `code` is stable; the text quotes nothing of the frame."""
+
+    def __init__(self, code: str, message: str, where: str = "") -> None:
+        super().__init__(f"{where}: {message}" if where else message)
+        self.code = code
+        self.where = where
+        self.message = message
+
+
+class PatternError(RefusedInput):
+    """A pattern for secrets, or a file of them, that can't be used; says which and why."""
 
 
 class LimitError(RefusedInput):
@@ -180,6 +198,18 @@ class WalCorruptError(WalError):
 
 class SettingError(Error):
     """Settings that contradict each other, or that can't be served."""
+
+
+class SocketPathError(SettingError):
+    """A path that no socket may have, or where another daemon listens; `code` is stable."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class PeerError(Error):
+    """The operating system did not say who is at the other end of a socket."""
 
 
 class ChainClosedError(Error):

@@ -172,3 +172,61 @@ WAL_FRESH_RECEIPTS_MAX: Final = 64
 
 # What the collector said when it refused a receipt, as kept with the dead letter.
 DEAD_LETTER_REASON_CHARS_MAX: Final = 500
+
+# One frame of an emitter: the protocol's own bound.
+FRAME_BYTES_MAX: Final = 1024 * 1024
+
+# An identity in a frame (session, agent, tool, model, operator …), in bytes of UTF-8: the
+# protocol's own bound, here also where it has none.
+FRAME_IDENTITY_BYTES_MAX: Final = 256
+
+# A target's path or identifier in a frame, in bytes of UTF-8: the protocol's own bound.
+FRAME_RESOURCE_BYTES_MAX: Final = 4096
+
+# An error text or a prompt in a frame, in bytes of UTF-8; the receipt carries far less of it. Whole
+# build logs are sent as an error, and refusing one would lose the action with it.
+FRAME_TEXT_BYTES_MAX: Final = 512 * 1024
+
+# `usage` of a frame as compact JSON: it goes into the receipt in clear. Real ones take 500 bytes.
+FRAME_USAGE_BYTES_MAX: Final = 8 * 1024
+
+# Nesting of `usage` in a frame: three levels of the receipt stand above it.
+FRAME_USAGE_DEPTH_MAX: Final = 16
+
+# Characters of a text that are searched for secrets; what is behind them is never shown.
+REDACTED_CHARS_MAX: Final = 16 * 1024
+
+# Steps that a pattern for secrets may take at one place of a text before it gives up.
+PATTERN_STEPS_MAX: Final = 1024
+
+# A file of patterns for secrets, and the patterns in it: each is searched for in every text.
+PATTERN_FILE_BYTES_MAX: Final = 256 * 1024
+PATTERNS_MAX: Final = 200
+
+# Characters of a shell command or an SQL text that are classified; a longer one counts as grave.
+SCRIPT_CHARS_MAX: Final = 64 * 1024
+
+# Shells within shells (`sh -c`, `$(…)`) that are classified; a deeper one counts as grave.
+SCRIPT_DEPTH_MAX: Final = 8
+
+# Arguments of one action that are looked at for commands, paths and SQL.
+ARGUMENTS_MAX: Final = 2000
+
+# What is kept of a control group's path, in characters; container names take under 200.
+CGROUP_CHARS_MAX: Final = 512
+
+# Login names that are remembered, by user id.
+LOGIN_NAMES_MAX: Final = 4096
+
+# How long a frame waits for the login name of a user that was not seen yet.
+LOGIN_WAIT_MS_MAX: Final = 1000
+
+# How long the probe waits that asks whether a socket still has a daemon behind it.
+SOCKET_PROBE_MS_MAX: Final = 100
+
+# Path of a Unix socket with its closing zero: what the kernels' `sun_path` holds.
+SOCKET_PATH_LINUX_BYTES_MAX: Final = 108
+SOCKET_PATH_MACOS_BYTES_MAX: Final = 104
+
+# Action types in one list of a disclosure policy.
+DISCLOSED_TYPES_MAX: Final = 256

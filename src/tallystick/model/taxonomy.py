@@ -99,6 +99,8 @@ _FLOORS: Final[dict[str, RiskLevel]] = {**TAXONOMY, **BUILT_IN}
 _DOMAINS: Final = frozenset(action_type.split(".")[0] for action_type in TAXONOMY)
 _RESERVED: Final = frozenset(action_type.split(".")[0] for action_type in BUILT_IN)
 
+_ISSUERS_ONLY: Final = ("agent_receipts.", "agent.key.")
+
 _FIRST_LABEL: Final = r"[a-z][a-z0-9]+|xn--[a-z0-9-]*[a-z0-9]"
 _LABEL: Final = r"[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?"
 _LABELS_MIN: Final = 3
@@ -162,6 +164,26 @@ def check_action_type(action_type: str, target_system: str | None) -> None:
 def is_reserved(action_type: str) -> bool:
     """Whether only the issuer itself may use this type: no emitter or tool may claim it."""
     return action_type != UNKNOWN and action_type.split(".", maxsplit=1)[0] in _RESERVED
+
+
+def is_for_issuers_only(action_type: str) -> bool:
+    """Whether no emitter may claim this type, however it is spelled: it would pass for ours."""
+    folded = action_type.casefold()
+    return folded.startswith(_ISSUERS_ONLY) or f"{folded}." in _ISSUERS_ONLY
+
+
+def check_emitted_type(action_type: str, target_system: str | None) -> None:
+    """Raise `ReceiptError` for a type that no receipt may carry on an emitter's word.
+
+    Emitters in the field name types as they like (`claude-code.Bash`); only the issuer's own are
+    kept from them, and `unknown` keeps its rule.
+    """
+    if not action_type or len(action_type) > IDENTIFIER_CHARS_MAX:
+        raise ReceiptError(f"is empty or longer than {IDENTIFIER_CHARS_MAX} characters", _TYPE_AT)
+    if is_for_issuers_only(action_type):
+        raise ReceiptError("is for the issuer itself", _TYPE_AT)
+    if action_type == UNKNOWN and not target_system:
+        raise ReceiptError("an action of type unknown must name its target system", _SYSTEM_AT)
 
 
 def taxonomy_rows() -> list[TaxonomyRow]:
