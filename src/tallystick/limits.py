@@ -207,10 +207,10 @@ PATTERNS_MAX: Final = 200
 SCRIPT_CHARS_MAX: Final = 64 * 1024
 
 # Shells within shells (`sh -c`, `$(…)`) that are classified; a deeper one counts as grave.
-SCRIPT_DEPTH_MAX: Final = 8
+SCRIPT_DEPTH_MAX: Final = 5
 
-# Arguments of one action that are looked at for commands, paths and SQL.
-ARGUMENTS_MAX: Final = 2000
+# Arguments of one action, commands of one script and words of one command that are looked at.
+ARGUMENTS_MAX: Final = 1000
 
 # What is kept of a control group's path, in characters; container names take under 200.
 CGROUP_CHARS_MAX: Final = 512

@@ -9,7 +9,7 @@ it. Custom types have no default that could be undercut: without a claim they ar
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Final, Literal, NamedTuple
 
@@ -20,6 +20,8 @@ RiskLevel = Literal["low", "medium", "high", "critical"]
 
 # From harmless to grave: the order of comparison.
 RISK_LEVELS: Final[tuple[RiskLevel, ...]] = ("low", "medium", "high", "critical")
+
+_RANK: Final = {level: rank for rank, level in enumerate(RISK_LEVELS)}
 
 UNKNOWN: Final = "unknown"
 KEY_ROTATE: Final = "agent.key.rotate"
@@ -128,6 +130,23 @@ class TaxonomyRow(NamedTuple):
     risk: RiskLevel
     origin: Literal["taxonomy", "built in"]
     meaning: str
+
+
+class Grade(NamedTuple):
+    """What we make of an action ourselves: its risk, its type where that is plain, and why."""
+
+    risk: RiskLevel
+    type: str | None
+    reason: str
+
+
+def gravest(grades: Iterable[Grade | None]) -> Grade | None:
+    """Return the first of the gravest grades, or None where there is none."""
+    best: Grade | None = None
+    for grade in grades:
+        if grade is not None and (best is None or _RANK[grade.risk] > _RANK[best.risk]):
+            best = grade
+    return best
 
 
 def default_risk(action_type: str) -> RiskLevel | None:
