@@ -16,6 +16,7 @@ import subprocess
 import sys
 from typing import Any
 
+import collecting
 import in_process
 import peer
 from measure import Row, paired, ratio, show_times
@@ -193,6 +194,7 @@ def main() -> int:
         + in_process.memory_rows(500, options.rounds * 3)
         + in_process.delivery_rows(200, options.rounds)
         + in_process.cold_rows(options.rounds)
+        + collecting.rows(options.receipts, max(3, options.rounds // 3))
     )
     print()
     for row in rows:

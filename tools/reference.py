@@ -14,7 +14,7 @@ import inspect
 import pkgutil
 import re
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,11 @@ API_INTRODUCTION = """\
 All names come from `tallystick` itself: `from tallystick import verify_chain`. What is not on this
 page is private and may change.
 """
+
+
+# Its neighbour, by its own name: this file is run as a program.
+PAGES_OF_TABLES: Any = importlib.import_module("pages")
+table: Callable[..., str] = PAGES_OF_TABLES.table
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -94,10 +99,16 @@ def cli_page() -> str:
     ]
     top = click.Context(group, info_name="tally", terminal_width=WIDTH, **group.context_settings)
     parts.append(f"## tally\n\n{_fence(group.get_help(top))}")
-    for name in group.list_commands(top):
-        command = group.get_command(top, name)
-        context = click.Context(command, info_name=name, parent=top, terminal_width=WIDTH)
-        parts.append(f"## tally {name}\n\n{_fence(command.get_help(context))}")
+
+    def walk(group: Any, above: Any) -> None:
+        for name in group.list_commands(above):
+            command = group.get_command(above, name)
+            context = click.Context(command, info_name=name, parent=above, terminal_width=WIDTH)
+            parts.append(f"## {context.command_path}\n\n{_fence(command.get_help(context))}")
+            if isinstance(command, click.Group):
+                walk(command, context)
+
+    walk(group, top)
     return "\n".join(parts)
 
 
@@ -119,7 +130,7 @@ def findings_page() -> str:
             if code.severity == severity
         ]
         parts.append(f"## {severity.capitalize()}\n\n{meaning}\n")
-        parts.append(_table(("code", "means", "what to do"), rows))
+        parts.append(table(("code", "means", "what to do"), rows))
     return "\n".join(parts)
 
 
@@ -137,7 +148,7 @@ def limits_page() -> str:
         rows.append((f"`{name}`", _quantity(name, values[name]), _comment_above(lines, node)))
     return (
         "# Limits\n\nEvery input is bounded at the door. The unit stands in the name.\n\n"
-        + _table(("limit", "value", "why"), rows)
+        + table(("limit", "value", "why"), rows)
     )
 
 
@@ -162,7 +173,7 @@ def errors_page() -> str:
         "# Errors\n\nAll errors that we raise on purpose; `except tallystick.Error` catches them. "
         "Verification does\nnot raise: it returns a report, and `Report.ensure()` raises for those "
         f"who ask.\n\n{_fence(chr(10).join(tree))}\n"
-        + _table(("error", "defined in", "means"), rows)
+        + table(("error", "defined in", "means"), rows)
     )
 
 
@@ -181,34 +192,8 @@ def configuration_page() -> str:
     return (
         "# Configuration\n\nWhat can be set from outside, besides the options of the "
         "[command line](cli.md).\nA secret is never printed, not even in an error.\n\n"
-        + _table(("variable", "kind", "default", "for"), rows)
+        + table(("variable", "kind", "default", "for"), rows)
     )
-
-
-def taxonomy_page() -> str:
-    """Return action types and their default risk."""
-    taxonomy = importlib.import_module("tallystick.model.taxonomy")
-    rows = taxonomy.taxonomy_rows()
-    parts = [
-        "# Action types\n",
-        f"{_prose(taxonomy)}\n",
-        "## Taxonomy\n",
-        _table(
-            ("type", "risk at least"),
-            [(f"`{row.action_type}`", row.risk) for row in rows if row.origin == "taxonomy"],
-        ),
-        "## Built in\n",
-        "All but `unknown` are reserved: only the issuer itself writes them.\n",
-        _table(
-            ("type", "risk at least", "means"),
-            [
-                (f"`{row.action_type}`", row.risk, row.meaning)
-                for row in rows
-                if row.origin == "built in"
-            ],
-        ),
-    ]
-    return "\n".join(parts)
 
 
 def delivery_page() -> str:
@@ -219,7 +204,7 @@ def delivery_page() -> str:
         cases = [case for case in outcome.CASES if case.judgement == judgement]
         rows = [(case.does, str(case.status or "none")) for case in cases]
         parts.append(f"## {judgement.capitalize()}\n\n{meaning}")
-        parts.append(_table(("the collector, or what stands in its place", "status"), rows))
+        parts.append(table(("the collector, or what stands in its place", "status"), rows))
     return "\n".join(parts)
 
 
@@ -244,26 +229,24 @@ def api_page() -> str:
         *classes,
     ]
     if others:
-        parts += ["## Constants\n", _table(("name", "value"), others)]
+        parts += ["## Constants\n", table(("name", "value"), others)]
     return "\n".join(parts)
 
 
 BUILDERS: dict[str, tuple[str, Callable[[], str]]] = {
     "api": ("`tallystick.__all__`", api_page),
+    "collector": (
+        "the tables of `tallystick.collector` and `tallystick.serve`",
+        PAGES_OF_TABLES.collector_page,
+    ),
     "cli": ("the commands of `tallystick.cli`", cli_page),
     "configuration": ("`tallystick.config`", configuration_page),
     "delivery": ("`tallystick.deliver.outcome`", delivery_page),
     "errors": ("the subclasses of `tallystick.errors.Error`", errors_page),
     "findings": ("`tallystick.verify.findings`", findings_page),
     "limits": ("`tallystick.limits`", limits_page),
-    "taxonomy": ("`tallystick.model.taxonomy`", taxonomy_page),
+    "taxonomy": ("`tallystick.model.taxonomy`", PAGES_OF_TABLES.taxonomy_page),
 }
-
-
-def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
-    lines = [head, ("---",) * len(head), *rows]
-    cells = (" | ".join(cell.replace("|", "\\|") for cell in line) for line in lines)
-    return "".join(f"| {line} |\n" for line in cells)
 
 
 def _fence(text: str) -> str:
@@ -346,15 +329,15 @@ def _describe_class(name: str, kind: type[Any]) -> str:
     parts = [f"### {name}\n", f"{_prose(kind)}\n"]
     if issubclass(kind, Enum):
         rows = [(f"`{one.name}`", f"`{one.value}`") for one in kind]
-        return "\n".join([*parts, _table(("name", "value"), rows)])
+        return "\n".join([*parts, table(("name", "value"), rows)])
     fields = _fields(kind)
     if not fields and "__init__" in vars(kind) and not getattr(kind, "_is_protocol", False):
         parts.insert(1, _fence(_call(name, kind)))
     if fields:
-        parts.append(_table(("field", "type"), fields))
+        parts.append(table(("field", "type"), fields))
     members = _members(kind)
     if members:
-        parts.append(_table(("member", "does"), members))
+        parts.append(table(("member", "does"), members))
     return "\n".join(parts)
 
 

@@ -14,31 +14,37 @@ from pathlib import Path
 from tools.corpus import (
     chain_contents,
     chains,
+    evidence,
     genuine,
+    holdings,
     inputs,
     json_faults,
+    logs,
     rotations,
     shapes,
     signatures,
     tampering,
 )
+from tools.corpus.evidence import EvidenceCase
+from tools.corpus.log_making import LogCase
 from tools.corpus.making import Case
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "vectors"
-KINDS = ("chain", "input", "receipt")
+KINDS = ("chain", "evidence", "input", "log", "receipt")
 
 
-def all_cases() -> list[Case]:
+def all_cases() -> list[Case | LogCase | EvidenceCase]:
     """Return every case; names are told apart within each kind."""
-    made = [
+    made: list[Case | LogCase | EvidenceCase] = [
         case
         for module in (
             genuine, shapes, tampering, signatures, json_faults, chains, chain_contents,
-            rotations, inputs,
+            rotations, inputs, holdings,
         )
         for case in module.cases()
     ]  # fmt: skip
+    made += [*logs.cases(), *evidence.cases()]
     names = [(case.kind, case.name) for case in made]
     twice = {name for name in names if names.count(name) > 1}
     assert not twice, twice

@@ -53,6 +53,8 @@ _HOME = {
     "LimitError": "errors",
     "Link": "model.chain",
     "LocalSigner": "keys.local",
+    "LogReport": "verify.log",
+    "LogTrust": "deliver.promises",
     "MemoryWal": "deliver.memory_wal",
     "MtlsAuth": "deliver.auth",
     "NoAuth": "deliver.auth",
@@ -82,6 +84,7 @@ _HOME = {
     "UnsignedReceipt": "model.receipt",
     "Verdict": "verify.report",
     "VerificationError": "verify.report",
+    "VerifierKey": "crypto.note",
     "Wal": "ports",
     "WalCorruptError": "errors",
     "WalEmitter": "deliver.wal",
@@ -107,7 +110,9 @@ _HOME = {
     "rotation_between": "model.rotation",
     "sign_receipt": "chain.issue",
     "verify_chain": "verify.verification",
+    "verify_checkpoints": "verify.log",
     "verify_input": "verify.verification",
+    "verify_logged": "verify.log",
     "verify_receipt": "verify.verification",
 }
 

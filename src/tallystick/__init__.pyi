@@ -10,6 +10,7 @@ from tallystick.crypto.canonical import canonicalize as canonicalize
 from tallystick.crypto.ed25519 import KeyPair as KeyPair
 from tallystick.crypto.multibase import did_key_decode as did_key_decode
 from tallystick.crypto.multibase import did_key_encode as did_key_encode
+from tallystick.crypto.note import VerifierKey as VerifierKey
 from tallystick.deliver.auth import ApiKeyAuth as ApiKeyAuth
 from tallystick.deliver.auth import BearerAuth as BearerAuth
 from tallystick.deliver.auth import MtlsAuth as MtlsAuth
@@ -22,6 +23,7 @@ from tallystick.deliver.http import HttpEmitterConfig as HttpEmitterConfig
 from tallystick.deliver.local_file import FileEmitter as FileEmitter
 from tallystick.deliver.memory import InMemoryEmitter as InMemoryEmitter
 from tallystick.deliver.memory_wal import MemoryWal as MemoryWal
+from tallystick.deliver.promises import LogTrust as LogTrust
 from tallystick.deliver.retry import RetryConfig as RetryConfig
 from tallystick.deliver.sigterm import install_sigterm_flush as install_sigterm_flush
 from tallystick.deliver.wal import Replay as Replay
@@ -82,6 +84,9 @@ from tallystick.ports import Signer as Signer
 from tallystick.ports import Wal as Wal
 from tallystick.recorder import Recorder as Recorder
 from tallystick.recorder import connect as connect
+from tallystick.verify.log import LogReport as LogReport
+from tallystick.verify.log import verify_checkpoints as verify_checkpoints
+from tallystick.verify.log import verify_logged as verify_logged
 from tallystick.verify.report import ChainReport as ChainReport
 from tallystick.verify.report import Finding as Finding
 from tallystick.verify.report import Report as Report
@@ -138,6 +143,8 @@ __all__ = [
     "LimitError",
     "Link",
     "LocalSigner",
+    "LogReport",
+    "LogTrust",
     "MemoryWal",
     "MtlsAuth",
     "NoAuth",
@@ -167,6 +174,7 @@ __all__ = [
     "UnsignedReceipt",
     "Verdict",
     "VerificationError",
+    "VerifierKey",
     "Wal",
     "WalCorruptError",
     "WalEmitter",
@@ -192,6 +200,8 @@ __all__ = [
     "rotation_between",
     "sign_receipt",
     "verify_chain",
+    "verify_checkpoints",
     "verify_input",
+    "verify_logged",
     "verify_receipt",
 ]

@@ -13,6 +13,7 @@ from typing import Final, Literal
 import msgspec
 
 from tallystick.errors import SettingError
+from tallystick.limits import RECEIPT_BYTES_MAX, SERVED_CONNECTIONS_MAX
 
 
 class Variable(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,11 +21,154 @@ class Variable(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     environment: str
-    kind: Literal["text", "number", "flag"]
+    kind: Literal["text", "path", "number", "duration", "flag"]
     default: str
     purpose: str
     secret: bool = False
 
+    @property
+    def flag(self) -> str:
+        """The option of a command that sets the same."""
+        return "--" + self.name.replace("_", "-")
+
+
+# What `tally collector run` takes: as options (`--tls-cert`), in its TOML file (`tls_cert = …`) and
+# from these variables.
+COLLECTOR: Final = (
+    Variable(
+        name="addr",
+        environment="AGENTRECEIPTS_COLLECTOR_ADDR",
+        kind="text",
+        default="127.0.0.1:8787",
+        purpose=(
+            "Host and port to listen on. Any other machine may connect unless it is a loopback "
+            "address, so then a credential must be asked for."
+        ),
+    ),
+    Variable(
+        name="db",
+        environment="AGENTRECEIPTS_COLLECTOR_DB",
+        kind="text",
+        default="collector.db",
+        purpose=("Where receipts are kept: the path of an SQLite file, or postgresql://…."),
+    ),
+    Variable(
+        name="max_body_bytes",
+        environment="AGENTRECEIPTS_COLLECTOR_MAX_BODY_BYTES",
+        kind="number",
+        default=str(RECEIPT_BYTES_MAX),
+        purpose=("The largest receipt that is taken."),
+    ),
+    Variable(
+        name="drain_timeout",
+        environment="AGENTRECEIPTS_COLLECTOR_DRAIN_TIMEOUT",
+        kind="duration",
+        default="10s",
+        purpose=("How long requests that have begun may take after SIGTERM."),
+    ),
+    Variable(
+        name="keys",
+        environment="TALLY_COLLECTOR_KEYS",
+        kind="path",
+        default="<db>.keys",
+        purpose=(
+            "Directory of the log's keys; `tally collector keys` makes it. For PostgreSQL: "
+            "collector.keys."
+        ),
+    ),
+    Variable(
+        name="tokens",
+        environment="TALLY_COLLECTOR_TOKENS",
+        kind="path",
+        default="<db>.tokens",
+        purpose=(
+            "File of tokens; `tally collector token` writes it. For PostgreSQL: collector.tokens."
+        ),
+    ),
+    Variable(
+        name="allow_anonymous",
+        environment="TALLY_COLLECTOR_ALLOW_ANONYMOUS",
+        kind="flag",
+        default="false",
+        purpose=(
+            "Take requests without a credential, for the tenant `anonymous`, also from other "
+            "machines."
+        ),
+    ),
+    Variable(
+        name="tls_cert",
+        environment="TALLY_COLLECTOR_TLS_CERT",
+        kind="path",
+        default="",
+        purpose=("PEM file of the service's certificate, with its chain: HTTPS instead of HTTP."),
+    ),
+    Variable(
+        name="tls_key",
+        environment="TALLY_COLLECTOR_TLS_KEY",
+        kind="path",
+        default="",
+        purpose=("PEM file of its private key, where it is not in the same file."),
+    ),
+    Variable(
+        name="client_ca",
+        environment="TALLY_COLLECTOR_CLIENT_CA",
+        kind="path",
+        default="",
+        purpose=(
+            "PEM file of the authorities whose client certificates count. Which tenant a "
+            "certificate stands for is said under [certificates] in the TOML file."
+        ),
+    ),
+    Variable(
+        name="require_client_cert",
+        environment="TALLY_COLLECTOR_REQUIRE_CLIENT_CERT",
+        kind="flag",
+        default="false",
+        purpose=("Refuse connections without a client certificate, also where a token would do."),
+    ),
+    Variable(
+        name="rate",
+        environment="TALLY_COLLECTOR_RATE",
+        kind="number",
+        default="0",
+        purpose=("Receipts per second that each tenant may send in the long run; 0 sets no limit."),
+    ),
+    Variable(
+        name="burst",
+        environment="TALLY_COLLECTOR_BURST",
+        kind="number",
+        default="0",
+        purpose=("Receipts that a tenant may send at once; 0 is ten times the rate."),
+    ),
+    Variable(
+        name="max_connections",
+        environment="TALLY_COLLECTOR_MAX_CONNECTIONS",
+        kind="number",
+        default=str(SERVED_CONNECTIONS_MAX),
+        purpose=("Connections that are open at a time; further ones get 503."),
+    ),
+    Variable(
+        name="log_format",
+        environment="TALLY_COLLECTOR_LOG_FORMAT",
+        kind="text",
+        default="json",
+        purpose=("How events are written to standard error: json or text."),
+    ),
+    Variable(
+        name="log_level",
+        environment="TALLY_COLLECTOR_LOG_LEVEL",
+        kind="text",
+        default="info",
+        purpose=("From which level on: debug, info, warning or error."),
+    ),
+    Variable(
+        name="log_requests",
+        environment="TALLY_COLLECTOR_LOG_REQUESTS",
+        kind="flag",
+        default="false",
+        purpose=("Write an event for each request, too."),
+    ),
+)
 
 VARIABLES: Final = (
     Variable(
@@ -145,6 +289,7 @@ VARIABLES: Final = (
         default="",
         purpose="Set by Azure Functions. We look whether it is there: its disk may be emptied.",
     ),
+    *COLLECTOR,
 )
 
 # No setting needs more digits.

@@ -9,6 +9,8 @@
     │   ├── KeyFormatError            bytes or text that are no usable key
     │   ├── EncodingError             text that is not strict base64url or base58btc
     │   ├── EnvelopeError             not a disclosure envelope
+    │   ├── LogFormatError            a file of a log that is not in its one form
+    │   │   └── NoteSignatureError    a note without the signatures that were asked for
     │   ├── TrustFileError            a trust file of another form (in verify/trust.py)
     │   ├── FrameRefused              a frame that makes no receipt; carries a code and a place
     │   ├── PatternError              a pattern for secrets that can't be used; says which
@@ -34,6 +36,12 @@
     ├── KeyMismatchError              the signer's key is not the one that the chain stands on
     ├── DecryptionError               right shape, wrong key or altered ciphertext
     ├── UnreadableError               a file that could not be opened or read
+    ├── StoreError                    a store of receipts did not do what it was asked
+    │   ├── StoreBusyError            too much waits to be stored; asking again soon may help
+    │   ├── StoreLockedError          another process holds it
+    │   ├── StoreCorruptError         its content contradicts itself
+    │   ├── LogRolledBackError        it lacks what its log has already signed
+    │   └── StoreStoppedError         an earlier write failed; it takes no more until reopened
     ├── DurableError                  bytes could not be put on stable storage
     │   └── PathTakenError            something is already there, and was left as it is
     └── VerificationError             a report that is not `verified` (in verify/report.py)
@@ -101,6 +109,14 @@ class FrameRefused(RefusedInput):
 
 class PatternError(RefusedInput):
     """A pattern for secrets, or a file of them, that can't be used; says which and why."""
+
+
+class LogFormatError(RefusedInput):
+    """A note, checkpoint, promise, proof, entry or sheet of a log that is not in its one form."""
+
+
+class NoteSignatureError(LogFormatError):
+    """A well-formed note that lacks a signature that was asked for, or has a wrong one."""
 
 
 class LimitError(RefusedInput):
@@ -234,3 +250,37 @@ class DurableError(Error):
 
 class PathTakenError(DurableError):
     """Something is already there, and was left as it is."""
+
+
+class StoreError(Error):
+    """A store of receipts did not do what it was asked.
+
+    `is_transient` tells whether trying again later may help.
+    """
+
+    def __init__(self, message: str, *, is_transient: bool = False) -> None:
+        super().__init__(message)
+        self.is_transient = is_transient
+
+
+class StoreBusyError(StoreError):
+    """Too much waits to be stored already; nothing was taken, and asking again soon may help."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, is_transient=True)
+
+
+class StoreLockedError(StoreError):
+    """Another process holds this store."""
+
+
+class StoreCorruptError(StoreError):
+    """The content of a store contradicts itself, or its schema is not ours."""
+
+
+class LogRolledBackError(StoreError):
+    """The store lacks what its log has already signed: it must not sign anything more."""
+
+
+class StoreStoppedError(StoreError):
+    """An earlier write failed, so what is on disk is unknown: no more until reopened."""

@@ -230,3 +230,167 @@ SOCKET_PATH_MACOS_BYTES_MAX: Final = 104
 
 # Action types in one list of a disclosure policy.
 DISCLOSED_TYPES_MAX: Final = 256
+
+# Leaves of one log: what fits into a signed 64-bit integer, in every language and database.
+TREE_SIZE_MAX: Final = 2**63 - 1
+
+# One signed note: a sheet, a checkpoint or a promise. 16 post-quantum cosignatures need 53 kB.
+NOTE_BYTES_MAX: Final = 128 * 1024
+
+# Signature lines of one note. The specification asks for 16 at least.
+NOTE_SIGNATURES_MAX: Final = 100
+
+# Name of a key in a note, and origin of a log: one byte tells its length in a cosignature.
+NOTE_NAME_BYTES_MAX: Final = 255
+
+# Name of a tenant: it stands in every key of a store.
+TENANT_CHARS_MAX: Final = 64
+
+# Tokens of one service; its file is read whole, and again when it changes.
+TOKENS_MAX: Final = 10_000
+
+# The file of that many tokens.
+TOKENS_FILE_BYTES_MAX: Final = 8 * 1024 * 1024
+
+# A configuration file of a service.
+SETTINGS_FILE_BYTES_MAX: Final = 1024 * 1024
+
+# The largest body that a collector can be told to take: it is held in memory.
+BODY_BYTES_MAX: Final = 64 * 1024 * 1024
+
+# One batch of receipts: 16 of the largest, or 10 000 usual ones.
+BATCH_BODY_BYTES_MAX: Final = 16 * 1024 * 1024
+
+# Receipts of one batch, which one commit makes durable.
+BATCH_RECEIPTS_MAX: Final = 10_000
+
+# Request line and headers of one request: as much as most services take.
+REQUEST_HEAD_BYTES_MAX: Final = 16 * 1024
+
+# Headers of one request. Proxies add some ten.
+REQUEST_HEADERS_MAX: Final = 64
+
+# From the first byte of a request, or of its TLS handshake, to the end of its head.
+REQUEST_HEAD_MS_MAX: Final = 10_000
+
+# From the end of the head to the end of the body; 1 MiB in it is 0.8 Mbit/s.
+REQUEST_BODY_MS_MAX: Final = 10_000
+
+# A client that takes nothing of an answer for so long is gone.
+ANSWER_STALL_MS_MAX: Final = 10_000
+
+# A connection without a request is kept for so long: longer than clients keep one.
+KEEP_ALIVE_MS_MAX: Final = 65_000
+
+# Connections of one service; each further one is told to come back.
+SERVED_CONNECTIONS_MAX: Final = 2048
+
+# Bodies under way at one moment, over all connections: parsed they take up some five times as much.
+BODIES_BYTES_MAX: Final = 64 * 1024 * 1024
+
+# Reads of the store at one moment; each holds a page.
+READERS_MAX: Final = 8
+
+# Receipts of a chain that are read from the store at once: 32 MiB in the worst case.
+READ_PAGE_RECEIPTS_MAX: Final = 32
+
+# Chains in one page of the list.
+CHAINS_PAGE_MAX: Final = 1000
+
+# Tenants whose rate is remembered; the one that was idle the longest is forgotten first.
+RATED_TENANTS_MAX: Final = 10_000
+
+# Work that is let to end when a service is told to: longer than any platform waits before it kills.
+DRAIN_MS_MAX: Final = 10 * 60 * 1000
+
+# Full tiles of a log that are kept in memory, at 8 KiB each.
+TILES_CACHED_MAX: Final = 1024
+
+# One resource of somebody else's log: a bundle of 256 of our entries has 23 kB, a note far less.
+LOG_RESOURCE_BYTES_MAX: Final = 256 * 1024
+
+# New leaf hashes that a monitor holds between two checkpoints, at 32 bytes each.
+MONITOR_LEAVES_MAX: Final = 1024 * 1024
+
+# Promises that a monitor watches over at a time.
+MONITOR_PROMISES_MAX: Final = 10_000
+
+# Time from a promise to the checkpoint that must hold it: also how far back a log can date an entry
+# without any file that would prove it.
+PROMISE_DELAY_MS_MAX: Final = 60 * 60 * 1000
+
+# A promise or a proof of inclusion: a note, and 63 hashes of a path at most.
+LOG_PROOF_BYTES_MAX: Final = NOTE_BYTES_MAX + 8 * 1024
+
+# Hashes of one path: a tree of TREE_SIZE_MAX leaves has 63 levels, and consistency needs one more.
+PATH_HASHES_MAX: Final = 64
+
+# One piece of evidence against a log: two notes, two promises and two paths need under 20 kB.
+FRAUD_BYTES_MAX: Final = 64 * 1024
+
+# How long SQLite waits for a lock that another reader of the file holds.
+SQLITE_BUSY_MS: Final = 5000
+
+# Pages that one connection to SQLite keeps in memory. A commit touches few of them twice.
+SQLITE_CACHE_BYTES: Final = 16 * 1024 * 1024
+
+# Pages of 4096 bytes in SQLite's write-ahead log before they go to the file: some 10 000 receipts.
+SQLITE_WAL_PAGES_MAX: Final = 8192
+
+# Entries whose keys are held in memory before they are written as one sorted run.
+INDEX_SEGMENT_ENTRIES: Final = 32 * 1024
+
+# Filters that say which run may hold a key, at 4 bytes for each entry. Older runs go without one:
+# slower, but right.
+KEY_FILTER_BYTES_MAX: Final = 512 * 1024 * 1024
+
+# Chains that a store knows by name without asking its database.
+CHAIN_NAMES_KEPT_MAX: Final = 16 * 1024
+
+# Leaves that one transaction adds to the tree: a second's work of a busy log, a fraction of one's.
+INTEGRATED_LEAVES_MAX: Final = 64 * 1024
+
+# Receipts under one id that a store lists.
+SAME_ID_MAX: Final = 1000
+
+# What a monitor remembers of one log: its sheet, its newest checkpoint, an edge of 63 hashes.
+MONITOR_STATE_BYTES_MAX: Final = 512 * 1024
+
+# Receipts that share one commit and one promise: their paths have 10 hashes.
+COMMIT_ITEMS_MAX: Final = 1024
+
+# What they may weigh together: one fsync of this takes some tens of milliseconds.
+COMMIT_BYTES_MAX: Final = 8 * 1024 * 1024
+
+# Receipts that wait for a commit; what comes then is told to come back.
+WAITING_ITEMS_MAX: Final = 4096
+
+# What they may weigh together.
+WAITING_BYTES_MAX: Final = 64 * 1024 * 1024
+
+# Signed promises that a collector remembers: each serves all receipts of one commit.
+PROMISES_CACHED_MAX: Final = 256
+
+# How long a reader waits for the next bytes of a collector.
+REMOTE_READ_MS_MAX: Final = 30_000
+
+# One page of a collector's list of chains, as a reader takes it.
+REMOTE_PAGE_BYTES_MAX: Final = 16 * 1024 * 1024
+
+# How long a connection to PostgreSQL may take.
+POSTGRES_CONNECT_MS: Final = 5000
+
+# How long a transaction waits for the log's head, which others hold for milliseconds.
+POSTGRES_LOCK_MS: Final = 10_000
+
+# A transaction that does nothing for so long is ended by the server: its process hangs.
+POSTGRES_IDLE_MS: Final = 10_000
+
+# Connections on which one process reads; a server allows 100 in all by default.
+POSTGRES_READERS_MAX: Final = 8
+
+# Receipts of a log that are compared with the input one by one, at about 300 bytes each.
+LOG_HELD_RECEIPTS_MAX: Final = 200_000
+
+# Faults of a store that are listed: where there are so many, it is the first that counts.
+FSCK_FAULTS_MAX: Final = 100

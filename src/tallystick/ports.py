@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Protocol, runtime_checkable
 
 import msgspec
 
 from tallystick.crypto.ed25519 import KeyPair
+from tallystick.limits import SAME_ID_MAX
 from tallystick.model.receipt import Receipt
+from tallystick.model.submission import ChainSummary, Intent, Placed, Stored, Submission
 
 
 @runtime_checkable
@@ -122,4 +124,105 @@ class Wal(DeadLetters, Protocol):
 
     def close(self) -> None:
         """Let go of files and locks."""
+        ...
+
+
+class LogStore(Protocol):
+    """Durable home of a collector's receipts and of the log over them.
+
+    Each write method returns only when its transaction is on stable storage, and raises
+    `StoreError` otherwise; after a failed commit the outcome is unknown and the store stops. Reads
+    may run on other threads than writes. `clock_ms` is the store's one clock: a database's own
+    where several processes share it.
+    """
+
+    def place(self, submissions: Sequence[Submission], /) -> tuple[Placed, ...]:
+        """Sequence a batch in one commit: contiguous indexes for what is new, in this order.
+
+        A receipt that this tenant already has (equal digest) keeps its first place.
+        """
+        ...
+
+    def advance(self) -> Intent:
+        """Fence, integrate all entries before the fence, and store the next checkpoint's intent.
+
+        Where an intent waits for its note, that one is returned and nothing is changed.
+        """
+        ...
+
+    def release(self, number: int, note: bytes, /) -> None:
+        """Store the signed note of an intent; another note for the same number is an error."""
+        ...
+
+    def released(self) -> Intent | None:
+        """Return the newest checkpoint that has its note."""
+        ...
+
+    def pending(self) -> Intent | None:
+        """Return the intent that waits for its note, where there is one."""
+        ...
+
+    def checkpoint_of(self, size: int, /) -> Intent | None:
+        """Return the newest released checkpoint of exactly this size."""
+        ...
+
+    def next_index(self) -> int:
+        """Return how many entries were sequenced, integrated or not."""
+        ...
+
+    def leaf_hashes(self, start: int, stop: int, /) -> bytes:
+        """Return the leaf hashes of entries [start, stop), 32 bytes each."""
+        ...
+
+    def entries(self, start: int, stop: int, /) -> tuple[bytes, ...]:
+        """Return the 87-byte entries of [start, stop)."""
+        ...
+
+    def tile(self, level: int, number: int, width: int, /) -> bytes | None:
+        """Return the first `width` hashes of a hash tile, or None where the tree has fewer."""
+        ...
+
+    def placed(self, tenant: str, digest: bytes, /) -> Placed | None:
+        """Return the place of a receipt by the digest of its whole canonical form."""
+        ...
+
+    def by_id(
+        self, tenant: str, receipt_id: str, /, *, limit: int = SAME_ID_MAX
+    ) -> tuple[Stored, ...]:
+        """Return the receipts under an id, oldest first, at most `limit`."""
+        ...
+
+    def by_leaf(self, tenant: str, leaf_hash: bytes, /) -> Stored | None:
+        """Return the receipt of one leaf."""
+        ...
+
+    def chains(
+        self, tenant: str, *, issuer: str | None, since_ms: int | None, after: int, limit: int
+    ) -> tuple[ChainSummary, ...]:
+        """Return chains by the index of their first entry (> `after`), at most `limit`."""
+        ...
+
+    def chain(
+        self, tenant: str, chain_id: str, *, after: tuple[int, int], limit: int
+    ) -> tuple[Stored, ...]:
+        """Return receipts of a chain whose (sequence, index) is above `after`, in that order.
+
+        A receipt without a sequence counts as -1.
+        """
+        ...
+
+    def size_bytes(self) -> int:
+        """Return what the store takes on disk."""
+        ...
+
+    def ping(self) -> None:
+        """Return when the store answers a read."""
+        ...
+
+    def probe(self) -> None:
+        """Return when the store has made a real durable write."""
+        ...
+
+    def close(self) -> None:
+        """Let go of files, locks and connections."""
         ...

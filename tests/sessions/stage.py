@@ -14,6 +14,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from tests.sessions.stage_log import log_files
+
 from tallystick.chain.issue import create_receipt, issue
 from tallystick.crypto.canonical import canonicalize
 from tallystick.crypto.ed25519 import KeyPair
@@ -99,7 +101,7 @@ def staged_files() -> Mapping[str, bytes]:
         "deep.json": b"[" * 10_000 + b"]" * 10_000,
         "huge.jsonl": b'{"a":"' + b"x" * 1_100_000 + b'"}\n',
     }
-    return files | _runs() | _sealed()
+    return files | (runs := _runs()) | _sealed() | log_files(runs["receipt.json"])
 
 
 def _runs() -> dict[str, bytes]:

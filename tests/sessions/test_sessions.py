@@ -122,12 +122,19 @@ def test_session(session: Path, tmp_path: Path, programs: Path) -> None:
 
 
 def commands() -> dict[str, click.Command]:
-    context = click.Context(main, info_name="tally")
+    """Return every command by its words; of a group, its own and those of its verbs."""
     found: dict[str, click.Command] = {"": main}
-    for name in main.list_commands(context):
-        command = main.get_command(context, name)
-        assert command is not None
-        found[name] = command
+
+    def walk(group: click.Group, context: click.Context, words: str) -> None:
+        for name in group.list_commands(context):
+            command = group.get_command(context, name)
+            assert command is not None
+            found[f"{words}{name}"] = command
+            if isinstance(command, click.Group):
+                inner = click.Context(command, info_name=name, parent=context)
+                walk(command, inner, f"{words}{name} ")
+
+    walk(main, click.Context(main, info_name="tally"), "")
     return found
 
 
@@ -154,12 +161,12 @@ def test_every_option_is_in_a_session(verb: str) -> None:
 
 def test_every_exit_code_of_every_verb_is_in_a_session() -> None:
     """Each verb ends, in some session, with each exit code that its help names."""
-    seen = {
-        (step.command.split("tally ")[-1].split()[0], step.code)
+    steps = [
+        (step.command.split("tally ")[-1] + " ", step.code)
         for path in SESSIONS
         for step in steps_of(path.read_text(encoding="utf-8"))
         if "tally " in step.command
-    }
+    ]
     expected = {
         "keygen": {0, 2, 3},
         "verify": {0, 1, 2, 3},
@@ -168,9 +175,17 @@ def test_every_exit_code_of_every_verb_is_in_a_session() -> None:
         "disclose": {0, 1, 2, 3},
         "explain": {0, 2},
         "completion": {0, 2},
+        "export": {0, 1, 2, 3},
+        "collector run": {0, 1, 2, 3},
+        "collector token add": {0, 2, 3},
+        "collector token list": {0, 2, 3},
+        "collector token revoke": {0, 2, 3},
+        "collector keys new": {0, 2, 3},
+        "collector keys show": {0, 2, 3},
+        "collector fsck": {0, 1, 2, 3},
     }
     missing = {
-        verb: codes - {code for name, code in seen if name == verb}
+        verb: codes - {code for line, code in steps if line.startswith(f"{verb} ")}
         for verb, codes in expected.items()
     }
     assert not any(missing.values()), missing

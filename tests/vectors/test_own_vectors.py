@@ -9,7 +9,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -36,11 +36,13 @@ FOLDER = ROOT / "vectors"
 SOURCE = ROOT / "src" / "tallystick"
 
 # How many there are: a corpus that shrinks unseen is no corpus.
-COUNTS = {"chain": 136, "input": 34, "receipt": 444}
+COUNTS = {"chain": 136, "input": 46, "receipt": 444}
 
 # What no file can bring about: each code with the test in this module that does.
 IN_CODE = {
     "CHAINS_OVER_LIMIT": "test_more_chains_than_memory",
+    "LOG_UNCONFIRMED": "test_a_log_and_a_stream_that_is_gone",
+    "LOG_UNREADABLE": "test_a_log_that_fails",
     "MALFORMED_VALUE": "test_values_that_are_no_json",
     "REPEATS_UNCONFIRMED": "test_repeats_in_a_stream_that_is_gone",
     "SOURCE_UNREADABLE": "test_a_source_that_fails",
@@ -54,6 +56,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     chain_id: str | None = None
     expected_head: str | None = None
     expected_length: int | None = None
+    log: str | None = None
     require_terminal: bool = False
     responses: dict[str, str] = {}
     verification_method: str | None = None
@@ -94,6 +97,10 @@ class Vector(msgspec.Struct, frozen=True, kw_only=True):
         """Receipt id → response body."""
         files = self.expected.options.responses
         return {name: (self.folder / file).read_bytes() for name, file in files.items()}
+
+    def holdings(self, _chains: Sequence[str]) -> list[Source]:
+        """Return what the log holds."""
+        return [Source((self.folder / str(self.expected.options.log)).read_bytes())]
 
 
 @cache
@@ -155,6 +162,7 @@ def judge(vector: Vector, data: object, workers: int = 1) -> Report:
         expectations,
         accept_nulls=options.accept_nulls,
         workers=workers,
+        holdings=None if options.log is None else vector.holdings,
     )
 
 
@@ -168,10 +176,10 @@ def assert_as_expected(report: Report, expected: Expectation) -> None:
 
 
 def test_all_vectors_were_loaded() -> None:
-    """As many as we know of, in three folders."""
+    """As many as we know of; the others are counted in `test_log_vectors.py`."""
     assert Counter(vector.kind for vector in vectors()) == COUNTS
     listed = {path.name for path in FOLDER.iterdir()}
-    assert listed == {*COUNTS, "README.md", ".gitattributes"}
+    assert listed == {*COUNTS, "evidence", "log", "README.md", ".gitattributes"}
 
 
 def test_vectors_are_what_their_sources_make() -> None:
@@ -200,7 +208,8 @@ def test_vectors_are_not_made_by_what_they_measure() -> None:
 def test_vector(vector: Vector) -> None:
     """Each case gets its verdict, exactly its codes, and its chains."""
     expected = vector.expected
-    named = {"expect.json", expected.trust, *expected.options.responses.values()} - {None}
+    options = expected.options
+    named = {"expect.json", expected.trust, options.log, *options.responses.values()} - {None}
     others = {path.name for path in vector.folder.iterdir()} - named
     assert len(others) == 1, "one input, and nothing that expect.json does not name"
     assert (expected.keys is None) is not (expected.trust is None)
@@ -270,9 +279,16 @@ def test_lone_receipts_are_chains_of_one_too() -> None:
 # ---- every code
 
 
+def codes_of_logs() -> Iterator[list[str]]:
+    """Yield the codes of each case of a log; `test_log_vectors.py` judges those."""
+    for path in (FOLDER / "log").glob("*/expect.json"):
+        yield json.loads(path.read_bytes())["codes"]
+
+
 def test_every_code_is_produced() -> None:
     """Each listed code comes out of a vector or of a test here that is named for it."""
     produced = {code for vector in vectors() for code in vector.expected.codes}
+    produced |= {code for codes in codes_of_logs() for code in codes}
     assert produced | set(IN_CODE) == set(CODES)
     assert not produced & set(IN_CODE)
     for test in IN_CODE.values():
@@ -283,8 +299,8 @@ def test_every_fault_can_come_alone() -> None:
     """For each code that decides there is a vector in which nothing else decides."""
     alone = {
         decisive[0]
-        for vector in vectors()
-        if len(decisive := [code for code in vector.expected.codes if code.isupper()]) == 1
+        for codes in [*(vector.expected.codes for vector in vectors()), *codes_of_logs()]
+        if len(decisive := [code for code in codes if code.isupper()]) == 1
     }
     assert alone | set(IN_CODE) == {name for name in CODES if name.isupper()}
 
@@ -376,6 +392,20 @@ def test_repeats_in_a_stream_that_is_gone() -> None:
     report = verify_chain(iter(receipts), KEY)
     assert (str(report.verdict), report.codes()) == ("unchecked", ["REPEATS_UNCONFIRMED"])
     assert verify_chain(iter(plain_receipts("three").splitlines()), KEY).verified
+
+
+def test_a_log_that_fails() -> None:
+    """Where a log could not be read to its end, what it lacks is not said, nor that it has all."""
+    failing = Source(Failing(plain_receipts("three")[:10]))
+    report = verify_input([Source(plain_receipts("three"))], KEY, holdings=lambda _: [failing])
+    assert (str(report.verdict), report.codes()) == ("unchecked", ["LOG_UNREADABLE"])
+
+
+def test_a_log_and_a_stream_that_is_gone() -> None:
+    """Which receipts within a chain a log holds besides takes a second look at the input."""
+    held = plain_receipts("three")
+    report = verify_input([Source(iter(held.splitlines()))], KEY, holdings=lambda _: [Source(held)])
+    assert (str(report.verdict), report.codes()) == ("unchecked", ["LOG_UNCONFIRMED"])
 
 
 @pytest.mark.parametrize(

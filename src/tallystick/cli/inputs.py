@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The receipts that the arguments name: files, pipes and standard input.
+"""The receipts that the arguments name: files, pipes, standard input and collectors.
 
 What can't be read twice is copied into a temporary file without a name first, since the verifier
 may need a second pass. Files are opened when their turn comes and closed at their end, so their
@@ -19,11 +19,15 @@ from typing import BinaryIO, Final, cast
 
 from tallystick.cli.arguments import STDIN
 from tallystick.cli.output import Exit, Stop
+from tallystick.config import read
+from tallystick.errors import RefusedInput
 from tallystick.verify.findings import CODES
 from tallystick.verify.receipt import Examined, examine
 from tallystick.verify.source import Input, Source
 
 _COPY_BYTES: Final = 1024 * 1024
+# The beginnings of a collector's address: its receipts are read as those of a file.
+_URL: Final = ("http://", "https://")
 
 
 class InputFile:
@@ -103,6 +107,8 @@ class InputFile:
         try:
             _copy(stream, self._copy)
         except OSError as fault:
+            if self.path.startswith(_URL):
+                raise
             raise OSError(fault.errno, f"could not be copied to a file: {fault.strerror}") from None
         finally:
             if self.path != STDIN:
@@ -124,7 +130,7 @@ def opened_sources(paths: Sequence[str]) -> Iterator[tuple[list[Source], list[In
         Source(
             one,
             name=_name_of(one.path),
-            form="lines" if one.path.endswith(".jsonl") else "auto",
+            form="lines" if one.path.endswith(".jsonl") or _is_list(one.path) else "auto",
         )
         for one in files
     ]
@@ -180,6 +186,11 @@ class Damage:
                 raise Stop(code, self._first[code] + others)
 
 
+def _is_list(path: str) -> bool:
+    """Whether a collector's address gives lines, and not one receipt as it was received."""
+    return path.startswith(_URL) and "/receipts/" not in path
+
+
 def _stdin() -> BinaryIO:
     if sys.stdin is None:
         raise OSError(errno.EBADF, "standard input is closed")
@@ -187,6 +198,13 @@ def _stdin() -> BinaryIO:
 
 
 def _file(path: str) -> BinaryIO:
+    if path.startswith(_URL):
+        from tallystick.store.remote import open_remote
+
+        try:
+            return open_remote(path, read("AGENTRECEIPTS_COLLECTOR_TOKEN") or None)
+        except RefusedInput as fault:
+            raise OSError(errno.EINVAL, str(fault)) from None
     try:
         return open(path, "rb")
     except ValueError as fault:

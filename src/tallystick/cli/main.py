@@ -19,6 +19,7 @@ from click.shell_completion import shell_complete
 
 from tallystick import __version__
 from tallystick.cli.arguments import COMPLETE_VARIABLE
+from tallystick.cli.groups import VerbGroup
 from tallystick.cli.output import Exit, Stop, complain, prepare_streams
 from tallystick.config import read
 from tallystick.errors import DurableError, Error, UnreadableError
@@ -30,6 +31,9 @@ _HOME: Final = {
     "show": "show",
     "hash": "digest",
     "disclose": "disclose",
+    "export": "export",
+    "collector": "collector",
+    "log": "log",
     "explain": "explain",
     "completion": "completion",
 }
@@ -53,7 +57,7 @@ Examples
 """
 
 
-class Verbs(click.Group):
+class Verbs(VerbGroup):
     """The group of all verbs, each loaded when it is asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click asks so
@@ -70,17 +74,6 @@ class Verbs(click.Group):
             return None
         command: click.Command = import_module(f"tallystick.cli.{_HOME[cmd_name]}").command
         return command
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the verb; a fault that its parser found is told as the verb's."""
-        try:
-            return super().invoke(ctx)
-        except click.UsageError as fault:
-            verb = ctx.invoked_subcommand
-            command = self.get_command(ctx, verb) if verb is not None else None
-            if fault.ctx is None and command is not None:
-                fault.ctx = click.Context(command, info_name=verb, parent=ctx)
-            raise
 
     def main(  # type: ignore[override]  # click's overloads say no more than this
         self,

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from tallystick.cli.inputs import InputFile, opened_sources
+from tallystick.cli.log_holdings import holdings_of
 from tallystick.cli.output import Exit, Span, Stop, Style, count, error_is_terminal, say
 from tallystick.cli.responses import ResponseFolder
 from tallystick.crypto.ed25519 import NOT_ON_CURVE, key_weakness, public_key_from
@@ -21,7 +22,7 @@ from tallystick.verify.report import ChainReport, Finding, Report, Verdict
 from tallystick.verify.trust import Trust, TrustFileError, parse_trust, trust_of
 from tallystick.verify.verification import Expectations, verify_input
 
-_EXIT: Final = {
+EXIT_OF: Final = {
     Verdict.VERIFIED: Exit.OK,
     Verdict.REFUSED: Exit.REFUSED,
     Verdict.UNCHECKED: Exit.UNCHECKED,
@@ -69,7 +70,11 @@ def verify_paths(paths: Sequence[str], trust: Trust, options: Mapping[str, Any])
         verification_method=options["method"],
         responses=ResponseFolder(folder) if folder is not None else {},
     )
-    with opened_sources(paths) as (sources, files), _progress(files) as progress:
+    with (
+        opened_sources(paths) as (sources, files),
+        holdings_of(options["log"]) as holdings,
+        _progress(files) as progress,
+    ):
         return verify_input(
             sources,
             trust,
@@ -77,6 +82,7 @@ def verify_paths(paths: Sequence[str], trust: Trust, options: Mapping[str, Any])
             accept_nulls=options["accept_nulls"],
             workers=options["workers"],
             progress=progress,
+            holdings=holdings,
         )
 
 
@@ -88,12 +94,12 @@ def answer(report: Report, *, as_json: bool) -> None:
         for chain in report.chains:
             say(*_chain_line(chain))
         for finding in report.findings:
-            say(*_finding_line(finding))
+            say(*finding_line(finding))
         if report.unlisted:
             say(f"and {report.unlisted} further findings, not listed")
         say(*_verdict_line(report))
     if not report.verified:
-        raise Stop(_EXIT[report.verdict], _first_reason(report))
+        raise Stop(EXIT_OF[report.verdict], first_reason(report))
 
 
 def _public_key(text: str) -> bytes:
@@ -128,7 +134,8 @@ def _chain_line(chain: ChainReport) -> Iterator[Span]:
             yield f" ({use.first_sequence} to {use.last_sequence})"
 
 
-def _finding_line(finding: Finding) -> Iterator[Span]:
+def finding_line(finding: Finding) -> Iterator[Span]:
+    """Yield a finding's line."""
     yield finding.code, _STYLE[finding.severity]
     yield f" {finding.where}: {finding.message}"
     details = [
@@ -152,7 +159,7 @@ def _verdict_line(report: Report) -> Iterator[Span]:
     yield f": {count(decisive, 'finding')} in {amount}"
 
 
-def _first_reason(report: Report) -> str:
+def first_reason(report: Report) -> str:
     """Return what decided the verdict, where, and what to do about it."""
     severity = "refused" if report.verdict is Verdict.REFUSED else "unchecked"
     first = next((one for one in report.findings if one.severity == severity), None)

@@ -19,7 +19,9 @@ Examples
   tally verify run.jsonl --key signing.key.pub
   tally verify a.json b.json --trust issuers.toml --json
   curl -s https://example.com/run.jsonl | tally verify - --key did:key:z6Mk...
+  tally verify https://collector.example/chains/run-1 --key signing.key.pub
   tally verify run.jsonl --key signing.key.pub --require-terminal --expect-length 12
+  tally verify run.jsonl --key signing.key.pub --log exported.jsonl
 
 \b
 A trust file
@@ -103,6 +105,13 @@ def _check_filled(
     "is DIR/<uuid>.json.",
 )
 @click.option(
+    "--log",
+    metavar="FILE|URL",
+    callback=_check_filled,
+    help="What a log holds, as `tally export` writes it, or the collector to ask: shows what the "
+    "input lacks.",
+)
+@click.option(
     "--accept-nulls",
     is_flag=True,
     help="Read optional members that are null as absent, which the protocol allows.",
@@ -119,8 +128,11 @@ def _check_filled(
 def command(paths: tuple[str, ...], **options: Any) -> None:
     """Verify receipts: a receipt, an array, or JSON Lines; `-` is standard input.
 
+    A PATH may be a collector's URL, for all its chains or for one (URL/chains/ID). It is asked
+    with the token in AGENTRECEIPTS_COLLECTOR_TOKEN, if there is one.
+
     All chains of all PATHs are verified together. What an open chain has lost at its end shows
-    with --require-terminal, --expect-length or --expect-head only.
+    with --log, --require-terminal, --expect-length or --expect-head only.
     """
     if not options["keys"] and options["trust"] is None:
         raise click.UsageError(

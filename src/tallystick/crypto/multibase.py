@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Strict base64url, base58btc and the `did:key` form of an Ed25519 public key.
+"""Strict base64, base64url, base58btc and the `did:key` form of an Ed25519 public key.
 
 Every decoder accepts exactly one text for each value: what decodes also encodes back to itself.
 Refusals never quote the text, because some callers decode private keys with it.
@@ -55,6 +55,22 @@ def b64u_decode(text: str) -> bytes:
     if rest and text[-1] not in _B64U_LAST[rest]:
         raise EncodingError("not canonical base64url: unused bits of the last character are set")
     return base64.urlsafe_b64decode(text + "==")
+
+
+def b64_encode(data: bytes) -> str:
+    """Return standard base64 with its padding, in one line."""
+    return binascii.b2a_base64(data, newline=False).decode("ascii")
+
+
+def b64_decode(text: str) -> bytes:
+    """Return the bytes of padded standard base64; refuse every second spelling of them."""
+    try:
+        data = binascii.a2b_base64(text, strict_mode=True)
+    except ValueError:  # binascii.Error, or a character beyond ASCII
+        raise EncodingError("not base64: only A–Z, a–z, 0–9, '+' and '/', with padding") from None
+    if b64_encode(data) != text:
+        raise EncodingError("not canonical base64: unused bits of the last character are set")
+    return data
 
 
 def b58_encode(data: bytes) -> str:

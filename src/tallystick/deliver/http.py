@@ -19,14 +19,15 @@ import msgspec
 
 from tallystick.config import read
 from tallystick.deliver import lifetime
-from tallystick.deliver.answer import Request, WireFault
+from tallystick.deliver.answer import Answer, Request, WireFault
 from tallystick.deliver.auth import ApiKeyAuth, Auth, BearerAuth, MtlsAuth, NoAuth
 from tallystick.deliver.dispatch import Dispatcher, Failure
 from tallystick.deliver.endpoint import parse_endpoint, parse_proxy
 from tallystick.deliver.outcome import Judgement, explain, judge
+from tallystick.deliver.promises import LogTrust, Promises, Settled
 from tallystick.deliver.retry import RetryConfig, backoff_s, retry_after_s, uniform, within
 from tallystick.durable.file import FilePath
-from tallystick.errors import EmitError, RefusedInput
+from tallystick.errors import EmitError, RefusedInput, SettingError
 from tallystick.limits import EMIT_WAIT_MS_MAX, QUEUED_RECEIPTS_MAX
 from tallystick.model.receipt import Receipt
 
@@ -55,7 +56,9 @@ class HttpEmitterConfig(msgspec.Struct, frozen=True):
     `endpoint` is a collector's base URL, or the URL that receipts are posted to. `timeout_ms`
     bounds one request from connecting to the last byte of its answer, `deadline_ms` one receipt
     with all its attempts and pauses. `ca_file` replaces the system's list of authorities. A proxy
-    is used only where one is named here.
+    is used only where one is named here. With `log`, the promise in an answer is checked; with
+    `promises`, a folder beside the write-ahead log, it is kept there; with `require_promise`, an
+    answer without one does not count.
     """
 
     endpoint: str
@@ -69,6 +72,9 @@ class HttpEmitterConfig(msgspec.Struct, frozen=True):
     proxy: str | None = None
     proxy_auth: Auth = NoAuth()  # it is immutable
     queue_size: int = 1_000
+    log: LogTrust | None = None
+    promises: FilePath | None = None
+    require_promise: bool = False
 
     def __post_init__(self) -> None:
         parse_endpoint(self.endpoint, allow_insecure=self.allow_insecure)
@@ -81,6 +87,9 @@ class HttpEmitterConfig(msgspec.Struct, frozen=True):
             raise RefusedInput("strategy must be 'sync' or 'fire-and-forget'")
         _check_kind("retry", self.retry, RetryConfig)
         _check_kind("auth", self.auth, Auth)
+        _check_kind("log", self.log, LogTrust | None)
+        if self.log is None and (self.require_promise or self.promises is not None):
+            raise RefusedInput("to check promises, `log` must say which log they are of")
         _check_kind("proxy_auth", self.proxy_auth, NoAuth | BearerAuth | ApiKeyAuth)
 
     def __repr__(self) -> str:
@@ -137,7 +146,8 @@ class HttpEmitter:
             raise RefusedInput("a client certificate needs an https URL")
         if isinstance(config.auth, MtlsAuth) or config.ca_file is not None:
             self._context()  # a file that can't be used is said now, not at the first receipt
-        self._request = self._common_request()
+        self._request = self._common_request("POST", self._endpoint.target)
+        self._promises = self._check_of_promises()
         if config.strategy == "fire-and-forget":
             _warn_on_cloud_run(environ)
             self._dispatcher = Dispatcher(self._deliver, config.queue_size)
@@ -167,6 +177,16 @@ class HttpEmitter:
             self._dispatcher.put(receipt)
         else:
             self._deliver(receipt)
+
+    def settle_promises(self) -> Settled:
+        """Ask the log for proofs of what it promised; each that holds replaces its promise.
+
+        Raises `EmitError` where the log does not answer; what was settled by then stays so.
+        """
+        folder = None if self._promises is None else self._promises.folder
+        if folder is None:
+            raise SettingError("no folder was named in which promises are kept")
+        return folder.settle(self._fetch_proof)
 
     def flush(self, deadline_ms: int = 2_000) -> int:
         """Wait for what is queued; return how many receipts remain. Never raises."""
@@ -212,7 +232,7 @@ class HttpEmitter:
         until = self._monotonic() + self._config.deadline_ms / 1000
         attempts = 0
         while True:
-            trouble = self._try(body, until)
+            trouble = self._try(receipt, body, until)
             if trouble is None:
                 return
             attempts += 1
@@ -224,7 +244,7 @@ class HttpEmitter:
                     is_transient=trouble.judgement != "refused",
                 ) from trouble.cause
 
-    def _try(self, body: bytes, until: float) -> _Trouble | None:
+    def _try(self, receipt: Receipt, body: bytes, until: float) -> _Trouble | None:
         soon = self._monotonic() + self._config.timeout_ms / 1000
         try:
             answer = self._pool().exchange(self._request, body, min(soon, until))
@@ -233,13 +253,23 @@ class HttpEmitter:
             return _Trouble(text=str(fault), judgement=judgement, cause=fault)
         judgement = judge(answer.status)
         if judgement == "delivered":
-            return None
+            return self._doubt(receipt, body, answer)
         return _Trouble(
             text=explain(answer, *self._secrets),
             judgement=judgement,
             status=answer.status,
             wait_s=retry_after_s(answer.headers, self._clock() / 1e9),
         )
+
+    def _doubt(self, receipt: Receipt, body: bytes, answer: Answer) -> _Trouble | None:
+        """Return why an answer that says "delivered" does not count, or None."""
+        if self._promises is None:
+            return None
+        fault = self._promises.fault(receipt, body, answer.status, answer.body)
+        if fault is None:
+            return None
+        text = f"answered {answer.status}, and {fault}"
+        return _Trouble(text=text, judgement="stopped", status=answer.status)
 
     def _wait(self, trouble: _Trouble, attempts: int, until: float) -> str | None:
         """Pause before another attempt, or return why there will be none."""
@@ -289,13 +319,41 @@ class HttpEmitter:
             )
         return context
 
-    def _common_request(self) -> Request:
-        endpoint, target, more = self._endpoint, self._endpoint.target, b""
+    def _check_of_promises(self) -> Promises | None:
+        config = self._config
+        if config.log is None:
+            return None
+        return Promises(
+            config.log,
+            config.promises,
+            is_required=config.require_promise,
+            clock=self._clock,
+        )
+
+    def _fetch_proof(self, index: int) -> bytes | None:
+        """Return the log's proof for an entry, or None where no checkpoint covers it yet."""
+        folder = self._endpoint.target.partition("?")[0].rpartition("/")[0]
+        request = self._common_request("GET", f"{folder}/log/proof/{index}.tlog-proof")
+        until = self._monotonic() + self._config.timeout_ms / 1000
+        try:
+            answer = self._pool().exchange(request, b"", until)
+        except WireFault as fault:
+            raise EmitError(f"{self._shown} {fault}", is_transient=True) from fault
+        if answer.status == 404:
+            return None
+        if answer.status != 200:
+            text = explain(answer, self._config.auth)
+            raise EmitError(f"{self._shown} {text}", status=answer.status, is_transient=True)
+        body: bytes = answer.body
+        return body
+
+    def _common_request(self, method: str, target: str) -> Request:
+        endpoint, more = self._endpoint, b""
         if self._proxy is not None and endpoint.scheme == "http":
             target = f"http://{endpoint.authority}{target}"
             more = self._config.proxy_auth.header()
         return Request(
-            f"POST {target}", endpoint.authority, _HEADERS, self._config.auth.header(), more
+            f"{method} {target}", endpoint.authority, _HEADERS, self._config.auth.header(), more
         )
 
 

@@ -141,7 +141,9 @@ it answered is replaced at once; this is no attempt.
     "stopped": """\
 `EmitError` at the first answer, `is_transient` true: settings, credential or collector need a
 person, and the receipt is as good as before. `WalEmitter` and `ReceiptChain` keep it. A redirect
-takes neither receipt nor credential anywhere; the error names the other host.
+takes neither receipt nor credential anywhere; the error names the other host. An answer whose
+promise does not hold is of this kind too, where `log` says which log it is of; and one without a
+promise, where `require_promise` is set.
 """,
     "refused": """\
 `EmitError` at the first answer, `is_transient` false: the collector does not want this very
@@ -155,7 +157,7 @@ CASES: Final = (
     *_cases(
         "delivered",
         _201="201: stored",
-        _409="409: has a receipt with this id already",
+        _409="409: has this receipt already",
         idle_closed="closes a kept connection between two requests: the next opens another",
     ),
     *_cases(

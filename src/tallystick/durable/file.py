@@ -129,6 +129,19 @@ def make_directory(path: FilePath, mode: int, *, fsync: Fsync = os.fsync) -> boo
     return True
 
 
+def sync_directory(path: FilePath, *, fsync: Fsync = os.fsync) -> None:
+    """Return when the name of a file, and those beside it, are on stable storage."""
+    try:
+        directory, _ = open_directory(path)
+        try:
+            fsync(directory)
+        finally:
+            os.close(directory)
+    except (OSError, ValueError) as error:
+        where = shown(path)
+        raise DurableError(f"the name of {where} is not safe: {reason_of(error)}") from error
+
+
 def read_bounded(path: FilePath, limit: int) -> bytes:
     """Return the whole content of a file of at most `limit` bytes; follows symbolic links."""
     try:

@@ -174,6 +174,48 @@ _REFUSED = {
         _TAMPERED,
     ),
     "DELEGATION_LOOP": ("A chain is, through its parents, its own parent.", _TAMPERED),
+    # The log of a collector.
+    "LOG_MALFORMED": (
+        "A checkpoint, proof, promise, sheet or entry of a log is not in its one form.",
+        "Get the file again from the log; do not edit it.",
+    ),
+    "LOG_SIGNATURE": (
+        "A file of a log is not signed by the key that you trust.",
+        "Check that --vkey is this log's key. If it is, the file is not the log's word.",
+    ),
+    "LOG_ENTRY_MISMATCH": (
+        "The log's entry is about another receipt than this one.",
+        "Use the proof that belongs to the receipt; compare the receipt with another copy.",
+    ),
+    "LOG_NOT_INCLUDED": (
+        "The path does not lead from the entry to the root that the log signed.",
+        "Ask the log for a proof again. If it has none, keep the promise: it is evidence.",
+    ),
+    "LOG_PROMISE_MISMATCH": (
+        "The log's promise is about another receipt than this one.",
+        "Treat the receipt as not delivered, and deliver it again.",
+    ),
+    "LOG_PROMISE_BROKEN": (
+        "The log signed a checkpoint that contradicts its promise.",
+        "Keep all files: `tally log judge` tells anybody that the log is at fault.",
+    ),
+    "LOG_INCONSISTENT": (
+        "Two checkpoints of one log contradict each other.",
+        "Keep both notes and the proof: a log that shows two histories can be convicted.",
+    ),
+    "LOG_NOT_CONSISTENT": (
+        "The path does not show that one checkpoint continues the other.",
+        "Ask the log for the proof between these two sizes. If it has none, it has forked.",
+    ),
+    "LOG_HOLDS_MORE": (
+        "The log holds later receipts of this chain: the end of the input was cut off.",
+        "Ask whoever gave you the input for the rest; `tally export` fetches it from the log.",
+    ),
+    "LOG_HOLDS_OTHER": (
+        "The log holds a receipt within this chain that the input does not, signed with its key.",
+        "Where the input has a gap, get the receipt. Where it has another one, the issuer signed two "
+        "histories: keep both.",
+    ),
 }
 _UNCHECKED = {
     "NOTHING_TO_VERIFY": (
@@ -200,6 +242,27 @@ _UNCHECKED = {
         "A response body could not be read as strict JSON.",
         "Give each body as one JSON file named after its receipt.",
     ),
+    "LOG_ENTRY_MISSING": (
+        "The proof does not say when the receipt was logged, so its entry can't be computed.",
+        "Give the promise too, or a proof with the entry in its `extra` line.",
+    ),
+    "LOG_PROOF_MISSING": (
+        "Nothing was given that would show it.",
+        "Ask the log for the proof: /log/proof/… gives one.",
+    ),
+    "LOG_PROMISE_PENDING": (
+        "The promise is sound, and no checkpoint shows yet whether it was kept.",
+        "Ask again for a checkpoint and a proof once the promise is due.",
+    ),
+    "LOG_UNREADABLE": (
+        "What the log holds could not be read to its end.",
+        "Check the file or the address that --log names.",
+    ),
+    "LOG_UNCONFIRMED": (
+        "Whether the log holds other receipts could not be told: there are too many, or the input "
+        "can't be read twice alike.",
+        "Verify fewer chains at once, from a file that nobody writes to.",
+    ),
 }
 _ADVISORY = {
     "incomplete_tool_roundtrip": ("A call was recorded as pending, and no result followed in its chain or the next.", "Expected when a process was killed in between; ask what the tool did."),
@@ -215,6 +278,8 @@ _ADVISORY = {
     "risk_below_taxonomy": ("The stated risk is lower than the taxonomy's for this action.", "Judge the action by the taxonomy."),
     "delegation_unresolved": ("The parent chain is not in the input.", "Verify it together with this one to check the link."),
     "response_not_committed": ("A response body was supplied, and the receipt has no hash of one.", "The body proves nothing; ignore it."),
+    "log_lacks": ("The log holds less of this chain than the input.", "Deliver what is missing; what no log holds, nobody else can confirm."),
+    "log_unsigned": ("The log holds receipts of this chain that the chain's key did not sign.", "Collectors take whatever they are sent: such receipts prove nothing."),
     "response_unused": ("A response body belongs to no receipt of the input.", "Check the file's name."),
 }  # fmt: skip
 

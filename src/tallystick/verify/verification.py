@@ -23,6 +23,7 @@ from tallystick.limits import (
     WORKERS_MAX,
 )
 from tallystick.verify.chain import Judge
+from tallystick.verify.coverage import Coverage, Holdings
 from tallystick.verify.receipt import Examined, examine, plain_copy
 from tallystick.verify.report import ChainReport, Findings, Report
 from tallystick.verify.second_pass import SecondPass
@@ -120,8 +121,12 @@ def verify_input(
     accept_nulls: bool = False,
     workers: int = 1,
     progress: Callable[[int], None] | None = None,
+    holdings: Holdings | None = None,
 ) -> Report:
-    """Return the report on all chains of the input. The verdict is the same for any `workers`."""
+    """Return the report on all chains of the input. The verdict is the same for any `workers`.
+
+    With `holdings`, what a log holds of these chains is compared with the input.
+    """
     expectations = expectations or Expectations()
     if not 1 <= workers <= WORKERS_MAX:
         raise LimitError(f"workers: {workers} is not between 1 and {WORKERS_MAX}")
@@ -152,6 +157,8 @@ def verify_input(
     responses.report_unused()
     _check_expectations(judge, expectations, findings)
     SecondPass(judge, stream, findings, accept_nulls=accept_nulls).run()
+    if holdings is not None:
+        Coverage(judge, trust, findings, accept_nulls=accept_nulls).run(holdings, stream)
     return findings.report(tuple(chain.report() for chain in judge.chains.values()), judge.receipts)
 
 

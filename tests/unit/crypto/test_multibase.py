@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 from tallystick.crypto.multibase import (
     b58_decode,
     b58_encode,
+    b64_decode,
+    b64_encode,
     b64u_decode,
     b64u_encode,
     did_key_decode,
@@ -216,3 +218,37 @@ def test_refusals_do_not_quote() -> None:
         with pytest.raises(RefusedInput) as caught:
             decode("SECRET!SECRET")
         assert "SECRET" not in str(caught.value)
+
+
+# ---- standard base64
+
+
+@given(st.binary(max_size=100))
+def test_base64_both_ways(data: bytes) -> None:
+    """Standard base64 is the library's, and decodes to what it was made of."""
+    assert b64_encode(data) == base64.b64encode(data).decode()
+    assert b64_decode(b64_encode(data)) == data
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "A",
+        "AA",
+        "AAA",
+        "AB==",
+        "AAB=",
+        "AA==\n",
+        "\nAA==",
+        "A A=",
+        "-_==",
+        "AA=A",
+        "é",
+        "=",
+        "AA==AA==",
+    ],
+)
+def test_base64_has_one_form(text: str) -> None:
+    """No second spelling of the same bytes is taken."""
+    with pytest.raises(EncodingError):
+        b64_decode(text)

@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Groups of verbs, and groups within them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+
+class VerbGroup(click.Group):
+    """A group whose verbs tell faults of usage as their own, however deep they stand."""
+
+    group_class = type  # groups within are of the same kind
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the verb; a fault that its parser found is told as the verb's."""
+        try:
+            return super().invoke(ctx)
+        except click.UsageError as fault:
+            verb = ctx.invoked_subcommand
+            command = self.get_command(ctx, verb) if verb is not None else None
+            if fault.ctx is None and command is not None:
+                fault.ctx = click.Context(command, info_name=verb, parent=ctx)
+            raise

@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Gives receipts their places: many wait for one commit, and one signature promises all of them.
+
+The event loop hands over what came in and goes on; a thread commits it, and takes what came in
+meanwhile. A place is returned after its commit is durable, and a promise is signed only for a place
+that was returned: an error, or an outcome that nobody knows, promises nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from tallystick.collector.log_keys import LogKeys
+from tallystick.errors import StoreBusyError, StoreError, StoreStoppedError
+from tallystick.limits import (
+    COMMIT_BYTES_MAX,
+    COMMIT_ITEMS_MAX,
+    PROMISES_CACHED_MAX,
+    WAITING_BYTES_MAX,
+    WAITING_ITEMS_MAX,
+)
+from tallystick.model.promise import encode_promise_file
+from tallystick.model.submission import Batch, Placed, Submission
+from tallystick.ports import LogStore
+from tallystick.store.committer import GroupCommit
+
+
+class _Ask:
+    """Receipts that wait for their places, together in one commit."""
+
+    __slots__ = ("future", "size", "submissions")
+
+    def __init__(
+        self, submissions: Sequence[Submission], size: int, future: asyncio.Future[Any]
+    ) -> None:
+        self.submissions = submissions
+        self.size = size
+        self.future = future
+
+
+class Sequencer:
+    """Places receipts in one log. `place` and `place_all` belong to one event loop.
+
+    What comes in during a commit waits here, in the loop, and goes to the writer's thread as one
+    piece: no lock is taken for a single receipt.
+    """
+
+    def __init__(
+        self,
+        store: LogStore,
+        keys: LogKeys,
+        *,
+        on_commit: Callable[[int, float], None] | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Take the store that keeps, and the keys that promise."""
+        self._store = store
+        self._keys = keys
+        self._on_commit = on_commit
+        self._monotonic = monotonic
+        self._notes: OrderedDict[int, tuple[Batch, bytes]] = OrderedDict()
+        self._waiting: deque[_Ask] = deque()
+        self._waiting_count = 0
+        self._waiting_bytes = 0
+        self._is_committing = False
+        self._commits: Final[GroupCommit[Sequence[_Ask], Sequence[Placed]]] = GroupCommit(
+            self._commit, self._done
+        )
+
+    @property
+    def fault(self) -> str | None:
+        """Why nothing more is placed, or None while all is well."""
+        fault = self._commits.fault
+        return None if fault is None else str(fault)
+
+    async def place(self, submission: Submission, /) -> Placed:
+        """Return the place of a receipt once it is durable, or raise `StoreError`."""
+        placed: Sequence[Placed] = await self._asked((submission,), len(submission.body))
+        return placed[0]
+
+    async def place_all(self, submissions: Sequence[Submission], /) -> list[Placed]:
+        """Return the places of several, which one commit makes durable, or raise `StoreError`."""
+        if not submissions:
+            return []
+        return list(await self._asked(submissions, sum(len(one.body) for one in submissions)))
+
+    def promise_file(self, placed: Placed, /) -> bytes:
+        """Return the signed promise of a place: the same bytes whenever it is asked for."""
+        return encode_promise_file(placed.index, placed.path, self._note(placed.batch))
+
+    def close(self) -> None:
+        """Take no more; return when what was handed over is durable. Others are told so."""
+        self._commits.close()
+
+    def _asked(self, submissions: Sequence[Submission], size: int) -> asyncio.Future[Any]:
+        """Put receipts in line, and return what will hold their places."""
+        count = self._waiting_count + len(submissions)
+        size_in_all = self._waiting_bytes + size
+        # One ask alone is always taken: its own bounds are at the door.
+        if self._waiting and (count > WAITING_ITEMS_MAX or size_in_all > WAITING_BYTES_MAX):
+            raise StoreBusyError(f"{self._waiting_count} receipts already wait to be stored")
+        if self._commits.fault is not None:
+            raise StoreStoppedError(f"nothing is stored any more: {self._commits.fault}")
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Any] = loop.create_future()
+        self._waiting.append(_Ask(submissions, size, future))
+        self._waiting_count, self._waiting_bytes = count, size_in_all
+        if not self._is_committing:
+            self._is_committing = True
+            loop.call_soon(self._go_on)  # who else came in at this moment shares the commit
+        return future
+
+    def _go_on(self) -> None:
+        """Hand over what waits, or note that nothing does."""
+        try:
+            self._is_committing = bool(self._waiting)
+            if self._waiting:
+                self._hand_over()
+        except StoreError as fault:
+            self._fail_all(fault)
+
+    def _hand_over(self) -> None:
+        """Give the writer as much of what waits as one commit may have."""
+        asks: list[_Ask] = []
+        count = size = 0
+        while self._waiting:
+            ask = self._waiting[0]
+            count += len(ask.submissions)
+            size += ask.size
+            if asks and (count > COMMIT_ITEMS_MAX or size > COMMIT_BYTES_MAX):
+                break
+            asks.append(self._waiting.popleft())
+            self._waiting_count -= len(ask.submissions)
+            self._waiting_bytes -= ask.size
+        try:
+            self._commits.submit(asks)
+        except StoreError as fault:
+            _resolve(asks, None, fault)
+            raise
+
+    def _fail_all(self, fault: StoreError) -> None:
+        """Tell all who wait that nothing more is stored."""
+        waiting, self._waiting = list(self._waiting), deque()
+        self._waiting_count = self._waiting_bytes = 0
+        self._is_committing = False
+        _resolve(waiting, None, fault)
+
+    def _note(self, batch: Batch) -> bytes:
+        notes = self._notes
+        known = notes.get(batch.start)
+        if known is not None and known[0] is batch:
+            return known[1]
+        note = self._keys.promise_note(batch)
+        notes[batch.start] = (batch, note)
+        while len(notes) > PROMISES_CACHED_MAX:
+            notes.popitem(last=False)
+        return note
+
+    def _commit(self, given: Sequence[Sequence[_Ask]]) -> Sequence[Placed]:
+        """Commit what was handed over; on the writer's thread."""
+        began = self._monotonic()
+        submissions = [one for asks in given for ask in asks for one in ask.submissions]
+        placed = self._store.place(submissions)
+        if self._on_commit is not None:
+            self._on_commit(len(submissions), self._monotonic() - began)
+        return placed
+
+    def _done(
+        self,
+        given: Sequence[Sequence[_Ask]],
+        placed: Sequence[Placed] | None,
+        fault: Exception | None,
+    ) -> None:
+        """Tell the loop what became of one commit; on the writer's thread."""
+        asks = [ask for some in given for ask in some]
+        try:
+            loop = asks[0].future.get_loop()
+            loop.call_soon_threadsafe(self._resolved, asks, placed, fault)
+        except RuntimeError:
+            pass  # the loop is gone, and who waited with it
+
+    def _resolved(
+        self, asks: Sequence[_Ask], placed: Sequence[Placed] | None, fault: Exception | None
+    ) -> None:
+        """Let the next commit begin, and wake who waited for this one."""
+        self._go_on()
+        _resolve(asks, placed, fault)
+
+
+def _resolve(
+    asks: Sequence[_Ask], placed: Sequence[Placed] | None, fault: Exception | None
+) -> None:
+    """Wake who waits; who has gone since keeps its place all the same."""
+    start = 0
+    for ask in asks:
+        stop = start + len(ask.submissions)
+        if not ask.future.done():
+            if placed is not None:
+                ask.future.set_result(placed[start:stop])
+            else:
+                ask.future.set_exception(_told(fault))
+        start = stop
+
+
+def _told(fault: Exception | None) -> Exception:
+    """Return an error of its own for each who waits: tracebacks grow on one that is shared."""
+    if isinstance(fault, StoreError):
+        told = type(fault)(str(fault), is_transient=fault.is_transient)
+        told.__cause__ = fault
+        return told
+    return fault or StoreError("the commit failed")

@@ -1,0 +1,263 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`POST /receipts` and `POST /receipts/batch`: from bytes to a durable place, and the answer.
+
+The path that every receipt takes, so it is plain ASGI and does nothing twice. The answer is made
+only from what `place` returned, and `place` returns after stable storage.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from tallystick.collector.ingest import parse_submission
+from tallystick.limits import BATCH_BODY_BYTES_MAX, BATCH_RECEIPTS_MAX
+from tallystick.model.submission import Placed, Submission
+from tallystick.serve.access import Gate
+from tallystick.serve.body import BodyDoor, check_media_type, too_large
+from tallystick.serve.logs import event
+from tallystick.serve.metrics import Meters
+from tallystick.serve.problem import PROBLEMS, TYPE_PREFIX, Headers, Refusal
+from tallystick.serve.rate import RateLimit
+
+RECEIPT_TYPES: Final = frozenset({b"application/ld+json", b"application/json"})
+BATCH_TYPES: Final = frozenset({b"application/x-ndjson", b"application/jsonl"})
+
+_BLANK: Final = b" \t\r\n"
+
+
+class Sequencing(Protocol):
+    """What gives receipts their place: returns after stable storage, or raises `StoreError`."""
+
+    async def place(self, submission: Submission, /) -> Placed:
+        """Place one receipt; others that come at the same time share its commit."""
+        ...
+
+    async def place_all(self, submissions: Sequence[Submission], /) -> list[Placed]:
+        """Place several in one commit."""
+        ...
+
+    def promise_file(self, placed: Placed, /) -> bytes:
+        """Return the signed promise of a place, the same bytes each time."""
+        ...
+
+
+class _Stored(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The body of a 201, and of one line of a batch."""
+
+    id: str
+    receipt_hash: str
+    entry: bytes  # base64 on the wire
+    promise: str
+    shares_id: bool = False
+    shares_position: bool = False
+    line: int | None = None
+    status: int | None = None
+
+
+class _Problem(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One line of a batch that was not stored now."""
+
+    line: int
+    status: int
+    type: str
+    title: str
+    detail: str
+    code: str = ""
+    where: str = ""
+    id: str = ""
+    receipt_hash: str = ""
+    entry: bytes = b""
+    promise: str = ""
+
+
+_ENCODE: Final = msgspec.json.Encoder().encode
+
+
+class Receiving:
+    """Takes receipts for a sequencer."""
+
+    def __init__(
+        self,
+        sequencer: Sequencing,
+        gate: Gate,
+        meters: Meters,
+        *,
+        rate: RateLimit,
+        door: BodyDoor,
+        body_bytes_max: int,
+    ) -> None:
+        self._sequencer = sequencer
+        self._gate = gate
+        self._meters = meters
+        self._rate = rate
+        self._door = door
+        self._body_bytes_max = body_bytes_max
+
+    async def take_one(self, scope: Any, receive: Any) -> tuple[int, Headers, bytes]:
+        """Answer `POST /receipts`, or raise `Refusal` or `StoreError`."""
+        headers = scope["headers"]
+        tenant = self._gate.admit(scope, "write").tenant
+        check_media_type(headers, RECEIPT_TYPES)
+        self._slow_down(tenant, 1)
+        body = await self._door.read(headers, receive, self._body_bytes_max)
+        try:
+            submission = parse_submission(tenant, body)
+            placed = await self._sequencer.place(submission)
+        finally:
+            self._door.leave(len(body))
+        self._note(submission, placed)
+        promise = self._sequencer.promise_file(placed).decode()
+        if not placed.is_new:
+            members = {
+                "id": submission.receipt_id,
+                "receipt_hash": submission.receipt_hash,
+                "entry": placed.entry,
+                "promise": promise,
+            }
+            raise Refusal("already-stored", "nothing has changed", members=members)
+        answer = _ENCODE(
+            _Stored(
+                submission.receipt_id,
+                submission.receipt_hash,
+                placed.entry,
+                promise,
+                placed.shares_id,
+                placed.shares_position,
+            )
+        )
+        return 201, _headers(b"application/json", len(answer), placed), answer
+
+    async def take_batch(self, scope: Any, receive: Any) -> tuple[int, Headers, bytes]:
+        """Answer `POST /receipts/batch`: one status for each line, one commit for all of them."""
+        import asyncio
+
+        headers = scope["headers"]
+        tenant = self._gate.admit(scope, "write").tenant
+        check_media_type(headers, BATCH_TYPES)
+        self._slow_down(tenant, 0)
+        body = await self._door.read(headers, receive, BATCH_BODY_BYTES_MAX)
+        try:
+            lines = [
+                (number, line)
+                for number, line in enumerate(body.split(b"\n"), start=1)
+                if line.strip(_BLANK)
+            ]
+            if not lines:
+                raise Refusal("empty-body", "no line holds a receipt")
+            if len(lines) > BATCH_RECEIPTS_MAX:
+                detail = f"over the limit of {BATCH_RECEIPTS_MAX} receipts"
+                raise Refusal("too-large", detail, members={"limit": BATCH_RECEIPTS_MAX})
+            self._slow_down(tenant, len(lines))
+            parsed: list[tuple[int, Submission | Refusal]] = []
+            for number, line in lines:
+                parsed.append((number, self._parse_line(tenant, line)))
+                if not len(parsed) % 32:
+                    await asyncio.sleep(0)  # single posts must not wait for a whole batch
+            good = [one for _, one in parsed if isinstance(one, Submission)]
+            placed = iter(await self._sequencer.place_all(good) if good else ())
+        finally:
+            self._door.leave(len(body))
+        answer = bytearray()
+        for number, one in parsed:
+            if isinstance(one, Refusal):
+                answer += _ENCODE(_line_of_refusal(number, one)) + b"\n"
+            else:
+                answer += _ENCODE(self._line_of_place(number, one, next(placed))) + b"\n"
+            if not number % 32:
+                await asyncio.sleep(0)
+        return 200, _headers(b"application/x-ndjson", len(answer)), bytes(answer)
+
+    def _parse_line(self, tenant: str, line: bytes) -> Submission | Refusal:
+        try:
+            if len(line) > self._body_bytes_max:
+                raise too_large(self._body_bytes_max)
+            return parse_submission(tenant, line.strip(_BLANK))
+        except Refusal as refusal:
+            return refusal
+
+    def _line_of_place(
+        self, number: int, submission: Submission, placed: Placed
+    ) -> _Stored | _Problem:
+        self._note(submission, placed)
+        promise = self._sequencer.promise_file(placed).decode()
+        if placed.is_new:
+            return _Stored(
+                submission.receipt_id,
+                submission.receipt_hash,
+                placed.entry,
+                promise,
+                placed.shares_id,
+                placed.shares_position,
+                number,
+                201,
+            )
+        problem = PROBLEMS["already-stored"]
+        return _Problem(
+            line=number,
+            status=problem.status,
+            type=TYPE_PREFIX + problem.name,
+            title=problem.title,
+            detail="nothing has changed",
+            id=submission.receipt_id,
+            receipt_hash=submission.receipt_hash,
+            entry=placed.entry,
+            promise=promise,
+        )
+
+    def _slow_down(self, tenant: str, count: int) -> None:
+        wait_s = self._rate.take(tenant, count)
+        if wait_s:
+            raise Refusal("too-many-requests", f"try again in {wait_s} s", retry_after_s=wait_s)
+
+    def _note(self, submission: Submission, placed: Placed) -> None:
+        count = self._meters.count
+        if not placed.is_new:
+            count("tally_receipts_total", "already_stored")
+            return
+        count("tally_receipts_total", "stored")
+        count("tally_received_bytes_total", by=len(submission.body))
+        if placed.shares_id or placed.shares_position:
+            for name in ("shares_id", "shares_position"):
+                if getattr(placed, name):
+                    count("tally_receipts_total", name)
+            event(
+                logging.WARNING,
+                "receipt_flagged",
+                tenant=submission.tenant,
+                receipt_id=submission.receipt_id,
+                chain_id=submission.chain_id,
+                sequence=submission.sequence,
+                index=placed.index,
+                shares_id=placed.shares_id,
+                shares_position=placed.shares_position,
+            )
+
+
+def _line_of_refusal(number: int, refusal: Refusal) -> _Problem:
+    problem = PROBLEMS[refusal.name]
+    members = refusal.members or {}
+    return _Problem(
+        line=number,
+        status=problem.status,
+        type=TYPE_PREFIX + problem.name,
+        title=problem.title,
+        detail=refusal.detail,
+        code=members.get("code", ""),
+        where=members.get("where", ""),
+    )
+
+
+def _headers(media_type: bytes, length: int, placed: Placed | None = None) -> Headers:
+    headers = [
+        (b"content-type", media_type),
+        (b"content-length", b"%d" % length),
+        (b"cache-control", b"no-store"),
+    ]
+    if placed is not None:
+        leaf = placed.leaf_hash.hex().encode("ascii")
+        headers.append((b"location", b"/receipts/leaf/" + leaf))
+    return headers

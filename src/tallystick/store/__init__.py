@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Stores: where a collector keeps receipts and the log over them, on SQLite or PostgreSQL."""

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which segments of the log may hold a key: answered from memory, never wrongly no.
+
+A Bloom filter for each segment, 64 of them side by side: bit s of a word belongs to segment s, so
+that one lookup reads four words for 64 segments. At 16 bits for each key, one in 400 keys that a
+full segment lacks is held for possible.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable
+from typing import Final
+
+from tallystick.limits import INDEX_SEGMENT_ENTRIES
+
+# Segments whose filters lie side by side in one group: the bits of a word.
+GROUP_SEGMENTS: Final = 64
+
+_POSITIONS: Final = INDEX_SEGMENT_ENTRIES * 16
+_MASK: Final = _POSITIONS - 1
+
+GROUP_BYTES: Final = _POSITIONS * 8
+
+
+class KeyFilter:
+    """Grows by one group for each 64 segments; beyond its bound it calls everything possible."""
+
+    def __init__(self, bytes_max: int) -> None:
+        self._groups_max = max(1, bytes_max // GROUP_BYTES)
+        self._groups: dict[int, array[int]] = {}
+        self._first = 0
+
+    def group(self, segment: int) -> array[int]:
+        """Return the words for a segment's group, made anew where there were none."""
+        number = segment // GROUP_SEGMENTS
+        found = self._groups.get(number)
+        if found is None:
+            found = self._groups[number] = array("Q", bytes(GROUP_BYTES))
+            while len(self._groups) > self._groups_max:
+                oldest = min(self._groups)
+                del self._groups[oldest]
+                self._first = max(self._first, oldest + 1)
+        return found
+
+    def add(self, segment: int, keys: Iterable[int]) -> None:
+        """Note that a segment holds these keys. Only their lowest 48 bits count."""
+        words = self.group(segment)
+        bit = 1 << segment % GROUP_SEGMENTS
+        for key in keys:
+            words[key & _MASK] |= bit
+            words[key >> 10 & _MASK] |= bit
+            words[key >> 20 & _MASK] |= bit
+            words[key >> 29 & _MASK] |= bit
+
+    def segments(self, key: int, stop: int) -> list[int]:
+        """Return the segments below `stop` that may hold a key, oldest first."""
+        found = list(range(min(self._first * GROUP_SEGMENTS, stop)))
+        first, second, third, fourth = (
+            key & _MASK, key >> 10 & _MASK, key >> 20 & _MASK, key >> 29 & _MASK,
+        )  # fmt: skip
+        for number in range(self._first, -(-stop // GROUP_SEGMENTS)):
+            words = self._groups.get(number)
+            if words is None:
+                continue
+            bits = words[first] & words[second]
+            if bits:
+                bits &= words[third] & words[fourth]
+                base = number * GROUP_SEGMENTS
+                while bits:
+                    low = bits & -bits
+                    segment = base + low.bit_length() - 1
+                    if segment < stop:
+                        found.append(segment)
+                    bits ^= low
+        return found

@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Finds entries by digest or by receipt id, at a cost that does not grow with the log.
+
+Random keys in one growing B-tree make each insert touch pages of its own. Here the keys of the
+newest entries are only in memory: `entry` itself is what they are rebuilt from. When a segment of
+the log is full, its keys are written once, sorted, as a run; a filter tells which runs to ask.
+
+A key is a hint: whoever gets an index from here compares the full digest of that entry.
+"""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+from tallystick.errors import StoreCorruptError
+from tallystick.limits import INDEX_SEGMENT_ENTRIES, KEY_FILTER_BYTES_MAX
+from tallystick.store.key_filter import KeyFilter
+from tallystick.store.sql import Access, Row
+
+# Kinds of keys. Leaf hashes are looked up only by readers, so no filter is kept for them.
+DIGEST: Final = 0
+RECEIPT_ID: Final = 1
+LEAF: Final = 2
+_KINDS: Final = 4  # room for one more, so that a slot's number splits into bits
+
+_SEGMENT_BITS: Final = INDEX_SEGMENT_ENTRIES.bit_length() - 1
+_BUCKET_BITS: Final = 6
+_BUCKETS: Final = 1 << _BUCKET_BITS
+# A word of a run: 48 bits of the key above 16 bits of the entry's place in its segment.
+_LOW_48: Final = (1 << 48) - 1
+_OFFSET: Final = INDEX_SEGMENT_ENTRIES - 1
+
+# A segment's keys: one index, or several where entries share a key.
+_Table = dict[int, int | list[int]]
+
+
+def key_of(tenant_salt: int, value: bytes) -> int:
+    """Return the 64-bit key of a hash within one tenant: no tenant fills another's lists."""
+    return int.from_bytes(value[:8]) ^ tenant_salt
+
+
+class KeyIndex:
+    """The keys of all entries: open segments in memory, closed ones in runs behind a filter."""
+
+    def __init__(self) -> None:
+        self.known = 0  # entries below this are in here
+        self.closed = 0  # segments below this have their runs
+        self._tables: dict[int, tuple[_Table, _Table]] = {}
+        half = KEY_FILTER_BYTES_MAX // 2
+        self._filters = (KeyFilter(half), KeyFilter(half))
+
+    def load(self, access: Access) -> None:
+        """Learn which segments are closed, and their keys."""
+        for slot, words in _runs_after(access, self.closed):
+            segment, kind, bucket = _parts_of(slot)
+            if kind < LEAF:
+                top = bucket << 58
+                keys = [top | word >> 16 for word in _unpacked(words)]
+                self._filters[kind].add(segment, keys)
+            self.closed = max(self.closed, segment + 1)
+        self.known = max(self.known, self.closed * INDEX_SEGMENT_ENTRIES)
+        for segment in [one for one in self._tables if one < self.closed]:
+            del self._tables[segment]
+
+    def add(self, index: int, keys: Sequence[tuple[int, int]]) -> None:
+        """Take up the (digest, id) keys of the entries from `index` on; known ones are skipped."""
+        assert index <= self.known
+        done = self.known - index
+        while done < len(keys):
+            segment = self.known >> _SEGMENT_BITS
+            stop = (segment + 1) * INDEX_SEGMENT_ENTRIES
+            part = keys[done : done + stop - self.known]
+            self._add_to(segment, self.known, part)
+            done += len(part)
+            self.known += len(part)
+
+    def find(self, access: Access, kind: int, key: int) -> Iterator[int]:
+        """Yield the indexes of entries that may be under a key, oldest first.
+
+        Others may add and close meanwhile: the tables are taken first, and a run is durable before
+        its table goes.
+        """
+        tables = dict(self._tables)
+        closed = self.closed
+        segments = range(closed) if kind == LEAF else self._filters[kind].segments(key, closed)
+        for segment in segments:
+            yield from _in_run(access, segment, kind, key)
+        if kind == LEAF:
+            return
+        for segment in sorted(tables):
+            if segment >= closed:
+                found = tables[segment][kind].get(key)
+                if isinstance(found, int):
+                    yield found
+                elif found is not None:
+                    yield from tuple(found)
+
+    def may_hold(self, kind: int, key: int) -> bool:
+        """Whether any entry may be under a key: the quick no of nearly every new receipt."""
+        for table in self._tables.values():
+            if key in table[kind]:
+                return True
+        return bool(self.closed) and bool(self._filters[kind].segments(key, self.closed))
+
+    def full_segment(self) -> int | None:
+        """Return the oldest segment that is full and has no run yet."""
+        return self.closed if self.known >= (self.closed + 1) * INDEX_SEGMENT_ENTRIES else None
+
+    def runs_of(self, segment: int, leaves: Sequence[bytes]) -> list[Row]:
+        """Return the rows that close a full segment: sorted keys of each kind, by bucket."""
+        tables = self._tables[segment]
+        rows: list[Row] = []
+        for kind in (DIGEST, RECEIPT_ID):
+            rows += _runs(segment, kind, _pairs(tables[kind]))
+        base = segment << _SEGMENT_BITS
+        rows += _runs(
+            segment, LEAF, ((int.from_bytes(leaf[:8]), base + at) for at, leaf in enumerate(leaves))
+        )
+        return rows
+
+    def close(self, segment: int) -> None:
+        """Forget the table of a segment whose runs are durable now."""
+        assert segment == self.closed
+        self.closed += 1
+        del self._tables[segment]
+
+    def _add_to(self, segment: int, index: int, keys: Sequence[tuple[int, int]]) -> None:
+        tables = self._tables.get(segment)
+        if tables is None:
+            tables = self._tables[segment] = ({}, {})
+        digests, ids = tables
+        for digest, receipt_id in keys:
+            _put(digests, digest, index)
+            _put(ids, receipt_id, index)
+            index += 1
+        for kind in (DIGEST, RECEIPT_ID):
+            self._filters[kind].add(segment, [pair[kind] for pair in keys])
+
+
+def _put(table: _Table, key: int, index: int) -> None:
+    there = table.setdefault(key, index)
+    if there is not index:
+        if isinstance(there, int):
+            table[key] = [there, index]
+        else:
+            there.append(index)
+
+
+def _pairs(table: _Table) -> Iterator[tuple[int, int]]:
+    for key, found in table.items():
+        if isinstance(found, int):
+            yield key, found
+        else:
+            for index in found:
+                yield key, index
+
+
+def _runs(segment: int, kind: int, pairs: Iterable[tuple[int, int]]) -> list[Row]:
+    buckets: list[list[int]] = [[] for _ in range(_BUCKETS)]
+    for key, index in pairs:
+        buckets[key >> 58].append((key & _LOW_48) << 16 | index & _OFFSET)
+    return [
+        (_slot_of(segment, kind, number), _packed(sorted(words)))
+        for number, words in enumerate(buckets)
+    ]
+
+
+def _in_run(access: Access, segment: int, kind: int, key: int) -> Iterator[int]:
+    rows = access.rows(
+        "SELECT words FROM run WHERE slot = ?", (_slot_of(segment, kind, key >> 58),)
+    )
+    if not rows:
+        return
+    words = _unpacked(rows[0][0])
+    low = key & _LOW_48
+    at = bisect_left(words, low << 16)
+    while at < len(words) and words[at] >> 16 == low:
+        yield segment << _SEGMENT_BITS | words[at] & _OFFSET
+        at += 1
+
+
+def _runs_after(access: Access, segment: int) -> Iterator[Row]:
+    """Yield the runs from a segment on, one segment at a time."""
+    while rows := access.rows(
+        "SELECT slot, words FROM run WHERE slot >= ? AND slot < ? ORDER BY slot",
+        (_slot_of(segment, 0, 0), _slot_of(segment + 1, 0, 0)),
+    ):
+        yield from rows
+        segment += 1
+
+
+def _slot_of(segment: int, kind: int, bucket: int) -> int:
+    return (segment * _KINDS + kind) * _BUCKETS + bucket
+
+
+def _parts_of(slot: int) -> tuple[int, int, int]:
+    rest, bucket = divmod(slot, _BUCKETS)
+    segment, kind = divmod(rest, _KINDS)
+    return segment, kind, bucket
+
+
+def _packed(words: list[int]) -> bytes:
+    packed = array("Q", words)
+    if sys.byteorder == "big":
+        packed.byteswap()
+    return packed.tobytes()
+
+
+def _unpacked(data: bytes) -> array[int]:
+    words = array("Q")
+    if len(data) % words.itemsize:
+        raise StoreCorruptError("a run of keys has a broken length")
+    words.frombytes(data)
+    if sys.byteorder == "big":
+        words.byteswap()
+    return words

@@ -1,0 +1,289 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One batch inside its transaction: what is new gets rows and places, the rest its old places."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from tallystick.limits import CHAIN_NAMES_KEPT_MAX
+from tallystick.model.submission import Placed, Submission
+from tallystick.store.batch_plan import (
+    CHAIN_COUNTS,
+    BatchTree,
+    ChainName,
+    ChainState,
+    FamilyName,
+    Rows,
+    hash_of,
+    sequence_of,
+)
+from tallystick.store.key_index import DIGEST, RECEIPT_ID, key_of
+from tallystick.store.log_reads import LogReads, old_places, salt_of
+from tallystick.store.sql import Access, Row
+
+CHAIN_COLUMNS = (
+    "tenant, no, family, chain_hash, issuer_hash, chain_id, issuer, length, last_sequence, "
+    "terminal, top, last_index, first_ms, last_ms"
+)
+
+
+class KnownChains:
+    """Chains that a store need not look for: by name, and as they are where nobody else writes."""
+
+    def __init__(self, *, is_exclusive: bool) -> None:
+        self.is_exclusive = is_exclusive
+        self.numbers: dict[ChainName, tuple[int, int]] = {}
+        self.states: dict[ChainName, ChainState] = {}
+        self.roots: dict[FamilyName, ChainState] = {}
+
+    def clear(self) -> None:
+        """Forget all: the database knows."""
+        self.numbers.clear()
+        self.states.clear()
+        self.roots.clear()
+
+    def remember(self, chains: Iterable[ChainState]) -> None:
+        """Note which chains there are, once that is durable."""
+        if not self.is_exclusive:
+            self.numbers.update({one.name: (one.no, one.family) for one in chains})
+        if len(self.numbers) + len(self.states) > CHAIN_NAMES_KEPT_MAX:
+            self.clear()
+
+
+class Sequencing:
+    """One batch inside its transaction."""
+
+    def __init__(
+        self,
+        reads: LogReads,
+        known: KnownChains,
+        access: Access,
+        submissions: Sequence[Submission],
+        *,
+        start: int,
+        time_ms: int,
+    ) -> None:
+        self._reads = reads
+        self._known = known
+        self._access = access
+        self._submissions = submissions
+        self.rows = Rows(start, time_ms)
+        self.keys: list[tuple[int, int]] = []
+        self.changed: dict[int, ChainState] = {}
+        self._salts: dict[str, tuple[bytes, int]] = {}
+        self._names: dict[tuple[str, str, str], ChainName] = {}
+        self._ids: set[tuple[bytes, bytes]] = set()
+        self._positions: set[tuple[int, int]] = set()
+
+    def run(self) -> tuple[Placed, ...]:
+        """Write what is new, and return all places in the order of the submissions."""
+        found: list[tuple[int, bool, bool, bool]] = []
+        new: dict[tuple[bytes, bytes], int] = {}
+        judged = [self._judged(one) for one in self._submissions]
+        chains, families = self._chains(
+            one
+            for one, (_, old, _, _) in zip(self._submissions, judged, strict=True)
+            if old is None
+        )
+        for one, (tenant, old, keys, knows_id) in zip(self._submissions, judged, strict=True):
+            there = new.get((tenant, one.digest)) if old is None else old
+            if there is not None:
+                found.append((there, False, False, False))
+                continue
+            name = self._name_of(one)
+            chain = chains.get(name)
+            root = families.get(name[:2])
+            if chain is None:
+                index = self.rows.start + len(self.rows.leaves)
+                family = index if root is None else root.no
+                chain = chains[name] = ChainState(
+                    name,
+                    chain_id=one.chain_id.encode(),
+                    issuer=one.issuer.encode(),
+                    no=index,
+                    family=family,
+                    first_ms=self.rows.time_ms,
+                )
+                if root is None:
+                    root = families[name[:2]] = chain
+            assert root is not None
+            shares_position = self._shares_position(root, sequence_of(one))
+            shares_id = knows_id or (tenant, one.id_hash) in self._ids
+            self._ids.add((tenant, one.id_hash))
+            index = self.rows.take(one, chain)
+            self.changed[chain.no] = chain
+            new[tenant, one.digest] = index
+            self.keys.append(keys)
+            found.append((index, True, shares_id, shares_position))
+        places = self._write(found)
+        if self._known.is_exclusive:
+            for chain in (*chains.values(), *families.values()):
+                chain.is_new = False
+            self._known.states.update(chains)
+            self._known.roots.update(families)
+        return places
+
+    def _judged(self, one: Submission) -> tuple[bytes, int | None, tuple[int, int], bool]:
+        """Return (tenant, index it already has, keys, whether the id is known)."""
+        salted = self._salts.get(one.tenant)
+        if salted is None:
+            tenant = one.tenant.encode()
+            salted = self._salts[one.tenant] = (tenant, salt_of(tenant))
+        tenant, salt = salted
+        index = self._reads.index
+        digest_key, id_key = key_of(salt, one.digest), key_of(salt, one.id_hash)
+        old = None
+        if index.may_hold(DIGEST, digest_key):
+            old = self._reads.digest_at(self._access, tenant, one.digest)
+        shares_id = (
+            old is None
+            and index.may_hold(RECEIPT_ID, id_key)
+            and self._reads.has_id(self._access, tenant, one.id_hash, id_key)
+        )
+        return tenant, old, (digest_key, id_key), shares_id
+
+    def _chains(
+        self, submissions: Iterable[Submission]
+    ) -> tuple[dict[ChainName, ChainState], dict[FamilyName, ChainState]]:
+        """Return the chains there are, by their names, and their families' roots."""
+        names = {self._name_of(one) for one in submissions}
+        known = self._known
+        chains = {name: known.states[name] for name in names if name in known.states}
+        families = {name[:2]: known.roots[name[:2]] for name in names if name[:2] in known.roots}
+        rest = names - chains.keys()
+        if rest:
+            for state in self._stored_chains(rest):
+                # Where one is known already, that is the object which counts on.
+                same = known.states.get(state.name, state)
+                chains[same.name] = same
+                if same.no == same.family:
+                    families.setdefault(same.name[:2], same)
+        return chains, families
+
+    def _stored_chains(self, names: set[ChainName]) -> list[ChainState]:
+        """Return the chains of these names, and the roots of their families, as they are stored."""
+        known = self._known.numbers
+        numbers = {name: known[name] for name in names if name in known}
+        unknown = [name for name in names if name not in known]
+        wanted: set[tuple[bytes, int]] = set()
+        if unknown:
+            for tenant, chain_hash, issuer_hash, no, family in self._access.lookup(
+                "SELECT tenant, chain_hash, issuer_hash, no, family FROM chain",
+                ("tenant", "chain_hash", "issuer_hash"),
+                unknown,
+            ):
+                numbers[bytes(tenant), bytes(chain_hash), bytes(issuer_hash)] = (no, family)
+            for tenant, no in self._access.lookup(
+                "SELECT tenant, no FROM chain WHERE no = family",
+                ("tenant", "chain_hash"),
+                list({name[:2] for name in unknown if name not in numbers}),
+            ):
+                wanted.add((bytes(tenant), no))
+        for (tenant, _, _), both in numbers.items():
+            wanted.update((tenant, no) for no in both)
+        return [
+            chain_state(row)
+            for row in self._access.lookup(
+                f"SELECT {CHAIN_COLUMNS} FROM chain", ("tenant", "no"), list(wanted)
+            )
+        ]
+
+    def _name_of(self, one: Submission) -> ChainName:
+        names = (one.tenant, one.chain_id, one.issuer)
+        found = self._names.get(names)
+        if found is None:
+            tenant = self._salts[one.tenant][0]
+            found = self._names[names] = (tenant, hash_of(one.chain_id), hash_of(one.issuer))
+        return found
+
+    def _shares_position(self, root: ChainState, sequence: int) -> bool:
+        """Whether the family has this sequence already; notes that it has it now."""
+        if sequence < 0:
+            return False
+        position = (root.no, sequence)
+        if sequence > root.top:
+            root.top = sequence
+            self.changed[root.no] = root
+            shares = False
+        else:
+            shares = position in self._positions or bool(
+                self._access.rows(
+                    "SELECT 1 FROM entry WHERE family = ? AND sequence = ? LIMIT 1", position
+                )
+            )
+        self._positions.add(position)
+        return shares
+
+    def _write(self, found: list[tuple[int, bool, bool, bool]]) -> tuple[Placed, ...]:
+        """Insert the rows, and put the places together."""
+        access, rows = self._access, self.rows
+        tree = None
+        if rows.leaves:
+            tree = BatchTree(rows.start, rows.time_ms, rows.leaves)
+            batch = tree.batch
+            access.insert(
+                "INSERT INTO batch (start, stop, time_ms, root)",
+                [(batch.start, batch.stop, batch.time_ms, batch.root)],
+            )
+            access.insert(
+                "INSERT INTO entry (idx, tenant, chain, family, sequence, terminal, digest, "
+                "id_hash, leaf_hash)",
+                rows.entries,
+            )
+            access.insert(
+                "INSERT INTO body (idx, tenant, family, receipt_id, receipt_hash, body)",
+                rows.bodies,
+            )
+            changed = self.changed.values()
+            access.insert(
+                f"INSERT INTO chain ({CHAIN_COLUMNS})", [one.row() for one in changed if one.is_new]
+            )
+            access.update(
+                "chain",
+                CHAIN_COUNTS,
+                ("tenant", "no"),
+                [one.counts() for one in changed if not one.is_new],
+            )
+            access.run(
+                "UPDATE log_head SET next_index = ?, last_ms = ? WHERE one = 1",
+                (batch.stop, batch.time_ms),
+            )
+        old = sorted({index for index, *_ in found if index < rows.start})
+        places = dict(zip(old, old_places(access, old), strict=True))
+        given = []
+        for one, (index, is_new, shares_id, shares_position) in zip(
+            self._submissions, found, strict=True
+        ):
+            if index < rows.start:
+                given.append(places[index])
+            else:
+                assert tree is not None
+                given.append(
+                    tree.placed(
+                        index,
+                        one,
+                        is_new=is_new,
+                        shares_id=shares_id,
+                        shares_position=shares_position,
+                    )
+                )
+        return tuple(given)
+
+
+def chain_state(row: Row) -> ChainState:
+    """Return a chain as its row has it."""
+    tenant, no, family, chain_hash, issuer_hash, chain_id, issuer, *counts = row
+    name = (bytes(tenant), bytes(chain_hash), bytes(issuer_hash))
+    length, last_sequence, terminal, top, last_index, first_ms, last_ms = counts
+    state = ChainState(
+        name,
+        chain_id=bytes(chain_id),
+        issuer=bytes(issuer),
+        no=no,
+        family=family,
+        first_ms=first_ms,
+    )
+    state.length, state.last_sequence, state.terminal = length, last_sequence, terminal
+    state.top, state.last_index, state.last_ms = top, last_index, last_ms
+    state.is_new = False
+    return state

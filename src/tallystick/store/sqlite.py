@@ -1,0 +1,318 @@
+# SPDX-License-Identifier: Apache-2.0
+"""SQLite as a server's database: WAL, an fsync for each commit, one writer, one process.
+
+A write that fails leaves it open what is on disk: nothing more is written until the file is opened
+anew. SQLite's locks would let a second process in, only slower; but what this process remembers of
+the file would be wrong then, so a lock file refuses it.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final
+
+from tallystick.durable.file import (
+    FilePath,
+    lock,
+    open_directory,
+    reason_of,
+    shown,
+    sync_directory,
+    unlock,
+)
+from tallystick.errors import (
+    DurableError,
+    StoreCorruptError,
+    StoreError,
+    StoreLockedError,
+    StoreStoppedError,
+    WalLockedError,
+)
+from tallystick.limits import SQLITE_BUSY_MS, SQLITE_CACHE_BYTES, SQLITE_WAL_PAGES_MAX
+from tallystick.store.sql import Access, Row, schema_text
+
+# One migration for each version; the n-th brings a file of version n-1 to n.
+MIGRATIONS: Final = ("sqlite_001",)
+
+# "TLYC", so that `file` and we can tell our files from others.
+APPLICATION_ID: Final = 0x544C5943
+
+_PRAGMAS: Final = (
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",  # NORMAL loses acknowledged commits when the power goes
+    "PRAGMA fullfsync = ON",  # macOS: fsync alone leaves the data in the drive's cache
+    "PRAGMA checkpoint_fullfsync = ON",
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA recursive_triggers = ON",  # INSERT OR REPLACE meets the tripwire of DELETE, too
+    "PRAGMA secure_delete = OFF",
+    f"PRAGMA busy_timeout = {SQLITE_BUSY_MS}",
+    f"PRAGMA cache_size = -{SQLITE_CACHE_BYTES // 1024}",
+    f"PRAGMA wal_autocheckpoint = {SQLITE_WAL_PAGES_MAX}",
+)
+
+# What these must answer: SQLite keeps silent where it could not do as it was told.
+_MUST_BE: Final = (("journal_mode", "wal"), ("synchronous", 2), ("recursive_triggers", 1))
+
+_SCHEMA: Final = (
+    "SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_stat%' "
+    "ORDER BY type, name"
+)
+
+_CORRUPT: Final = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
+
+
+class SqliteAccess:
+    """One connection of SQLite."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._execute = connection.execute
+        self._executemany = connection.executemany
+
+    def rows(self, statement: str, values: Sequence[object] = (), /) -> list[Row]:
+        """Return all rows that a statement yields."""
+        return self._execute(statement, values).fetchall()
+
+    def lookup(
+        self, select: str, columns: Sequence[str], keys: Sequence[Sequence[object]], /
+    ) -> list[Row]:
+        """Ask for one key after the other: cheaper here than a long statement."""
+        word = "AND" if " WHERE " in select else "WHERE"
+        statement = f"{select} {word} {' = ? AND '.join(columns)} = ?"
+        found: list[Row] = []
+        for key in keys:
+            found += self._execute(statement, key)
+        return found
+
+    def run(self, statement: str, values: Sequence[object] = (), /) -> int:
+        """Run a statement that yields no rows, and return how many it changed."""
+        return self._execute(statement, values).rowcount
+
+    def insert(self, head: str, rows: Sequence[Sequence[object]], tail: str = "", /) -> None:
+        """Insert all rows by one prepared statement."""
+        if rows:
+            marks = ",".join("?" * len(rows[0]))
+            self._executemany(f"{head} VALUES ({marks}) {tail}", rows)
+
+    def update(
+        self, table: str, columns: Sequence[str], keys: Sequence[str], rows: Sequence[Row], /
+    ) -> None:
+        """Update all rows by one prepared statement."""
+        if rows:
+            values, where = (" = ?, ".join(columns), " = ? AND ".join(keys))
+            self._executemany(f"UPDATE {table} SET {values} = ? WHERE {where} = ?", rows)
+
+
+class SqliteEngine:
+    """One file, held by one process: one connection that writes, and some that read."""
+
+    for_update = ""
+    is_exclusive = True
+
+    def __init__(self, path: FilePath, *, clock_ms: Callable[[], int]) -> None:
+        self._path = os.path.abspath(os.fspath(path))
+        self._shown = shown(path)
+        self._clock_ms = clock_ms
+        self._writing = threading.Lock()
+        self._lending = threading.Lock()
+        self._idle: list[sqlite3.Connection] = []
+        self._stopped: str | None = None
+        self._is_closed = False
+        self._lock = self._take_lock()
+        try:
+            self._connection = self._connect()
+            try:
+                self._migrate()
+                self._sync_name()
+            except BaseException:
+                self._connection.close()
+                raise
+        except (sqlite3.Error, UnicodeDecodeError) as error:
+            unlock(self._lock)
+            raise self._told("could not be opened", error) from error
+        except BaseException:
+            unlock(self._lock)
+            raise
+        self._access = SqliteAccess(self._connection)
+
+    @contextmanager
+    def writing(self) -> Iterator[Access]:
+        """Run a transaction; after any error of the database, nothing more is written."""
+        with self._writing:
+            if self._stopped is not None:
+                raise StoreStoppedError(f"{self._shown} takes no more: {self._stopped}")
+            try:
+                self._connection.execute("BEGIN IMMEDIATE")
+                yield self._access
+                self._connection.execute("COMMIT")
+            except (sqlite3.Error, UnicodeDecodeError) as error:
+                told = self._told("could not be written", error)
+                self._stop(str(told))
+                raise told from error
+            except StoreError as error:
+                self._stop(str(error))
+                raise
+            except BaseException:
+                self._connection.rollback()
+                raise
+
+    @contextmanager
+    def reading(self) -> Iterator[Access]:
+        """Lend a connection that only reads."""
+        try:
+            with self._lending:
+                if self._is_closed:
+                    raise StoreStoppedError(f"{self._shown} is closed")
+                connection = self._idle.pop() if self._idle else None
+            if connection is None:
+                connection = self._connect(reads_only=True)
+            try:
+                yield SqliteAccess(connection)
+            finally:
+                with self._lending:
+                    keeps = not self._is_closed
+                    if keeps:
+                        self._idle.append(connection)
+                if not keeps:
+                    connection.close()
+        except (sqlite3.Error, UnicodeDecodeError) as error:
+            raise self._told("could not be read", error) from error
+
+    def clock_ms(self, _access: Access, /) -> int:
+        """Return this process's time: no other writes this file."""
+        return self._clock_ms()
+
+    def size_bytes(self) -> int:
+        """Return the bytes of the database file and of its write-ahead log."""
+        total = 0
+        for name in (self._path, f"{self._path}-wal"):
+            try:
+                total += os.stat(name).st_size
+            except OSError:
+                pass  # no log yet
+        return total
+
+    def integrity(self) -> list[str]:
+        """Return what SQLite itself finds wrong with the file."""
+        try:
+            with self.reading() as access:
+                found = [str(one) for (one,) in access.rows("PRAGMA integrity_check")]
+                found += [str(one) for one in access.rows("PRAGMA foreign_key_check")]
+                if access.rows(_SCHEMA) != _expected_schema():
+                    found.append("its tables or tripwires are not those that we made")
+        except StoreError as error:
+            return [str(error)]
+        return [one for one in found if one != "ok"]
+
+    def close(self) -> None:
+        """Close all connections and give the lock back; again does nothing."""
+        with self._writing, self._lending:
+            if self._is_closed:
+                return
+            self._is_closed = True
+            self._stopped = self._stopped or "it is closed"
+            for connection in self._idle:
+                connection.close()
+            self._idle.clear()
+            try:
+                self._connection.close()
+            except sqlite3.Error:
+                pass  # what was acknowledged is in the WAL; the next opening reads it
+            unlock(self._lock)
+
+    def _stop(self, reason: str) -> None:
+        self._stopped = reason
+        try:
+            if self._connection.in_transaction:
+                self._connection.rollback()
+        except sqlite3.Error:
+            pass  # SQLite has rolled back by itself
+        try:
+            self._connection.close()
+        except sqlite3.Error:
+            pass
+
+    def _take_lock(self) -> int:
+        try:
+            directory, name = open_directory(self._path)
+        except OSError as error:
+            raise StoreError(f"{self._shown} could not be opened: {reason_of(error)}") from error
+        try:
+            return lock(f"{name}.lock", directory, self._shown)
+        except WalLockedError as error:
+            raise StoreLockedError(str(error)) from None
+        except OSError as error:
+            raise StoreError(f"{self._shown} could not be locked: {reason_of(error)}") from error
+        finally:
+            os.close(directory)
+
+    def _connect(self, *, reads_only: bool = False) -> sqlite3.Connection:
+        if not os.path.exists(self._path):  # SQLite would take the umask's word for it
+            os.close(os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+        connection = sqlite3.connect(
+            self._path, isolation_level=None, check_same_thread=False, cached_statements=256
+        )
+        try:
+            for pragma in _PRAGMAS:
+                connection.execute(pragma)
+            for name, value in _MUST_BE:
+                if connection.execute(f"PRAGMA {name}").fetchone() != (value,):
+                    raise StoreError(f"{self._shown} could not be opened with {name} = {value}")
+            if reads_only:
+                connection.execute("PRAGMA query_only = ON")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _migrate(self) -> None:
+        """Bring the schema to this version: each step is one transaction."""
+        execute = self._connection.execute
+        (version,) = execute("PRAGMA user_version").fetchone()
+        (application,) = execute("PRAGMA application_id").fetchone()
+        (tables,) = execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        if application != APPLICATION_ID and (application or version or tables):
+            raise StoreCorruptError(f"{self._shown} is a database of something else")
+        if version > len(MIGRATIONS):
+            raise StoreCorruptError(
+                f"{self._shown} was written by a newer version of us (schema {version}, "
+                f"ours is {len(MIGRATIONS)})"
+            )
+        for number in range(version, len(MIGRATIONS)):
+            self._connection.executescript(
+                f"BEGIN IMMEDIATE;\n{schema_text(MIGRATIONS[number])}\n"
+                f"PRAGMA application_id = {APPLICATION_ID};\n"
+                f"PRAGMA user_version = {number + 1};\nCOMMIT;"
+            )
+
+    def _sync_name(self) -> None:
+        """Put the names of the file and of its log on stable storage."""
+        try:
+            sync_directory(self._path)
+        except DurableError as error:
+            raise StoreError(str(error)) from error
+
+    def _told(self, what: str, error: sqlite3.Error | UnicodeDecodeError) -> StoreError:
+        name = getattr(error, "sqlite_errorname", "") or ""
+        text = f"{self._shown} {what}: {error}"
+        if isinstance(error, UnicodeDecodeError):  # names, or SQLite's own words about the schema
+            return StoreCorruptError(f"{self._shown} {what}: it holds text that is none")
+        if name.startswith(_CORRUPT) or "tripwire" in str(error):
+            return StoreCorruptError(text)
+        if isinstance(error, sqlite3.IntegrityError):
+            return StoreCorruptError(f"{text} (its content contradicts itself)")
+        return StoreError(text)
+
+
+def _expected_schema() -> list[Row]:
+    """Return the schema as our migrations make it."""
+    connection = sqlite3.connect(":memory:")
+    try:
+        for name in MIGRATIONS:
+            connection.executescript(schema_text(name))
+        return connection.execute(_SCHEMA).fetchall()
+    finally:
+        connection.close()

@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where a store under test lives, whichever engine it is on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tallystick.store.log_store import SqlLogStore
+
+
+class Place:
+    """Where a store lives: opened as often as a test likes, by a clock that the test sets."""
+
+    def __init__(self, open_store: Callable[[Callable[[], int]], SqlLogStore], name: str) -> None:
+        self.name = name
+        self.now_ms = 1_700_000_000_000
+        self._open = open_store
+        self._opened: list[SqlLogStore] = []
+
+    def open(self) -> SqlLogStore:
+        """Open the store; it is closed at the end of the test at the latest."""
+        store = self._open(lambda: self.now_ms)
+        self._opened.append(store)
+        return store
+
+    def close(self) -> None:
+        """Close what is open."""
+        for store in self._opened:
+            store.close()

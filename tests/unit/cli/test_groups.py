@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Groups of verbs."""
+
+from __future__ import annotations
+
+import click
+import pytest
+from tests.command import tally
+
+from tallystick.cli.groups import VerbGroup
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("verify",), ("collector", "run"), ("collector", "keys", "show"), ("log", "judge")],
+)
+def test_a_fault_of_usage_names_its_verb(words: tuple[str, ...]) -> None:
+    """However deep the verb stands, its own help is what is pointed to."""
+    answer = tally(*words, "--nonsense")
+    assert answer.code == 2
+    assert answer.err.endswith(f"See `tally {' '.join(words)} --help`.\n")
+    missing = tally(*words, *(["x"] if words == ("verify",) else []), "--config")
+    assert missing.err.endswith(f"See `tally {' '.join(words)} --help`.\n")
+
+
+def test_groups_within_are_of_the_same_kind() -> None:
+    """So that nobody has to say it again."""
+    outer = VerbGroup("outer")
+
+    @outer.group("inner")
+    def inner() -> None:
+        """Stand within."""
+
+    assert isinstance(inner, VerbGroup)
+    assert isinstance(inner, click.Group)

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The post path against a sequencer that fails or is busy; all else is tested over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from tests.material import signed, statement, wire
+
+from tallystick.collector.meters import METERS
+from tallystick.collector.receiving import Receiving
+from tallystick.errors import StoreBusyError, StoreError
+from tallystick.limits import BATCH_RECEIPTS_MAX
+from tallystick.model.submission import Batch, Placed, Submission
+from tallystick.serve.access import Gate
+from tallystick.serve.body import BodyDoor
+from tallystick.serve.metrics import Meters
+from tallystick.serve.problem import Refusal
+from tallystick.serve.rate import RateLimit
+
+
+class Sequencer:
+    """Another one than ours: gives places out of its head, or fails."""
+
+    def __init__(self, fault: Exception | None = None) -> None:
+        self.fault = fault
+        self.calls: list[int] = []
+
+    async def place(self, submission: Submission, /) -> Placed:
+        return (await self.place_all([submission]))[0]
+
+    async def place_all(self, submissions: Sequence[Submission], /) -> list[Placed]:
+        self.calls.append(len(submissions))
+        if self.fault is not None:
+            raise self.fault
+        batch = Batch(0, len(submissions), 1, bytes(32))
+        return [
+            Placed(index=index, batch=batch, leaf_hash=bytes(32), entry=b"e", path=(), is_new=True)
+            for index, _ in enumerate(submissions)
+        ]
+
+    def promise_file(self, placed: Placed, /) -> bytes:
+        return b"promise %d" % placed.index
+
+
+def receiving(sequencer: Sequencer, room: int = 1000_000) -> Receiving:
+    return Receiving(
+        sequencer,
+        Gate(is_open=True),
+        Meters(METERS),
+        rate=RateLimit(0, 1, lambda: 0.0),
+        door=BodyDoor(room),
+        body_bytes_max=2000,
+    )
+
+
+def scope(kind: bytes) -> dict[str, Any]:
+    return {"headers": [(b"content-type", kind)]}
+
+
+def sent(body: bytes) -> Any:
+    async def receive() -> Any:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return receive
+
+
+RECEIPT = wire(signed(statement()))
+
+
+@pytest.mark.parametrize("fault", [StoreError("x"), StoreBusyError("x")])
+def test_a_failure_is_not_an_answer(fault: Exception) -> None:
+    """Nothing is acknowledged; and the room of the body is free again, however often it fails."""
+    takes = receiving(Sequencer(fault), room=len(RECEIPT))
+    for _ in range(3):
+        with pytest.raises(StoreError):
+            asyncio.run(takes.take_one(scope(b"application/json"), sent(RECEIPT)))
+
+
+def test_a_batch_is_one_call() -> None:
+    """All good lines go to the sequencer at once; none of them where none is good."""
+    sequencer = Sequencer()
+    takes = receiving(sequencer)
+    body = b"\n".join([RECEIPT, b"x", RECEIPT])
+    status, _, answer = asyncio.run(takes.take_batch(scope(b"application/jsonl"), sent(body)))
+    assert status == 200
+    assert sequencer.calls == [2]
+    lines = [json.loads(line) for line in answer.splitlines()]
+    assert [one.get("promise") for one in lines] == ["promise 0", None, "promise 1"]
+    asyncio.run(takes.take_batch(scope(b"application/jsonl"), sent(b"x\ny")))
+    assert sequencer.calls == [2]
+
+
+def test_a_line_has_the_cap_of_a_body() -> None:
+    """413 for that line alone."""
+    body = RECEIPT + b"\n" + b'"' + b"x" * 2000 + b'"'
+    takes = receiving(Sequencer())
+    _, _, answer = asyncio.run(takes.take_batch(scope(b"application/x-ndjson"), sent(body)))
+    assert [json.loads(line)["status"] for line in answer.splitlines()] == [201, 413]
+
+
+def test_lines_are_counted_before_they_are_read() -> None:
+    """Too many are 413, and nothing of them is stored."""
+    sequencer = Sequencer()
+    body = b"1\n" * (BATCH_RECEIPTS_MAX + 1)
+    with pytest.raises(Refusal) as caught:
+        asyncio.run(receiving(sequencer).take_batch(scope(b"application/jsonl"), sent(body)))
+    assert (caught.value.name, sequencer.calls) == ("too-large", [])

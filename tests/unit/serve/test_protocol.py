@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Connections that misbehave, on a real socket: large heads, slow clients, too many of them."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import pytest
+from tests.serving import Serving, all_of, status_of
+
+from tallystick.limits import REQUEST_HEAD_BYTES_MAX, REQUEST_HEADERS_MAX
+from tallystick.serve import protocol
+
+CLOSE = b"host: x\r\nconnection: close\r\n"
+
+
+async def echo(scope: Any, receive: Any, send: Any) -> None:
+    """Answer with how many bytes came, and which certificate."""
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return
+        size += len(message["body"])
+        if not message["more_body"]:
+            break
+    names = scope["state"].get("certificate")
+    body = json.dumps({"size": size, "names": names}).encode()
+    headers = [(b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def flood(scope: Any, receive: Any, send: Any) -> None:
+    """Answer with more than any buffer holds."""
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    for _ in range(2000):
+        message = {"type": "http.response.body", "body": b"x" * 65536, "more_body": True}
+        await send(message)
+
+
+@pytest.fixture
+def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait less long than in earnest."""
+    monkeypatch.setattr(protocol, "REQUEST_HEAD_MS_MAX", 300)
+    monkeypatch.setattr(protocol, "REQUEST_BODY_MS_MAX", 300)
+    monkeypatch.setattr(protocol, "ANSWER_STALL_MS_MAX", 300)
+
+
+def problem_of(answer: bytes) -> str:
+    name: str = json.loads(answer.rpartition(b"\r\n\r\n")[2])["type"].rpartition(":")[2]
+    return name
+
+
+def test_a_usual_request_is_answered() -> None:
+    """Bodies with a length or in chunks, two requests on one connection."""
+    with Serving(echo) as serving:
+        answer = serving.say(
+            b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\n\r\nabc"
+            b"POST / HTTP/1.1\r\n"
+            + CLOSE
+            + b"transfer-encoding: chunked\r\n\r\n4\r\nabcd\r\n0\r\n\r\n"
+        )
+        assert answer.count(b"HTTP/1.1 200 OK") == 2
+        assert b'"size": 3' in answer
+        assert b'"size": 4' in answer
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET / HTTP/1.1\r\nhost: x\r\na: " + b"x" * REQUEST_HEAD_BYTES_MAX + b"\r\n\r\n",
+        b"GET /" + b"x" * REQUEST_HEAD_BYTES_MAX + b" HTTP/1.1\r\nhost: x\r\n\r\n",
+        b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * (REQUEST_HEADERS_MAX + 1) + b"\r\n",
+    ],
+)
+def test_a_large_head_is_431(head: bytes) -> None:
+    """Whether the line, one header or their number is too large."""
+    with Serving(echo) as serving:
+        answer = serving.say(head)
+        assert status_of(answer) == 431
+        assert problem_of(answer) == "head-too-large"
+
+
+def test_a_head_without_end_is_431() -> None:
+    """A header that never ends is not joined for ever; a usual head in small parts is fine."""
+    with Serving(echo) as serving, serving.dial() as line:
+        line.sendall(b"GET / HTTP/1.1\r\nhost: x\r\na: ")
+        for _ in range(2 * REQUEST_HEAD_BYTES_MAX // 512):
+            try:
+                line.sendall(b"x" * 512)
+            except OSError:
+                break
+            time.sleep(0.0005)
+        assert status_of(all_of(line)) == 431
+        with serving.dial() as patient:
+            head = b"GET / HTTP/1.1\r\n" + CLOSE + b"a: " + b"y" * 10_000 + b"\r\n\r\n"
+            for start in range(0, len(head), 1000):
+                patient.sendall(head[start : start + 1000])
+                time.sleep(0.002)
+            assert status_of(all_of(patient)) == 200
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        b"hello\r\n\r\n",
+        b"GET / HTTP/1.1\r\nhost: x\r\na b: c\r\n\r\n",
+        b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\n\r\n",
+        b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\ncontent-length: 4\r\n\r\nabc",
+        b"GET http://x/ HTTP/1.1\r\nhost: x\r\n\r\n",
+    ],
+)
+def test_what_is_not_plain_http_is_400(nonsense: bytes) -> None:
+    """Also what two servers in a row might read as two requests."""
+    with Serving(echo) as serving:
+        answer = serving.say(nonsense)
+        assert status_of(answer) == 400
+        assert problem_of(answer) == "bad-request"
+
+
+@pytest.mark.usefixtures("_hasty")
+@pytest.mark.parametrize(
+    "part",
+    [
+        b"",
+        b"GET / HT",
+        b"GET / HTTP/1.1\r\nhost: x\r\n",
+        b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\n\r\nab",
+        b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n1\r\na\r\n",
+    ],
+)
+def test_a_client_that_stops_in_between_is_408(part: bytes) -> None:
+    """The connection ends, and the application is told that nobody waits."""
+    with Serving(echo) as serving, serving.dial() as line:
+        line.sendall(part)
+        answer = all_of(line)
+        assert status_of(answer) == 408
+        assert problem_of(answer) == "too-slow"
+
+
+@pytest.mark.usefixtures("_hasty")
+def test_drips_do_not_buy_time() -> None:
+    """A byte now and then is as slow as none: the whole head has one deadline."""
+    with Serving(echo) as serving, serving.dial() as line:
+        began = time.monotonic()
+        try:
+            while time.monotonic() - began < 10:
+                line.sendall(b"G")
+                time.sleep(0.05)
+        except OSError:
+            pass
+        assert time.monotonic() - began < 5
+
+
+@pytest.mark.usefixtures("_hasty")
+def test_a_client_that_takes_nothing_is_dropped() -> None:
+    """An answer that nobody reads does not keep its connection."""
+    with Serving(flood) as serving, serving.dial() as line:
+        line.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+        end = time.monotonic() + 10
+        while not serving.server.connections and time.monotonic() < end:
+            time.sleep(0.01)
+        while serving.server.connections and time.monotonic() < end:
+            time.sleep(0.05)
+        assert not serving.server.connections
+
+
+@pytest.mark.usefixtures("_hasty")
+def test_an_idle_connection_is_not_a_slow_one() -> None:
+    """After an answer, a client may think before it asks again."""
+    with Serving(echo) as serving, serving.dial() as line:
+        for _ in range(2):
+            line.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+            assert status_of(line.recv(4096)) == 200
+            time.sleep(1.2)
+
+
+def test_further_connections_are_told_to_come_back() -> None:
+    """503 with Retry-After, and those that are open go on."""
+    with Serving(echo, connections_max=2) as serving:
+        first, second = serving.dial(), serving.dial()
+        with first, second:
+            for line in (first, second):
+                line.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+                assert status_of(line.recv(4096)) == 200
+            with serving.dial() as third:
+                answer = all_of(third)
+                assert status_of(answer) == 503
+                assert problem_of(answer) == "busy"
+                assert b"retry-after: 1" in answer
+            first.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+            assert status_of(first.recv(4096)) == 200
+
+
+def test_expect_100_continue_is_answered() -> None:
+    """A client that asks first is told to go on."""
+    with Serving(echo) as serving, serving.dial() as line:
+        line.sendall(
+            b"POST / HTTP/1.1\r\n" + CLOSE + b"expect: 100-continue\r\ncontent-length: 1\r\n\r\n"
+        )
+        assert line.recv(4096).startswith(b"HTTP/1.1 100 Continue")
+        line.sendall(b"x")
+        assert status_of(all_of(line)) == 200
+
+
+def test_upgrades_are_not_followed() -> None:
+    """A WebSocket is answered as a plain request."""
+    with Serving(echo) as serving:
+        answer = serving.say(b"GET / HTTP/1.1\r\n" + CLOSE + b"upgrade: websocket\r\n\r\n")
+        assert status_of(answer) == 200
+
+
+def test_head_and_body_of_an_answer_travel_together() -> None:
+    """In one write, which a client sees as one piece; a HEAD gets its head at once."""
+    with Serving(echo) as serving, serving.dial() as line:
+        for _ in range(20):
+            line.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+            piece = line.recv(65536)
+            assert piece.startswith(b"HTTP/1.1 200 OK")
+            assert piece.endswith(b"}")
+        line.sendall(b"HEAD / HTTP/1.1\r\nhost: x\r\n\r\n")
+        assert line.recv(65536).endswith(b"\r\n\r\n")

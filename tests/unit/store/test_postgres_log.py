@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A PostgreSQL store where the tables are partitioned, and where two processes share it."""
+
+from __future__ import annotations
+
+import re
+
+import psycopg
+from tests.postgres_server import PostgresServer
+from tests.submissions import note_of, submission, submissions
+
+from tallystick.store.fsck import check_engine
+from tallystick.store.postgres_log import PostgresLog
+from tallystick.store.sql import schema_text
+
+
+def test_stores_on_one_database_know_each_other_s_entries(postgres: PostgresServer) -> None:
+    """What one has placed is old to the other, at once, whichever of them is asked."""
+    url = postgres.new_database()
+    stores = [PostgresLog(url), PostgresLog(url)]
+    for turn in range(20):
+        placing, other = stores[turn % 2], stores[1 - turn % 2]
+        sent = submissions(3, start=3 * turn)
+        placed = placing.place(sent)
+        assert [one.index for one in placed] == [4 * turn, 4 * turn + 1, 4 * turn + 2]
+        again = other.place(sent)
+        assert [(one.index, one.is_new, one.path) for one in again] == [
+            (one.index, False, one.path) for one in placed
+        ]
+        shared = other.place([submission(str(3 * turn), note=f"x{turn}")])[0]
+        assert shared.shares_id
+        assert other.next_index() == placing.next_index()
+    intent = stores[0].advance()
+    assert stores[1].advance() == intent
+    stores[1].release(intent.number, note_of(intent))
+    stores[0].release(intent.number, note_of(intent))
+    assert stores[0].released() == stores[1].released()
+    assert check_engine(stores[0].engine).faults == []
+    for store in stores:
+        store.close()
+
+
+def test_tables_may_be_partitioned(postgres: PostgresServer) -> None:
+    """By tenant, and the log by ranges of its index: the store takes the tables that it finds."""
+    url = postgres.new_database()
+    text = schema_text("postgres_001")
+    for table, by in (
+        ("chain", "HASH (tenant)"),
+        ("body", "HASH (tenant)"),
+        ("entry", "RANGE (idx)"),
+    ):
+        text = re.sub(
+            rf"(CREATE TABLE {table} \(.*?\n\));", rf"\1 PARTITION BY {by};", text, flags=re.DOTALL
+        )
+    # A partial unique index needs the partition's key, which it has: the tenant.
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(
+            "CREATE TABLE schema_version (one smallint PRIMARY KEY, version bigint NOT NULL)"
+        )
+        connection.execute("INSERT INTO schema_version VALUES (1, 1)")
+        connection.execute(text.encode())
+        for table in ("chain", "body"):
+            for part in range(2):
+                connection.execute(
+                    f"CREATE TABLE {table}_{part} PARTITION OF {table} "
+                    f"FOR VALUES WITH (MODULUS 2, REMAINDER {part})".encode()
+                )
+        for part in range(2):
+            connection.execute(
+                f"CREATE TABLE entry_{part} PARTITION OF entry "
+                f"FOR VALUES FROM ({part * 100}) TO ({part * 100 + 100})".encode()
+            )
+    store = PostgresLog(url)
+    store.place([submission(str(number), tenant=f"tenant-{number % 5}") for number in range(150)])
+    store.place([submission(str(number), tenant="t", sequence=1) for number in range(10)])
+    intent = store.advance()
+    store.release(intent.number, note_of(intent))
+    assert [one.index for one in store.by_id("tenant-2", "urn:receipt:7")] == [7]
+    assert len(store.chain("tenant-2", "chain", after=(-1, -1), limit=99)) == 30
+    assert check_engine(store.engine).faults == []
+    store.close()

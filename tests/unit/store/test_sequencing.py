@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sequencing inside one batch: what a later submission shares with an earlier one."""
+
+from __future__ import annotations
+
+import random
+
+from tests.stores import Place
+from tests.submissions import submission
+
+from tallystick.store.fsck import check_engine
+from tallystick.store.sequencing import CHAIN_COLUMNS
+
+
+def test_one_batch_is_as_good_as_many(place: Place) -> None:
+    """The same submissions in one batch or one by one: the same indexes, flags and chains."""
+    dice = random.Random(2)
+    given = [
+        submission(
+            str(dice.randrange(8)),
+            tenant=dice.choice("tu"),
+            chain_id=dice.choice(["one", "two"]),
+            issuer=dice.choice(["did:a", "did:b"]),
+            sequence=dice.choice([None, 0, 1, 2, 3]),
+            terminal=dice.choice([None, "complete"]),
+        )
+        for _ in range(60)
+    ]
+    store = place.open()
+    whole = store.place(given)
+    singly = [
+        store.place([one])[0]
+        for one in (
+            submission(
+                one.receipt_id.rpartition(":")[2],
+                tenant=f"{one.tenant}-singly",
+                chain_id=one.chain_id,
+                issuer=one.issuer,
+                sequence=one.sequence,
+                terminal=one.terminal,
+            )
+            for one in given
+        )
+    ]
+    new = sum(one.is_new for one in whole)
+    assert [(one.index + new, one.is_new, one.shares_id, one.shares_position) for one in whole] == [
+        (one.index, one.is_new, one.shares_id, one.shares_position) for one in singly
+    ]
+    for tenant in "tu":
+        summed, others = (
+            [
+                (one.chain_id, one.issuer, one.length, one.last_sequence, one.termination)
+                for one in store.chains(name, issuer=None, since_ms=None, after=-1, limit=99)
+            ]
+            for name in (tenant, f"{tenant}-singly")
+        )
+        assert summed == others
+    assert check_engine(store.engine).faults == []
+
+
+def test_columns_stand_in_the_table_s_order(place: Place) -> None:
+    """The one list of columns names all of a chain's, on each engine."""
+    store = place.open()
+    store.place([submission("1")])
+    with store.engine.reading() as access:
+        (row,) = access.rows(f"SELECT {CHAIN_COLUMNS} FROM chain")
+        (all_columns,) = access.rows("SELECT * FROM chain")
+    assert row == all_columns

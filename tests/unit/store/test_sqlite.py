@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The SQLite engine: what it insists on, and how it stops."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from tests.submissions import note_of, submissions
+
+from tallystick.errors import StoreCorruptError, StoreError, StoreStoppedError
+from tallystick.store import sqlite
+from tallystick.store.sql import schema_text
+from tallystick.store.sqlite import SqliteEngine
+from tallystick.store.sqlite_log import SqliteLog
+
+TAMPERING = (
+    "UPDATE entry SET sequence = 9",
+    "DELETE FROM entry WHERE idx = 0",
+    "UPDATE body SET body = x''",
+    "DELETE FROM body",
+    "UPDATE batch SET root = root",
+    "DELETE FROM batch",
+    "UPDATE tile SET root = root",
+    "DELETE FROM tile",
+    "UPDATE head SET root = root",
+    "DELETE FROM head",
+    "DELETE FROM chain",
+    "UPDATE log_head SET next_index = 0",
+    "UPDATE log_head SET last_ms = 0",
+    "DELETE FROM log_head",
+    "UPDATE tree SET size = 0",
+    "DELETE FROM tree",
+    "DELETE FROM checkpoint",
+    "UPDATE checkpoint SET note = x''",
+    "UPDATE checkpoint SET time_s = time_s + 1",
+    "INSERT INTO checkpoint VALUES (1, 0, 0, NULL)",
+    "INSERT INTO checkpoint VALUES (2, 0, 300, NULL)",
+    "INSERT OR REPLACE INTO entry SELECT * FROM entry WHERE idx = 0",
+    "REPLACE INTO head SELECT size, zeroblob(32) FROM head",
+)
+
+
+def engine_at(path: Path) -> SqliteEngine:
+    """Open an engine whose clock stands still."""
+    return SqliteEngine(path, clock_ms=lambda: 7)
+
+
+def test_every_connection_is_durable(tmp_path: Path) -> None:
+    """WAL, synchronous FULL and the tripwires' PRAGMA, on writer and readers; readers only read."""
+    engine = engine_at(tmp_path / "db")
+    asked = ("journal_mode", "synchronous", "recursive_triggers", "foreign_keys", "fullfsync")
+    with engine.writing() as writer, engine.reading() as reader:
+        for access in (writer, reader):
+            assert [access.rows(f"PRAGMA {name}")[0][0] for name in asked] == ["wal", 2, 1, 1, 1]
+        with pytest.raises(sqlite3.OperationalError, match="readonly"):
+            reader.run("UPDATE probe SET count = 2")
+    engine.close()
+
+
+def test_an_error_in_the_block_leaves_nothing(tmp_path: Path) -> None:
+    """What is no error of the database undoes the transaction, and the engine goes on."""
+    engine = engine_at(tmp_path / "db")
+
+    def work() -> None:
+        with engine.writing() as access:
+            access.run("UPDATE probe SET count = 9")
+            raise KeyError("ours")
+
+    with pytest.raises(KeyError, match="ours"):
+        work()
+    with engine.writing() as access:
+        assert access.rows("SELECT count FROM probe") == [(0,)]
+    engine.close()
+
+
+def test_after_an_error_of_the_database_nothing_is_written(tmp_path: Path) -> None:
+    """The first failure says what it was; each later write that the store has stopped; reads go."""
+    engine = engine_at(tmp_path / "db")
+    with pytest.raises(StoreError, match="no such table"), engine.writing() as access:
+        access.run("UPDATE missing SET x = 1")
+    for _ in range(2):
+        with pytest.raises(StoreStoppedError, match="no such table"), engine.writing():
+            pass
+    with engine.reading() as access:
+        assert access.rows("SELECT count FROM probe") == [(0,)]
+    engine.close()
+    engine.close()
+    with pytest.raises(StoreStoppedError), engine.reading():
+        pass
+
+
+@pytest.mark.parametrize("statement", TAMPERING)
+def test_tripwires(tmp_path: Path, statement: str) -> None:
+    """What only a mistake would do is refused by the database itself, REPLACE too."""
+    store = SqliteLog(tmp_path / "db", clock_ms=lambda: 1_700_000_000_000)
+    store.place(submissions(300))
+    intent = store.advance()
+    store.release(intent.number, note_of(intent))
+    with pytest.raises(StoreCorruptError), store.engine.writing() as access:
+        access.run(statement)
+    store.close()
+
+
+def test_foreign_and_newer_files_are_left_alone(tmp_path: Path) -> None:
+    """Another program's database, or a newer version's: refused, and not changed."""
+    with closing(sqlite3.connect(tmp_path / "other")) as connection:
+        connection.execute("CREATE TABLE mine (x)")
+    engine_at(tmp_path / "newer").close()
+    with closing(sqlite3.connect(tmp_path / "newer")) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    for name, words in (("other", "something else"), ("newer", "newer version")):
+        with pytest.raises(StoreCorruptError, match=words):
+            engine_at(tmp_path / name)
+    with closing(sqlite3.connect(tmp_path / "other")) as connection:
+        assert connection.execute("SELECT name FROM sqlite_schema").fetchall() == [("mine",)]
+
+
+def test_a_migration_is_done_once_and_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An old file gets what it lacks; a step that fails leaves the file as it was."""
+    engine_at(tmp_path / "db").close()
+    texts = {"good": "CREATE TABLE added (x);", "bad": "CREATE TABLE half (x); NONSENSE;"}
+    monkeypatch.setattr(sqlite, "schema_text", lambda name: texts.get(name) or schema_text(name))
+    monkeypatch.setattr(sqlite, "MIGRATIONS", ("sqlite_001", "good", "bad"))
+    with pytest.raises(StoreError, match="NONSENSE"):
+        engine_at(tmp_path / "db")
+    monkeypatch.setattr(sqlite, "MIGRATIONS", ("sqlite_001", "good"))
+    for _ in range(2):
+        engine = engine_at(tmp_path / "db")
+        with engine.reading() as access:
+            assert access.rows("PRAGMA user_version") == [(2,)]
+            assert access.rows("SELECT * FROM added") == []
+        assert engine.integrity() == []
+        engine.close()
+
+
+def test_a_missing_tripwire_is_told(tmp_path: Path) -> None:
+    """Tables and triggers other than ours are a fault of the store."""
+    engine = engine_at(tmp_path / "db")
+    with engine.writing() as access:
+        access.run("DROP TRIGGER entry_delete")
+    assert any("tripwires" in fault for fault in engine.integrity())
+    engine.close()

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pages of docs/reference that tables make, for `reference.py`."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Iterable
+from typing import Any
+
+
+def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    """Return a table in Markdown."""
+    lines = [head, ("---",) * len(head), *rows]
+    cells = (" | ".join(cell.replace("|", "\\|") for cell in line) for line in lines)
+    return "".join(f"| {line} |\n" for line in cells)
+
+
+def taxonomy_page() -> str:
+    """Return action types and their default risk."""
+    taxonomy = importlib.import_module("tallystick.model.taxonomy")
+    rows = taxonomy.taxonomy_rows()
+    parts = [
+        "# Action types\n",
+        f"{inspect.getdoc(taxonomy)}\n",
+        "## Taxonomy\n",
+        table(
+            ("type", "risk at least"),
+            [(f"`{row.action_type}`", row.risk) for row in rows if row.origin == "taxonomy"],
+        ),
+        "## Built in\n",
+        "All but `unknown` are reserved: only the issuer itself writes them.\n",
+        table(
+            ("type", "risk at least", "means"),
+            [
+                (f"`{row.action_type}`", row.risk, row.meaning)
+                for row in rows
+                if row.origin == "built in"
+            ],
+        ),
+    ]
+    return "\n".join(parts)
+
+
+def collector_page() -> str:
+    """Return addresses, problems and meters of a collector."""
+    addresses = importlib.import_module("tallystick.collector.addresses")
+    problems = importlib.import_module("tallystick.serve.problem")
+    meters = importlib.import_module("tallystick.collector.meters")
+    parts = [
+        "# Collector\n\nWhat `tally collector run` serves. The same stands in its "
+        "`/openapi.json`; how to run one, in\n[Run a collector](../howto/run-a-collector.md).\n",
+        "## Addresses\n",
+        table(
+            ("address", "for", "needs access", "answers"),
+            [
+                (
+                    f"`{route.method.upper()} {route.path}`",
+                    route.summary,
+                    "none" if route.need == "nothing" else route.need,
+                    _statuses(route, problems.PROBLEMS),
+                )
+                for route in addresses.ROUTES
+            ],
+        ),
+        "A `GET` may also be a `HEAD`. Another method is 405, another address 404.\n",
+        "## Parameters\n",
+        table(
+            ("address", "parameter", "for"),
+            [
+                (f"`{route.path}`", f"`{one.name}`", one.purpose)
+                for route in addresses.ROUTES
+                for one in route.parameters
+                if one.place == "query"
+            ],
+        ),
+        "## Problems\n\nEach failure has a body of RFC 9457. Decide by the end of its `type` "
+        f"(after\n`{problems.TYPE_PREFIX}`), never by its words. 429 and 503 have `Retry-After`.\n",
+        table(
+            ("problem", "status", "means", "what to do"),
+            [
+                (f"`{one.name}`", str(one.status), one.title, one.remedy)
+                for one in problems.PROBLEMS.values()
+            ],
+        ),
+        "## Metrics\n",
+        table(
+            ("name", "kind", "labels", "means"),
+            [
+                (f"`{one.name}`", one.kind, ", ".join(one.labels) or "none", one.purpose)
+                for one in meters.METERS
+            ],
+        ),
+    ]
+    return "\n".join(parts)
+
+
+def _statuses(route: Any, problems: Any) -> str:
+    replies = {reply.status for reply in route.replies}
+    told = {problems[name].status for name in route.problems}
+    return ", ".join(map(str, sorted(replies | told)))
