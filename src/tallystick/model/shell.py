@@ -154,7 +154,8 @@ class _Reader:
 
     def _one_word(self) -> str:
         """Return the next word with its quotes taken off; what is substituted stays as `$`."""
-        text, parts = self.text, []
+        text = self.text
+        parts: list[str] = []
         while self.at < len(text):
             char = text[self.at]
             if char in _BLANK or char in "<>" or (char in _ENDS and not (char in "{}" and parts)):
@@ -210,7 +211,8 @@ class _Reader:
         return "$"
 
     def _in_double_quotes(self) -> str:
-        text, parts = self.text, []
+        text = self.text
+        parts: list[str] = []
         while self.at < len(text):
             char = text[self.at]
             if char == '"':
@@ -274,7 +276,8 @@ _ESCAPES: Final = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\", "'": "'", '"': '
 
 def _unescaped(text: str) -> str:
     """Return what `$'…'` stands for: the way to write `rm` without its letters."""
-    parts, at = [], 0
+    parts: list[str] = []
+    at = 0
     while at < len(text):
         char = text[at]
         if char != "\\":
