@@ -26,6 +26,7 @@ class Peer(Fact, frozen=True, kw_only=True):
     exe_status: Literal["ok", "gone", "denied", "hidden"] | None = None
     ppid: Integer | None = None
     session: Integer | None = None
+    # As the system counts: Linux in clock ticks since boot, macOS in microseconds since 1970.
     start_time: Count | None = None
 
 
