@@ -14,6 +14,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOME = {
+    "Acknowledged": "deliver.daemon",
     "Action": "model.action",
     "ApiKeyAuth": "deliver.auth",
     "Authorization": "model.action",
@@ -23,11 +24,13 @@ _HOME = {
     "ChainReport": "verify.report",
     "CompositeEmitError": "errors",
     "CompositeEmitter": "deliver.composite",
+    "DaemonEmitter": "deliver.daemon",
     "DeadLetter": "ports",
     "Delegation": "model.chain",
     "Delegator": "model.chain",
     "DisclosureEnvelope": "model.disclosure",
     "EmitError": "errors",
+    "EmitTransportError": "errors",
     "Emitter": "ports",
     "EnvVarKeyProvider": "keys.env",
     "Error": "errors",
@@ -37,6 +40,7 @@ _HOME = {
     "FileWal": "deliver.file_wal",
     "Finding": "verify.report",
     "ForensicKeyPair": "model.disclosure",
+    "FrameRefused": "errors",
     "GeneratingKeyProvider": "keys.generating",
     "Head": "model.chain",
     "HttpEmitter": "deliver.http",

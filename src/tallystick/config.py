@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Final, Literal
-
-import msgspec
+from typing import Final, Literal, NamedTuple
 
 from tallystick.errors import SettingError
 from tallystick.limits import RECEIPT_BYTES_MAX, SERVED_CONNECTIONS_MAX
 
 
-class Variable(msgspec.Struct, frozen=True, kw_only=True):
+class Variable(NamedTuple):  # no Struct: a process that sends one frame would pay for msgspec
     """One setting: what it is called, what it takes, and what it is for."""
 
     name: str

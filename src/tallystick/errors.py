@@ -24,7 +24,8 @@
     │   └── SignerUnavailable         the signer could not be asked just now; asking again may help
     ├── MissingExtraError             a vendor's client is not installed; names the extra
     ├── EmitError                     a receipt was not delivered; says whether to try again
-    │   └── CompositeEmitError        some of several emitters failed; carries each one's error
+    │   ├── CompositeEmitError        some of several emitters failed; carries each one's error
+    │   └── EmitTransportError        a frame did not reach the daemon; trying again may help
     ├── WalError                      the write-ahead log can't be used
     │   ├── WalFullError              it has reached its stated size
     │   ├── WalLockedError            another process writes to it
@@ -194,6 +195,18 @@ class CompositeEmitError(EmitError):
             is_transient=transient,
         )
         self.errors = errors
+
+
+class EmitTransportError(EmitError):
+    """A frame did not reach the daemon, or its answer did not reach us.
+
+    `may_be_stored` is True where only the answer is missing. Never raised for what the caller got
+    wrong: that is `FrameRefused`.
+    """
+
+    def __init__(self, message: str, *, may_be_stored: bool = False) -> None:
+        super().__init__(message, is_transient=True)
+        self.may_be_stored = may_be_stored
 
 
 class WalError(Error):

@@ -394,3 +394,60 @@ LOG_HELD_RECEIPTS_MAX: Final = 200_000
 
 # Faults of a store that are listed: where there are so many, it is the first that counts.
 FSCK_FAULTS_MAX: Final = 100
+
+# Connections of emitters that the daemon has open at a time; further ones wait in the kernel's line.
+EMITTERS_MAX: Final = 4096
+
+# Connections that are taken before those that are there already get their turn.
+ACCEPTS_PER_TURN_MAX: Final = 64
+
+# From the first byte of a frame to its last. Emitters give up writing after 100 ms.
+FRAME_MS_MAX: Final = 10_000
+
+# An emitter's connection without a frame: agents wait for people, and many emitters lose the first
+# frame on a connection that was closed.
+EMITTER_IDLE_MS_MAX: Final = 24 * 60 * 60 * 1000
+
+# An idle connection may be closed after so long where another one needs its place.
+IDLE_BEFORE_EVICTION_MS: Final = 60_000
+
+# Frames of all emitters that wait to be stored: about a second's work. More are not read.
+HELD_FRAMES_MAX: Final = 8192
+
+# Bytes of these, and of frames that are not whole yet.
+HELD_BYTES_MAX: Final = 64 * 1024 * 1024
+
+# Answers that one emitter has not taken; until it does, its frames are not read.
+ANSWERS_UNSENT_BYTES_MAX: Final = 256 * 1024
+
+# How long no connection is taken after the system had no descriptor for one.
+DESCRIPTOR_PAUSE_MS: Final = 100
+
+# Descriptors that the daemon needs besides those of emitters: store, logs, status, /proc.
+OWN_DESCRIPTORS: Final = 64
+
+# Commits whose time is remembered for the daemon's status.
+COMMITS_TIMED_MAX: Final = 1024
+
+# A request on the status socket, and its answer.
+STATUS_BYTES_MAX: Final = 64 * 1024
+
+# Connections to the status socket at a time, and how long one may take.
+STATUS_CONNECTIONS_MAX: Final = 16
+STATUS_MS_MAX: Final = 5000
+
+# How long an emitter tries to connect to the daemon, also while its queue of connections is full.
+EMITTER_DIAL_MS_MAX: Final = 250
+
+# How long an emitter tries to write one frame: a daemon that hangs must not hang the agent.
+EMITTER_WRITE_MS_MAX: Final = 100
+
+# How long an emitter that asked for it waits for the word that a receipt is stored.
+EMITTER_ANSWER_MS_MAX: Final = 10_000
+
+# Frames in a spool directory, and what they may weigh: a day of a busy agent without a daemon.
+SPOOL_FRAMES_MAX: Final = 100_000
+SPOOL_BYTES_MAX: Final = 256 * 1024 * 1024
+
+# What one `emit` spends on frames that wait in the spool directory, behind its own.
+SPOOL_FLUSH_MS_MAX: Final = 100
