@@ -1,0 +1,466 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All connections of the daemon: takes them, reads frames, and keeps each within its bounds.
+
+Where too much waits to be stored, nothing is thrown away: the sockets of whoever takes up too much
+are not read until there is room, and their emitters feel it.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import socket
+import sys
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from tallystick.daemon.connection import READ_BYTES, Account, Arrived, Connection
+from tallystick.daemon.loop import READ, WRITE, Loop
+from tallystick.daemon.peer import Attestation, attest
+from tallystick.daemon.tallies import Tallies
+from tallystick.errors import FrameRefused, PeerError
+from tallystick.limits import (
+    ACCEPTS_PER_TURN_MAX,
+    ANSWER_STALL_MS_MAX,
+    ANSWERS_UNSENT_BYTES_MAX,
+    DESCRIPTOR_PAUSE_MS,
+    EMITTER_IDLE_MS_MAX,
+    EMITTERS_MAX,
+    FRAME_MS_MAX,
+    HELD_BYTES_MAX,
+    HELD_FRAMES_MAX,
+    IDLE_BEFORE_EVICTION_MS,
+)
+from tallystick.serve.logs import event
+
+_WALK_MS: Final = 500
+_SCARCE: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
+# What was in a socket stays readable after this on Linux; macOS throws it away.
+_KEEPS_READABLE: Final = sys.platform.startswith("linux")
+
+
+class Bounds(msgspec.Struct, frozen=True, kw_only=True):
+    """How much all emitters, and how much those of one user, may take up."""
+
+    connections: int = EMITTERS_MAX
+    user_connections: int = EMITTERS_MAX * 3 // 4
+    frames: int = HELD_FRAMES_MAX
+    user_frames: int = HELD_FRAMES_MAX * 3 // 4
+    held: int = HELD_BYTES_MAX
+    user_held: int = HELD_BYTES_MAX // 2
+    unsent: int = ANSWERS_UNSENT_BYTES_MAX
+    frame_ms: int = FRAME_MS_MAX
+    idle_ms: int = EMITTER_IDLE_MS_MAX
+    stall_ms: int = ANSWER_STALL_MS_MAX
+
+
+class Connections:
+    """Takes connections from one listening socket and passes frames on, in order, to `submit`.
+
+    All methods but `finished` belong to the loop's thread.
+    """
+
+    def __init__(
+        self,
+        loop: Loop,
+        listener: socket.socket,
+        *,
+        submit: Callable[[Arrived], None],
+        clock_ns: Callable[[], int],
+        tallies: Tallies,
+        bounds: Bounds,
+        attests: Callable[[socket.socket], Attestation] = attest,
+    ) -> None:
+        self._loop = loop
+        self._listener = listener
+        self._submit = submit
+        self._clock_ns = clock_ns
+        self._tallies = tallies
+        self._bounds = bounds
+        self._attests = attests
+        self._open: dict[Connection, _Watcher] = {}
+        self._held: set[Connection] = set()
+        self._accounts: dict[int | None, Account] = {}
+        self._total = Account(None)
+        self._finished: deque[Arrived] = deque()
+        self._wants_wake = False
+        self._paused_until_ms = 0
+        self._is_full = False
+        self.is_draining = False
+        self._door = _Door(self)
+        loop.watch(listener, READ, self._door)
+        loop.call_every(_WALK_MS, self._walk)
+
+    def __len__(self) -> int:
+        """Return how many connections are open."""
+        return len(self._open)
+
+    @property
+    def unread(self) -> int:
+        """How many connections may still bring frames."""
+        return sum(not one.is_ended for one in self._open)
+
+    @property
+    def waiting(self) -> int:
+        """How many frames wait to be stored."""
+        return self._total.frames
+
+    def take_bounds(self, bounds: Bounds) -> None:
+        """Keep within other bounds from now on."""
+        self._bounds = bounds
+
+    def finished(self, arrived: Arrived) -> None:
+        """Hear that these frames are stored and answered; for the thread that commits."""
+        self._finished.append(arrived)
+        if self._wants_wake or arrived.connection.unsent:
+            self._loop.wake()
+
+    def settle(self) -> None:
+        """Do what became possible; call this after each turn of the loop."""
+        self._wants_wake = True  # first: what finishes from here on wakes the loop
+        while self._finished:
+            self._settle(self._finished.popleft())
+        for connection in list(self._held):
+            if not self._is_over(connection):
+                self._held.discard(connection)
+                connection.is_held = False
+                self._rewatch(connection)
+        if self._is_full and len(self._open) < self._bounds.connections:
+            self._is_full = False
+            self._reopen_door()
+        self._wants_wake = bool(self._held) or self.is_draining or self._has_ended()
+
+    def drain(self) -> None:
+        """Let emitters write no more, and read on until all that they have written is here."""
+        self.is_draining = True
+        for connection in list(self._open):
+            self._end_writing(connection)
+
+    def close_door(self) -> None:
+        """Take the connections that wait already, then no more; the name must be gone by now."""
+        self._paused_until_ms = 0
+        self._is_full = False
+        self.accept(all_of_them=True)
+        if not self._is_full and not self._paused_until_ms:
+            self._loop.watch(self._listener, 0, self._door)
+            self._listener.close()
+            self._door.is_closed = True
+
+    @property
+    def is_door_closed(self) -> bool:
+        """Whether no connection can come any more."""
+        return self._door.is_closed
+
+    def close(self) -> None:
+        """Close everything."""
+        for connection in list(self._open):
+            self._close(connection)
+        if not self._door.is_closed:
+            self._loop.watch(self._listener, 0, self._door)
+            self._listener.close()
+            self._door.is_closed = True
+
+    # ------------------------------------------------------------------------------ the door
+
+    def accept(self, *, all_of_them: bool = False) -> None:
+        """Take connections that wait."""
+        taken = 0
+        while all_of_them or taken < ACCEPTS_PER_TURN_MAX:
+            taken += 1
+            if len(self._open) >= self._bounds.connections and not self._evict(None):
+                self._is_full = True
+                self._loop.watch(self._listener, 0, self._door)
+                return
+            try:
+                accepted, _ = self._listener.accept()
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError as fault:
+                if fault.errno == errno.ECONNABORTED:
+                    continue
+                self._pause(fault)
+                return
+            self._admit(accepted)
+
+    def _pause(self, fault: OSError) -> None:
+        """Take none for a moment: they wait in the kernel's line, and lose nothing there."""
+        self._tallies.scarcities += 1
+        event(
+            logging.WARNING,
+            "accept_failed",
+            reason=fault.strerror,
+            is_scarce=fault.errno in _SCARCE,
+            connections=len(self._open),
+        )
+        self._evict(None)
+        self._paused_until_ms = self._loop.now_ms + DESCRIPTOR_PAUSE_MS
+        self._loop.watch(self._listener, 0, self._door)
+
+    def _reopen_door(self) -> None:
+        if not self._door.is_closed and not self._is_full and not self._paused_until_ms:
+            self._loop.watch(self._listener, READ, self._door)
+
+    def _admit(self, accepted: socket.socket) -> None:
+        accepted.setblocking(False)
+        try:
+            attestation = self._attests(accepted)
+        except PeerError as fault:
+            self._tallies.strangers += 1
+            event(logging.WARNING, "no_peer", reason=str(fault))
+            accepted.close()
+            return
+        uid = attestation.credential.uid
+        account = self._accounts.get(uid)
+        if account is None:
+            account = self._accounts[uid] = Account(uid)
+        is_over = account.connections >= self._bounds.user_connections and not self._evict(account)
+        connection = Connection(accepted, attestation, account, self._loop.now_ms)
+        account.connections += 1
+        self._tallies.connections += 1
+        self._open[connection] = _Watcher(self, connection)
+        if is_over:
+            # It may say what it has said already, and no more.
+            self._tallies.over_quota += 1
+            self._end_writing(connection)
+        elif self.is_draining:
+            self._end_writing(connection)
+        else:
+            # A frame that came along with the connection is read at once.
+            self.read(connection)
+        self._rewatch(connection)
+
+    def _evict(self, account: Account | None) -> bool:
+        """Close the connection that was idle the longest, where one was for long enough."""
+        latest = self._loop.now_ms - IDLE_BEFORE_EVICTION_MS
+        idle = [
+            one
+            for one in self._open
+            if one.active_ms <= latest
+            and (account is None or one.account is account)
+            and not (one.frames or len(one.inbound) or one.unsent or one.is_ended)
+        ]
+        if not idle:
+            return False
+        self._tallies.evicted += 1
+        self._end_writing(min(idle, key=lambda one: one.active_ms))
+        return True
+
+    # ------------------------------------------------------------------------- one connection
+
+    def read(self, connection: Connection) -> bool:
+        """Read once what has come in, and return whether there may be more."""
+        if connection.is_ended or connection.is_closed:
+            return False
+        if self._is_over(connection):
+            self._hold(connection)
+            return False
+        data = connection.read()
+        if data is None:
+            return False
+        if not data:
+            self._end(connection)
+            return False
+        connection.active_ms = self._loop.now_ms
+        before = len(connection.inbound)
+        bodies, fault = connection.inbound.take(data)
+        self._hold_bytes(connection, len(connection.inbound) - before)
+        if bodies or not len(connection.inbound):
+            connection.unfinished_ms = 0
+        if len(connection.inbound) and not connection.unfinished_ms:
+            connection.unfinished_ms = self._loop.now_ms
+        if bodies or fault is not None:
+            self._pass_on(connection, bodies, fault)
+        if fault is not None:
+            self._end(connection)
+        return fault is None
+
+    def write(self, connection: Connection) -> None:
+        """Send more of the answers that wait."""
+        if connection.flush():
+            connection.stuck_ms = self._loop.now_ms
+        self._rewatch(connection)
+        self._close_if_done(connection)
+
+    def fail(self, connection: Connection, fault: Exception) -> None:
+        """Close a connection that our own code stumbled over."""
+        self._tallies.faults += 1
+        event(logging.ERROR, "connection_failed", kind=type(fault).__name__)
+        self._cut(connection, "INTERNAL", "the daemon failed to read this connection")
+        self._close(connection)
+
+    def _pass_on(
+        self, connection: Connection, bodies: list[bytes], fault: FrameRefused | None
+    ) -> None:
+        arrived = Arrived(connection, bodies, self._clock_ns(), fault)
+        connection.frames += len(bodies) + 1
+        self._count(connection.account, len(bodies) + 1, arrived.size)
+        self._submit(arrived)
+
+    def _settle(self, arrived: Arrived) -> None:
+        connection = arrived.connection
+        connection.frames -= len(arrived.bodies) + 1
+        self._count(connection.account, -len(arrived.bodies) - 1, -arrived.size)
+        if connection.is_closed:
+            self._forget(connection.account)
+            return
+        if connection.unsent and not connection.stuck_ms:
+            connection.stuck_ms = self._loop.now_ms
+        self._rewatch(connection)
+        self._close_if_done(connection)
+
+    def _end(self, connection: Connection) -> None:
+        """Read no more; what is stored is still answered."""
+        if connection.is_ended or connection.is_closed:
+            return
+        self._cut(connection, "FRAME_CUT", "the connection ended in the middle of a frame")
+        connection.is_ended = True
+        self._held.discard(connection)
+        self._rewatch(connection)
+        self._close_if_done(connection)
+
+    def _cut(self, connection: Connection, code: str, why: str) -> None:
+        left = len(connection.inbound)
+        if left and not connection.is_ended:
+            self._hold_bytes(connection, -left)
+            connection.inbound = type(connection.inbound)()
+            self._pass_on(connection, [], FrameRefused(code, why))
+
+    def _end_writing(self, connection: Connection) -> None:
+        """Let the emitter's next write fail, so that it knows; what it has written is read."""
+        if connection.is_ended or connection.is_closed:
+            return
+        if _KEEPS_READABLE:
+            try:
+                connection.socket.shutdown(socket.SHUT_RD)
+            except OSError:
+                pass  # it is gone already: what it left is read all the same
+            self._rewatch(connection)
+            return
+        while self.read(connection):
+            pass
+        self._end(connection)
+
+    def _close_if_done(self, connection: Connection) -> None:
+        if not connection.is_ended:
+            return
+        if connection.is_broken or not (connection.frames or connection.unsent):
+            self._close(connection)
+
+    def _close(self, connection: Connection) -> None:
+        if connection.is_closed:
+            return
+        self._loop.watch(connection.socket, 0, self._open.pop(connection))
+        self._held.discard(connection)
+        self._hold_bytes(connection, -len(connection.inbound))
+        connection.is_ended = True
+        connection.close()
+        connection.account.connections -= 1
+        self._forget(connection.account)
+
+    def _rewatch(self, connection: Connection) -> None:
+        if connection.is_closed:
+            return
+        events = 0 if connection.is_ended or connection.is_held else READ
+        if connection.unsent:
+            events |= WRITE
+        else:
+            connection.stuck_ms = 0
+        self._loop.watch(connection.socket, events, self._open[connection])
+
+    # ------------------------------------------------------------------------------- bounds
+
+    def _is_over(self, connection: Connection) -> bool:
+        bounds, account, total = self._bounds, connection.account, self._total
+        return (
+            (total.frames >= bounds.frames or account.frames >= bounds.user_frames)
+            or (total.held + READ_BYTES > bounds.held and total.frames > 0)
+            or (account.held + READ_BYTES > bounds.user_held and account.frames > 0)
+            or connection.unsent > bounds.unsent
+        )
+
+    def _hold(self, connection: Connection) -> None:
+        connection.is_held = True
+        self._tallies.holds += 1
+        self._held.add(connection)
+        self._rewatch(connection)
+
+    def _count(self, account: Account, frames: int, size: int) -> None:
+        for one in (account, self._total):
+            one.frames += frames
+            one.held += size
+
+    def _hold_bytes(self, connection: Connection, size: int) -> None:
+        connection.account.held += size
+        self._total.held += size
+
+    def _forget(self, account: Account) -> None:
+        if not account.connections and not account.frames:
+            self._accounts.pop(account.uid, None)
+
+    def _has_ended(self) -> bool:
+        return any(one.is_ended for one in self._open)
+
+    # ------------------------------------------------------------------------------- clocks
+
+    def _walk(self) -> None:
+        """Look at all connections: who is too slow?"""
+        now_ms, bounds = self._loop.now_ms, self._bounds
+        if self._paused_until_ms and now_ms >= self._paused_until_ms:
+            self._paused_until_ms = 0
+            self._reopen_door()
+        for connection in list(self._open):
+            if connection.stuck_ms and now_ms - connection.stuck_ms > bounds.stall_ms:
+                self._tallies.stalled += 1
+                self._cut(connection, "FRAME_CUT", "the emitter takes no answers")
+                self._close(connection)
+            elif connection.is_ended:
+                continue
+            elif connection.unfinished_ms and now_ms - connection.unfinished_ms > bounds.frame_ms:
+                if connection.is_held and connection.account.frames:
+                    connection.unfinished_ms = now_ms  # it is we who are slow
+                else:
+                    self._tallies.slow += 1
+                    self._cut(connection, "FRAME_SLOW", "the frame took too long to come in")
+                    self._end(connection)
+            elif now_ms - connection.active_ms > bounds.idle_ms and not connection.frames:
+                self._tallies.idle += 1
+                self._end_writing(connection)
+
+
+class _Watcher:
+    """One connection, as the loop sees it."""
+
+    __slots__ = ("_all", "_connection")
+
+    def __init__(self, connections: Connections, connection: Connection) -> None:
+        self._all = connections
+        self._connection = connection
+
+    def on_event(self, events: int) -> None:
+        if self._connection.is_closed:
+            return  # closed in this very turn, for another one's sake
+        if events & WRITE:
+            self._all.write(self._connection)
+        if events & READ:
+            self._all.read(self._connection)
+
+    def on_fault(self, fault: Exception) -> None:
+        self._all.fail(self._connection, fault)
+
+
+class _Door:
+    """The listening socket, as the loop sees it."""
+
+    def __init__(self, connections: Connections) -> None:
+        self._all = connections
+        self.is_closed = False
+
+    def on_event(self, _events: int) -> None:
+        if not self.is_closed:
+            self._all.accept()
+
+    def on_fault(self, fault: Exception) -> None:
+        event(logging.ERROR, "accept_failed", kind=type(fault).__name__)
