@@ -55,6 +55,8 @@ from tallystick.ports import Signer
 # Nanoseconds since 1970, as `time.time_ns` gives them.
 Clock = Callable[[], int]
 Ids = Callable[[], str]
+# Raises `ReceiptError` for an action type, given the target system, that no receipt may have.
+CheckType = Callable[[str, str | None], None]
 
 # The digit in which a UUID states its variant, by what chance gave for it.
 _VARIANT = dict(zip("0123456789abcdef", "89ab" * 4, strict=True))
@@ -100,6 +102,7 @@ def create_receipt(
     key_rotation: KeyRotation | Mapping[str, Any] | None = None,
     correlation_id: str | None = None,
     response_body: object = ABSENT,
+    check_type: CheckType = check_action_type,
     clock: Clock = time.time_ns,
     ids: Ids = random_uuid,
 ) -> UnsignedReceipt:
@@ -107,6 +110,8 @@ def create_receipt(
 
     Each argument is a typed value or a dict in the protocol's own names. A `response_body`
     (redacted already, any JSON value) is hashed into `outcome.response_hash` and not carried.
+    `check_type` raises for action types that may not be issued: who issues on others' word is less
+    strict with their names.
     """
     now = timestamp(clock())
     settled, is_filled_in = _settled(action, now, ids)
@@ -139,7 +144,7 @@ def create_receipt(
     )
     # Ids and times that were made here need no look; those that a caller gave do.
     made_here = is_filled_in and ids is random_uuid and clock is time.time_ns
-    _check_rules(receipt, made_here=made_here)
+    _check_rules(receipt, check_type, made_here=made_here)
     return receipt
 
 
@@ -255,13 +260,13 @@ def _read_back(members: dict[str, Any]) -> UnsignedReceipt:
     return receipt
 
 
-def _check_rules(receipt: UnsignedReceipt, *, made_here: bool) -> None:
+def _check_rules(receipt: UnsignedReceipt, check_type: CheckType, *, made_here: bool) -> None:
     subject = receipt.credentialSubject
     if not is_ordinary(subject.chain):
         for _, member, message in link_faults(subject.chain):
             raise ReceiptError(message, f"/credentialSubject/chain/{member}")
     action = subject.action
-    check_action_type(action.type, action.target.system if action.target is not None else None)
+    check_type(action.type, action.target.system if action.target is not None else None)
     sound = optional_shapes_hold(subject) if made_here else shapes_hold(receipt)
     if not sound or not has_sound_open_members(receipt):
         from tallystick.model.reader import read_receipt  # costs a cold start 10 ms
