@@ -310,6 +310,11 @@ def ephemeral_runtime(environ: Mapping[str, str] | None = None) -> str | None:
     return None
 
 
+def process_environment() -> Mapping[str, str]:
+    """Return the environment of this process, for what takes all of it as an argument."""
+    return os.environ
+
+
 def read(environment: str, environ: Mapping[str, str] | None = None) -> str | None:
     """Return the text of one environment variable, or None where it is not set."""
     return (os.environ if environ is None else environ).get(environment)
