@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -67,6 +67,10 @@ default_clock: Clock = time.time_ns
 ABSENT: Any = msgspec.UNSET
 _DECODE = msgspec.json.Decoder(UnsignedReceipt).decode
 _ENCODE = msgspec.json.Encoder(order="sorted").encode
+# What follows the proof in a canonical receipt of ours.
+_TAIL_BYTES: Final = len(
+    b',"type":["VerifiableCredential","AgentReceipt"],"version":"%b"}' % VERSION.encode()
+)
 
 
 def random_uuid() -> str:
@@ -156,6 +160,15 @@ def sign_receipt(
     clock: Clock = time.time_ns,
 ) -> Receipt:
     """Return the receipt with its proof; `key` is a PKCS#8 PEM text, a key pair or a signer."""
+    return _signed(unsigned, key, verification_method, clock)[0]
+
+
+def _signed(
+    unsigned: UnsignedReceipt,
+    key: str | KeyPair | Signer,
+    verification_method: str,
+    clock: Clock,
+) -> tuple[Receipt, bytes]:
     if not 0 < len(verification_method) <= IDENTIFIER_CHARS_MAX:
         raise ReceiptError("verification_method is no text like '<issuer>#key-1'", "/proof")
     statement = statement_of(unsigned)
@@ -179,7 +192,29 @@ def sign_receipt(
     # Only close to the limit does it take a look: the proof stays far below 16 KiB.
     if len(statement) > RECEIPT_BYTES_MAX - 16 * 1024 and len(encode(receipt)) > RECEIPT_BYTES_MAX:
         raise ReceiptError(f"over the limit of {RECEIPT_BYTES_MAX} bytes with its proof")
-    return receipt
+    return receipt, statement
+
+
+class Sealed(NamedTuple):
+    """A signed receipt with its canonical bytes and with what the next one links to."""
+
+    receipt: Receipt
+    body: bytes
+    hash: str
+
+
+def seal(
+    unsigned: UnsignedReceipt,
+    key: str | KeyPair | Signer,
+    verification_method: str,
+    *,
+    clock: Clock = time.time_ns,
+) -> Sealed:
+    """Sign as `sign_receipt` does; for who needs bytes and hash, too, they are made only once."""
+    receipt, statement = _signed(unsigned, key, verification_method, clock)
+    end = len(statement) - _TAIL_BYTES
+    body = b'%b,"proof":%b%b' % (statement[:end], _ENCODE(receipt.proof), statement[end:])
+    return Sealed(receipt, body, sha256_tagged(statement))
 
 
 def hash_receipt(receipt: UnsignedReceipt | Mapping[str, Any] | bytes) -> str:

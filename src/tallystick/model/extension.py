@@ -54,10 +54,19 @@ class PreviousChain(Fact, frozen=True, kw_only=True):
     sequence: Sequence
 
 
+class Dropped(Fact, frozen=True, kw_only=True):
+    """Frames that the daemon itself made no receipt of: how many for which reason, and when."""
+
+    reasons: dict[str, Count]
+    since: Instant
+    until: Instant
+
+
 class Extension(Fact, frozen=True, kw_only=True):
     """All members of `issuer.runtime.tallystick`, declared once."""
 
     decision: Literal["allowed", "denied", "pending"] | None = None
+    dropped: Dropped | None = None
     emitted_at: Instant | None = None
     late: bool | None = None
     lease_ended: bool | None = None

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Receipts of one transaction: built, linked and signed, and not yet written.
+
+A batch works on heads of its own. They become the ledger's when the transaction is on stable
+storage, and are forgotten when it is not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Literal
+
+import msgspec
+
+from tallystick.chain.issue import create_receipt, seal
+from tallystick.model.action import Action, Outcome
+from tallystick.model.chain import Delegation, Delegator, Head
+from tallystick.model.extension import Extension, PreviousChain, extension_of, with_extension
+from tallystick.model.frame import Acknowledgement
+from tallystick.model.receipt import Issuer, Principal
+from tallystick.model.taxonomy import AGENT_END, CHAIN_INTERRUPTED
+from tallystick.ports import Signer
+from tallystick.store.ledger import row_of
+from tallystick.store.sql import Row
+
+Status = Literal["complete", "interrupted"]
+
+# What drafting makes of a frame: the arguments of `create_receipt` but for the chain's own.
+Draft = Mapping[str, Any]
+
+ISSUER_TYPE: Final = "AgentReceiptsDaemon"
+SUCCESS: Final = Outcome(status="success")
+_ENDS: Final = {"complete": AGENT_END, "interrupted": CHAIN_INTERRUPTED}
+
+
+class Tip(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Where a chain stands: its head, and the id of the receipt there."""
+
+    head: Head
+    receipt_id: str = ""
+    is_terminal: bool = False
+
+
+class Author(msgspec.Struct, frozen=True, kw_only=True):
+    """In whose name receipts are issued, and who signs them."""
+
+    issuer_id: str
+    verification_method: str
+    signer: Signer
+
+    @property
+    def issuer(self) -> Issuer:
+        """The issuer of what the daemon itself has to say."""
+        return Issuer(id=self.issuer_id, type=ISSUER_TYPE)
+
+
+class Batch:
+    """One transaction in the making."""
+
+    def __init__(self, author: Author, tip_of: Callable[[str], Tip], last_ms: int) -> None:
+        """Go on from the tips that `tip_of` knows, never earlier than `last_ms`."""
+        self._author = author
+        self._tip_of = tip_of
+        self.tips: dict[str, Tip] = {}
+        self.rows: list[Row] = []
+        self.last_ms = last_ms
+
+    def tip(self, chain_id: str) -> Tip:
+        """Return where a chain stands behind what this batch holds already."""
+        return self.tips.get(chain_id) or self._tip_of(chain_id)
+
+    def add(
+        self,
+        tip: Tip,
+        draft: Draft,
+        now_ms: int,
+        *,
+        end: Status | None = None,
+    ) -> Acknowledgement:
+        """Build and sign the next receipt of a chain; nothing has changed where this raises."""
+        issued_ms = max(now_ms, self.last_ms)
+        moment_ns = issued_ms * 1_000_000
+        link = tip.head.link(terminal=end is not None, status=end)
+        unsigned = create_receipt(chain=link, clock=lambda: moment_ns, **draft)
+        author = self._author
+        sealed = seal(unsigned, author.signer, author.verification_method, clock=lambda: moment_ns)
+        receipt, digest = sealed.receipt, sealed.hash
+        self.rows.append(row_of(receipt, sealed.body.decode(), digest))
+        head = Head(chain_id=link.chain_id, sequence=link.sequence, hash=digest)
+        self.tips[link.chain_id] = Tip(
+            head=head, receipt_id=receipt.id, is_terminal=end is not None
+        )
+        self.last_ms = issued_ms
+        return Acknowledgement(
+            id=receipt.id, chain_id=link.chain_id, sequence=link.sequence, hash=digest
+        )
+
+    def mark(self) -> tuple[int, dict[str, Tip], int]:
+        """Return what `back_to` needs to forget all that comes after."""
+        return len(self.rows), dict(self.tips), self.last_ms
+
+    def back_to(self, mark: tuple[int, dict[str, Tip], int]) -> None:
+        """Forget what was added since the mark: it is in no chain."""
+        count, self.tips, self.last_ms = mark
+        del self.rows[count:]
+
+    def own(self, action: Action, *, facts: Extension | None = None, **more: Any) -> Draft:
+        """Return the draft of something that the daemon itself has to say."""
+        issuer = self._author.issuer
+        return {
+            "issuer": issuer if facts is None else with_extension(issuer, facts),
+            "principal": Principal(id=self._author.issuer_id),
+            "action": action,
+            "outcome": SUCCESS,
+            **more,
+        }
+
+    def end(self, tip: Tip, status: Status, now_ms: int) -> None:
+        """Close a chain."""
+        self.add(tip, self.own(Action(type=_ENDS[status])), now_ms, end=status)
+
+
+def previous_chain(head: Head | None) -> PreviousChain | None:
+    """Return how a first receipt names the chain that it goes on from."""
+    if head is None or head.hash is None:
+        return None
+    return PreviousChain(chain_id=head.chain_id, hash=head.hash, sequence=head.sequence)
+
+
+def going_on_from(draft: Draft, previous: Head | None) -> Draft:
+    """Return the draft of a chain's first receipt, with the chain that it goes on from."""
+    link = previous_chain(previous)
+    if link is None:
+        return draft
+    issuer: Issuer = draft["issuer"]
+    facts = extension_of(issuer) or Extension()
+    facts = msgspec.structs.replace(facts, previous_chain=link)
+    return {**draft, "issuer": with_extension(issuer, facts)}
+
+
+def delegated(draft: Draft, parent: Tip, issuer_id: str) -> Draft:
+    """Return the draft of a sub-agent's first receipt, with where its chain hangs."""
+    delegation = Delegation(
+        delegator=Delegator(id=issuer_id),
+        parent_chain_id=parent.head.chain_id,
+        parent_receipt_id=parent.receipt_id,
+    )
+    return {**draft, "delegation": delegation}

@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What one transaction says: which frame goes to which chain, and what the daemon adds.
+
+A turn changes a copy of where the chains stand. It becomes the ledger's when its rows are on
+stable storage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+import msgspec
+
+from tallystick.daemon.attested import AttestedFrame
+from tallystick.daemon.batch import (
+    Author,
+    Batch,
+    Draft,
+    Status,
+    Tip,
+    delegated,
+    going_on_from,
+)
+from tallystick.daemon.chain_names import agent_chain
+from tallystick.model.action import Action, EmitterMetadata, Target
+from tallystick.model.chain import Head
+from tallystick.model.extension import Dropped, Extension
+from tallystick.model.frame import Acknowledgement
+from tallystick.model.taxonomy import AGENT_START, EVENTS_DROPPED
+
+# What a target is in, where the target is a chain of ours.
+CHAINS_SYSTEM = "agent_receipts"
+
+
+class Standing(NamedTuple):
+    """Where things stand between two transactions."""
+
+    # The open root, or None before the first receipt and after an orderly end.
+    root: Tip | None = None
+    # The head of the root before that one.
+    previous: Head | None = None
+    last_ms: int = 0
+
+
+class Turn:
+    """One transaction in the making."""
+
+    def __init__(
+        self,
+        author: Author,
+        standing: Standing,
+        tip_of: Callable[[str], Tip],
+        new_root: Callable[[], str],
+    ) -> None:
+        self.batch = Batch(author, tip_of, standing.last_ms)
+        self._author = author
+        self._root = standing.root
+        self._previous = standing.previous
+        self._new_root = new_root
+        # Chains of agents that this turn began, or closed.
+        self.begun: set[str] = set()
+        self.closed: set[str] = set()
+
+    @property
+    def standing(self) -> Standing:
+        """Where things stand behind this turn."""
+        return Standing(self._root, self._previous, self.batch.last_ms)
+
+    def add(self, one: AttestedFrame, draft: Draft) -> Acknowledgement:
+        """Write what a frame says, behind what its emitter lost; all of it or, raising, nothing."""
+        batch, now_ms, frame = self.batch, one.received_ns // 1_000_000, one.frame
+        if frame.agent_id is None and frame.drop_count == 0 and self._root is not None:
+            answer = batch.add(self._root, draft, now_ms)
+            self._root = batch.tips[answer.chain_id]
+            return answer
+        mark = (batch.mark(), self._root, self._previous, set(self.begun))
+        try:
+            return self._add_with_more(one, draft, now_ms)
+        except BaseException:
+            before, self._root, self._previous, self.begun = mark
+            batch.back_to(before)
+            raise
+
+    def _add_with_more(self, one: AttestedFrame, draft: Draft, now_ms: int) -> Acknowledgement:
+        frame = one.frame
+        drafts = [draft]
+        if frame.drop_count:
+            drafts.insert(0, self._dropped_by_emitter(one, draft))
+        answer: Acknowledgement | None = None
+        if frame.agent_id is None:
+            for each in drafts:
+                answer = self._add_to_root(each, now_ms)
+        else:
+            chain_id = agent_chain(self._root_id(), frame.agent_id)
+            for each in drafts:
+                answer = self._add_to_agent(chain_id, each, now_ms)
+        assert answer is not None
+        return answer
+
+    def note_losses(self, count: int, facts: Dropped, now_ms: int) -> None:
+        """Write how many frames the daemon itself made no receipt of."""
+        metadata = EmitterMetadata(drop_count=count)
+        action = Action(type=EVENTS_DROPPED, tool_name="events_dropped", emitter_metadata=metadata)
+        self._add_to_root(self.batch.own(action, facts=Extension(dropped=facts)), now_ms)
+
+    def end_all(self, status: Status, agents: Iterable[Tip], now_ms: int) -> None:
+        """Close the root and then the chains of its agents; the next root goes on from there."""
+        if self._root is None:
+            return
+        root_id = self._root.head.chain_id
+        self.batch.end(self._root, status, now_ms)
+        for tip in agents:
+            if not self.batch.tip(tip.head.chain_id).is_terminal:
+                self.batch.end(self.batch.tip(tip.head.chain_id), status, now_ms)
+        self._previous = self.batch.tips[root_id].head
+        self._root = None
+
+    def add_to_root(self, draft: Draft, now_ms: int) -> Acknowledgement:
+        """Write something of the daemon's own into the root."""
+        return self._add_to_root(draft, now_ms)
+
+    def _root_id(self) -> str:
+        if self._root is None:
+            self._root = Tip(head=Head(chain_id=self._new_root()))
+        return self._root.head.chain_id
+
+    def _add_to_root(self, draft: Draft, now_ms: int) -> Acknowledgement:
+        root_id = self._root_id()
+        assert self._root is not None
+        if self._root.head.sequence == 0:
+            draft = going_on_from(draft, self._previous)
+        answer = self.batch.add(self._root, draft, now_ms)
+        self._root = self.batch.tips[root_id]
+        return answer
+
+    def _add_to_agent(self, chain_id: str, draft: Draft, now_ms: int) -> Acknowledgement:
+        tip = self.batch.tip(chain_id)
+        if tip.head.sequence == 0:
+            self._announce(chain_id, draft, now_ms)
+            assert self._root is not None
+            draft = delegated(draft, self._root, self._author.issuer_id)
+            draft = going_on_from(draft, self._root.head)
+            self.begun.add(chain_id)
+        return self.batch.add(tip, draft, now_ms)
+
+    def _announce(self, chain_id: str, draft: Draft, now_ms: int) -> None:
+        """Say in the root that a chain begins: who removes that chain as a whole is found out."""
+        action = Action(
+            type=AGENT_START,
+            target=Target(resource=chain_id, system=CHAINS_SYSTEM),
+            peer_credential=draft["action"].peer_credential,
+        )
+        own = self.batch.own(action)
+        self._add_to_root({**own, "principal": draft["principal"]}, now_ms)
+
+    def _dropped_by_emitter(self, one: AttestedFrame, draft: Draft) -> Draft:
+        action = Action(
+            type=EVENTS_DROPPED,
+            tool_name="events_dropped",
+            emitter_metadata=EmitterMetadata(drop_count=one.frame.drop_count),
+            peer_credential=one.peer.credential,
+        )
+        own = self.batch.own(action)
+        issuer = msgspec.structs.replace(own["issuer"], session_id=one.frame.session_id)
+        return {**own, "issuer": issuer, "principal": draft["principal"]}
