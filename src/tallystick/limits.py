@@ -451,3 +451,6 @@ SPOOL_BYTES_MAX: Final = 256 * 1024 * 1024
 
 # What one `emit` spends on frames that wait in the spool directory, behind its own.
 SPOOL_FLUSH_MS_MAX: Final = 100
+
+# Reasons for which frames were lost that one receipt tells apart; the codes of frames are 16.
+LOSS_REASONS_MAX: Final = 64
