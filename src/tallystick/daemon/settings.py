@@ -15,13 +15,13 @@ from typing import Any, Final
 import msgspec
 
 from tallystick.config import process_environment, read
+from tallystick.daemon.disclosing import parse_policy
 from tallystick.daemon.socket_path import check_socket_path, socket_path
 from tallystick.daemon.variables import DAEMON
 from tallystick.durable.file import FilePath
 from tallystick.errors import SettingError
 from tallystick.keys.file import GIVE_A_PATH, is_key_itself
 from tallystick.limits import (
-    DISCLOSED_TYPES_MAX,
     DRAIN_MS_MAX,
     EMITTER_IDLE_MS_MAX,
     FRAME_IDENTITY_BYTES_MAX,
@@ -232,18 +232,9 @@ def _bool(given: Any) -> bool:
 
 def _policy(given: Any) -> str:
     """Return a disclosure policy in its one spelling: off, high, all, or types with commas."""
-    if given in (False, "", "false", "0", "off"):
-        return "off"
-    if given in (True, "true", "1", "all"):
-        return "all"
-    if given == "high":
-        return "high"
-    listed = given.split(",") if isinstance(given, str) else given
-    if not isinstance(listed, list) or not all(isinstance(one, str) for one in listed):
+    if not isinstance(given, (str, bool, int, list)):
         raise ValueError("must be off, high, all, or a list of action types")
-    types = [one.strip() for one in listed]
-    if not all(types) or len(types) > DISCLOSED_TYPES_MAX:
-        raise ValueError(f"must list from 1 to {DISCLOSED_TYPES_MAX} action types")
-    if {"off", "high", "all", "true", "false"} & set(types):
-        raise ValueError("must not mix off, high or all with action types")
-    return ",".join(types)
+    if isinstance(given, list) and not all(isinstance(one, str) for one in given):
+        raise ValueError("must be off, high, all, or a list of action types")
+    policy = parse_policy(given)
+    return ",".join(sorted(policy.types)) if policy.mode == "list" else policy.mode
