@@ -13,8 +13,8 @@ from typing import Any, Final
 import msgspec
 
 from tallystick.chain.payload import payload_hash
+from tallystick.daemon.attestation import Attestation
 from tallystick.daemon.disclosing import NOTHING, Disclosed, Disclosure
-from tallystick.daemon.peer import Attestation
 from tallystick.limits import ERROR_CHARS_MAX, PREVIEW_CHARS_MAX
 from tallystick.model.action import Action, EmitterMetadata, Intent, Outcome, Target
 from tallystick.model.classify import claimed_risk, classify, settled_risk

@@ -15,16 +15,15 @@ import signal
 import socket
 import struct
 import sys
-from typing import Final, Literal
+from typing import Final
 
-import msgspec
-
+from tallystick.daemon.attestation import Attestation, Status, text_of_path
 from tallystick.errors import PeerError
-from tallystick.limits import CGROUP_CHARS_MAX, FRAME_RESOURCE_BYTES_MAX, JSON_INTEGER_MAX
+from tallystick.limits import CGROUP_CHARS_MAX, JSON_INTEGER_MAX
 from tallystick.model.action import PeerCredential
 from tallystick.model.extension import Peer
 
-Status = Literal["ok", "gone", "denied", "hidden"]
+__all__ = ["Attestation", "attest", "attest_linux", "facts_of", "parse_cgroup", "parse_stat"]
 
 _UCRED: Final = struct.Struct("=iII")
 # In Linux's headers since 6.5; not in Python's.
@@ -32,13 +31,6 @@ _SO_PEERPIDFD: Final = 77
 # What stands for an id that has no counterpart in our user namespace.
 _NO_ID: Final = 2**32 - 1
 _PROC_BYTES_MAX: Final = 16 * 1024
-
-
-class Attestation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """The five facts that the protocol has a place for, and ours beside them."""
-
-    credential: PeerCredential
-    peer: Peer
 
 
 def attest(connection: socket.socket, platform: str = sys.platform) -> Attestation:
@@ -127,11 +119,6 @@ def parse_cgroup(text: str) -> str | None:
             return path[:CGROUP_CHARS_MAX]
         paths.append(path)
     return max(paths, key=len)[:CGROUP_CHARS_MAX] if paths else None
-
-
-def text_of_path(path: bytes) -> str:
-    """Return a path as text that JSON can hold: bytes that are no UTF-8 are spelled out."""
-    return path[:FRAME_RESOURCE_BYTES_MAX].decode("utf-8", "backslashreplace")
 
 
 def _handle_of(connection: socket.socket) -> tuple[int | None, bool]:

@@ -16,7 +16,7 @@ from typing import Final
 
 import msgspec
 
-from tallystick.daemon.peer import Attestation, Status, text_of_path
+from tallystick.daemon.attestation import Attestation, Status, text_of_path
 from tallystick.errors import PeerError
 from tallystick.limits import JSON_INTEGER_MAX
 from tallystick.model.action import PeerCredential

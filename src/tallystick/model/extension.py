@@ -78,7 +78,7 @@ class Extension(Fact, frozen=True, kw_only=True):
 
 def with_extension(issuer: Issuer, extension: Extension) -> Issuer:
     """Return the issuer with these facts in its runtime, its other members as they were."""
-    members: dict[str, Any] = extension.to_dict()
+    members: dict[str, Any] = msgspec.to_builtins(extension)
     if not members:
         return issuer
     runtime = {**(issuer.runtime or {}), MEMBER: members}

@@ -112,7 +112,10 @@ class Redactor:
         if self._hints is None:
             return True
         lower = text.lower()
-        return any(hint in lower for hint in self._hints)
+        for hint in self._hints:  # noqa: SIM110  # a generator would take twice the time
+            if hint in lower:
+                return True
+        return False
 
     def _struct(self, part: msgspec.Struct) -> Any:
         changed = {}

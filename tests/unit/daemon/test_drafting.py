@@ -14,9 +14,9 @@ from tallystick import decrypt_disclosure, generate_forensic_key_pair, verify_re
 from tallystick.chain.issue import create_receipt, sign_receipt
 from tallystick.crypto.canonical import canonicalize
 from tallystick.crypto.digest import sha256_tagged
+from tallystick.daemon.attestation import Attestation
 from tallystick.daemon.disclosing import Disclosure, DisclosurePolicy, parse_policy
 from tallystick.daemon.drafting import DraftSettings, draft_drops, draft_receipt
-from tallystick.daemon.peer import Attestation
 from tallystick.keys.local import generate_key_pair
 from tallystick.limits import ERROR_CHARS_MAX, PREVIEW_CHARS_MAX
 from tallystick.model.action import PeerCredential

@@ -14,14 +14,13 @@ from pathlib import Path
 
 import pytest
 
+from tallystick.daemon.attestation import Attestation
 from tallystick.daemon.peer import (
-    Attestation,
     attest,
     attest_linux,
     facts_of,
     parse_cgroup,
     parse_stat,
-    text_of_path,
 )
 from tallystick.errors import PeerError
 from tallystick.limits import CGROUP_CHARS_MAX
@@ -239,9 +238,3 @@ def test_control_groups() -> None:
     assert parse_cgroup("") is None
     assert parse_cgroup("garbage\n") is None
     assert len(parse_cgroup("0::/" + "x" * 5000) or "") == CGROUP_CHARS_MAX
-
-
-def test_paths_of_any_bytes_become_text() -> None:
-    """A path that is no UTF-8 is still a JSON text."""
-    assert text_of_path(b"/a/\xff/b") == "/a/\\xff/b"
-    assert text_of_path("/ä".encode()) == "/ä"
