@@ -23,9 +23,7 @@ from tallystick.model.pattern_check import pattern_fault
 from tallystick.model.secret_patterns import BUILT_IN, KEYS, Pattern
 
 _KEY_NAME: Final = re.compile(
-    r"(?i)(?:.{0,80}[^a-z])?"
-    + KEYS
-    + r"(?:[_-].{0,80}|[0-9]{0,3})|authorization|(?:set-)?cookie|auth"
+    r"(?is).{0,80}" + KEYS + r"(?:[_-].{0,80}|[0-9]{0,3})|authorization|(?:set-)?cookie|auth"
 )
 # Fields of a frame that a receipt carries in clear.
 _FIELDS: Final = (
@@ -209,5 +207,7 @@ def _is_secret(key: str, value: object) -> bool:
     return (
         value not in (None, "", True, False, [], {})
         and not (isinstance(value, str) and value.startswith("[redacted:"))
+        # Counts of tokens are what `usage` is for.
+        and not (isinstance(value, (int, float)) and "token" in key.lower())
         and _KEY_NAME.fullmatch(key) is not None
     )

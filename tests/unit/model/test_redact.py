@@ -110,6 +110,22 @@ def test_inner_fields_are_redacted() -> None:
     assert clean.usage["input_tokens"] == 5
 
 
+@pytest.mark.parametrize(
+    "key", ["password", "accessToken", "x-api-key", "client_secret", "DB_PASSWORD", "Authorization"]
+)
+def test_telling_keys_hide_their_values(key: str) -> None:
+    """However a member is spelled, what stands under it goes, deep down too."""
+    value = {"a": [{key: "abc"}, {key: ["abc", {"x": "abc"}]}]}
+    assert "abc" not in json.dumps(REDACTOR.value(value))
+    assert "abc" not in REDACTOR.text(json.dumps(value))
+
+
+@pytest.mark.parametrize("key", ["input_tokens", "token_count", "max_token", "keyboard", "cache"])
+def test_counts_stay(key: str) -> None:
+    """Numbers of tokens are no secrets."""
+    assert REDACTOR.value({key: 5}) == {key: 5}
+
+
 def test_every_clear_field_is_known() -> None:
     """A new text member of the frame has to be redacted, or be named here as what needs none."""
     inert = {"ack", "late", "v", "ts_emit", "decision", "drop_count", "input", "output"}
