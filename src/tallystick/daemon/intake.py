@@ -17,6 +17,7 @@ import msgspec
 
 from tallystick.daemon.attested import AttestedFrame
 from tallystick.daemon.connection import Arrived, Connection
+from tallystick.daemon.losses import Losses
 from tallystick.daemon.tallies import Tallies
 from tallystick.errors import Error, FrameRefused, StoreError
 from tallystick.limits import HELD_FRAMES_MAX
@@ -44,8 +45,9 @@ class Writes(Protocol):
     def commit(self, frames: Sequence[AttestedFrame], /) -> list[Answer]:
         """Return, in order, what became of each frame, when all of it is on stable storage."""
 
-    def lost(self, code: str, received_ns: int, uid: int | None, /) -> None:
-        """Remember that a frame became no receipt; the next commit says so in the chain."""
+    @property
+    def losses(self) -> Losses:
+        """Where frames are counted that become no receipt, until the chain says so."""
 
 
 class Task:
@@ -145,7 +147,7 @@ class Intake:
             if arrived.fault is not None:
                 self._lose(arrived, arrived.fault.code)
         began_ns = time.monotonic_ns()
-        answers = self._write(frames)
+        answers = self._write(frames) if frames else []
         tallies = self._tallies
         tallies.frames += sum(len(one) for one in outcomes)
         if frames:
@@ -188,13 +190,13 @@ class Intake:
         except StoreError:
             raise
         except Exception as fault:
-            if isinstance(fault, Error) or not frames:
+            if isinstance(fault, Error):
                 raise
             if len(frames) == 1:
                 one = frames[0]
                 self._tallies.faults += 1
                 event(logging.ERROR, "frame_failed", kind=type(fault).__name__)
-                self._note_lost("INTERNAL", one.received_ns, one.peer.credential.uid)
+                self._note_lost("INTERNAL", one.received_ns)
                 return [Refusal(code="INTERNAL", message="the daemon failed on this frame")]
             middle = len(frames) // 2
             return self._write(frames[:middle]) + self._write(frames[middle:])
@@ -210,11 +212,11 @@ class Intake:
         return Refusal(code="INTERNAL", message="the daemon failed on this frame")
 
     def _lose(self, arrived: Arrived, code: str) -> None:
-        self._note_lost(code, arrived.received_ns, arrived.connection.attestation.credential.uid)
+        self._note_lost(code, arrived.received_ns)
 
-    def _note_lost(self, code: str, received_ns: int, uid: int | None) -> None:
+    def _note_lost(self, code: str, received_ns: int) -> None:
         self._tallies.rejected[code] += 1
-        self._ledger.lost(code, received_ns, uid)
+        self._ledger.losses.note(code, received_ns // 1_000_000)
 
     def _done(
         self, batch: Sequence[Item], answers: list[bytes] | None, fault: Exception | None
