@@ -142,9 +142,10 @@ def limits_page() -> str:
     values = vars(importlib.import_module("tallystick.limits"))
     rows = []
     for node in ast.parse(text).body:
-        if not isinstance(node, ast.AnnAssign) or not isinstance(node.target, ast.Name):
+        target = node.targets[0] if isinstance(node, ast.Assign) else None
+        if not isinstance(node, ast.Assign) or not isinstance(target, ast.Name):
             continue
-        name = node.target.id
+        name = target.id
         rows.append((f"`{name}`", _quantity(name, values[name]), _comment_above(lines, node)))
     return (
         "# Limits\n\nEvery input is bounded at the door. The unit stands in the name.\n\n"

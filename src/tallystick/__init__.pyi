@@ -17,6 +17,8 @@ from tallystick.deliver.auth import MtlsAuth as MtlsAuth
 from tallystick.deliver.auth import NoAuth as NoAuth
 from tallystick.deliver.buffering import BufferingEmitter as BufferingEmitter
 from tallystick.deliver.composite import CompositeEmitter as CompositeEmitter
+from tallystick.deliver.daemon import Acknowledged as Acknowledged
+from tallystick.deliver.daemon import DaemonEmitter as DaemonEmitter
 from tallystick.deliver.file_wal import FileWal as FileWal
 from tallystick.deliver.http import HttpEmitter as HttpEmitter
 from tallystick.deliver.http import HttpEmitterConfig as HttpEmitterConfig
@@ -31,7 +33,9 @@ from tallystick.deliver.wal import WalEmitter as WalEmitter
 from tallystick.errors import ChainClosedError as ChainClosedError
 from tallystick.errors import CompositeEmitError as CompositeEmitError
 from tallystick.errors import EmitError as EmitError
+from tallystick.errors import EmitTransportError as EmitTransportError
 from tallystick.errors import Error as Error
+from tallystick.errors import FrameRefused as FrameRefused
 from tallystick.errors import KeyMismatchError as KeyMismatchError
 from tallystick.errors import LeaseExpired as LeaseExpired
 from tallystick.errors import LimitError as LimitError
@@ -104,6 +108,7 @@ from tallystick.verify.verification import verify_receipt as verify_receipt
 __version__: str
 _HOME: dict[str, str]
 __all__ = [
+    "Acknowledged",
     "Action",
     "ApiKeyAuth",
     "Authorization",
@@ -113,11 +118,13 @@ __all__ = [
     "ChainReport",
     "CompositeEmitError",
     "CompositeEmitter",
+    "DaemonEmitter",
     "DeadLetter",
     "Delegation",
     "Delegator",
     "DisclosureEnvelope",
     "EmitError",
+    "EmitTransportError",
     "Emitter",
     "EnvVarKeyProvider",
     "Error",
@@ -127,6 +134,7 @@ __all__ = [
     "FileWal",
     "Finding",
     "ForensicKeyPair",
+    "FrameRefused",
     "GeneratingKeyProvider",
     "Head",
     "HttpEmitter",

@@ -1,20 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One table of everything that can be set from outside, and the only readers of the environment.
+"""One table of everything that can be set from outside, and how it is read.
 
 `docs/reference/configuration.md` is generated from `VARIABLES`.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal
 
+import msgspec
+
+from tallystick import environment as outside
 from tallystick.errors import SettingError
 from tallystick.limits import RECEIPT_BYTES_MAX, SERVED_CONNECTIONS_MAX
 
 
-class Variable(NamedTuple):  # no Struct: a process that sends one frame would pay for msgspec
+class Variable(msgspec.Struct, frozen=True, kw_only=True):
     """One setting: what it is called, what it takes, and what it is for."""
 
     name: str
@@ -290,6 +292,9 @@ VARIABLES: Final = (
     *COLLECTOR,
 )
 
+read: Final = outside.read
+process_environment: Final = outside.process_environment
+
 # No setting needs more digits.
 _NUMBER_CHARS_MAX: Final = 18
 
@@ -308,16 +313,6 @@ def ephemeral_runtime(environ: Mapping[str, str] | None = None) -> str | None:
         if read(environment, environ):
             return runtime
     return None
-
-
-def process_environment() -> Mapping[str, str]:
-    """Return the environment of this process, for what takes all of it as an argument."""
-    return os.environ
-
-
-def read(environment: str, environ: Mapping[str, str] | None = None) -> str | None:
-    """Return the text of one environment variable, or None where it is not set."""
-    return (os.environ if environ is None else environ).get(environment)
 
 
 def read_number(environment: str, environ: Mapping[str, str] | None = None) -> int | None:

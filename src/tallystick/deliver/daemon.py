@@ -14,15 +14,15 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
 import time
+from _thread import allocate_lock  # all of `threading` that is needed here
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any, Final, NamedTuple, Self
 
-from tallystick import config
 from tallystick.deliver.daemon_line import BrokenLine, DaemonLine
 from tallystick.deliver.frame_members import body_of
+from tallystick.deliver.spool import Spool
+from tallystick.environment import read
 from tallystick.errors import EmitError, EmitTransportError, FrameRefused, SettingError
 from tallystick.limits import (
     EMITTER_ANSWER_MS_MAX,
@@ -33,16 +33,22 @@ from tallystick.limits import (
 )
 from tallystick.model.framing import SOCKET_VARIABLE, default_socket_path, framed, read_answer
 
-_PLACES: Final = (SOCKET_VARIABLE, "XDG_RUNTIME_DIR", "XDG_DATA_HOME", "HOME")
+_PLACES = (SOCKET_VARIABLE, "XDG_RUNTIME_DIR", "XDG_DATA_HOME", "HOME")
 
 
-class Acknowledged(NamedTuple):
+class Acknowledged:
     """The daemon's word that a receipt is on stable storage, and which one."""
 
-    id: str
-    chain_id: str
-    sequence: int
-    hash: str
+    __slots__ = ("chain_id", "hash", "id", "sequence")
+
+    def __init__(self, *, id: str, chain_id: str, sequence: int, hash: str) -> None:  # noqa: A002
+        self.id = id
+        self.chain_id = chain_id
+        self.sequence = sequence
+        self.hash = hash
+
+    def __repr__(self) -> str:
+        return f"Acknowledged({self.id}: {self.chain_id} {self.sequence}, {self.hash})"
 
 
 class DaemonEmitter:
@@ -71,7 +77,7 @@ class DaemonEmitter:
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
         """Open nothing yet. The path is AGENTRECEIPTS_SOCKET, or where daemons are by default."""
-        places = {name: config.read(name, environ) or "" for name in _PLACES}
+        places = {name: read(name, environ) or "" for name in _PLACES}
         path = socket_path or default_socket_path(sys.platform, places)
         if not path:
             raise SettingError(f"no socket: set {SOCKET_VARIABLE}, or give socket_path")
@@ -84,15 +90,11 @@ class DaemonEmitter:
         self._answer_ms = answer_timeout_ms
         self._clock = clock
         self._line = DaemonLine(path)
-        self._lock = threading.Lock()
+        self._lock = allocate_lock()
         self._process = os.getpid()
         self._drops = 0
         self._is_closed = False
-        self._spool: Any = None
-        if spool is not None:
-            from tallystick.deliver.spool import Spool
-
-            self._spool = Spool(spool)
+        self._spool = None if spool is None else Spool(spool)
 
     @property
     def drops(self) -> int:
@@ -115,7 +117,7 @@ class DaemonEmitter:
         output: object = None,
         error: str | None = None,
         ack: bool = False,
-        **members: Any,
+        **members: object,
     ) -> Acknowledged | None:
         """Hand one frame over. With `ack=True`, return when its receipt is on stable storage.
 
@@ -134,14 +136,17 @@ class DaemonEmitter:
         return self.send(members)
 
     async def aemit(
-        self, tool: str, decision: str = "allowed", **members: Any
+        self, tool: str, decision: str = "allowed", **members: object
     ) -> Acknowledged | None:
         """Do what `emit` does in a thread: the event loop is never blocked."""
         import asyncio
 
-        return await asyncio.to_thread(self.emit, tool, decision, **members)
+        def emit() -> Acknowledged | None:
+            return self.emit(tool, decision, **members)  # type: ignore[arg-type]  # as there
 
-    def send(self, members: Mapping[str, Any]) -> Acknowledged | None:
+        return await asyncio.to_thread(emit)
+
+    def send(self, members: Mapping[str, object]) -> Acknowledged | None:
         """Hand a frame with these members over, as `emit` does; session and time are added."""
         patience = (self._answer_ms if members.get("ack") else EMITTER_WRITE_MS_MAX) / 1000
         self._after_a_fork()
@@ -175,7 +180,7 @@ class DaemonEmitter:
         if self._drops:
             _warn("%d frames were lost, and no later frame told the daemon", self._drops)
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> DaemonEmitter:  # noqa: PYI034  # `Self` needs typing
         return self
 
     def __exit__(
@@ -186,7 +191,7 @@ class DaemonEmitter:
     ) -> None:
         self.close()
 
-    def _send(self, members: dict[str, Any], until: float) -> Acknowledged | None:
+    def _send(self, members: dict[str, object], until: float) -> Acknowledged | None:
         drops = self._drops
         if drops:
             members["drop_count"] = drops
@@ -205,7 +210,7 @@ class DaemonEmitter:
             if has_gone:
                 self._drops += drops  # without its receipt, nobody was told
             if isinstance(fault, EmitTransportError):
-                self._failed(fault, members)
+                self._failed(fault, members, drops)
                 return None
             raise  # the daemon has seen this frame, and counts it itself
         if self._spool is not None:
@@ -239,14 +244,17 @@ class DaemonEmitter:
             raise EmitTransportError(str(fault)) from None
         if answer["ok"]:
             return Acknowledged(
-                answer["id"], answer["chain_id"], answer["sequence"], answer["hash"]
+                id=str(answer["id"]),
+                chain_id=str(answer["chain_id"]),
+                sequence=int(str(answer["sequence"])),
+                hash=str(answer["hash"]),
             )
-        code, message = answer["code"], answer["message"]
+        code, message = str(answer["code"]), str(answer["message"])
         if code.startswith("FRAME_"):
             raise FrameRefused(code, message)
         raise EmitError(f"the daemon did not record it: {code}: {message}", is_transient=True)
 
-    def _failed(self, fault: EmitTransportError, members: dict[str, Any]) -> None:
+    def _failed(self, fault: EmitTransportError, members: dict[str, object], drops: int) -> None:
         """Keep the frame if there is a place for it; else count it, and tell the caller."""
         if self._spool is not None and not fault.may_be_stored:
             try:
@@ -254,7 +262,7 @@ class DaemonEmitter:
             except EmitError as full:
                 fault = EmitTransportError(f"{fault}; {full}")
             else:
-                self._drops -= members.get("drop_count", 0)
+                self._drops -= drops
                 if not members.get("ack"):
                     return
                 raise EmitTransportError(f"{fault}; the frame is kept and will be sent later")
@@ -265,6 +273,8 @@ class DaemonEmitter:
 
     def _drain(self, until: float) -> None:
         """Send what the spool holds, each frame until its receipt is stored; stop at a failure."""
+        if self._spool is None:
+            return
 
         def deliver(body: bytes) -> None:
             self._hand_over(framed(body), until)
@@ -282,7 +292,7 @@ class DaemonEmitter:
         """Let a forked child begin anew: lock, connection and drops are its parent's."""
         if self._process != os.getpid():
             self._process, self._drops = os.getpid(), 0
-            self._lock = threading.Lock()
+            self._lock = allocate_lock()
             self._line.close()
 
 

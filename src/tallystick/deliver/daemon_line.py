@@ -11,16 +11,15 @@ import _socket
 import errno
 import os
 import time
-from typing import Final
 
 from tallystick.errors import EmitTransportError
 from tallystick.limits import EMITTER_DIAL_MS_MAX
 from tallystick.model.framing import HEADER_BYTES, body_bytes
 
 # Where the daemon's queue of connections is full, the kernel says so at once instead of waiting.
-_FULL: Final = frozenset((errno.EAGAIN, errno.EWOULDBLOCK))
-_PAUSE_SECONDS_MIN: Final = 0.0005
-_PAUSE_SECONDS_MAX: Final = 0.008
+_FULL = frozenset((errno.EAGAIN, errno.EWOULDBLOCK))
+_PAUSE_SECONDS_MIN = 0.0005
+_PAUSE_SECONDS_MAX = 0.008
 
 
 class BrokenLine(Exception):

@@ -8,7 +8,6 @@ Only what costs nothing is imported; the strict parser is asked where a number l
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
 
 from tallystick.errors import FrameRefused
 from tallystick.limits import (
@@ -19,9 +18,9 @@ from tallystick.limits import (
 )
 from tallystick.model.framing import encode_frame
 
-DECISIONS: Final = ("allowed", "denied", "pending")
+DECISIONS = ("allowed", "denied", "pending")
 # Texts of a frame by the bytes that each may have. A test holds them to the daemon's own table.
-TEXTS: Final[Mapping[str, int]] = {
+TEXTS: Mapping[str, int] = {
     **dict.fromkeys(
         (
             "ts_emit",
@@ -48,22 +47,22 @@ TEXTS: Final[Mapping[str, int]] = {
     "prompt_preview": FRAME_TEXT_BYTES_MAX,
 }
 # Others than texts; `v` is set by who encodes.
-OTHERS: Final = frozenset(("ack", "drop_count", "input", "late", "output", "rule", "tool", "usage"))
-_REQUIRED: Final = ("ts_emit", "session_id", "channel", "tool", "decision")
-_FREE: Final = frozenset(("error", "prompt_preview", "target_resource", "reason"))
-_TOOL: Final = {"name": FRAME_IDENTITY_BYTES_MAX, "server": FRAME_IDENTITY_BYTES_MAX}
-_RULE: Final = {
+OTHERS = frozenset(("ack", "drop_count", "input", "late", "output", "rule", "tool", "usage"))
+_REQUIRED = ("ts_emit", "session_id", "channel", "tool", "decision")
+_FREE = frozenset(("error", "prompt_preview", "target_resource", "reason"))
+_TOOL = {"name": FRAME_IDENTITY_BYTES_MAX, "server": FRAME_IDENTITY_BYTES_MAX}
+_RULE = {
     "action": FRAME_IDENTITY_BYTES_MAX,
     "approver": FRAME_IDENTITY_BYTES_MAX,
     "name": FRAME_IDENTITY_BYTES_MAX,
     "reason": FRAME_RESOURCE_BYTES_MAX,
 }
 # A run of digits that no double may hold, looked for where all digits are zeros.
-_LONG_NUMBER: Final = b"0" * 16
-_DIGITS_AS_ZEROS: Final = bytes(48 if 48 <= byte <= 57 else 32 for byte in range(256))
+_LONG_NUMBER = b"0" * 16
+_DIGITS_AS_ZEROS = bytes(48 if 48 <= byte <= 57 else 32 for byte in range(256))
 
 
-def body_of(members: Mapping[str, Any]) -> bytes:
+def body_of(members: Mapping[str, object]) -> bytes:
     """Return the body of the frame, or raise `FrameRefused`: the caller told what no frame holds.
 
     Members that are None are left out; so are empty optional texts.
@@ -88,15 +87,14 @@ def body_of(members: Mapping[str, Any]) -> bytes:
     return body
 
 
-def _check(members: Mapping[str, Any]) -> None:
+def _check(members: Mapping[str, object]) -> None:
     for name, value in members.items():
         limit = TEXTS.get(name)
         if limit is not None:
             _check_text(value, limit, name, "")
         elif name not in OTHERS:
             raise FrameRefused("FRAME_VALUE", "is no member of a frame that we know", f"/{name}")
-    _check_object(members["tool"], _TOOL, "tool")
-    if not members["tool"].get("name"):
+    if not _check_object(members["tool"], _TOOL, "tool").get("name"):
         raise FrameRefused("FRAME_MISSING", "is missing or empty", "/tool/name")
     if "rule" in members:
         _check_object(members["rule"], _RULE, "rule")
@@ -108,11 +106,11 @@ def _check(members: Mapping[str, Any]) -> None:
         )
     if "operator_name" in members and "operator_id" not in members:
         raise FrameRefused("FRAME_MISSING", "operator_name needs it", "/operator_id")
-    if "/" in members.get("agent_id", ""):
+    if "/" in str(members.get("agent_id", "")):
         raise FrameRefused("FRAME_VALUE", "holds a slash", "/agent_id")
 
 
-def _check_object(value: object, texts: Mapping[str, int], name: str) -> None:
+def _check_object(value: object, texts: Mapping[str, int], name: str) -> dict[str, object]:
     if not isinstance(value, dict):
         raise FrameRefused("FRAME_TYPE", "is not an object", f"/{name}")
     for key, text in value.items():
@@ -120,6 +118,7 @@ def _check_object(value: object, texts: Mapping[str, int], name: str) -> None:
             raise FrameRefused("FRAME_VALUE", "holds a member that we do not know", f"/{name}")
         if text is not None:
             _check_text(text, texts[key], key, f"/{name}")
+    return value
 
 
 def _check_text(text: object, limit: int, name: str, where: str) -> None:

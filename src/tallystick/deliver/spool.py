@@ -3,6 +3,8 @@
 
 Several processes may share it. A frame is removed only when the daemon has said that its receipt is
 stored, so it may arrive twice and never not at all; both carry one idempotency key.
+
+`durable.file` is imported where it is used: who never spools does not pay for it.
 """
 
 from __future__ import annotations
@@ -11,18 +13,8 @@ import os
 import stat
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Final
 
 from tallystick.deliver.frame_members import body_of
-from tallystick.durable.file import lock as take_lock
-from tallystick.durable.file import (
-    make_directory,
-    read_bounded,
-    reason_of,
-    shown,
-    unlock,
-    write_replace,
-)
 from tallystick.errors import (
     DurableError,
     EmitError,
@@ -34,9 +26,9 @@ from tallystick.errors import (
 )
 from tallystick.limits import FRAME_BYTES_MAX, SPOOL_BYTES_MAX, SPOOL_FRAMES_MAX
 
-_KEPT: Final = ".frame"
-_REFUSED: Final = ".refused"
-_LOCK: Final = ".lock"
+_KEPT = ".frame"
+_REFUSED = ".refused"
+_LOCK = ".lock"
 
 
 class Spool:
@@ -44,6 +36,8 @@ class Spool:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         """Make the directory, for its owner alone, or check that nobody else can write to it."""
+        from tallystick.durable.file import make_directory, reason_of, shown
+
         self.path = os.fspath(path)
         make_directory(self.path, 0o700)
         try:
@@ -62,8 +56,10 @@ class Spool:
     def __len__(self) -> int:
         return len(self._names())
 
-    def keep(self, members: Mapping[str, Any], now_ns: int) -> None:
+    def keep(self, members: Mapping[str, object], now_ns: int) -> None:
         """Return when the frame is on stable storage; raise `EmitError` where there is no room."""
+        from tallystick.durable.file import shown, write_replace
+
         number = os.urandom(8).hex()
         late = {
             "idempotency_key": f"spool:{number}",
@@ -88,12 +84,14 @@ class Spool:
         """Send frames until there is none, or the time is up; another process may be at it."""
         if not self._names():
             return
+        from tallystick.durable.file import lock, reason_of, unlock
+
         try:
             directory = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as fault:
             raise EmitError(reason_of(fault)) from None
         try:
-            held = take_lock(_LOCK, directory, self.path)
+            held = lock(_LOCK, directory, self.path)
         except WalLockedError:
             return
         except OSError as fault:
@@ -110,6 +108,8 @@ class Spool:
             os.close(directory)
 
     def _deliver_one(self, name: str, send: Callable[[bytes], None]) -> None:
+        from tallystick.durable.file import read_bounded, reason_of
+
         path = os.path.join(self.path, name)
         try:
             body = read_bounded(path, FRAME_BYTES_MAX)
@@ -132,7 +132,7 @@ class Spool:
         try:
             return sorted(name for name in os.listdir(self.path) if name.endswith(_KEPT))
         except OSError as fault:
-            raise EmitError(f"{shown(self.path)}: {reason_of(fault)}") from None
+            raise EmitError(f"{self.path!r}: {fault.strerror}") from None
 
 
 def _size_of(name: str) -> int:

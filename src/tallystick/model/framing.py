@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The emitter's side of the socket: where it is, how a frame is written, how an answer is read.
 
-Needs json and struct and nothing else, so that a process which sends one frame starts quickly.
-Nothing here opens a socket or reads the environment.
+Needs json and struct and nothing else (not even `typing`), so that a process which sends one frame
+starts quickly. Nothing here opens a socket or reads the environment.
 """
 
 from __future__ import annotations
@@ -10,15 +10,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from struct import Struct
-from typing import Any, Final
 
 from tallystick.limits import FRAME_BYTES_MAX
 
-HEADER_BYTES: Final = 4
-_HEADER: Final = Struct(">I")
+HEADER_BYTES = 4
+_HEADER = Struct(">I")
 
-SOCKET_VARIABLE: Final = "AGENTRECEIPTS_SOCKET"
-_ENCODE: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+SOCKET_VARIABLE = "AGENTRECEIPTS_SOCKET"
+_ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 
 
 def framed(body: bytes) -> bytes:
@@ -36,7 +35,7 @@ def body_bytes(header: bytes) -> int:
     return int(size)
 
 
-def encode_frame(members: Mapping[str, Any]) -> bytes:
+def encode_frame(members: Mapping[str, object]) -> bytes:
     """Return the body for a frame's members; those that are None are left out.
 
     Raises ValueError or TypeError for what is no JSON.
@@ -45,9 +44,9 @@ def encode_frame(members: Mapping[str, Any]) -> bytes:
     return body.encode("utf-8")
 
 
-def read_answer(body: bytes) -> dict[str, Any]:
+def read_answer(body: bytes) -> dict[str, object]:
     """Return the members of the daemon's answer, or raise ValueError for what is none."""
-    answer = json.loads(body)
+    answer: object = json.loads(body)
     if not isinstance(answer, dict) or not isinstance(answer.get("ok"), bool):
         raise ValueError("this is no answer of a daemon")
     texts = ("id", "chain_id", "hash") if answer["ok"] else ("code", "message")

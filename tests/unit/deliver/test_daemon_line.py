@@ -21,13 +21,13 @@ def test_a_line_is_dialled_and_closed() -> None:
     """It is open between the two, and closing twice is fine."""
     with FrameListener() as listener:
         line = DaemonLine(listener.path)
-        assert not line.is_open
+        states = [line.is_open]
         line.dial()
-        assert line.is_open
+        states.append(line.is_open)
         assert not line.has_lost_the_other_end()
         line.close()
         line.close()
-        assert not line.is_open
+        assert [*states, line.is_open] == [False, True, False]
 
 
 @pytest.mark.parametrize("path", ["/nowhere/at/all", "x" * 300, "a\0b"])
