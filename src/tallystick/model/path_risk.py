@@ -101,7 +101,8 @@ def path_grade(path: str, access: Access) -> Grade | None:
         return None
     name = folded.rsplit("/", 1)[-1]
     # A path may be relative to any folder: `ssh/` of `.ssh/` is still found behind a slash.
-    within = folded if folded.startswith("/") else f"/{folded}"
+    # A folder counts as what is in it.
+    within = f"{folded}/" if folded.startswith("/") else f"/{folded}/"
     if access != "read":
         kind = f"filesystem.file.{'delete' if access == 'delete' else 'modify'}"
         if _ACCOUNTS.fullmatch(folded) or name.startswith("authorized_keys"):
@@ -131,7 +132,7 @@ def _is_secret(name: str, within: str) -> bool:
     return (
         _SECRET_NAMES.fullmatch(name) is not None
         or any(part in within for part in _SECRET_PARTS)
-        or _PROCESS_SECRET.fullmatch(within) is not None
+        or _PROCESS_SECRET.match(within) is not None
     )
 
 

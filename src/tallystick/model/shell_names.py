@@ -102,7 +102,9 @@ GRAVE_ARGUMENTS: Final[Mapping[str, Sequence[tuple[RiskLevel, str, str]]]] = {
     **dict.fromkeys(
         ("docker", "podman"), (("high", r"\b(?:rm|rmi|prune|kill|run|exec|push)\b", EXECUTE),)
     ),
-    "kubectl": [("high", r"\b(?:delete|drain|exec|apply|replace|patch|scale|cordon)\b", SETTINGS)],
+    "kubectl": [
+        ("high", r"\b(?:secrets?|delete|drain|exec|apply|replace|patch|scale|cordon)\b", SETTINGS)
+    ],
     "helm": [("high", r"\b(?:uninstall|delete|upgrade|install|rollback)\b", SETTINGS)],
     **dict.fromkeys(
         ("terraform", "tofu"), (("critical", r"\b(?:destroy|apply|state rm|taint)\b", SETTINGS),)

@@ -44,6 +44,9 @@ from tallystick.model.sql_risk import is_sql, sql_grade
 from tallystick.model.taxonomy import Grade, gravest
 
 _ASSIGNMENT: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\+?=.*", re.DOTALL)
+_SECRET_VARIABLE: Final = re.compile(
+    r"(?i)\$\{?[A-Z0-9_]{0,60}(?:SECRET|TOKEN|PASSWORD|PASSWD|API_?KEY|ACCESS_KEY|PRIVATE_KEY)"
+)
 # Agents repeat their short commands.
 _REMEMBERED_CHARS_MAX: Final = 512
 # Nobody stacks that many; what is left then counts as a command that nobody knows.
@@ -96,6 +99,8 @@ def _command_grade(command: Command, depth: int, *, follows_download: bool) -> G
     grades = [*_redirect_grades(command), *_inner_grades(command, depth)]
     if words:
         grades.append(_words_grade(words, command, depth, follows_download=follows_download))
+    elif command.words and _name(command.words[-1]) == "env":
+        grades.append(Grade("high", "filesystem.file.read", "shell:environment"))
     grade = gravest(grades)
     if not is_raised:
         return grade
@@ -178,7 +183,9 @@ def _remove_grade(name: str, arguments: list[str]) -> Grade:
     return Grade("critical" if is_grave else "high", kind, f"shell:{name}")
 
 
-def _copy_grade(name: str, _: list[str]) -> Grade:
+def _copy_grade(name: str, arguments: list[str]) -> Grade:
+    if name == "mv" and any(is_whole(one) for one in arguments[:-1]):
+        return Grade("critical", "filesystem.file.move", "shell:mv")
     kind = "filesystem.file.move" if name == "mv" else MODIFY
     return Grade("medium", kind, f"shell:{name}")
 
@@ -260,6 +267,8 @@ def _argument_grades(name: str, arguments: list[str]) -> Iterator[Grade | None]:
         yield Grade("high", EXECUTE, "shell:too-many")
         plain = plain[:ARGUMENTS_MAX]
     for at, one in enumerate(plain):
+        if "$" in one and _SECRET_VARIABLE.search(one):
+            yield Grade("high", "filesystem.file.read", "shell:secret-variable")
         path = one.split("=", 1)[-1].lstrip("@")
         if name in BY_NAME and BY_NAME[name][1] == DELETE:
             yield path_grade(path, "delete")

@@ -30,6 +30,8 @@ from tallystick.model.path_risk import Access, is_whole, path_grade
         "/run/secrets/db",
         "wallet.dat",
         "vault.kdbx",
+        "~/.ssh",
+        "/home/u/.aws/",
     ],
 )
 def test_secrets_are_grave_to_read(path: str) -> None:

@@ -72,6 +72,11 @@ chown -R root /
 useradd mallory
 reboot
 busybox rm -rf x
+mv / /x
+ls() { rm -rf /; }; ls
+! rm -rf x
+2>/dev/null rm -rf x
+case x in a) rm -rf x;; esac
 """
 HIGH = """
 rm x
@@ -120,6 +125,16 @@ bash script.sh
 cat x | bash
 psql -f x.sql
 psql -c "update t set a=1 where b=2"
+env
+A=1 env
+printenv
+echo $AWS_SECRET_ACCESS_KEY
+curl -H "Authorization: Bearer ${API_TOKEN}" https://x.example
+mv ~/.ssh /tmp
+kubectl get secrets -o yaml
+rm${IFS}-rf${IFS}/
+$(echo rm) -rf x
+echo rm -rf / | sh
 """
 MEDIUM = """
 pytest -q
