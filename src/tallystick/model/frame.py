@@ -201,7 +201,7 @@ def parse_frame(data: bytes) -> Frame:
         inner = members.get(name)
         if type(inner) is dict:
             _refuse_case_variants(inner, known, f"/{name}")
-    if b'""' in data:
+    if b'""' in data or b"null" in data:
         members = _without_blanks(members)
     try:
         frame = msgspec.convert(members, Frame)
@@ -254,11 +254,11 @@ def _refuse_case_variants(members: dict[str, Any], known: frozenset[str], where:
 
 
 def _without_blanks(members: dict[str, Any]) -> dict[str, Any]:
-    """Return the members without optional texts that are empty: other emitters mean absent."""
+    """Return the members without those that are null, or texts that are empty: both mean absent."""
     kept = {
         name: value
         for name, value in members.items()
-        if value != "" or name in _REQUIRED or name not in _TEXTS
+        if name in _REQUIRED or (value is not None and (value != "" or name not in _TEXTS))
     }
     for name, required in (("tool", "name"), ("rule", None)):
         inner = kept.get(name)
