@@ -32,6 +32,7 @@ _HOME: Final = {
     "hash": "digest",
     "disclose": "disclose",
     "export": "export",
+    "daemon": "daemon",
     "collector": "collector",
     "log": "log",
     "explain": "explain",

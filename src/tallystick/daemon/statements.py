@@ -7,12 +7,11 @@ The settings can be changed between two frames; each frame is drafted by one sta
 from __future__ import annotations
 
 import socket
-from typing import Any
 
 from tallystick.daemon.attestation import Attestation
-from tallystick.daemon.attested import AttestedFrame
 from tallystick.daemon.disclosing import Disclosure, parse_policy
-from tallystick.daemon.drafting import DraftSettings, draft_receipt
+from tallystick.daemon.drafter import Drafter
+from tallystick.daemon.drafting import DraftSettings
 from tallystick.daemon.peer import attest
 from tallystick.daemon.principal_names import PrincipalNames
 from tallystick.daemon.settings import Settings
@@ -24,17 +23,12 @@ from tallystick.model.redact import Redactor, read_patterns
 
 
 class Statements:
-    """Drafts receipts; owns the names of users."""
+    """Owns the drafter and the names of users."""
 
     def __init__(self, settings: Settings) -> None:
         """Read what the settings name, or raise `SettingError` or `PatternError`."""
         self._names = PrincipalNames()
-        self._now = draft_settings(settings)
-
-    def __call__(self, one: AttestedFrame) -> dict[str, Any]:
-        """Return the draft of one frame's receipt."""
-        principal = self._names.principal(one.peer.credential.uid)
-        return draft_receipt(one.frame, one.peer, principal, self._now, late=one.late)
+        self.drafter = Drafter(draft_settings(settings), self._names)
 
     def attest(self, connection: socket.socket) -> Attestation:
         """Return who connected, and begin to ask for the user's name: a frame comes soon."""
@@ -44,19 +38,19 @@ class Statements:
 
     def take(self, settings: Settings) -> None:
         """Draft by other settings from now on; where they can't be used, raise and go on as is."""
-        self._now = draft_settings(settings)
+        self.drafter.settings = draft_settings(settings)
         self._names.forget()
 
     @property
     def is_key_idle(self) -> bool:
         """Whether there is a forensic key that no policy uses."""
-        disclosure = self._now.disclosure
+        disclosure = self.drafter.settings.disclosure
         return disclosure is not None and disclosure.is_idle
 
     @property
     def undisclosed(self) -> dict[str, int]:
         """What a policy elected and could not be sealed, by reason."""
-        disclosure = self._now.disclosure
+        disclosure = self.drafter.settings.disclosure
         return {} if disclosure is None else dict(disclosure.missed)
 
 
