@@ -6,6 +6,7 @@ from tallystick.chain.issue import issue as issue
 from tallystick.chain.issue import sign_receipt as sign_receipt
 from tallystick.chain.receipt_chain import ReceiptChain as ReceiptChain
 from tallystick.chain.recorded import RecordedAction as RecordedAction
+from tallystick.chain.recorder import Recorder as Recorder
 from tallystick.crypto.canonical import canonicalize as canonicalize
 from tallystick.crypto.ed25519 import KeyPair as KeyPair
 from tallystick.crypto.multibase import did_key_decode as did_key_decode
@@ -86,7 +87,7 @@ from tallystick.ports import Emitter as Emitter
 from tallystick.ports import KeyProvider as KeyProvider
 from tallystick.ports import Signer as Signer
 from tallystick.ports import Wal as Wal
-from tallystick.recorder import Recorder as Recorder
+from tallystick.recorder import DaemonRecorder as DaemonRecorder
 from tallystick.recorder import connect as connect
 from tallystick.verify.log import LogReport as LogReport
 from tallystick.verify.log import verify_checkpoints as verify_checkpoints
@@ -119,6 +120,7 @@ __all__ = [
     "CompositeEmitError",
     "CompositeEmitter",
     "DaemonEmitter",
+    "DaemonRecorder",
     "DeadLetter",
     "Delegation",
     "Delegator",

@@ -242,7 +242,20 @@ VARIABLES: Final = (
         environment="AGENTRECEIPTS_SOCKET",
         kind="text",
         default="",
-        purpose="Socket of a signing daemon. This version has none: `connect` refuses.",
+        purpose=(
+            "Socket of a signing daemon: `connect` tells it of each action, and signs nothing. "
+            "For the daemon itself: where it listens."
+        ),
+    ),
+    Variable(
+        name="spool",
+        environment="TALLY_SPOOL",
+        kind="path",
+        default="",
+        purpose=(
+            "Directory where `connect` keeps what a daemon that is down could not be told; it is "
+            "sent later."
+        ),
     ),
     Variable(
         name="file",

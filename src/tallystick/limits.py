@@ -460,3 +460,6 @@ HEADS_BYTES_MAX = 64 * 1024 * 1024
 
 # What that file may hold of heads that are no longer the last before it is written anew.
 HEADS_SPENT_BYTES_MAX = 1024 * 1024
+
+# A parameter or a result as a frame holds it: two of them, and an error text, fit into one frame.
+FRAME_PAYLOAD_BYTES_MAX = 448 * 1024

@@ -263,7 +263,7 @@ class DaemonEmitter:
                 fault = EmitTransportError(f"{fault}; {full}")
             else:
                 self._drops -= drops
-                if not members.get("ack"):
+                if self._is_best_effort or not members.get("ack"):
                     return
                 raise EmitTransportError(f"{fault}; the frame is kept and will be sent later")
         self._count()
