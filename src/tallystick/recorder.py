@@ -238,9 +238,10 @@ def connect(
     for this process, which AGENTRECEIPTS_PRODUCTION=true forbids.
 
     `deadline_ms`, or TALLY_DEADLINE_MS, bounds the delivery of one receipt over HTTP (30 seconds),
-    or the daemon's answer (10); give it less than the platform gives your function. With `hold_undelivered`, a receipt whose
-    delivery failed for now waits, and the work goes on. With an `emitter` of your own, no delivery
-    is read from the environment; the recorder closes it.
+    or the daemon's answer (10); give it less than the platform gives your function. With
+    `hold_undelivered`, a receipt whose delivery failed for now waits, and the work goes on; what a
+    daemon could not be told is kept in TALLY_SPOOL, or counted where there is none. With an
+    `emitter` of your own, no delivery is read from the environment; the recorder closes it.
     """
     for name, given in (("issuer", issuer), ("principal", principal)):
         if given == "":
