@@ -76,6 +76,7 @@ class Batch:
         now_ms: int,
         *,
         end: Status | None = None,
+        signer: Signer | None = None,
     ) -> Acknowledgement:
         """Build and sign the next receipt of a chain; nothing has changed where this raises."""
         issued_ms = max(now_ms, self.last_ms)
@@ -83,7 +84,8 @@ class Batch:
         link = tip.head.link(terminal=end is not None, status=end)
         unsigned = create_receipt(chain=link, clock=lambda: moment_ns, **draft)
         author = self._author
-        sealed = seal(unsigned, author.signer, author.verification_method, clock=lambda: moment_ns)
+        key = signer or author.signer
+        sealed = seal(unsigned, key, author.verification_method, clock=lambda: moment_ns)
         receipt, digest = sealed.receipt, sealed.hash
         self.rows.append(row_of(receipt, sealed.body.decode(), digest))
         head = Head(chain_id=link.chain_id, sequence=link.sequence, hash=digest)
@@ -115,9 +117,9 @@ class Batch:
             **more,
         }
 
-    def end(self, tip: Tip, status: Status, now_ms: int) -> None:
+    def end(self, tip: Tip, status: Status, now_ms: int, *, signer: Signer | None = None) -> None:
         """Close a chain."""
-        self.add(tip, self.own(Action(type=_ENDS[status])), now_ms, end=status)
+        self.add(tip, self.own(Action(type=_ENDS[status])), now_ms, end=status, signer=signer)
 
 
 def previous_chain(head: Head | None) -> PreviousChain | None:

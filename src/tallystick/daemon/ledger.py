@@ -9,24 +9,48 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Protocol
 
 import msgspec
 
 from tallystick.daemon.attested import AttestedFrame
 from tallystick.daemon.batch import Author, Draft, Status, Tip
-from tallystick.daemon.chain_names import agents_of, day_of, is_of, unused
+from tallystick.daemon.chain_names import agents_of, day_of, is_of
+from tallystick.daemon.head_file import HeadFile
+from tallystick.daemon.key_source import KeySource
 from tallystick.daemon.losses import Losses, told
+from tallystick.daemon.resume import Resumed, checked, tip_of
+from tallystick.daemon.rotation import Reached, rotate
 from tallystick.daemon.turn import Standing, Turn
-from tallystick.errors import FrameRefused, ReceiptError, RefusedInput, StoreStoppedError
+from tallystick.durable.file import FilePath
+from tallystick.errors import (
+    FrameRefused,
+    ReceiptError,
+    RefusedInput,
+    StoreError,
+    StoreStoppedError,
+)
 from tallystick.limits import CHAIN_NAMES_KEPT_MAX
 from tallystick.model.chain import Head
 from tallystick.model.frame import Acknowledgement, Refusal
+from tallystick.model.rotation import KeyRotation
+from tallystick.ports import Signer
 from tallystick.store.ledger import LedgerStore
 
 Answer = Acknowledgement | Refusal
 
-Drafting = Callable[[AttestedFrame], Draft]
+
+class Drafting(Protocol):
+    """Turns frames into the arguments of `create_receipt`; `Drafter` is the daemon's own."""
+
+    def receipt(self, one: AttestedFrame, /) -> Draft:
+        """Return what the receipt of a frame states."""
+        ...
+
+    def drops(self, one: AttestedFrame, /) -> Draft:
+        """Return what is stated of the frames that its emitter lost before it."""
+        ...
 
 
 class LedgerStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,34 +72,58 @@ class Ledger:
         self,
         *,
         store: LedgerStore,
-        author: Author,
-        draft: Drafting,
+        keys: KeySource,
+        public_path: FilePath,
+        heads: HeadFile,
+        issuer_id: str,
+        drafting: Drafting,
         clock: Callable[[], int],
         chain_id: str | None = None,
-        standing: Standing | None = None,
-        tip_of: Callable[[str], Tip] | None = None,
+        resumed: Resumed | None = None,
     ) -> None:
-        """Go on from `standing`; `chain_id` fixes the root instead of a new one for each day."""
+        """Go on from `resumed`; `chain_id` fixes the root instead of a new one for each day.
+
+        Use `open_ledger`, which looks at what the store holds before it trusts it.
+        """
         self.losses = Losses()
+        self.drafting = drafting
         self._store = store
-        self._author = author
-        self._draft = draft
+        self._keys = keys
+        self._public_path = public_path
+        self._heads = heads
+        self._author = Author(
+            issuer_id=issuer_id, verification_method=keys.verification_method, signer=keys
+        )
         self._clock = clock
         self._fixed = chain_id
         self._lock = threading.Lock()
         self._is_closed = False
+        self._fault: StoreError | None = None
         self._commits = 0
-        self._standing = standing or Standing()
-        self._load = tip_of or (lambda name: Tip(head=Head(chain_id=name)))
+        self._standing = resumed.standing if resumed is not None else Standing()
         # Of the open chains, those that were used last.
-        self._tips: OrderedDict[str, Tip] = OrderedDict()
+        self._tips: OrderedDict[str, Tip] = OrderedDict(
+            (tip.head.chain_id, tip) for tip in (resumed.agents if resumed is not None else ())
+        )
+        if self._standing.root is not None:
+            self._tips[self._standing.root.head.chain_id] = self._standing.root
+
+    def begin(self) -> None:
+        """Close what another day, or another fixed name, left open: it was not closed in order."""
+        with self._lock:
+            now_ms = self._now_ms()
+            root = self._standing.root
+            if root is not None and not is_of(root.head.chain_id, self._base(now_ms)):
+                turn = self._turn(now_ms)
+                turn.end_all("interrupted", self._agents(), now_ms)
+                self._append(turn, None)
 
     def commit(self, frames: Sequence[AttestedFrame]) -> list[Answer]:
         """Return, in order, what became of each frame, when all of it is on stable storage."""
         with self._lock:
             self._check_open()
             now_ms = frames[0].received_ns // 1_000_000 if frames else self._now_ms()
-            turn = self._turn()
+            turn = self._turn(now_ms)
             self._roll_over(turn, now_ms)
             answers = [self._answer(turn, one) for one in frames]
             self._write(turn, now_ms, with_losses=bool(turn.batch.rows))
@@ -86,21 +134,46 @@ class Ledger:
         with self._lock:
             self._check_open()
             now_ms = self._now_ms()
-            turn = self._turn()
+            turn = self._turn(now_ms)
             self._roll_over(turn, now_ms)
             self._write(turn, now_ms, with_losses=True)
+            self._heads.sync()
+
+    def rotate(self, reached: Reached = lambda _: None) -> tuple[bytes, bytes]:
+        """Hand over to the next key, close all chains, and return both public keys, old and new."""
+        with self._lock:
+            self._check_open()
+            commits = self._commits
+            try:
+                keys = rotate(self._keys, self._public_path, self._hand_over, reached)
+            except BaseException as error:
+                if self._commits != commits:
+                    # The store goes on with a key that we could not put in place.
+                    self._fault = StoreStoppedError(
+                        f"a rotation was committed and not finished ({error}): start again, which "
+                        "does the rest"
+                    )
+                raise
+            self._heads.sync()
+            return keys
 
     def close(self, status: Status = "interrupted") -> None:
         """Close all chains in one transaction, the root first; again does nothing."""
         with self._lock:
             if self._is_closed:
                 return
-            now_ms = self._now_ms()
-            turn = self._turn()
-            taken = self._add_losses(turn, now_ms)
-            turn.end_all(status, self._agents(), now_ms)
-            self._append(turn, taken)
             self._is_closed = True
+            try:
+                if self._fault is None:
+                    now_ms = self._now_ms()
+                    turn = self._turn(now_ms)
+                    taken = self._add_losses(turn, now_ms)
+                    turn.end_all(status, self._agents(), now_ms)
+                    self._append(turn, taken)
+                self._heads.close()
+            finally:
+                self._keys.teardown()
+                self._store.close()
 
     def status(self) -> LedgerStatus:
         """Return how things stand; waits for nobody."""
@@ -118,16 +191,35 @@ class Ledger:
     def _check_open(self) -> None:
         if self._is_closed:
             raise StoreStoppedError("the ledger is closed")
+        if self._fault is not None:
+            raise StoreStoppedError(str(self._fault))
 
     def _now_ms(self) -> int:
         return self._clock() // 1_000_000
 
-    def _turn(self) -> Turn:
-        return Turn(self._author, self._standing, self._tip_of, self._new_root)
+    def _base(self, now_ms: int) -> str:
+        return self._fixed or day_of(max(now_ms, self._standing.last_ms))
+
+    def _turn(self, now_ms: int) -> Turn:
+        return Turn(
+            self._author,
+            self._standing,
+            tip_of=self._tip_of,
+            base=self._base(now_ms),
+            is_used=self._store.has_chain,
+        )
+
+    def _hand_over(self, rotation: KeyRotation, successor: Signer) -> None:
+        now_ms = self._now_ms()
+        turn = self._turn(now_ms)
+        taken = self._add_losses(turn, now_ms)
+        turn.hand_over(rotation, successor, self._agents(), now_ms)
+        self._append(turn, taken)
 
     def _answer(self, turn: Turn, one: AttestedFrame) -> Answer:
         try:
-            return turn.add(one, self._draft(one))
+            drops = self.drafting.drops(one) if one.frame.drop_count else None
+            return turn.add(one, self.drafting.receipt(one), drops)
         except FrameRefused as fault:
             refusal = Refusal(code=fault.code, message=str(fault))
         except ReceiptError as fault:
@@ -145,15 +237,12 @@ class Ledger:
     def _roll_over(self, turn: Turn, now_ms: int) -> None:
         """Close yesterday's chains; the next receipt begins today's."""
         root = self._standing.root
-        if self._fixed is not None or root is None:
-            return
-        day = day_of(max(now_ms, self._standing.last_ms))
-        if not is_of(root.head.chain_id, day):
+        if (
+            self._fixed is None
+            and root is not None
+            and not is_of(root.head.chain_id, self._base(now_ms))
+        ):
             turn.end_all("complete", self._agents(), now_ms)
-
-    def _new_root(self) -> str:
-        day = day_of(max(self._now_ms(), self._standing.last_ms))
-        return unused(self._fixed or day, self._store.has_chain)
 
     def _agents(self) -> Iterator[Tip]:
         """Yield the open chains of the root's agents."""
@@ -165,7 +254,13 @@ class Ledger:
 
     def _tip_of(self, chain_id: str) -> Tip:
         known = self._tips.get(chain_id)
-        return known if known is not None else self._load(chain_id)
+        if known is not None:
+            return known
+        tail = self._store.tail(chain_id)
+        if tail is None:
+            return Tip(head=Head(chain_id=chain_id))
+        checked(self._store.path, tail, self._keys.get_public_key())
+        return tip_of(tail)
 
     def _add_losses(self, turn: Turn, now_ms: int) -> tuple[dict[str, int], int, int] | None:
         taken = self.losses.take()
@@ -188,14 +283,28 @@ class Ledger:
             raise
         self._commits += 1
         self._standing = turn.standing
+        closed = []
         for chain_id, tip in batch.tips.items():
             if tip.is_terminal:
                 self._tips.pop(chain_id, None)
+                closed.append(chain_id)
             else:
                 self._tips[chain_id] = tip
                 self._tips.move_to_end(chain_id)
         while len(self._tips) > CHAIN_NAMES_KEPT_MAX:
             self._tips.popitem(last=False)
+        self._note_heads(batch.tips.values(), closed)
+
+    def _note_heads(self, tips: Iterable[Tip], closed: list[str]) -> None:
+        """Write the new heads beside the key. The receipts are safe already, whatever comes."""
+        previous = self._standing.previous
+        if closed and previous is not None:
+            # The root's end vouches for all before it, and stays until the next root has ended.
+            closed = [one for one in (*self._heads.heads, *closed) if one != previous.chain_id]
+        try:
+            self._heads.write([tip.head for tip in tips], closed)
+        except StoreError as error:
+            self._fault = error
 
 
 # The reason under which losses go that an emitter told of in a frame that was itself refused.

@@ -7,10 +7,8 @@ stable storage.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
-
-import msgspec
 
 from tallystick.daemon.attested import AttestedFrame
 from tallystick.daemon.batch import (
@@ -22,12 +20,14 @@ from tallystick.daemon.batch import (
     delegated,
     going_on_from,
 )
-from tallystick.daemon.chain_names import agent_chain
+from tallystick.daemon.chain_names import agent_chain, unused
 from tallystick.model.action import Action, EmitterMetadata, Target
 from tallystick.model.chain import Head
 from tallystick.model.extension import Dropped, Extension
-from tallystick.model.frame import Acknowledgement
-from tallystick.model.taxonomy import AGENT_START, EVENTS_DROPPED
+from tallystick.model.frame import Acknowledgement, Frame
+from tallystick.model.rotation import KeyRotation
+from tallystick.model.taxonomy import AGENT_START, EVENTS_DROPPED, KEY_ROTATE
+from tallystick.ports import Signer
 
 # What a target is in, where the target is a chain of ours.
 CHAINS_SYSTEM = "agent_receipts"
@@ -50,43 +50,41 @@ class Turn:
         self,
         author: Author,
         standing: Standing,
+        *,
         tip_of: Callable[[str], Tip],
-        new_root: Callable[[], str],
+        base: str,
+        is_used: Callable[[str], bool],
     ) -> None:
+        """Go on from `standing`; a new root is `base`, or the next that is not used."""
         self.batch = Batch(author, tip_of, standing.last_ms)
         self._author = author
         self._root = standing.root
         self._previous = standing.previous
-        self._new_root = new_root
-        # Chains of agents that this turn began, or closed.
-        self.begun: set[str] = set()
-        self.closed: set[str] = set()
+        self._base = base
+        self._is_used = is_used
 
     @property
     def standing(self) -> Standing:
         """Where things stand behind this turn."""
         return Standing(self._root, self._previous, self.batch.last_ms)
 
-    def add(self, one: AttestedFrame, draft: Draft) -> Acknowledgement:
+    def add(self, one: AttestedFrame, draft: Draft, drops: Draft | None = None) -> Acknowledgement:
         """Write what a frame says, behind what its emitter lost; all of it or, raising, nothing."""
         batch, now_ms, frame = self.batch, one.received_ns // 1_000_000, one.frame
-        if frame.agent_id is None and frame.drop_count == 0 and self._root is not None:
+        if frame.agent_id is None and drops is None and self._root is not None:
             answer = batch.add(self._root, draft, now_ms)
             self._root = batch.tips[answer.chain_id]
             return answer
-        mark = (batch.mark(), self._root, self._previous, set(self.begun))
+        mark = (batch.mark(), self._root)
         try:
-            return self._add_with_more(one, draft, now_ms)
+            drafts = (draft,) if drops is None else (drops, draft)
+            return self._add_with_more(frame, drafts, now_ms)
         except BaseException:
-            before, self._root, self._previous, self.begun = mark
+            before, self._root = mark
             batch.back_to(before)
             raise
 
-    def _add_with_more(self, one: AttestedFrame, draft: Draft, now_ms: int) -> Acknowledgement:
-        frame = one.frame
-        drafts = [draft]
-        if frame.drop_count:
-            drafts.insert(0, self._dropped_by_emitter(one, draft))
+    def _add_with_more(self, frame: Frame, drafts: Sequence[Draft], now_ms: int) -> Acknowledgement:
         answer: Acknowledgement | None = None
         if frame.agent_id is None:
             for each in drafts:
@@ -104,25 +102,45 @@ class Turn:
         action = Action(type=EVENTS_DROPPED, tool_name="events_dropped", emitter_metadata=metadata)
         self._add_to_root(self.batch.own(action, facts=Extension(dropped=facts)), now_ms)
 
-    def end_all(self, status: Status, agents: Iterable[Tip], now_ms: int) -> None:
-        """Close the root and then the chains of its agents; the next root goes on from there."""
+    def end_all(
+        self,
+        status: Status,
+        agents: Iterable[Tip],
+        now_ms: int,
+        *,
+        successor: Signer | None = None,
+    ) -> None:
+        """Close the root and then the chains of its agents; the next root goes on from there.
+
+        Where the root has been handed over, its successor signs the end of it.
+        """
         if self._root is None:
             return
         root_id = self._root.head.chain_id
-        self.batch.end(self._root, status, now_ms)
+        self.batch.end(self._root, status, now_ms, signer=successor)
         for tip in agents:
             if not self.batch.tip(tip.head.chain_id).is_terminal:
                 self.batch.end(self.batch.tip(tip.head.chain_id), status, now_ms)
         self._previous = self.batch.tips[root_id].head
         self._root = None
 
-    def add_to_root(self, draft: Draft, now_ms: int) -> Acknowledgement:
-        """Write something of the daemon's own into the root."""
-        return self._add_to_root(draft, now_ms)
+    def hand_over(
+        self, rotation: KeyRotation, successor: Signer, agents: Iterable[Tip], now_ms: int
+    ) -> Acknowledgement:
+        """Write the hand-over into the root, by the outgoing key, and close all chains behind it.
+
+        The root's end is signed by the next key: it vouches so for all that came before.
+        """
+        draft = self.batch.own(Action(type=KEY_ROTATE), key_rotation=rotation)
+        answer = self._add_to_root(draft, now_ms)
+        self.end_all("complete", agents, now_ms, successor=successor)
+        return answer
 
     def _root_id(self) -> str:
         if self._root is None:
-            self._root = Tip(head=Head(chain_id=self._new_root()))
+            tips = self.batch.tips
+            name = unused(self._base, lambda one: one in tips or self._is_used(one))
+            self._root = Tip(head=Head(chain_id=name))
         return self._root.head.chain_id
 
     def _add_to_root(self, draft: Draft, now_ms: int) -> Acknowledgement:
@@ -141,7 +159,6 @@ class Turn:
             assert self._root is not None
             draft = delegated(draft, self._root, self._author.issuer_id)
             draft = going_on_from(draft, self._root.head)
-            self.begun.add(chain_id)
         return self.batch.add(tip, draft, now_ms)
 
     def _announce(self, chain_id: str, draft: Draft, now_ms: int) -> None:
@@ -153,14 +170,3 @@ class Turn:
         )
         own = self.batch.own(action)
         self._add_to_root({**own, "principal": draft["principal"]}, now_ms)
-
-    def _dropped_by_emitter(self, one: AttestedFrame, draft: Draft) -> Draft:
-        action = Action(
-            type=EVENTS_DROPPED,
-            tool_name="events_dropped",
-            emitter_metadata=EmitterMetadata(drop_count=one.frame.drop_count),
-            peer_credential=one.peer.credential,
-        )
-        own = self.batch.own(action)
-        issuer = msgspec.structs.replace(own["issuer"], session_id=one.frame.session_id)
-        return {**own, "issuer": issuer, "principal": draft["principal"]}

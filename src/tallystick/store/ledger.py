@@ -106,6 +106,16 @@ class LedgerStore:
         """Return one row by its place."""
         return self._one(f"{_TAIL} WHERE chain_id = ? AND sequence = ?", (chain_id, sequence))
 
+    def newest_of_type(self, action_type: str) -> str | None:
+        """Return the bytes, as text, of the receipt of a type that was written last."""
+        with self.engine.reading() as access:
+            rows = access.rows(
+                "SELECT receipt_json FROM receipts WHERE action_type = ? "
+                "ORDER BY rowid DESC LIMIT 1",
+                (action_type,),
+            )
+        return str(rows[0][0]) if rows else None
+
     def has_chain(self, chain_id: str) -> bool:
         """Whether there is any receipt of a chain."""
         with self.engine.reading() as access:
