@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import click
 
+from tallystick.cli import daemon_install
 from tallystick.cli.groups import VerbGroup
 from tallystick.cli.output import Exit, Stop, say
 from tallystick.cli.settings import setting_options, unusable
@@ -94,3 +95,6 @@ def _settings(config: str | None, flags: dict[str, Any]) -> Any:
         return load_settings(flags, file=config)
     except SettingError as fault:
         raise Stop(Exit.USAGE, str(fault)) from None
+
+
+command.add_command(daemon_install.command)
