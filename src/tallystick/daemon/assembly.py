@@ -1,61 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A daemon put together from its settings: store and lock, key, published key, chain."""
+"""A daemon put together from its settings: where system clock and files come in."""
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Final
 
-from tallystick.daemon.batch import Author
-from tallystick.daemon.key_source import FileKeySource, KeySource
+from tallystick.daemon.key_source import FileKeySource, KeySource, harden_process
 from tallystick.daemon.ledger import Ledger
-from tallystick.daemon.publishing import publish
+from tallystick.daemon.listener import group_id
+from tallystick.daemon.opening import open_ledger
 from tallystick.daemon.server import Daemon, set_umask
 from tallystick.daemon.settings import Settings
 from tallystick.daemon.statements import Statements
 from tallystick.durable.file import make_directory
-from tallystick.store.ledger import LedgerStore
+from tallystick.errors import SettingError
+from tallystick.serve.logs import event
 
-_FOLDER_MODE = 0o750
-
-
-class OpenLedger:
-    """A ledger with its key and its store, which close together."""
-
-    def __init__(self, settings: Settings, statements: Statements) -> None:
-        """Open, or raise and leave everything as it was."""
-        folder = os.path.dirname(os.path.abspath(settings.db))
-        make_directory(folder, _FOLDER_MODE)
-        self._store = LedgerStore(settings.db, clock_ms=lambda: time.time_ns() // 1_000_000)
-        try:
-            self._key: KeySource = FileKeySource(settings.key, settings.verification_method)
-            self._key.init()
-            publish(settings.public_key, self._key.get_public_key())
-            self.ledger = Ledger(
-                store=self._store,
-                author=Author(
-                    issuer_id=settings.issuer_id,
-                    verification_method=settings.verification_method,
-                    signer=self._key,
-                ),
-                draft=statements.drafter.receipt,
-                clock=time.time_ns,
-                chain_id=settings.chain_id or None,
-            )
-        except BaseException:
-            self._store.close()
-            raise
-
-    def rotate(self) -> dict[str, Any]:
-        """Hand the chain over to a new key."""
-        raise NotImplementedError
-
-    def close(self) -> None:
-        """Let go of store and key."""
-        self._store.close()
-        self._key.teardown()
+FOLDER_MODE: Final = 0o750
 
 
 def run_daemon(
@@ -63,14 +28,55 @@ def run_daemon(
     *,
     reload: Callable[[], Settings],
     on_ready: Callable[[], None] = lambda: None,
+    keys: KeySource | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, and return when all that was taken is safe."""
     set_umask()
+    for missed in harden_process():
+        event(logging.WARNING, "not_hardened", reason=missed)
     statements = Statements(settings)
-    opened = OpenLedger(settings, statements)
+    if statements.is_key_idle:
+        event(logging.INFO, "forensic_key_unused")
+    ledger = ledger_of(settings, statements, keys)
     try:
-        daemon = Daemon(settings, opened, statements, reload=reload, clock_ns=time.time_ns)
+        daemon = Daemon(settings, ledger, statements, reload=reload, clock_ns=time.time_ns)
     except BaseException:
-        opened.close()
+        ledger.close()
         raise
     daemon.run(on_ready=on_ready)
+
+
+def ledger_of(settings: Settings, statements: Statements, keys: KeySource | None = None) -> Ledger:
+    """Open store, key and chains; by another key source where one is given."""
+    prepare_folder(settings)
+    return open_ledger(
+        db=settings.db,
+        keys=keys or FileKeySource(settings.key, settings.verification_method),
+        public_path=settings.public_key,
+        heads_path=heads_path(settings),
+        issuer_id=settings.issuer_id,
+        drafting=statements.drafter,
+        clock=time.time_ns,
+        chain_id=settings.chain_id or None,
+    )
+
+
+def heads_path(settings: Settings) -> str:
+    """Return where the heads are kept: beside the key."""
+    return f"{settings.key}.heads"
+
+
+def prepare_folder(settings: Settings) -> None:
+    """Make the store's folder where it is missing, for its readers' group to look into."""
+    folder = os.path.dirname(os.path.abspath(settings.db))
+    if not os.path.isdir(folder):
+        os.makedirs(os.path.dirname(folder), mode=0o755, exist_ok=True)
+        make_directory(folder, FOLDER_MODE)
+    group = group_id(settings.read_group)
+    if group is not None and os.stat(folder).st_gid != group:
+        try:
+            # With the bit for the group, files that SQLite makes here belong to the readers, too.
+            os.chown(folder, -1, group)
+            os.chmod(folder, FOLDER_MODE | 0o2000)
+        except OSError as fault:
+            raise SettingError(f"read_group: {folder}: {fault.strerror}") from None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""All connections of the daemon: takes them, reads frames, and keeps each within its bounds.
+"""All connections of the daemon: reads their frames, and keeps each within its bounds.
 
 Where too much waits to be stored, nothing is thrown away: the sockets of whoever takes up too much
 are not read until there is room, and their emitters feel it.
@@ -7,7 +7,6 @@ are not read until there is room, and their emitters feel it.
 
 from __future__ import annotations
 
-import errno
 import logging
 import socket
 import sys
@@ -17,16 +16,14 @@ from typing import Final
 
 import msgspec
 
+from tallystick.daemon.attestation import Attestation
 from tallystick.daemon.connection import READ_BYTES, Account, Arrived, Connection
 from tallystick.daemon.loop import READ, WRITE, Loop
-from tallystick.daemon.peer import Attestation, attest
 from tallystick.daemon.tallies import Tallies
-from tallystick.errors import FrameRefused, PeerError
+from tallystick.errors import FrameRefused
 from tallystick.limits import (
-    ACCEPTS_PER_TURN_MAX,
     ANSWER_STALL_MS_MAX,
     ANSWERS_UNSENT_BYTES_MAX,
-    DESCRIPTOR_PAUSE_MS,
     EMITTER_IDLE_MS_MAX,
     EMITTERS_MAX,
     FRAME_MS_MAX,
@@ -37,7 +34,6 @@ from tallystick.limits import (
 from tallystick.serve.logs import event
 
 _WALK_MS: Final = 500
-_SCARCE: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 # What was in a socket stays readable after this on Linux; macOS throws it away.
 _KEEPS_READABLE: Final = sys.platform.startswith("linux")
 
@@ -58,7 +54,7 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Connections:
-    """Takes connections from one listening socket and passes frames on, in order, to `submit`.
+    """Reads admitted connections and passes frames on, in order, to `submit`.
 
     All methods but `finished` belong to the loop's thread.
     """
@@ -66,32 +62,24 @@ class Connections:
     def __init__(
         self,
         loop: Loop,
-        listener: socket.socket,
         *,
         submit: Callable[[Arrived], None],
         clock_ns: Callable[[], int],
         tallies: Tallies,
         bounds: Bounds,
-        attests: Callable[[socket.socket], Attestation] = attest,
     ) -> None:
         self._loop = loop
-        self._listener = listener
         self._submit = submit
         self._clock_ns = clock_ns
         self._tallies = tallies
         self._bounds = bounds
-        self._attests = attests
         self._open: dict[Connection, _Watcher] = {}
         self._held: set[Connection] = set()
         self._accounts: dict[int | None, Account] = {}
         self._total = Account(None)
         self._finished: deque[Arrived] = deque()
         self._wants_wake = False
-        self._paused_until_ms = 0
-        self._is_full = False
         self.is_draining = False
-        self._door = _Door(self)
-        loop.watch(listener, READ, self._door)
         loop.call_every(_WALK_MS, self._walk)
 
     def __len__(self) -> int:
@@ -128,9 +116,6 @@ class Connections:
                 self._held.discard(connection)
                 connection.is_held = False
                 self._rewatch(connection)
-        if self._is_full and len(self._open) < self._bounds.connections:
-            self._is_full = False
-            self._reopen_door()
         self._wants_wake = bool(self._held) or self.is_draining or self._has_ended()
 
     def drain(self) -> None:
@@ -139,79 +124,25 @@ class Connections:
         for connection in list(self._open):
             self._end_writing(connection)
 
-    def close_door(self) -> None:
-        """Take the connections that wait already, then no more; the name must be gone by now."""
-        self._paused_until_ms = 0
-        self._is_full = False
-        self.accept(all_of_them=True)
-        if not self._is_full and not self._paused_until_ms:
-            self._loop.watch(self._listener, 0, self._door)
-            self._listener.close()
-            self._door.is_closed = True
-
-    @property
-    def is_door_closed(self) -> bool:
-        """Whether no connection can come any more."""
-        return self._door.is_closed
-
     def close(self) -> None:
         """Close everything."""
         for connection in list(self._open):
             self._close(connection)
-        if not self._door.is_closed:
-            self._loop.watch(self._listener, 0, self._door)
-            self._listener.close()
-            self._door.is_closed = True
 
-    # ------------------------------------------------------------------------------ the door
+    # ----------------------------------------------------------------------------- who comes
 
-    def accept(self, *, all_of_them: bool = False) -> None:
-        """Take connections that wait."""
-        taken = 0
-        while all_of_them or taken < ACCEPTS_PER_TURN_MAX:
-            taken += 1
-            if len(self._open) >= self._bounds.connections and not self._evict(None):
-                self._is_full = True
-                self._loop.watch(self._listener, 0, self._door)
-                return
-            try:
-                accepted, _ = self._listener.accept()
-            except (BlockingIOError, InterruptedError):
-                return
-            except OSError as fault:
-                if fault.errno == errno.ECONNABORTED:
-                    continue
-                self._pause(fault)
-                return
-            self._admit(accepted)
+    @property
+    def is_full(self) -> bool:
+        """Whether no more connections may be open."""
+        return len(self._open) >= self._bounds.connections
 
-    def _pause(self, fault: OSError) -> None:
-        """Take none for a moment: they wait in the kernel's line, and lose nothing there."""
-        self._tallies.scarcities += 1
-        event(
-            logging.WARNING,
-            "accept_failed",
-            reason=fault.strerror,
-            is_scarce=fault.errno in _SCARCE,
-            connections=len(self._open),
-        )
-        self._evict(None)
-        self._paused_until_ms = self._loop.now_ms + DESCRIPTOR_PAUSE_MS
-        self._loop.watch(self._listener, 0, self._door)
+    @property
+    def has_idle(self) -> bool:
+        """Whether a connection would give way to another one."""
+        return bool(self._idle(None))
 
-    def _reopen_door(self) -> None:
-        if not self._door.is_closed and not self._is_full and not self._paused_until_ms:
-            self._loop.watch(self._listener, READ, self._door)
-
-    def _admit(self, accepted: socket.socket) -> None:
-        accepted.setblocking(False)
-        try:
-            attestation = self._attests(accepted)
-        except PeerError as fault:
-            self._tallies.strangers += 1
-            event(logging.WARNING, "no_peer", reason=str(fault))
-            accepted.close()
-            return
+    def admit(self, accepted: socket.socket, attestation: Attestation) -> None:
+        """Take over a connection, and read what came along with it."""
         uid = attestation.credential.uid
         account = self._accounts.get(uid)
         if account is None:
@@ -220,7 +151,7 @@ class Connections:
         connection = Connection(accepted, attestation, account, self._loop.now_ms)
         account.connections += 1
         self._tallies.connections += 1
-        self._open[connection] = _Watcher(self, connection)
+        watcher = self._open[connection] = _Watcher(self, connection)
         if is_over:
             # It may say what it has said already, and no more.
             self._tallies.over_quota += 1
@@ -228,25 +159,33 @@ class Connections:
         elif self.is_draining:
             self._end_writing(connection)
         else:
-            # A frame that came along with the connection is read at once.
-            self.read(connection)
+            watcher.on_event(READ)
         self._rewatch(connection)
 
-    def _evict(self, account: Account | None) -> bool:
+    def make_room(self) -> bool:
         """Close the connection that was idle the longest, where one was for long enough."""
+        return self._evict(None)
+
+    def _evict(self, account: Account | None) -> bool:
+        idle = self._idle(account)
+        if not idle:
+            return False
+        self._tallies.evicted += 1
+        oldest = min(idle, key=lambda one: one.active_ms)
+        self._end_writing(oldest)
+        while self.read(oldest):
+            pass  # what came in at the last moment
+        return True
+
+    def _idle(self, account: Account | None) -> list[Connection]:
         latest = self._loop.now_ms - IDLE_BEFORE_EVICTION_MS
-        idle = [
+        return [
             one
             for one in self._open
             if one.active_ms <= latest
             and (account is None or one.account is account)
             and not (one.frames or len(one.inbound) or one.unsent or one.is_ended)
         ]
-        if not idle:
-            return False
-        self._tallies.evicted += 1
-        self._end_writing(min(idle, key=lambda one: one.active_ms))
-        return True
 
     # ------------------------------------------------------------------------- one connection
 
@@ -295,9 +234,9 @@ class Connections:
         self, connection: Connection, bodies: list[bytes], fault: FrameRefused | None
     ) -> None:
         arrived = Arrived(connection, bodies, self._clock_ns(), fault)
+        self._submit(arrived)
         connection.frames += len(bodies) + 1
         self._count(connection.account, len(bodies) + 1, arrived.size)
-        self._submit(arrived)
 
     def _settle(self, arrived: Arrived) -> None:
         connection = arrived.connection
@@ -374,8 +313,11 @@ class Connections:
 
     def _is_over(self, connection: Connection) -> bool:
         bounds, account, total = self._bounds, connection.account, self._total
+        # Who has nothing in line may always add one read: a flood holds up itself, and no other.
+        is_in_line = connection.frames > 0
         return (
-            (total.frames >= bounds.frames or account.frames >= bounds.user_frames)
+            (is_in_line and total.frames >= bounds.frames)
+            or (is_in_line and account.frames >= bounds.user_frames)
             or (total.held + READ_BYTES > bounds.held and total.frames > 0)
             or (account.held + READ_BYTES > bounds.user_held and account.frames > 0)
             or connection.unsent > bounds.unsent
@@ -408,9 +350,6 @@ class Connections:
     def _walk(self) -> None:
         """Look at all connections: who is too slow?"""
         now_ms, bounds = self._loop.now_ms, self._bounds
-        if self._paused_until_ms and now_ms >= self._paused_until_ms:
-            self._paused_until_ms = 0
-            self._reopen_door()
         for connection in list(self._open):
             if connection.stuck_ms and now_ms - connection.stuck_ms > bounds.stall_ms:
                 self._tallies.stalled += 1
@@ -442,25 +381,13 @@ class _Watcher:
     def on_event(self, events: int) -> None:
         if self._connection.is_closed:
             return  # closed in this very turn, for another one's sake
-        if events & WRITE:
-            self._all.write(self._connection)
-        if events & READ:
-            self._all.read(self._connection)
+        try:
+            if events & WRITE:
+                self._all.write(self._connection)
+            if events & READ:
+                self._all.read(self._connection)
+        except Exception as fault:  # noqa: BLE001 - one connection's trouble is not another's
+            self.on_fault(fault)
 
     def on_fault(self, fault: Exception) -> None:
         self._all.fail(self._connection, fault)
-
-
-class _Door:
-    """The listening socket, as the loop sees it."""
-
-    def __init__(self, connections: Connections) -> None:
-        self._all = connections
-        self.is_closed = False
-
-    def on_event(self, _events: int) -> None:
-        if not self.is_closed:
-            self._all.accept()
-
-    def on_fault(self, fault: Exception) -> None:
-        event(logging.ERROR, "accept_failed", kind=type(fault).__name__)

@@ -17,13 +17,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import msgspec
 
 from tallystick.config import process_environment
 from tallystick.daemon.connection import Arrived
 from tallystick.daemon.connections import Bounds, Connections
+from tallystick.daemon.door import Door
 from tallystick.daemon.intake import Intake
 from tallystick.daemon.ledger import Ledger
 from tallystick.daemon.listener import Listener, group_id
@@ -38,6 +39,7 @@ from tallystick.daemon.tallies import Tallies
 from tallystick.errors import Error, StoreError
 from tallystick.limits import EMITTERS_MAX, OWN_DESCRIPTORS
 from tallystick.serve.logs import LOGGER, event
+from tallystick.verify.trust import fingerprint_of
 
 UMASK: Final = 0o027
 _TICK_MS: Final = 5000
@@ -47,27 +49,13 @@ _MORE_TIME_MS: Final = 30_000
 _GARBAGE_OBJECTS: Final = 20_000
 
 
-class Opened(Protocol):
-    """An open ledger with its key and its store."""
-
-    @property
-    def ledger(self) -> Ledger:
-        """The one that writes."""
-
-    def rotate(self) -> dict[str, Any]:
-        """Hand the chain over to a new key, and say what came of it."""
-
-    def close(self) -> None:
-        """Let go of store and key."""
-
-
 class Daemon:
     """Serves emitters until it is told to stop. `run` returns when all that was taken is safe."""
 
     def __init__(
         self,
         settings: Settings,
-        opened: Opened,
+        ledger: Ledger,
         statements: Statements,
         *,
         reload: Callable[[], Settings],
@@ -76,7 +64,7 @@ class Daemon:
     ) -> None:
         """Listen; from here on emitters can connect, and are served by `run`."""
         self._settings = settings
-        self._opened = opened
+        self._ledger = ledger
         self._statements = statements
         self._reload = reload
         self._fixed_bounds = bounds
@@ -86,7 +74,7 @@ class Daemon:
         self._tallies = Tallies()
         self._loop = Loop(lambda: time.monotonic_ns() // 1_000_000)
         self._intake = Intake(
-            opened.ledger,
+            ledger,
             tallies=self._tallies,
             clock_ns=clock_ns,
             finished=self._finished,
@@ -95,16 +83,21 @@ class Daemon:
         self._listener, self._status_listener = _listen(settings)
         self._connections = Connections(
             self._loop,
-            self._listener.socket,
             submit=self._intake.submit,
             clock_ns=clock_ns,
             tallies=self._tallies,
             bounds=bounds or bounds_of(settings),
+        )
+        self._door = Door(
+            self._loop,
+            self._listener.socket,
+            self._connections,
+            tallies=self._tallies,
             attests=statements.attest,
         )
         self._reports = Reports(
             settings,
-            ledger=opened.ledger,
+            ledger=ledger,
             tallies=self._tallies,
             intake=self._intake,
             connections=self._connections,
@@ -167,7 +160,7 @@ class Daemon:
     def _tick(self) -> None:
         """Have what is due without frames written: losses, and the end of a day."""
         if self._intake.fault is None:
-            self._intake.do(self._opened.ledger.tick, _note_tick)
+            self._intake.do(self._ledger.tick, _note_tick)
         for listener in (self._listener, self._status_listener):
             if not listener.is_in_place:
                 event(logging.WARNING, "socket_gone", socket=listener.path)
@@ -218,7 +211,13 @@ class Daemon:
         def done(result: dict[str, Any] | None, fault: Exception | None) -> None:
             reply(failed(fault) if fault is not None else {"ok": True, **(result or {})})
 
-        self._intake.do(self._opened.rotate, done)
+        self._intake.do(self._rotate, done)
+
+    def _rotate(self) -> dict[str, Any]:
+        outgoing, incoming = self._ledger.rotate()
+        told = {"outgoing": fingerprint_of(outgoing), "incoming": fingerprint_of(incoming)}
+        event(logging.WARNING, "rotated", **told)
+        return told
 
     # --------------------------------------------------------------------------------- the end
 
@@ -227,11 +226,8 @@ class Daemon:
         event(logging.INFO, "draining", connections=len(self._connections))
         self._listener.withdraw()
         self._connections.drain()
-        is_closed = False
         while self._fault is None:
-            if not is_closed:
-                self._connections.close_door()
-                is_closed = self._connections.is_door_closed
+            is_closed = self._door.close_when_empty()
             if is_closed and not self._connections.unread and not self._connections.waiting:
                 break
             self._turn(_DRAIN_TURN_MS)
@@ -242,15 +238,21 @@ class Daemon:
         self._supervisor.more_time(_MORE_TIME_MS)
         self._intake.close()
         if self._fault is None:
-            self._opened.ledger.close("interrupted")
+            self._ledger.close("interrupted")
 
     def _close(self) -> None:
         for listener in (self._listener, self._status_listener):
             listener.withdraw()
+        self._door.close()
         self._connections.close()
         self._status.close()
         self._intake.close()
-        self._opened.close()
+        try:
+            # After an orderly end this is done already; else what was open stays open, and the next
+            # start says so.
+            self._ledger.close("interrupted")
+        except StoreError as fault:
+            event(logging.ERROR, "not_closed", reason=str(fault))
         self._loop.close()
         event(logging.INFO, "stopped", receipts=self._tallies.receipts)
 
