@@ -465,8 +465,8 @@ HEADS_SPENT_BYTES_MAX = 1024 * 1024
 FRAME_PAYLOAD_BYTES_MAX = 448 * 1024
 
 # Receipts that are read from a ledger at once, and what they may weigh together.
-LEDGER_PAGE_ROWS_MAX: Final = 1000
-LEDGER_PAGE_BYTES_MAX: Final = 8 * 1024 * 1024
+LEDGER_PAGE_ROWS_MAX = 1000
+LEDGER_PAGE_BYTES_MAX = 8 * 1024 * 1024
 
 # A unit file that `tally daemon install` looks at; ours have 4 kB.
 UNIT_BYTES_MAX = 64 * 1024
