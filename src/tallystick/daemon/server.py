@@ -188,16 +188,16 @@ class Daemon:
         self._supervisor.reloading()
         try:
             settings = self._reload()
+            taken, fixed = changed(self._settings, settings)
+            settings = msgspec.structs.replace(
+                self._settings, **{name: getattr(settings, name) for name in taken}
+            )
             self._statements.take(settings)
         except Error as fault:
             event(logging.ERROR, "reload_failed", reason=str(fault))
             return failed(fault)
         finally:
             self._supervisor.ready("taking frames")
-        taken, fixed = changed(self._settings, settings)
-        settings = msgspec.structs.replace(
-            self._settings, **{name: getattr(settings, name) for name in taken}
-        )
         self._connections.take_bounds(self._fixed_bounds or bounds_of(settings))
         LOGGER.setLevel(settings.log_level.upper())
         self._settings = self._reports.settings = settings
