@@ -464,9 +464,14 @@ HEADS_SPENT_BYTES_MAX = 1024 * 1024
 # A parameter or a result as a frame holds it: two of them, and an error text, fit into one frame.
 FRAME_PAYLOAD_BYTES_MAX = 448 * 1024
 
-# Receipts that are read from a ledger at once, and what they may weigh together.
+# Receipts that are read from a ledger at once.
 LEDGER_PAGE_ROWS_MAX = 1000
+
+# What a page of them may weigh: after a heavier one, fewer are asked for.
 LEDGER_PAGE_BYTES_MAX = 8 * 1024 * 1024
 
 # A unit file that `tally daemon install` looks at; ours have 4 kB.
 UNIT_BYTES_MAX = 64 * 1024
+
+# One chain that is imported beside a store, held in memory once: 150 000 receipts.
+IMPORTED_CHAIN_BYTES_MAX = 256 * 1024 * 1024

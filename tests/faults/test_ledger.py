@@ -53,7 +53,7 @@ def check(home: Home, told: set[tuple[str, int, str]]) -> None:
     report = home.verify()
     assert report.verdict == "verified", report.findings[:5]
     announced = set()
-    before = {}
+    before: dict[str, object] = {}
     for one in home.receipts():
         target = one["credentialSubject"]["action"].get("target", {})
         announced.add(target.get("resource"))

@@ -15,13 +15,14 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from tallystick.crypto.canonical import canonicalize
+from tallystick.crypto.canonical import canonicalize, is_plain
 from tallystick.crypto.digest import sha256_tagged
 from tallystick.crypto.ed25519 import KeyPair, signing_key_from_pem
 from tallystick.crypto.multibase import b64u_encode
 from tallystick.errors import ReceiptError, SigningError
 from tallystick.limits import (
     IDENTIFIER_CHARS_MAX,
+    JSON_DEPTH_MAX,
     JSON_VALUES_MAX,
     RECEIPT_BYTES_MAX,
     RESPONSE_BYTES_MAX,
@@ -67,6 +68,8 @@ default_clock: Clock = time.time_ns
 ABSENT: Any = msgspec.UNSET
 _DECODE = msgspec.json.Decoder(UnsignedReceipt).decode
 _ENCODE = msgspec.json.Encoder(order="sorted").encode
+# Where a receipt's canonical bytes are kept that its open members could still belie.
+_DRAFTED: Final = "drafted"
 # What follows the proof in a canonical receipt of ours.
 _TAIL_BYTES: Final = len(
     b',"type":["VerifiableCredential","AgentReceipt"],"version":"%b"}' % VERSION.encode()
@@ -168,10 +171,12 @@ def _signed(
     key: str | KeyPair | Signer,
     verification_method: str,
     clock: Clock,
+    statement: bytes | None = None,
 ) -> tuple[Receipt, bytes]:
     if not 0 < len(verification_method) <= IDENTIFIER_CHARS_MAX:
         raise ReceiptError("verification_method is no text like '<issuer>#key-1'", "/proof")
-    statement = statement_of(unsigned)
+    if statement is None:
+        statement = statement_of(unsigned)
     receipt = Receipt(
         context=unsigned.context,
         credentialSubject=unsigned.credentialSubject,
@@ -210,8 +215,12 @@ def seal(
     *,
     clock: Clock = time.time_ns,
 ) -> Sealed:
-    """Sign as `sign_receipt` does; for who needs bytes and hash, too, they are made only once."""
-    receipt, statement = _signed(unsigned, key, verification_method, clock)
+    """Sign as `sign_receipt` does; for who needs bytes and hash, too, they are made only once.
+
+    What is signed is what `create_receipt` saw, also where an open member was changed since.
+    """
+    drafted = unsigned.__dict__.pop(_DRAFTED, None)
+    receipt, statement = _signed(unsigned, key, verification_method, clock, drafted)
     end = len(statement) - _TAIL_BYTES
     body = b'%b,"proof":%b%b' % (statement[:end], _ENCODE(receipt.proof), statement[end:])
     return Sealed(receipt, body, sha256_tagged(statement))
@@ -288,7 +297,11 @@ def _read_back(members: dict[str, Any]) -> UnsignedReceipt:
     if receipt.issuer.runtime is not None:
         # JSON encoders turn NaN into null, and dates and number keys into text: not here.
         issuer = members["issuer"]
-        canonicalize(issuer.runtime if isinstance(issuer, Issuer) else issuer["runtime"])
+        runtime = issuer.runtime if isinstance(issuer, Issuer) else issuer["runtime"]
+        if not is_plain(runtime, JSON_DEPTH_MAX - 2):
+            canonicalize(runtime)
+        elif b"null" not in body and receipt.credentialSubject.action.parameters_disclosure is None:
+            receipt.__dict__[_DRAFTED] = body
     elif b"null" not in body:
         # Sorted, closed, and without a null to leave out: these are the canonical bytes.
         keep_statement(receipt, body)

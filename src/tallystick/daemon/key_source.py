@@ -313,6 +313,7 @@ def _lock_in_memory(secret: bytes) -> bool:
         return False
     try:
         address = id(secret) + bytes.__basicsize__ - 1
-        return ctypes.CDLL(None).mlock(ctypes.c_void_p(address), ctypes.c_size_t(len(secret))) == 0
+        mlock = ctypes.CDLL(None).mlock
+        return bool(mlock(ctypes.c_void_p(address), ctypes.c_size_t(len(secret))) == 0)
     except (OSError, AttributeError):
         return False

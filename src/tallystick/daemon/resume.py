@@ -14,12 +14,11 @@ from datetime import datetime
 import msgspec
 
 from tallystick.crypto.digest import sha256_tagged
-from tallystick.crypto.ed25519 import check
-from tallystick.crypto.multibase import b64u_decode
 from tallystick.daemon.batch import Tip
 from tallystick.daemon.chain_names import agents_of, root_of
+from tallystick.daemon.keyring import is_signed
 from tallystick.daemon.turn import Standing
-from tallystick.errors import LogRolledBackError, RefusedInput, StoreCorruptError
+from tallystick.errors import LogRolledBackError, StoreCorruptError
 from tallystick.model.chain import Head
 from tallystick.model.receipt import Receipt, split_canonical
 from tallystick.store.ledger import LedgerStore, Tail
@@ -87,13 +86,8 @@ def checked(path: str, tail: Tail, public_key: bytes | None) -> Receipt:
         raise _tampered(path, tail, "its bytes say otherwise whether it closes the chain")
     if sha256_tagged(statement) != tail.hash:
         raise _tampered(path, tail, "its hash is not that of its bytes")
-    if public_key is not None:
-        try:
-            signature = b64u_decode(receipt.proof.proofValue[1:])
-        except RefusedInput:
-            signature = b""
-        if not check(signature, statement, public_key):
-            raise _tampered(path, tail, "its signature does not fit the daemon's key")
+    if public_key is not None and not is_signed(receipt, statement, public_key):
+        raise _tampered(path, tail, "its signature does not fit the daemon's key")
     return receipt
 
 
@@ -118,6 +112,7 @@ def _read(path: str, tail: Tail) -> tuple[Receipt, bytes]:
 def _tampered(path: str, tail: Tail, why: str) -> StoreCorruptError:
     return StoreCorruptError(
         f"{path}: the last receipt of chain {tail.chain_id} (sequence {tail.sequence}) was "
-        f"changed, or signed by another key: {why}. Nothing was written. Keep the file as evidence, run "
-        "`tally verify --store` on it, and put a sound copy in its place, or start with a new file"
+        f"changed, or signed by another key: {why}. Nothing was written. Keep the file as "
+        "evidence, run `tally verify --store` on it, and put a sound copy in its place, or start "
+        "with a new file"
     )

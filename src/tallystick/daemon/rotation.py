@@ -15,15 +15,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tallystick.crypto.digest import sha256_tagged
-from tallystick.crypto.ed25519 import check
-from tallystick.crypto.multibase import b64u_decode
 from tallystick.daemon.key_source import KeySource
+from tallystick.daemon.keyring import is_signed
 from tallystick.daemon.publishing import archive, published, replace
 from tallystick.durable.file import FilePath
-from tallystick.errors import RefusedInput, StoreCorruptError
-from tallystick.model.receipt import split_canonical
+from tallystick.errors import StoreCorruptError
+from tallystick.model.receipt import Receipt, split_canonical
 from tallystick.model.rotation import KeyRotation, incoming_key, rotation_between, rotation_faults
+from tallystick.model.taxonomy import KEY_ROTATE
 from tallystick.ports import Signer
 from tallystick.store.ledger import LedgerStore
 
@@ -77,37 +76,27 @@ def recover(keys: KeySource, public_path: FilePath, store: LedgerStore) -> str |
         keys.install()
         replace(public_path, incoming)
         return "a rotation that was committed was finished"
-    shown = published(public_path)
-    if shown in (None, current) or last is None or incoming_key(last[0]) != current:
+    before = published(public_path)
+    if before is None or before == current or last is None:
         return None
-    if shown is None or not is_sound(last, shown):
+    if incoming_key(last[0]) != current or not is_sound(last, before):
         return None
     replace(public_path, current)
     return "the public key of a committed rotation was published"
 
 
-def last_rotation(store: LedgerStore) -> tuple[KeyRotation, bytes, bytes] | None:
-    """Return the newest hand-over in the store with its signed bytes and its signature."""
-    body = store.newest_of_type("agent.key.rotate")
+def last_rotation(store: LedgerStore) -> tuple[KeyRotation, Receipt, bytes] | None:
+    """Return the newest hand-over in the store with its receipt and its signed bytes."""
+    body = store.newest_of_type(KEY_ROTATE)
     found = None if body is None else split_canonical(body.encode("utf-8", "surrogatepass"))
     if found is None:
         return None
     receipt, statement = found
     rotation = receipt.credentialSubject.keyRotation
-    if rotation is None:
-        return None
-    try:
-        signature = b64u_decode(receipt.proof.proofValue[1:])
-    except RefusedInput:
-        return None
-    return rotation, statement, signature
+    return None if rotation is None else (rotation, receipt, statement)
 
 
-def is_sound(last: tuple[KeyRotation, bytes, bytes], outgoing: bytes) -> bool:
+def is_sound(last: tuple[KeyRotation, Receipt, bytes], outgoing: bytes) -> bool:
     """Whether a hand-over is from this key and signed by it."""
-    rotation, statement, signature = last
-    return (
-        rotation.old_key_fingerprint == sha256_tagged(outgoing)
-        and not rotation_faults(rotation, outgoing)
-        and check(signature, statement, outgoing)
-    )
+    rotation, receipt, statement = last
+    return not rotation_faults(rotation, outgoing) and is_signed(receipt, statement, outgoing)

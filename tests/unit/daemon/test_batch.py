@@ -18,6 +18,7 @@ from tallystick.model.extension import Dropped, Extension, extension_of
 from tallystick.model.taxonomy import EVENTS_DROPPED
 
 PAIR = generate_key_pair()
+NOON = "2026-03-10T12:00:00.000Z"
 DROPPED = Action(type=EVENTS_DROPPED, emitter_metadata=EmitterMetadata(drop_count=1))
 
 

@@ -84,8 +84,10 @@ def test_a_chain_of_another_day_is_closed_as_interrupted(home: Home) -> None:
     ledger.close()
     ends = [chain_of(one) for one in home.receipts() if chain_of(one).get("terminal")]
     assert [(one["chain_id"], one["status"]) for one in ends[:3]] == [
-        (ROOT, "interrupted"), (f"{ROOT}/agent/a", "interrupted"), (f"{ROOT}/agent/b", "interrupted"),
-    ]  # fmt: skip
+        (ROOT, "interrupted"),
+        (f"{ROOT}/agent/a", "interrupted"),
+        (f"{ROOT}/agent/b", "interrupted"),
+    ]
     first = next(one for one in home.receipts() if chain_of(one)["chain_id"] == "2026-03-11")
     assert first["issuer"]["runtime"]["tallystick"]["previous_chain"]["chain_id"] == ROOT
     assert home.verify().verdict == "verified"

@@ -132,7 +132,6 @@ def test_a_reader_follows_a_daemon_that_comes_and_goes(home: Home) -> None:
         ledger = home.open()
         ledger.commit([home.frame()])
         assert reader.count() == 3
-        assert not reader.is_still
         ledger.close()
         assert reader.count() == 4
     with LedgerReader(home.db) as reader:
