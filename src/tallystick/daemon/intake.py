@@ -222,8 +222,6 @@ class Intake:
         self, batch: Sequence[Item], answers: list[bytes] | None, fault: Exception | None
     ) -> None:
         """Answer who asked. What is said here is on stable storage, or refused."""
-        if fault is not None:
-            self._on_stop(fault)
         for place, item in enumerate(batch):
             if isinstance(item, Task):
                 if fault is not None:
@@ -235,6 +233,8 @@ class Intake:
             else:
                 _refuse_all(item)
             self._finished(item)
+        if fault is not None:
+            self._on_stop(fault)  # last: it closes connections
 
 
 def _do(task: Task) -> None:
