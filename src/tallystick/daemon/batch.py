@@ -34,7 +34,7 @@ SUCCESS: Final = Outcome(status="success")
 _ENDS: Final = {"complete": AGENT_END, "interrupted": CHAIN_INTERRUPTED}
 
 
-class Tip(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class Place(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Where a chain stands: its head, and the id of the receipt there."""
 
     head: Head
@@ -42,7 +42,7 @@ class Tip(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     is_terminal: bool = False
 
 
-class Author(msgspec.Struct, frozen=True, kw_only=True):
+class Issuing(msgspec.Struct, frozen=True, kw_only=True):
     """In whose name receipts are issued, and who signs them."""
 
     issuer_id: str
@@ -58,21 +58,21 @@ class Author(msgspec.Struct, frozen=True, kw_only=True):
 class Batch:
     """One transaction in the making."""
 
-    def __init__(self, author: Author, tip_of: Callable[[str], Tip], last_ms: int) -> None:
-        """Go on from the tips that `tip_of` knows, never earlier than `last_ms`."""
-        self._author = author
-        self._tip_of = tip_of
-        self.tips: dict[str, Tip] = {}
+    def __init__(self, issuing: Issuing, place_of: Callable[[str], Place], last_ms: int) -> None:
+        """Go on from the places that `place_of` knows, never earlier than `last_ms`."""
+        self._issuing = issuing
+        self._place_of = place_of
+        self.places: dict[str, Place] = {}
         self.rows: list[Row] = []
         self.last_ms = last_ms
 
-    def tip(self, chain_id: str) -> Tip:
+    def place(self, chain_id: str) -> Place:
         """Return where a chain stands behind what this batch holds already."""
-        return self.tips.get(chain_id) or self._tip_of(chain_id)
+        return self.places.get(chain_id) or self._place_of(chain_id)
 
     def add(
         self,
-        tip: Tip,
+        place: Place,
         draft: Draft,
         now_ms: int,
         *,
@@ -82,17 +82,17 @@ class Batch:
         """Build and sign the next receipt of a chain; nothing has changed where this raises."""
         issued_ms = max(now_ms, self.last_ms)
         moment_ns = issued_ms * 1_000_000
-        link = tip.head.link(terminal=end is not None, status=end)
+        link = place.head.link(terminal=end is not None, status=end)
         unsigned = create_receipt(
             chain=link, clock=lambda: moment_ns, ids=ordered_ids(issued_ms), **draft
         )
-        author = self._author
-        key = signer or author.signer
-        sealed = seal(unsigned, key, author.verification_method, clock=lambda: moment_ns)
+        issuing = self._issuing
+        key = signer or issuing.signer
+        sealed = seal(unsigned, key, issuing.verification_method, clock=lambda: moment_ns)
         receipt, digest = sealed.receipt, sealed.hash
         self.rows.append(row_of(receipt, sealed.body.decode(), digest))
         head = Head(chain_id=link.chain_id, sequence=link.sequence, hash=digest)
-        self.tips[link.chain_id] = Tip(
+        self.places[link.chain_id] = Place(
             head=head, receipt_id=receipt.id, is_terminal=end is not None
         )
         self.last_ms = issued_ms
@@ -100,29 +100,31 @@ class Batch:
             id=receipt.id, chain_id=link.chain_id, sequence=link.sequence, hash=digest
         )
 
-    def mark(self) -> tuple[int, dict[str, Tip], int]:
+    def mark(self) -> tuple[int, dict[str, Place], int]:
         """Return what `back_to` needs to forget all that comes after."""
-        return len(self.rows), dict(self.tips), self.last_ms
+        return len(self.rows), dict(self.places), self.last_ms
 
-    def back_to(self, mark: tuple[int, dict[str, Tip], int]) -> None:
+    def back_to(self, mark: tuple[int, dict[str, Place], int]) -> None:
         """Forget what was added since the mark: it is in no chain."""
-        count, self.tips, self.last_ms = mark
+        count, self.places, self.last_ms = mark
         del self.rows[count:]
 
     def own(self, action: Action, *, facts: Extension | None = None, **more: Any) -> Draft:
         """Return the draft of something that the daemon itself has to say."""
-        issuer = self._author.issuer
+        issuer = self._issuing.issuer
         return {
             "issuer": issuer if facts is None else with_extension(issuer, facts),
-            "principal": Principal(id=self._author.issuer_id),
+            "principal": Principal(id=self._issuing.issuer_id),
             "action": action,
             "outcome": SUCCESS,
             **more,
         }
 
-    def end(self, tip: Tip, status: Status, now_ms: int, *, signer: Signer | None = None) -> None:
+    def end(
+        self, place: Place, status: Status, now_ms: int, *, signer: Signer | None = None
+    ) -> None:
         """Close a chain."""
-        self.add(tip, self.own(Action(type=_ENDS[status])), now_ms, end=status, signer=signer)
+        self.add(place, self.own(Action(type=_ENDS[status])), now_ms, end=status, signer=signer)
 
 
 def ordered_ids(moment_ms: int) -> Callable[[], str]:
@@ -157,7 +159,7 @@ def going_on_from(draft: Draft, previous: Head | None) -> Draft:
     return {**draft, "issuer": with_extension(issuer, facts)}
 
 
-def delegated(draft: Draft, parent: Tip, issuer_id: str) -> Draft:
+def delegated(draft: Draft, parent: Place, issuer_id: str) -> Draft:
     """Return the draft of a sub-agent's first receipt, with where its chain hangs."""
     delegation = Delegation(
         delegator=Delegator(id=issuer_id),

@@ -15,12 +15,12 @@ from typing import Protocol
 import msgspec
 
 from tallystick.daemon.attested import AttestedFrame
-from tallystick.daemon.batch import Author, Draft, Status, Tip
+from tallystick.daemon.batch import Draft, Issuing, Place, Status
 from tallystick.daemon.chain_names import agents_of, day_of, is_of
 from tallystick.daemon.head_file import HeadFile
 from tallystick.daemon.key_source import KeySource
 from tallystick.daemon.losses import Losses, told
-from tallystick.daemon.resume import Resumed, checked, tip_of
+from tallystick.daemon.resume import Resumed, checked, place_of
 from tallystick.daemon.rotation import Reached, rotate
 from tallystick.daemon.turn import Standing, Turn
 from tallystick.durable.file import FilePath
@@ -91,7 +91,7 @@ class Ledger:
         self._keys = keys
         self._public_path = public_path
         self._heads = heads
-        self._author = Author(
+        self._issuing = Issuing(
             issuer_id=issuer_id, verification_method=keys.verification_method, signer=keys
         )
         self._clock = clock
@@ -102,11 +102,12 @@ class Ledger:
         self._commits = 0
         self._standing = resumed.standing if resumed is not None else Standing()
         # Of the open chains, those that were used last.
-        self._tips: OrderedDict[str, Tip] = OrderedDict(
-            (tip.head.chain_id, tip) for tip in (resumed.agents if resumed is not None else ())
+        self._places: OrderedDict[str, Place] = OrderedDict(
+            (place.head.chain_id, place)
+            for place in (resumed.agents if resumed is not None else ())
         )
         if self._standing.root is not None:
-            self._tips[self._standing.root.head.chain_id] = self._standing.root
+            self._places[self._standing.root.head.chain_id] = self._standing.root
 
     def begin(self) -> None:
         """Close what another day, or another fixed name, left open: it was not closed in order."""
@@ -202,9 +203,9 @@ class Ledger:
 
     def _turn(self, now_ms: int) -> Turn:
         return Turn(
-            self._author,
+            self._issuing,
             self._standing,
-            tip_of=self._tip_of,
+            place_of=self._place_of,
             base=self._base(now_ms),
             is_used=self._store.has_chain,
         )
@@ -244,23 +245,23 @@ class Ledger:
         ):
             turn.end_all("complete", self._agents(), now_ms)
 
-    def _agents(self) -> Iterator[Tip]:
+    def _agents(self) -> Iterator[Place]:
         """Yield the open chains of the root's agents."""
         root = self._standing.root
         if root is not None:
-            for tail in self._store.tails_below(agents_of(root.head.chain_id)):
-                if not tail.is_terminal:
-                    yield self._tip_of(tail.chain_id)
+            for last in self._store.last_rows_below(agents_of(root.head.chain_id)):
+                if not last.is_terminal:
+                    yield self._place_of(last.chain_id)
 
-    def _tip_of(self, chain_id: str) -> Tip:
-        known = self._tips.get(chain_id)
+    def _place_of(self, chain_id: str) -> Place:
+        known = self._places.get(chain_id)
         if known is not None:
             return known
-        tail = self._store.tail(chain_id)
-        if tail is None:
-            return Tip(head=Head(chain_id=chain_id))
-        checked(self._store.path, tail, self._keys.get_public_key())
-        return tip_of(tail)
+        last = self._store.last_row(chain_id)
+        if last is None:
+            return Place(head=Head(chain_id=chain_id))
+        checked(self._store.path, last, self._keys.get_public_key())
+        return place_of(last)
 
     def _add_losses(self, turn: Turn, now_ms: int) -> tuple[dict[str, int], int, int] | None:
         taken = self.losses.take()
@@ -284,25 +285,25 @@ class Ledger:
         self._commits += 1
         self._standing = turn.standing
         closed = []
-        for chain_id, tip in batch.tips.items():
-            if tip.is_terminal:
-                self._tips.pop(chain_id, None)
+        for chain_id, place in batch.places.items():
+            if place.is_terminal:
+                self._places.pop(chain_id, None)
                 closed.append(chain_id)
             else:
-                self._tips[chain_id] = tip
-                self._tips.move_to_end(chain_id)
-        while len(self._tips) > CHAIN_NAMES_KEPT_MAX:
-            self._tips.popitem(last=False)
-        self._note_heads(batch.tips.values(), closed)
+                self._places[chain_id] = place
+                self._places.move_to_end(chain_id)
+        while len(self._places) > CHAIN_NAMES_KEPT_MAX:
+            self._places.popitem(last=False)
+        self._note_heads(batch.places.values(), closed)
 
-    def _note_heads(self, tips: Iterable[Tip], closed: list[str]) -> None:
+    def _note_heads(self, places: Iterable[Place], closed: list[str]) -> None:
         """Write the new heads beside the key. The receipts are safe already, whatever comes."""
         previous = self._standing.previous
         if closed and previous is not None:
             # The root's end vouches for all before it, and stays until the next root has ended.
             closed = [one for one in (*self._heads.heads, *closed) if one != previous.chain_id]
         try:
-            self._heads.write([tip.head for tip in tips], closed)
+            self._heads.write([place.head for place in places], closed)
         except StoreError as error:
             self._fault = error
 

@@ -14,14 +14,14 @@ from datetime import datetime
 import msgspec
 
 from tallystick.crypto.digest import sha256_tagged
-from tallystick.daemon.batch import Tip
+from tallystick.daemon.batch import Place
 from tallystick.daemon.chain_names import agents_of, root_of
-from tallystick.daemon.keyring import is_signed
 from tallystick.daemon.turn import Standing
+from tallystick.daemon.vouching import is_signed
 from tallystick.errors import LogRolledBackError, StoreCorruptError
 from tallystick.model.chain import Head
 from tallystick.model.receipt import Receipt, split_canonical
-from tallystick.store.ledger import LedgerStore, Tail
+from tallystick.store.ledger import LastRow, LedgerStore
 
 
 class Resumed(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,7 +29,7 @@ class Resumed(msgspec.Struct, frozen=True, kw_only=True):
 
     standing: Standing
     # The open chains of the root's agents.
-    agents: tuple[Tip, ...] = ()
+    agents: tuple[Place, ...] = ()
 
 
 def resume(store: LedgerStore, public_key: bytes) -> Resumed:
@@ -38,24 +38,24 @@ def resume(store: LedgerStore, public_key: bytes) -> Resumed:
     if newest is None:
         return Resumed(standing=Standing())
     last_ms = issued_ms(_read(store.path, newest)[0])
-    tail = store.tail(root_of(newest.chain_id))
-    if tail is None:
+    last = store.last_row(root_of(newest.chain_id))
+    if last is None:
         raise _tampered(store.path, newest, "its root chain is not there")
-    receipt = checked(store.path, tail, public_key)
+    receipt = checked(store.path, last, public_key)
     last_ms = max(last_ms, issued_ms(receipt))
-    tip = tip_of(tail)
-    if tip.is_terminal:
-        if newest.chain_id != tail.chain_id:
+    place = place_of(last)
+    if place.is_terminal:
+        if newest.chain_id != last.chain_id:
             checked(store.path, newest, None)
-        return Resumed(standing=Standing(None, tip.head, last_ms))
+        return Resumed(standing=Standing(None, place.head, last_ms))
     agents = []
-    for one in store.tails_below(agents_of(tail.chain_id)):
+    for one in store.last_rows_below(agents_of(last.chain_id)):
         receipt = checked(store.path, one, public_key)
         if one.is_terminal:
             raise _tampered(store.path, one, "it is closed, and its root is open")
         last_ms = max(last_ms, issued_ms(receipt))
-        agents.append(tip_of(one))
-    return Resumed(standing=Standing(tip, None, last_ms), agents=tuple(agents))
+        agents.append(place_of(one))
+    return Resumed(standing=Standing(place, None, last_ms), agents=tuple(agents))
 
 
 def check_heads(store: LedgerStore, known_heads: Mapping[str, tuple[int, str]]) -> None:
@@ -72,29 +72,29 @@ def check_heads(store: LedgerStore, known_heads: Mapping[str, tuple[int, str]]) 
         )
 
 
-def checked(path: str, tail: Tail, public_key: bytes | None) -> Receipt:
+def checked(path: str, last: LastRow, public_key: bytes | None) -> Receipt:
     """Return the receipt of a row, its place and hash computed anew; without a key, unverified."""
-    receipt, statement = _read(path, tail)
+    receipt, statement = _read(path, last)
     link = receipt.link
     if (link.chain_id, link.sequence, receipt.id) != (
-        tail.chain_id,
-        tail.sequence,
-        tail.receipt_id,
+        last.chain_id,
+        last.sequence,
+        last.receipt_id,
     ):
-        raise _tampered(path, tail, "its bytes belong to another place")
-    if bool(link.terminal) is not tail.is_terminal:
-        raise _tampered(path, tail, "its bytes say otherwise whether it closes the chain")
-    if sha256_tagged(statement) != tail.hash:
-        raise _tampered(path, tail, "its hash is not that of its bytes")
+        raise _tampered(path, last, "its bytes belong to another place")
+    if bool(link.terminal) is not last.is_terminal:
+        raise _tampered(path, last, "its bytes say otherwise whether it closes the chain")
+    if sha256_tagged(statement) != last.hash:
+        raise _tampered(path, last, "its hash is not that of its bytes")
     if public_key is not None and not is_signed(receipt, statement, public_key):
-        raise _tampered(path, tail, "its signature does not fit the daemon's key")
+        raise _tampered(path, last, "its signature does not fit the daemon's key")
     return receipt
 
 
-def tip_of(tail: Tail) -> Tip:
-    """Return a row as the tip of its chain."""
-    head = Head(chain_id=tail.chain_id, sequence=tail.sequence, hash=tail.hash)
-    return Tip(head=head, receipt_id=tail.receipt_id, is_terminal=tail.is_terminal)
+def place_of(last: LastRow) -> Place:
+    """Return a row as the place of its chain."""
+    head = Head(chain_id=last.chain_id, sequence=last.sequence, hash=last.hash)
+    return Place(head=head, receipt_id=last.receipt_id, is_terminal=last.is_terminal)
 
 
 def issued_ms(receipt: Receipt) -> int:
@@ -102,16 +102,16 @@ def issued_ms(receipt: Receipt) -> int:
     return round(datetime.fromisoformat(receipt.issuanceDate).timestamp() * 1000)
 
 
-def _read(path: str, tail: Tail) -> tuple[Receipt, bytes]:
-    found = split_canonical(tail.body.encode("utf-8", "surrogatepass"))
+def _read(path: str, last: LastRow) -> tuple[Receipt, bytes]:
+    found = split_canonical(last.body.encode("utf-8", "surrogatepass"))
     if found is None:
-        raise _tampered(path, tail, "it is no receipt in its canonical form")
+        raise _tampered(path, last, "it is no receipt in its canonical form")
     return found
 
 
-def _tampered(path: str, tail: Tail, why: str) -> StoreCorruptError:
+def _tampered(path: str, last: LastRow, why: str) -> StoreCorruptError:
     return StoreCorruptError(
-        f"{path}: the last receipt of chain {tail.chain_id} (sequence {tail.sequence}) was "
+        f"{path}: the last receipt of chain {last.chain_id} (sequence {last.sequence}) was "
         f"changed, or signed by another key: {why}. Nothing was written. Keep the file as "
         "evidence, run `tally verify --store` on it, and put a sound copy in its place, or start "
         "with a new file"

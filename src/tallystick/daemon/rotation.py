@@ -16,8 +16,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tallystick.daemon.key_source import KeySource
-from tallystick.daemon.keyring import is_signed
 from tallystick.daemon.publishing import archive, published, replace
+from tallystick.daemon.vouching import is_signed
 from tallystick.durable.file import FilePath
 from tallystick.errors import StoreCorruptError
 from tallystick.model.receipt import Receipt, split_canonical

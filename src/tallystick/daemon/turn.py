@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 from tallystick.daemon.attested import AttestedFrame
 from tallystick.daemon.batch import (
-    Author,
     Batch,
     Draft,
+    Issuing,
+    Place,
     Status,
-    Tip,
     delegated,
     going_on_from,
 )
@@ -37,7 +37,7 @@ class Standing(NamedTuple):
     """Where things stand between two transactions."""
 
     # The open root, or None before the first receipt and after an orderly end.
-    root: Tip | None = None
+    root: Place | None = None
     # The head of the root before that one.
     previous: Head | None = None
     last_ms: int = 0
@@ -48,16 +48,16 @@ class Turn:
 
     def __init__(
         self,
-        author: Author,
+        issuing: Issuing,
         standing: Standing,
         *,
-        tip_of: Callable[[str], Tip],
+        place_of: Callable[[str], Place],
         base: str,
         is_used: Callable[[str], bool],
     ) -> None:
         """Go on from `standing`; a new root is `base`, or the next that is not used."""
-        self.batch = Batch(author, tip_of, standing.last_ms)
-        self._author = author
+        self.batch = Batch(issuing, place_of, standing.last_ms)
+        self._issuing = issuing
         self._root = standing.root
         self._previous = standing.previous
         self._base = base
@@ -73,7 +73,7 @@ class Turn:
         batch, now_ms, frame = self.batch, one.received_ns // 1_000_000, one.frame
         if frame.agent_id is None and drops is None and self._root is not None:
             answer = batch.add(self._root, draft, now_ms)
-            self._root = batch.tips[answer.chain_id]
+            self._root = batch.places[answer.chain_id]
             return answer
         mark = (batch.mark(), self._root)
         try:
@@ -105,7 +105,7 @@ class Turn:
     def end_all(
         self,
         status: Status,
-        agents: Iterable[Tip],
+        agents: Iterable[Place],
         now_ms: int,
         *,
         successor: Signer | None = None,
@@ -118,14 +118,14 @@ class Turn:
             return
         root_id = self._root.head.chain_id
         self.batch.end(self._root, status, now_ms, signer=successor)
-        for tip in agents:
-            if not self.batch.tip(tip.head.chain_id).is_terminal:
-                self.batch.end(self.batch.tip(tip.head.chain_id), status, now_ms)
-        self._previous = self.batch.tips[root_id].head
+        for place in agents:
+            if not self.batch.place(place.head.chain_id).is_terminal:
+                self.batch.end(self.batch.place(place.head.chain_id), status, now_ms)
+        self._previous = self.batch.places[root_id].head
         self._root = None
 
     def hand_over(
-        self, rotation: KeyRotation, successor: Signer, agents: Iterable[Tip], now_ms: int
+        self, rotation: KeyRotation, successor: Signer, agents: Iterable[Place], now_ms: int
     ) -> Acknowledgement:
         """Write the hand-over into the root, by the outgoing key, and close all chains behind it.
 
@@ -138,9 +138,9 @@ class Turn:
 
     def _root_id(self) -> str:
         if self._root is None:
-            tips = self.batch.tips
-            name = unused(self._base, lambda one: one in tips or self._is_used(one))
-            self._root = Tip(head=Head(chain_id=name))
+            places = self.batch.places
+            name = unused(self._base, lambda one: one in places or self._is_used(one))
+            self._root = Place(head=Head(chain_id=name))
         return self._root.head.chain_id
 
     def _add_to_root(self, draft: Draft, now_ms: int) -> Acknowledgement:
@@ -149,17 +149,17 @@ class Turn:
         if self._root.head.sequence == 0:
             draft = going_on_from(draft, self._previous)
         answer = self.batch.add(self._root, draft, now_ms)
-        self._root = self.batch.tips[root_id]
+        self._root = self.batch.places[root_id]
         return answer
 
     def _add_to_agent(self, chain_id: str, draft: Draft, now_ms: int) -> Acknowledgement:
-        tip = self.batch.tip(chain_id)
-        if tip.head.sequence == 0:
+        place = self.batch.place(chain_id)
+        if place.head.sequence == 0:
             self._announce(chain_id, draft, now_ms)
             assert self._root is not None
-            draft = delegated(draft, self._root, self._author.issuer_id)
+            draft = delegated(draft, self._root, self._issuing.issuer_id)
             draft = going_on_from(draft, self._root.head)
-        return self.batch.add(tip, draft, now_ms)
+        return self.batch.add(place, draft, now_ms)
 
     def _announce(self, chain_id: str, draft: Draft, now_ms: int) -> None:
         """Say in the root that a chain begins: who removes that chain as a whole is found out."""

@@ -24,12 +24,12 @@ _INSERT: Final = (
     "timestamp, issuer_id, principal_id, receipt_json, receipt_hash, previous_receipt_hash, "
     "session_id, terminal)"
 )
-_TAIL: Final = (
+_ROW: Final = (
     "SELECT chain_id, sequence, receipt_hash, terminal, id, timestamp, receipt_json FROM receipts "
 )
 
 
-class Tail(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class LastRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The last row of a chain, as the store has it: nothing in it is checked."""
 
     chain_id: str
@@ -94,17 +94,17 @@ class LedgerStore:
         self._last += len(rows)
         self.engine.check_in_place()
 
-    def tail(self, chain_id: str) -> Tail | None:
+    def last_row(self, chain_id: str) -> LastRow | None:
         """Return the last row of a chain."""
-        return self._one(f"{_TAIL} WHERE chain_id = ? ORDER BY sequence DESC LIMIT 1", (chain_id,))
+        return self._one(f"{_ROW} WHERE chain_id = ? ORDER BY sequence DESC LIMIT 1", (chain_id,))
 
-    def newest(self) -> Tail | None:
+    def newest(self) -> LastRow | None:
         """Return the row that was written last."""
-        return self._one(f"{_TAIL} ORDER BY rowid DESC LIMIT 1", ())
+        return self._one(f"{_ROW} ORDER BY rowid DESC LIMIT 1", ())
 
-    def at(self, chain_id: str, sequence: int) -> Tail | None:
+    def at(self, chain_id: str, sequence: int) -> LastRow | None:
         """Return one row by its place."""
-        return self._one(f"{_TAIL} WHERE chain_id = ? AND sequence = ?", (chain_id, sequence))
+        return self._one(f"{_ROW} WHERE chain_id = ? AND sequence = ?", (chain_id, sequence))
 
     def newest_of_type(self, action_type: str) -> str | None:
         """Return the bytes, as text, of the receipt of a type that was written last."""
@@ -122,7 +122,7 @@ class LedgerStore:
             statement = "SELECT 1 FROM receipts WHERE chain_id = ? LIMIT 1"
             return bool(access.rows(statement, (chain_id,)))
 
-    def tails_below(self, prefix: str) -> Iterator[Tail]:
+    def last_rows_below(self, prefix: str) -> Iterator[LastRow]:
         """Yield the last row of each chain whose id begins so, in the order of their ids."""
         above = prefix
         end = prefix[:-1] + chr(ord(prefix[-1]) + 1)
@@ -136,21 +136,21 @@ class LedgerStore:
             if not rows:
                 return
             above = rows[0][0]
-            tail = self.tail(above)
-            assert tail is not None
-            yield tail
+            last = self.last_row(above)
+            assert last is not None
+            yield last
 
     def close(self) -> None:
         """Let go of the file."""
         self.engine.close()
 
-    def _one(self, statement: str, values: Sequence[object]) -> Tail | None:
+    def _one(self, statement: str, values: Sequence[object]) -> LastRow | None:
         with self.engine.reading() as access:
             rows = access.rows(statement, values)
         if not rows:
             return None
         chain_id, sequence, digest, terminal, receipt_id, moment, body = rows[0]
-        return Tail(
+        return LastRow(
             chain_id=chain_id,
             sequence=sequence,
             hash=digest,

@@ -9,7 +9,7 @@ import pytest
 from tests.ledgers import ISSUER, METHOD, NOON_MS
 
 from tallystick import verify_chain
-from tallystick.daemon.batch import Author, Batch, Tip, going_on_from, ordered_ids
+from tallystick.daemon.batch import Batch, Issuing, Place, going_on_from, ordered_ids
 from tallystick.errors import ReceiptError
 from tallystick.keys.local import LocalSigner, generate_key_pair
 from tallystick.model.action import Action, EmitterMetadata
@@ -24,31 +24,31 @@ DROPPED = Action(type=EVENTS_DROPPED, emitter_metadata=EmitterMetadata(drop_coun
 
 def new_batch(last_ms: int = 0) -> Batch:
     """Return a batch that knows no chain yet."""
-    author = Author(issuer_id=ISSUER, verification_method=METHOD, signer=LocalSigner(PAIR))
-    return Batch(author, lambda name: Tip(head=Head(chain_id=name)), last_ms)
+    issuing = Issuing(issuer_id=ISSUER, verification_method=METHOD, signer=LocalSigner(PAIR))
+    return Batch(issuing, lambda name: Place(head=Head(chain_id=name)), last_ms)
 
 
 def test_receipts_link_and_verify() -> None:
     """Each builds on the one before it in its chain; rows hold the very bytes that were signed."""
     batch = new_batch()
     for _ in range(3):
-        batch.add(batch.tip("a"), batch.own(DROPPED), NOON_MS)
-        batch.add(batch.tip("b"), batch.own(DROPPED), NOON_MS)
-    batch.end(batch.tip("a"), "complete", NOON_MS)
+        batch.add(batch.place("a"), batch.own(DROPPED), NOON_MS)
+        batch.add(batch.place("b"), batch.own(DROPPED), NOON_MS)
+    batch.end(batch.place("a"), "complete", NOON_MS)
     bodies = [str(row[10]).encode() for row in batch.rows]
     assert [row[1:3] for row in batch.rows] == [
         ("a", 1), ("b", 1), ("a", 2), ("b", 2), ("a", 3), ("b", 3), ("a", 4),
     ]  # fmt: skip
     chain = [json.loads(one) for one in bodies if b'"chain_id":"a"' in one]
     assert verify_chain(chain, PAIR.public_key).verdict == "verified"
-    assert batch.tip("a").is_terminal
-    assert batch.tip("a").head.hash == batch.rows[-1][11]
+    assert batch.place("a").is_terminal
+    assert batch.place("a").head.hash == batch.rows[-1][11]
 
 
 def test_time_does_not_go_back() -> None:
     """A moment before the last one counts as that one."""
     batch = new_batch(NOON_MS)
-    batch.add(batch.tip("a"), batch.own(DROPPED), NOON_MS - 5000)
+    batch.add(batch.place("a"), batch.own(DROPPED), NOON_MS - 5000)
     assert batch.last_ms == NOON_MS
     assert json.loads(batch.rows[0][10])["issuanceDate"] == "2026-03-10T12:00:00.000Z"
 
@@ -56,15 +56,15 @@ def test_time_does_not_go_back() -> None:
 def test_a_mark_takes_everything_back() -> None:
     """What was added since is in no chain, and what raised has added nothing."""
     batch = new_batch()
-    batch.add(batch.tip("a"), batch.own(DROPPED), NOON_MS)
-    mark, tips = batch.mark(), dict(batch.tips)
-    batch.add(batch.tip("a"), batch.own(DROPPED), NOON_MS + 9)
-    batch.add(batch.tip("b"), batch.own(DROPPED), NOON_MS + 9)
+    batch.add(batch.place("a"), batch.own(DROPPED), NOON_MS)
+    mark, places = batch.mark(), dict(batch.places)
+    batch.add(batch.place("a"), batch.own(DROPPED), NOON_MS + 9)
+    batch.add(batch.place("b"), batch.own(DROPPED), NOON_MS + 9)
     with pytest.raises(ReceiptError):
-        batch.add(batch.tip("a"), batch.own(Action(type="no such type")), NOON_MS + 9)
+        batch.add(batch.place("a"), batch.own(Action(type="no such type")), NOON_MS + 9)
     assert len(batch.rows) == 3
     batch.back_to(mark)
-    assert (len(batch.rows), batch.tips, batch.last_ms) == (1, tips, NOON_MS)
+    assert (len(batch.rows), batch.places, batch.last_ms) == (1, places, NOON_MS)
 
 
 def test_the_first_receipt_names_the_chain_before() -> None:

@@ -9,7 +9,7 @@ import pytest
 from tests.ledgers import ISSUER, METHOD, NOON_MS, PEER, frame
 
 from tallystick.daemon.attested import AttestedFrame
-from tallystick.daemon.batch import Author, Tip
+from tallystick.daemon.batch import Issuing, Place
 from tallystick.daemon.drafter import Drafter
 from tallystick.daemon.drafting import DraftSettings
 from tallystick.daemon.principal_names import PrincipalNames
@@ -19,7 +19,7 @@ from tallystick.keys.local import LocalSigner, generate_key_pair
 from tallystick.model.chain import Head
 from tallystick.model.redact import Redactor
 
-AUTHOR = Author(
+ISSUING = Issuing(
     issuer_id=ISSUER, verification_method=METHOD, signer=LocalSigner(generate_key_pair())
 )
 DRAFTER = Drafter(
@@ -31,9 +31,9 @@ DRAFTER = Drafter(
 def new_turn(standing: Standing | None = None, used: tuple[str, ...] = ()) -> Turn:
     """Return a turn on chains that nobody has used but those named."""
     return Turn(
-        AUTHOR,
+        ISSUING,
         standing or Standing(),
-        tip_of=lambda name: Tip(head=Head(chain_id=name)),
+        place_of=lambda name: Place(head=Head(chain_id=name)),
         base="day",
         is_used=used.__contains__,
     )
@@ -64,7 +64,7 @@ def test_a_root_takes_the_next_free_name() -> None:
     turn.end_all("complete", [], NOON_MS)
     add(turn)
     assert [row[1] for row in turn.batch.rows] == ["day-3", "day-3", "day-4"]
-    assert turn.standing.previous == turn.batch.tips["day-3"].head
+    assert turn.standing.previous == turn.batch.places["day-3"].head
 
 
 def test_a_frame_counts_as_a_whole() -> None:

@@ -134,8 +134,8 @@ def test_chains_below_a_name(home: Home) -> None:
     """All chains of agents are found, in order, and none of another root."""
     ledger = home.open()
     ledger.commit([home.frame(agent_id=name) for name in ("b", "a", "~", "é")])
-    tails = ledger._store.tails_below("2026-03-10/agent/")
-    assert [one.chain_id.rpartition("/")[2] for one in tails] == ["a", "b", "~", "é"]
-    assert list(ledger._store.tails_below("2026-03-1/agent/")) == []
+    rows = ledger._store.last_rows_below("2026-03-10/agent/")
+    assert [one.chain_id.rpartition("/")[2] for one in rows] == ["a", "b", "~", "é"]
+    assert list(ledger._store.last_rows_below("2026-03-1/agent/")) == []
     assert not ledger._store.has_chain("2026-03-1")
     ledger.close()

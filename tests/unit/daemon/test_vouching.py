@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from tests.ledgers import Home
 
-from tallystick.daemon.keyring import vouched_keys
 from tallystick.daemon.publishing import archive, archived, published
+from tallystick.daemon.vouching import vouched_keys
 from tallystick.keys.local import generate_key_pair
 from tallystick.store.ledger_reads import LedgerReader
 
