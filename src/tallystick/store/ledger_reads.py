@@ -108,7 +108,7 @@ class LedgerReader:
         self._still: tuple[int, ...] | None = None
         if not os.path.exists(self.path):
             raise StoreError(f"{self._shown} does not exist")
-        self.count()
+        self.mark()
 
     def __enter__(self) -> Self:
         return self
