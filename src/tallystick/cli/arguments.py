@@ -15,7 +15,7 @@ COMPLETE_VARIABLE: Final = "_TALLY_COMPLETE"
 
 def paths_argument(verb: Callable[..., Any]) -> Callable[..., Any]:
     """Give a verb its PATH… argument."""
-    return _paths(verb, "PATH...", required=True)
+    return _paths(verb, required=True)
 
 
 def paths_or_store(verb: Callable[..., Any]) -> Callable[..., Any]:
@@ -26,13 +26,13 @@ def paths_or_store(verb: Callable[..., Any]) -> Callable[..., Any]:
         callback=_check_filled,
         help="A daemon's store, with what was imported beside it.",
     )(verb)
-    return _paths(verb, "[PATH]...", required=False)
+    return _paths(verb, required=False)
 
 
-def _paths(verb: Callable[..., Any], metavar: str, *, required: bool) -> Callable[..., Any]:
+def _paths(verb: Callable[..., Any], *, required: bool) -> Callable[..., Any]:
     return click.argument(
         "paths",
-        metavar=metavar,
+        metavar="PATH...",
         nargs=-1,
         required=required,
         callback=_check_paths,

@@ -111,7 +111,7 @@ def _run_all(commands: Iterable[tuple[str, ...]], *, may_fail: bool = False) -> 
     for one in commands:
         say(("$ ", "dim"), shlex.join(one))
         try:
-            done = subprocess.run(one, check=False)  # noqa: S603  # our own words, no shell
+            done = subprocess.run(one, check=False)  # our own words, no shell
         except OSError as fault:
             raise Stop(Exit.UNCHECKED, f"{one[0]}: {fault.strerror or fault}") from None
         if done.returncode and not may_fail:

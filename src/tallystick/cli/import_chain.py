@@ -10,7 +10,7 @@ import click
 
 from tallystick.cli.arguments import paths_argument
 from tallystick.cli.output import Exit, Stop, count, say
-from tallystick.cli.stores import store_option
+from tallystick.cli.store_options import store_option
 
 _EPILOG: Final = """\
 \b

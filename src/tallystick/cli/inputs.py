@@ -141,7 +141,7 @@ def paths_of(paths: tuple[str, ...], store: str | None) -> tuple[str, ...]:
 
         paths = (*paths, *with_imported(store))
     if not paths:
-        raise click.UsageError("give a PATH, or --store.")
+        raise click.UsageError("Missing argument 'PATH...'.")
     return paths
 
 

@@ -9,15 +9,7 @@ from typing import Any, Final
 import click
 
 from tallystick.cli.output import Exit, Stop, count, say, say_table
-from tallystick.cli.stores import (
-    COLUMNS,
-    FOLDING,
-    filter_of,
-    filter_options,
-    opened,
-    row_of,
-    store_option,
-)
+from tallystick.cli.store_options import COLUMNS, FOLDING, filter_options, store_option
 
 _EPILOG: Final = """\
 \b
@@ -47,6 +39,8 @@ def command(store: str | None, limit: int, *, as_json: bool, **given: Any) -> No
 
     Works while the daemon runs and while it does not. Nothing is verified: `tally verify` does.
     """
+    from tallystick.cli.stores import filter_of, opened, row_of
+
     wanted = filter_of(given)
     with opened(store) as reader:
         found = reader.newest(wanted, limit=limit)

@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 import click
 
 from tallystick.cli.output import count, say, say_table
-from tallystick.cli.stores import opened, store_option
+from tallystick.cli.store_options import store_option
 
 _Kind = Literal["status", "risk_level", "action_type", "tool_name", "session_id"]
 _COUNTED: Final[tuple[_Kind, ...]] = ("status", "risk_level", "action_type", "tool_name")
@@ -31,6 +31,8 @@ Exit codes: 0 shown, 1 the store is damaged, 2 usage, 3 unreadable.
 @click.option("--json", "as_json", is_flag=True, help="All of it as one JSON object.")
 def command(store: str | None, *, as_json: bool) -> None:
     """Count the receipts of a daemon's store by outcome, risk, action and tool; list its chains."""
+    from tallystick.cli.stores import opened
+
     with opened(store) as reader:
         receipts = reader.count()
         sessions = len(reader.counts("session_id").keys() - {""})

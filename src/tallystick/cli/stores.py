@@ -6,7 +6,6 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Callable
 from typing import Any, Final
 
 import click
@@ -17,36 +16,9 @@ from tallystick.model.shapes import is_moment
 from tallystick.store.ledger_reads import Filter, LedgerReader, StoredReceipt
 
 SYSTEM_STORE: Final = "/var/lib/agentreceipts/receipts.db"
-COLUMNS: Final = ("#", "time", "chain", "tool", "action", "risk", "status")
-FOLDING: Final = frozenset({"chain", "tool", "action"})
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _CELL_CHARS_MAX: Final = 100
 _EPOCH: Final = "1970-01-01T00:00:00Z"
-
-STORE_HELP: Final = "The daemon's store. [AGENTRECEIPTS_DB; else where daemons keep it]"
-
-
-def store_option(verb: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a verb the option that names the store."""
-    return click.option("--store", metavar="PATH", help=STORE_HELP)(verb)
-
-
-def filter_options(verb: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a verb the options that say which receipts are meant."""
-    rows = (
-        ("--chain", "chain_id", "ID", "Of this chain."),
-        ("--session", "session_id", "ID", "Of this session."),
-        ("--tool", "tool_name", "NAME", "Of this tool."),
-        ("--action", "action_type", "TYPE", "Of this action type."),
-        ("--risk", "risk_level", "LEVEL", "Of this risk: low, medium, high or critical."),
-        ("--status", "status", "STATUS", "With this outcome: success, failure or pending."),
-        ("--since", "since", "TIME", "Not before this time (2026-01-31T12:00:00Z) or age (2h)."),
-        ("--until", "until", "TIME", "Before this time or age."),
-        ("--text", "text", "TEXT", "With this text anywhere, as the receipt spells it."),
-    )
-    for flag, name, kind, text in reversed(rows):
-        verb = click.option(flag, name, metavar=kind, help=text)(verb)
-    return verb
 
 
 def filter_of(given: dict[str, Any], now_ns: int | None = None) -> Filter:

@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 from typing import Any, Final
 
 import click
 
 from tallystick.cli.output import say
-from tallystick.cli.stores import filter_of, filter_options, opened, row_of, store_option
-from tallystick.store.ledger_reads import StoredReceipt
+from tallystick.cli.store_options import filter_options, store_option
 
 _LOOK_SECONDS: Final = 0.2
 
@@ -36,6 +36,8 @@ Exit codes: 0 shown, 1 the store is damaged, 2 usage, 3 unreadable, 130 ended by
 @click.option("--json", "as_json", is_flag=True, help="The receipts themselves, one per line.")
 def command(store: str | None, lines: int, *, follow: bool, as_json: bool, **given: Any) -> None:
     """Show the last receipts of a daemon's store, oldest first. Nothing is verified."""
+    from tallystick.cli.stores import filter_of, opened
+
     wanted = filter_of(given)
     with opened(store) as reader:
         mark = reader.mark()
@@ -50,7 +52,9 @@ def command(store: str | None, lines: int, *, follow: bool, as_json: bool, **giv
                 time.sleep(_LOOK_SECONDS)
 
 
-def _write(receipts: list[StoredReceipt], *, as_json: bool) -> None:
+def _write(receipts: Sequence[Any], *, as_json: bool) -> None:
+    from tallystick.cli.stores import row_of
+
     for one in receipts:
         if as_json:
             sys.stdout.buffer.write(one.body + b"\n")

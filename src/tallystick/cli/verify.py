@@ -137,14 +137,15 @@ def command(paths: tuple[str, ...], store: str | None, **options: Any) -> None:
     All chains of all PATHs are verified together. What an open chain has lost at its end shows
     with --log, --require-terminal, --expect-length or --expect-head only.
     """
+    from tallystick.cli.inputs import paths_of
+
+    paths = paths_of(paths, store)
     if not options["keys"] and options["trust"] is None:
         raise click.UsageError(
             "whose signatures count? Give the issuer's public key with --key, or --trust."
         )
-    from tallystick.cli.inputs import paths_of
     from tallystick.cli.verification import answer, trust_in, verify_paths, with_earlier_keys
 
-    paths = paths_of(paths, store)
     if store is not None:
         options["keys"] = with_earlier_keys(options["keys"])
     trust = trust_in(options["keys"], options["trust"])
