@@ -8,9 +8,10 @@ from typing import Any, Final
 
 import click
 
-from tallystick.cli import daemon_install
+from tallystick.cli import daemon_doctor, daemon_init, daemon_install, daemon_status
+from tallystick.cli.daemon_settings import daemon_settings
 from tallystick.cli.groups import VerbGroup
-from tallystick.cli.output import Exit, Stop, say
+from tallystick.cli.output import say
 from tallystick.cli.settings import setting_options, unusable
 from tallystick.daemon.variables import DAEMON
 
@@ -45,11 +46,6 @@ Exit codes
   3  store, key or socket can't be used
 """
 
-_CODES: Final = """\
-\b
-Exit codes: 0 done, 2 usage, 3 could not be read, written or reached.
-"""
-
 
 @click.group("daemon", cls=VerbGroup, short_help="Run the signing daemon.", epilog=_EPILOG)
 def command() -> None:
@@ -64,7 +60,7 @@ def run(config: str | None, print_config: bool, **flags: Any) -> None:
 
     An option beats its environment variable, that beats the file, and that beats the default.
     """
-    settings, origins = _settings(config, flags)
+    settings, origins = daemon_settings(config, flags)
     if print_config:
         from tallystick.daemon.settings import print_config as printed
 
@@ -86,15 +82,11 @@ def run(config: str | None, print_config: bool, **flags: Any) -> None:
         run_daemon(settings, reload=lambda: load_settings(flags, file=config)[0], on_ready=tell)
 
 
-def _settings(config: str | None, flags: dict[str, Any]) -> Any:
-    """Return the settings and where each comes from, or end with exit code 2."""
-    from tallystick.daemon.settings import load_settings
-    from tallystick.errors import SettingError
-
-    try:
-        return load_settings(flags, file=config)
-    except SettingError as fault:
-        raise Stop(Exit.USAGE, str(fault)) from None
-
-
-command.add_command(daemon_install.command)
+for _verb in (
+    daemon_init.command,
+    daemon_status.status,
+    daemon_status.rotate,
+    daemon_doctor.command,
+    daemon_install.command,
+):
+    command.add_command(_verb)

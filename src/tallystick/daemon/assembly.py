@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 import os
+import stat
 import time
 from collections.abc import Callable
 from typing import Final
@@ -13,7 +14,7 @@ from tallystick.daemon.key_source import FileKeySource, KeySource, harden_proces
 from tallystick.daemon.ledger import Ledger
 from tallystick.daemon.listener import group_id
 from tallystick.daemon.opening import open_ledger
-from tallystick.daemon.server import Daemon, set_umask
+from tallystick.daemon.server import Daemon
 from tallystick.daemon.settings import Settings
 from tallystick.daemon.statements import Statements
 from tallystick.durable.file import make_directory
@@ -21,6 +22,7 @@ from tallystick.errors import SettingError
 from tallystick.serve.logs import event
 
 FOLDER_MODE: Final = 0o750
+UMASK: Final = 0o027
 
 
 def run_daemon(
@@ -48,7 +50,7 @@ def run_daemon(
 
 def ledger_of(settings: Settings, statements: Statements, keys: KeySource | None = None) -> Ledger:
     """Open store, key and chains; by another key source where one is given."""
-    prepare_folder(settings)
+    prepare_store_folder(settings)
     return open_ledger(
         db=settings.db,
         keys=keys or FileKeySource(settings.key, settings.verification_method),
@@ -61,22 +63,42 @@ def ledger_of(settings: Settings, statements: Statements, keys: KeySource | None
     )
 
 
+def set_umask() -> None:
+    """Let nobody else write to what we make, and others not even read it."""
+    os.umask(UMASK)
+
+
+def system_clock_ns() -> int:
+    """Return the system's time, in nanoseconds since 1970."""
+    return time.time_ns()
+
+
 def heads_path(settings: Settings) -> str:
     """Return where the heads are kept: beside the key."""
     return f"{settings.key}.heads"
 
 
-def prepare_folder(settings: Settings) -> None:
+def prepare_key_folder(settings: Settings) -> None:
+    """Make the folders of the key and of its public half where they are missing."""
+    for path in (settings.key, settings.public_key):
+        _make_folder(os.path.dirname(os.path.abspath(path)))
+
+
+def prepare_store_folder(settings: Settings) -> None:
     """Make the store's folder where it is missing, for its readers' group to look into."""
     folder = os.path.dirname(os.path.abspath(settings.db))
-    if not os.path.isdir(folder):
-        os.makedirs(os.path.dirname(folder), mode=0o755, exist_ok=True)
-        make_directory(folder, FOLDER_MODE)
+    _make_folder(folder)
     group = group_id(settings.read_group)
     if group is not None and os.stat(folder).st_gid != group:
         try:
             # With the bit for the group, files that SQLite makes here belong to the readers, too.
             os.chown(folder, -1, group)
-            os.chmod(folder, FOLDER_MODE | 0o2000)
+            os.chmod(folder, FOLDER_MODE | stat.S_ISGID)
         except OSError as fault:
             raise SettingError(f"read_group: {folder}: {fault.strerror}") from None
+
+
+def _make_folder(folder: str) -> None:
+    if not os.path.isdir(folder):
+        os.makedirs(os.path.dirname(folder), mode=0o755, exist_ok=True)
+        make_directory(folder, FOLDER_MODE)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import gc
 import logging
-import os
 import signal
 import sys
 import threading
@@ -41,7 +40,6 @@ from tallystick.limits import EMITTERS_MAX, OWN_DESCRIPTORS
 from tallystick.serve.logs import LOGGER, event
 from tallystick.verify.trust import fingerprint_of
 
-UMASK: Final = 0o027
 _TICK_MS: Final = 5000
 _UNSAFE_WARNING_MS: Final = 60_000
 _DRAIN_TURN_MS: Final = 100
@@ -326,8 +324,3 @@ def _settle_garbage() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(_GARBAGE_OBJECTS, 20, 50)
-
-
-def set_umask() -> None:
-    """Let nobody else write to what we make, and others not even read it."""
-    os.umask(UMASK)
