@@ -171,10 +171,12 @@ class Ledger:
                     taken = self._add_losses(turn, now_ms)
                     turn.end_all(status, self._agents(), now_ms)
                     self._append(turn, taken)
-                self._heads.close()
             finally:
-                self._keys.teardown()
-                self._store.close()
+                try:
+                    self._heads.close()
+                finally:
+                    self._keys.teardown()
+                    self._store.close()
 
     def status(self) -> LedgerStatus:
         """Return how things stand; waits for nobody."""
