@@ -23,7 +23,7 @@ _DECODE = msgspec.json.Decoder(list[tuple[str, int, str]]).decode
 
 
 class HeadFile:
-    """Owns the file. One thread writes; another may sync."""
+    """Owns the file. One thread at a time writes and shortens; others may sync."""
 
     def __init__(self, path: FilePath, *, durable: Durable | None = None) -> None:
         """Open the file or make it, and read what it holds."""
@@ -34,6 +34,7 @@ class HeadFile:
         self._heads: dict[str, tuple[int, str]] = {}
         self._spent_max = HEADS_SPENT_BYTES_MAX
         self._last = 0
+        self._is_closed = False
         try:
             for item in self._journal.found:
                 self._note(_DECODE(self._journal.read(item)))
@@ -58,16 +59,29 @@ class HeadFile:
             self._heads.pop(chain_id, None)
 
     def sync(self) -> None:
-        """Return when what was written is on stable storage; make the file short where it grew."""
+        """Return when what was written is on stable storage; at the end there is nothing to do."""
         try:
-            if self._journal.size > self._spent_max:
-                self._rewrite()
-            self._journal.sync(self._last)
+            if not self._is_closed:
+                self._journal.sync(self._last)
+        except WalError as error:
+            if not self._is_closed:
+                raise StoreError(f"the file of heads: {error}") from error
+
+    def shorten(self) -> None:
+        """Write the file anew where most of it is no longer needed."""
+        if self._journal.size <= self._spent_max:
+            return
+        rows = [(name, sequence, digest) for name, (sequence, digest) in self._heads.items()]
+        try:
+            self._journal.compact([self._journal.write(_ENCODE(rows), may_exceed=True)])
         except WalError as error:
             raise StoreError(f"the file of heads: {error}") from error
+        # Where most of the file is needed, rewriting it again soon would only cost.
+        self._spent_max = max(HEADS_SPENT_BYTES_MAX, 2 * self._journal.size)
 
     def close(self) -> None:
         """Make stable what is not yet, and let go of the file."""
+        self._is_closed = True
         try:
             self._journal.close()
         except WalError as error:
@@ -76,10 +90,3 @@ class HeadFile:
     def _note(self, rows: Iterable[tuple[str, int, str]]) -> None:
         for chain_id, sequence, digest in rows:
             self._heads[chain_id] = (sequence, digest)
-
-    def _rewrite(self) -> None:
-        rows = [(name, sequence, digest) for name, (sequence, digest) in self._heads.items()]
-        item = self._journal.write(_ENCODE(rows), may_exceed=True)
-        self._journal.compact([item])
-        # Where most of the file is needed, rewriting it again soon would only cost.
-        self._spent_max = max(HEADS_SPENT_BYTES_MAX, 2 * self._journal.size)

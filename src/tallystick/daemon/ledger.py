@@ -117,7 +117,7 @@ class Ledger:
             if root is not None and not is_of(root.head.chain_id, self._base(now_ms)):
                 turn = self._turn(now_ms)
                 turn.end_all("interrupted", self._agents(), now_ms)
-                self._append(turn, None)
+                self._append(turn)
 
     def commit(self, frames: Sequence[AttestedFrame]) -> list[Answer]:
         """Return, in order, what became of each frame, when all of it is on stable storage."""
@@ -138,7 +138,9 @@ class Ledger:
             turn = self._turn(now_ms)
             self._roll_over(turn, now_ms)
             self._write(turn, now_ms, with_losses=True)
-            self._heads.sync()
+            self._heads.shorten()
+        # Beside commits, which wait for no other sync than their own.
+        self._heads.sync()
 
     def rotate(self, reached: Reached = lambda _: None) -> tuple[bytes, bytes]:
         """Hand over to the next key, close all chains, and return both public keys, old and new."""
@@ -168,9 +170,13 @@ class Ledger:
                 if self._fault is None:
                     now_ms = self._now_ms()
                     turn = self._turn(now_ms)
-                    taken = self._add_losses(turn, now_ms)
-                    turn.end_all(status, self._agents(), now_ms)
-                    self._append(turn, taken)
+                    agents = self._agents()
+                    self._write(
+                        turn,
+                        now_ms,
+                        with_losses=True,
+                        finish=lambda: turn.end_all(status, agents, now_ms),
+                    )
             finally:
                 try:
                     self._heads.close()
@@ -215,9 +221,13 @@ class Ledger:
     def _hand_over(self, rotation: KeyRotation, successor: Signer) -> None:
         now_ms = self._now_ms()
         turn = self._turn(now_ms)
-        taken = self._add_losses(turn, now_ms)
-        turn.hand_over(rotation, successor, self._agents(), now_ms)
-        self._append(turn, taken)
+        agents = self._agents()
+        self._write(
+            turn,
+            now_ms,
+            with_losses=True,
+            finish=lambda: turn.hand_over(rotation, successor, agents, now_ms),
+        )
 
     def _answer(self, turn: Turn, one: AttestedFrame) -> Answer:
         try:
@@ -265,25 +275,31 @@ class Ledger:
         checked(self._store.path, last, self._keys.get_public_key())
         return place_of(last)
 
-    def _add_losses(self, turn: Turn, now_ms: int) -> tuple[dict[str, int], int, int] | None:
-        taken = self.losses.take()
-        if taken is not None:
-            turn.note_losses(*told(taken), now_ms)
-        return taken
+    def _write(
+        self,
+        turn: Turn,
+        now_ms: int,
+        *,
+        with_losses: bool,
+        finish: Callable[[], object] = lambda: None,
+    ) -> None:
+        """Write a turn with what was lost; where that fails, the losses are still to be told."""
+        taken = self.losses.take() if with_losses else None
+        try:
+            if taken is not None:
+                turn.note_losses(*told(taken), now_ms)
+            finish()
+            self._append(turn)
+        except BaseException:
+            self.losses.give_back(taken)
+            raise
 
-    def _write(self, turn: Turn, now_ms: int, *, with_losses: bool) -> None:
-        self._append(turn, self._add_losses(turn, now_ms) if with_losses else None)
-
-    def _append(self, turn: Turn, taken: tuple[dict[str, int], int, int] | None) -> None:
+    def _append(self, turn: Turn) -> None:
         """Make a turn durable, and only then its heads ours."""
         batch = turn.batch
         if not batch.rows:
             return
-        try:
-            self._store.append(batch.rows)
-        except BaseException:
-            self.losses.give_back(taken)
-            raise
+        self._store.append(batch.rows)
         self._commits += 1
         self._standing = turn.standing
         closed = []

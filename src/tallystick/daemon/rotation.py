@@ -19,7 +19,7 @@ from tallystick.daemon.key_source import KeySource
 from tallystick.daemon.publishing import archive, published, replace
 from tallystick.daemon.vouching import is_signed
 from tallystick.durable.file import FilePath
-from tallystick.errors import StoreCorruptError
+from tallystick.errors import SigningError, StoreCorruptError
 from tallystick.model.receipt import Receipt, split_canonical
 from tallystick.model.rotation import KeyRotation, incoming_key, rotation_between, rotation_faults
 from tallystick.model.taxonomy import KEY_ROTATE
@@ -50,7 +50,11 @@ def rotate(
         raise
     # What becomes of a transaction that fails is known only when the store is opened again: until
     # then the staged key is kept.
-    hand_over(rotation, successor)
+    try:
+        hand_over(rotation, successor)
+    except SigningError:  # before anything was written
+        keys.discard()
+        raise
     reached("committed")
     keys.install()
     reached("installed")

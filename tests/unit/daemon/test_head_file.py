@@ -38,7 +38,8 @@ def test_the_file_stays_short(tmp_path: Path) -> None:
     for number in range(1, 16_000):
         heads.write([head("a", number)])
         if number % 1000 == 0:
-            heads.sync()
+            heads.shorten()
+    heads.shorten()
     heads.sync()
     assert (tmp_path / "heads").stat().st_size < HEADS_SPENT_BYTES_MAX + 100_000
     heads.close()
@@ -73,3 +74,22 @@ def test_what_is_no_file_of_heads_is_refused(tmp_path: Path) -> None:
     journal.close()
     with pytest.raises(StoreError, match="can't be read"):
         HeadFile(tmp_path / "journal")
+
+
+def test_a_sync_at_the_end_is_none(tmp_path: Path) -> None:
+    """Who comes too late to sync finds nothing to do: closing has done it."""
+    heads = HeadFile(tmp_path / "heads")
+    heads.write([head("a", 1)])
+    heads.close()
+    heads.sync()
+
+
+def test_a_file_that_is_replaced_is_told(tmp_path: Path) -> None:
+    """What is written to a file that nobody finds any more protects nothing."""
+    heads = HeadFile(tmp_path / "heads")
+    heads.write([head("a", 1)])
+    (tmp_path / "heads").unlink()
+    with pytest.raises(StoreError, match="removed or replaced"):
+        heads.sync()
+    with pytest.raises(StoreError):
+        heads.write([head("a", 2)])

@@ -321,14 +321,49 @@ def test_who_writes_beside_us_is_found_out(home: Home) -> None:
     stop(ledger)
 
 
-def test_a_store_that_is_replaced_underneath_stops_us(home: Home) -> None:
+@pytest.mark.parametrize("name", ["receipts.db", "receipts.db-wal"])
+def test_a_store_that_is_replaced_underneath_stops_us(home: Home, name: str) -> None:
     """What goes into a file that nobody finds any more is not acknowledged."""
     ledger = home.open()
     ledger.commit([home.frame()])
-    home.db.rename(home.folder / "elsewhere")
+    (home.folder / name).rename(home.folder / "elsewhere")
     with pytest.raises(StoreStoppedError, match="replaced or removed"):
         ledger.commit([home.frame()])
     stop(ledger)
+
+
+def test_losses_outlive_a_failing_signer(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What could not be written of them, in whichever call, is told by the next that works."""
+    ledger = home.open()
+    ledger.commit([home.frame()])
+    ledger.losses.note("FRAME_JSON", home.now_ms, 7)
+
+    def failing(_: bytes, /) -> bytes:
+        raise SigningError("the token is away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ledger._keys, "sign", failing)
+        for call in (ledger.tick, ledger.rotate, lambda: ledger.commit([home.frame()])):
+            with pytest.raises(SigningError):
+                call()
+    assert not list(home.folder.glob("*.next"))
+    ledger.close()
+    dropped = [one for one in home.receipts() if type_of(one) == DROPPED]
+    assert [facts_of(one)["dropped"]["reasons"] for one in dropped] == [{"FRAME_JSON": 7}]
+    assert home.verify().verdict == "verified"
+
+
+def test_heads_that_cannot_be_kept_stop_us(home: Home) -> None:
+    """What is stored is acknowledged; then no more, since a rollback could not be seen."""
+    ledger = home.open()
+    ledger._heads._journal._fault = "the disk is full"
+    assert ledger.commit([home.frame()])[0].ok
+    with pytest.raises(StoreStoppedError, match="the disk is full"):
+        ledger.commit([home.frame()])
+    with pytest.raises(StoreStoppedError):
+        ledger.tick()
+    ledger.close()
+    assert len(home.receipts()) == 1
 
 
 def stop(ledger: Ledger) -> None:
