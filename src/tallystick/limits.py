@@ -417,6 +417,9 @@ HELD_FRAMES_MAX = 8192
 # Bytes of these, and of frames that are not whole yet.
 HELD_BYTES_MAX = 64 * 1024 * 1024
 
+# What one waiting frame counts besides its bytes: also a frame of one byte costs memory and time.
+FRAME_WEIGHT_BYTES = 256
+
 # Answers that one emitter has not taken; until it does, its frames are not read.
 ANSWERS_UNSENT_BYTES_MAX = 256 * 1024
 
@@ -475,3 +478,12 @@ UNIT_BYTES_MAX = 64 * 1024
 
 # One chain that is imported beside a store, held in memory once: 150 000 receipts.
 IMPORTED_CHAIN_BYTES_MAX = 256 * 1024 * 1024
+
+# Pause between two tries of the daemon to reach a signer that is away for now.
+SIGNER_PAUSE_MS_MAX = 4000
+
+# How long a frame out of the spool directory waits for its answer; the agent waits with it.
+SPOOL_ANSWER_MS_MAX = 2000
+
+# How long an emitter leaves the spool directory alone after the daemon failed to take from it.
+SPOOL_PAUSE_MS = 30_000

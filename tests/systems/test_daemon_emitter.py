@@ -1,71 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The emitter and a real daemon: restarts, kills, and readers that need neither."""
+"""The emitter and a real daemon: restarts, kills, late frames, and what one frame costs."""
 
 from __future__ import annotations
 
 import resource
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from tests.command import environment, process, tally
+from tests.command import environment, tally
+from tests.running_daemon import RunningDaemon, daemon_home
 
 from tallystick import DaemonEmitter, EmitTransportError
-from tallystick.daemon.key_source import make_keys
 
 # A process that sends one frame, against one that does nothing.
 START_RATIO_MAX = 2.5
 
 
-class RunningDaemon:
-    """`tally daemon run` as a process, in a folder whose path is short enough for a socket."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.socket = str(folder / "agentreceipts" / "events.sock")
-        self.store = str(folder / "agent-receipts" / "receipts.db")
-        self.key = folder / "agent-receipts" / "signing.key"
-        self.key.parent.mkdir()
-        make_keys(self.key, f"{self.key}.pub")
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        more = {"XDG_RUNTIME_DIR": str(self.folder), "XDG_DATA_HOME": str(self.folder)}
-        self._process = subprocess.Popen(
-            process("daemon", "run"), env=environment(**more), stdout=subprocess.PIPE
-        )
-        assert self._process.stdout is not None
-        assert b"listening" in self._process.stdout.readline()
-
-    def end(self, number: signal.Signals = signal.SIGTERM) -> int:
-        assert self._process is not None
-        self._process.send_signal(number)
-        self._process.communicate(timeout=30)
-        return self._process.returncode
-
-    def verify(self) -> str:
-        answer = tally("verify", "--store", self.store, "--key", f"{self.key}.pub")
-        assert answer.code == 0, answer.out + answer.err
-        return answer.out
-
-
 @pytest.fixture
 def daemon() -> Iterator[RunningDaemon]:
-    folder = Path(tempfile.mkdtemp(prefix="tally-"))
-    folder.chmod(0o700)
-    one = RunningDaemon(folder)
-    try:
+    """Yield a daemon that is not started yet."""
+    with daemon_home() as one:
         yield one
-    finally:
-        if one._process is not None and one._process.poll() is None:
-            one._process.kill()
-            one._process.communicate()
-        shutil.rmtree(folder)
 
 
 def test_restarts_lose_nothing(daemon: RunningDaemon) -> None:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A daemon's store as input of `verify`, `show` and `export`: its receipts, as they are signed.
 
-What was there when it was opened is read, on each pass the same. On the first pass two things are
-looked at that no receipt shows by itself: whether the columns that lists are made from say what the
+What was there when it was opened is read, on each pass the same. Two things are looked at besides
+that no receipt shows by itself: whether the columns that lists are made from say what the
 receipts say, and whether the chain that a new chain goes on from is there, up to that place.
 """
 
@@ -15,7 +15,7 @@ from typing import Final
 
 import msgspec
 
-from tallystick.errors import MalformedInput, RefusedInput
+from tallystick.errors import MalformedInput, RefusedInput, StoreError
 from tallystick.limits import LEDGER_PAGE_BYTES_MAX, LEDGER_PAGE_ROWS_MAX
 from tallystick.model.extension import MEMBER, PreviousChain
 from tallystick.store.ledger_reads import LedgerReader, StoredReceipt, column_faults
@@ -53,7 +53,6 @@ class LedgerInput:
         self.bytes_read = 0
         self._reader: LedgerReader | None = None
         self._end = 0
-        self._is_looked_at = False
 
     def size(self) -> int:
         """Return the size of the file, for a bar; a little more than is read."""
@@ -69,24 +68,28 @@ class LedgerInput:
             self._reader = None
 
     def __iter__(self) -> Iterator[bytes | MalformedInput]:
+        try:
+            yield from self._receipts()
+        except StoreError as fault:
+            yield MalformedInput("SOURCE_UNREADABLE", str(fault))
+
+    def _receipts(self) -> Iterator[bytes | MalformedInput]:
         if self._reader is None:
             self._reader = LedgerReader(self.path)
             self._end = self._reader.mark()
-        looks, mark, limit = not self._is_looked_at, 0, LEDGER_PAGE_ROWS_MAX
+        mark, limit = 0, LEDGER_PAGE_ROWS_MAX
         while page := self._reader.behind(mark, limit=limit):
             for one in page:
                 if one.mark > self._end:
                     break
                 self.bytes_read += len(one.body)
                 yield one.body
-                if looks:
-                    yield from self._faults(self._reader, one)
+                yield from self._faults(self._reader, one)
             mark = page[-1].mark
             if mark > self._end:
                 break
             size = sum(len(one.body) for one in page)
             limit = max(1, min(LEDGER_PAGE_ROWS_MAX, limit * LEDGER_PAGE_BYTES_MAX // (size + 1)))
-        self._is_looked_at = True
 
     def _faults(self, reader: LedgerReader, one: StoredReceipt) -> Iterator[MalformedInput]:
         wrong = column_faults(one)

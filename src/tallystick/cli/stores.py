@@ -6,6 +6,8 @@ from __future__ import annotations
 import os
 import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 import click
@@ -46,12 +48,14 @@ def store_path(given: str | None) -> str:
     raise Stop(Exit.UNCHECKED, f"no store at {' or '.join(places)}; name it with --store")
 
 
-def opened(given: str | None) -> LedgerReader:
-    """Return a reader of the store."""
+@contextmanager
+def opened(given: str | None) -> Iterator[LedgerReader]:
+    """Yield a reader of the store; what it can't read ends the command."""
     from tallystick.errors import StoreCorruptError, StoreError
 
     try:
-        return LedgerReader(store_path(given))
+        with LedgerReader(store_path(given)) as reader:
+            yield reader
     except StoreCorruptError as fault:
         raise Stop(Exit.REFUSED, str(fault)) from None
     except StoreError as fault:

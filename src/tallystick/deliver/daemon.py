@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from _thread import allocate_lock  # all of `threading` that is needed here
+from _thread import allocate_lock, get_ident  # all of `threading` that is needed here
 from collections.abc import Callable, Mapping
 from types import TracebackType
 
@@ -29,7 +29,9 @@ from tallystick.limits import (
     EMITTER_WRITE_MS_MAX,
     EXIT_FLUSH_MS_MAX,
     JSON_INTEGER_MAX,
+    SPOOL_ANSWER_MS_MAX,
     SPOOL_FLUSH_MS_MAX,
+    SPOOL_PAUSE_MS,
 )
 from tallystick.model.framing import SOCKET_VARIABLE, default_socket_path, framed, read_answer
 
@@ -93,6 +95,8 @@ class DaemonEmitter:
         self._lock = allocate_lock()
         self._process = os.getpid()
         self._drops = 0
+        self._writer = 0
+        self._drains_from = 0.0
         self._is_closed = False
         self._spool = None if spool is None else Spool(spool)
 
@@ -153,12 +157,20 @@ class DaemonEmitter:
         if self._is_closed:
             raise EmitError("this emitter is closed")
         whole = {"session_id": self.session_id, "ts_emit": _instant(self._clock()), **members}
-        if not self._lock.acquire(timeout=patience):
-            raise EmitTransportError("other threads wait for the daemon; nothing was sent")
-        try:
-            return self._send(whole, time.monotonic() + EMITTER_WRITE_MS_MAX / 1000)
-        finally:
-            self._lock.release()
+        me = get_ident()
+        if self._writer == me:
+            fault = EmitTransportError("a signal handler interrupted this emitter; it can't emit")
+        elif self._lock.acquire(timeout=patience):
+            try:
+                self._writer = me
+                return self._send(whole, time.monotonic() + EMITTER_WRITE_MS_MAX / 1000)
+            finally:
+                self._writer = 0
+                self._lock.release()
+        else:
+            fault = EmitTransportError("other threads wait for the daemon; nothing was sent")
+        self._failed(fault, whole, 0)
+        return None
 
     def flush(self, deadline_ms: int = EXIT_FLUSH_MS_MAX) -> int:
         """Try to deliver what is in the spool directory; return how many frames still are."""
@@ -198,22 +210,22 @@ class DaemonEmitter:
         try:
             body = body_of(members)
         except FrameRefused:
-            self._count()  # the action was done, and there will be no receipt of it
+            self._add(1)  # the action was done, and there will be no receipt of it
             raise
         has_gone = False
         try:
             self._hand_over(framed(body), until)
             has_gone = True
-            self._drops -= drops
-            answer = self._answer() if members.get("ack") else None
+            self._add(-drops)
+            answer = self._answer(self._answer_ms) if members.get("ack") else None
         except (EmitError, FrameRefused) as fault:
             if has_gone:
-                self._drops += drops  # without its receipt, nobody was told
+                self._add(drops)  # without its receipt, nobody was told
             if isinstance(fault, EmitTransportError):
                 self._failed(fault, members, drops)
                 return None
             raise  # the daemon has seen this frame, and counts it itself
-        if self._spool is not None:
+        if self._spool is not None and time.monotonic() >= self._drains_from:
             self._drain(time.monotonic() + SPOOL_FLUSH_MS_MAX / 1000)
         return answer
 
@@ -221,7 +233,7 @@ class DaemonEmitter:
         """Write one frame; once again over a fresh connection where the kept one had died."""
         if self._line.has_lost_the_other_end():
             # The daemon was killed with frames of ours unread; how many, nobody can say.
-            self._count()
+            self._add(1)
         if self._line.is_open:
             try:
                 self._line.write(frame, until)
@@ -235,13 +247,13 @@ class DaemonEmitter:
         except BrokenLine as fault:
             raise EmitTransportError(f"the daemon closed the connection: {fault}") from None
 
-    def _answer(self) -> Acknowledged:
-        body = self._line.read_body(time.monotonic() + self._answer_ms / 1000)
+    def _answer(self, wait_ms: int) -> Acknowledged:
+        body = self._line.read_body(time.monotonic() + wait_ms / 1000)
         try:
             answer = read_answer(body)
         except ValueError as fault:
             self._line.close()
-            raise EmitTransportError(str(fault)) from None
+            raise EmitTransportError(str(fault), may_be_stored=True) from None
         if answer["ok"]:
             return Acknowledged(
                 id=str(answer["id"]),
@@ -262,11 +274,11 @@ class DaemonEmitter:
             except EmitError as full:
                 fault = EmitTransportError(f"{fault}; {full}")
             else:
-                self._drops -= drops
+                self._add(-drops)
                 if self._is_best_effort or not members.get("ack"):
                     return
                 raise EmitTransportError(f"{fault}; the frame is kept and will be sent later")
-        self._count()
+        self._add(1)
         if not self._is_best_effort:
             raise fault
         _warn("%s", fault)
@@ -278,21 +290,23 @@ class DaemonEmitter:
 
         def deliver(body: bytes) -> None:
             self._hand_over(framed(body), until)
-            self._answer()
+            self._answer(SPOOL_ANSWER_MS_MAX)
 
         try:
             self._spool.deliver(deliver, until)
         except EmitError as fault:
+            # A daemon that is slow would be asked to record the same frame at each `emit`.
+            self._drains_from = time.monotonic() + SPOOL_PAUSE_MS / 1000
             _warn("frames wait in %s: %s", self._spool.path, fault)
 
-    def _count(self) -> None:
-        self._drops = min(self._drops + 1, JSON_INTEGER_MAX)
+    def _add(self, drops: int) -> None:
+        self._drops = min(self._drops + drops, JSON_INTEGER_MAX)
 
     def _after_a_fork(self) -> None:
         """Let a forked child begin anew: lock, connection and drops are its parent's."""
         if self._process != os.getpid():
             self._process, self._drops = os.getpid(), 0
-            self._lock = allocate_lock()
+            self._lock, self._writer = allocate_lock(), 0
             self._line.close()
 
 

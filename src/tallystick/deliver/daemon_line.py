@@ -18,6 +18,8 @@ from tallystick.model.framing import HEADER_BYTES, body_bytes
 
 # Where the daemon's queue of connections is full, the kernel says so at once instead of waiting.
 _FULL = frozenset((errno.EAGAIN, errno.EWOULDBLOCK))
+# A program that asked to die of SIGPIPE does not mean this pipe. macOS has no such flag.
+_NO_SIGNAL = getattr(_socket, "MSG_NOSIGNAL", 0)
 _PAUSE_SECONDS_MIN = 0.0005
 _PAUSE_SECONDS_MAX = 0.008
 
@@ -90,7 +92,7 @@ class DaemonLine:
         try:
             while rest:
                 self._socket.settimeout(max(until - time.monotonic(), 0))
-                rest = rest[self._socket.send(rest) :]
+                rest = rest[self._socket.send(rest, _NO_SIGNAL) :]
         except (BlockingIOError, TimeoutError):
             # What is written in part can't be taken back: the next frame needs a line of its own.
             # Where nothing is, the line is as good as before.
@@ -102,6 +104,9 @@ class DaemonLine:
         except OSError as fault:
             self.close()
             raise BrokenLine(_reason(fault)) from None
+        except BaseException:
+            self.close()  # Ctrl-C in the middle of a frame: what comes next must not continue it
+            raise
 
     def read_body(self, until: float) -> bytes:
         """Return the body of the next frame from the daemon, or raise `EmitTransportError`."""

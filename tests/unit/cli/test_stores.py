@@ -57,10 +57,10 @@ def test_what_is_no_time(given: str) -> None:
 def test_what_can_not_be_opened(place: Path) -> None:
     """Missing is exit code 3, no store of a daemon is 1."""
     with pytest.raises(Stop) as caught:
-        opened("nowhere.db")
+        opened("nowhere.db").__enter__()
     assert caught.value.code == 3
     with pytest.raises(Stop) as caught:
-        opened("run.jsonl")
+        opened("run.jsonl").__enter__()
     assert caught.value.code == 1
     with opened(str(fill(place / "d").db)) as reader:
         assert reader.count() > 0

@@ -8,10 +8,12 @@ import json
 import logging
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ from tallystick import (
     FrameRefused,
     SettingError,
 )
+from tallystick.deliver import daemon as module
 from tallystick.model.frame import Tool
 
 UUID4 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
@@ -377,3 +380,83 @@ def test_little_is_imported() -> None:
         )
         assert len(listener.frames) == 1
     assert not heavy & set(json.loads(done.stdout))
+
+
+@pytest.fixture
+def alarm() -> Iterator[Callable[[float, Callable[[], None]], None]]:
+    """Yield a function that has another one called by a signal, so many seconds from now."""
+    before = signal.getsignal(signal.SIGALRM)
+
+    def in_seconds(seconds: float, work: Callable[[], None]) -> None:
+        signal.signal(signal.SIGALRM, lambda _number, _frame: work())
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+
+    yield in_seconds
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
+
+
+def test_a_signal_handler_does_not_hang(
+    alarm: Callable[[float, Callable[[], None]], None],
+) -> None:
+    """Emitting while the same thread is inside the emitter fails at once, and is counted."""
+    with FrameListener() as listener:
+        listener.is_mute = True
+        e = emitter_to(listener, answer_timeout_ms=300)
+        faults: list[Exception] = []
+
+        def handle() -> None:
+            try:
+                e.emit("handler")
+            except EmitTransportError as fault:
+                faults.append(fault)
+
+        alarm(0.05, handle)
+        with pytest.raises(EmitTransportError, match="did not answer"):
+            e.emit("a", ack=True)
+        assert len(faults) == 1
+        assert "signal" in str(faults[0])
+        e.emit("b")
+        assert listener.wait(2)[1].drop_count == 2
+        e.close()
+
+
+def test_ctrl_c_in_the_middle_of_a_frame(
+    alarm: Callable[[float, Callable[[], None]], None],
+) -> None:
+    """Half a frame is not continued by the next one: the line ends."""
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    with FrameListener(reads=False) as listener:
+        e = emitter_to(listener)
+        alarm(0.03, interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            e.emit("a", input="x" * 900_000)
+        e.emit("b")
+        listener.accept_one()  # the half one
+        whole = listener.accept_one()
+        size = int.from_bytes(whole.recv(4), "big")
+        assert json.loads(whole.recv(size))["tool"] == {"name": "b"}
+        e.close()
+
+
+def test_a_daemon_that_does_not_answer_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A frame of the spool is not sent again and again to a daemon that is slow to answer."""
+    monkeypatch.setattr(module, "SPOOL_ANSWER_MS_MAX", 50)
+    with FrameListener() as listener:
+        path = listener.path
+        e = DaemonEmitter(socket_path=path, spool=tmp_path / "spool")
+        listener.stop()
+        e.emit("waits")
+        with FrameListener(path) as again:
+            again.is_mute = True
+            e.emit("a")
+            assert again.wait(2)[1].late
+            e.emit("b")
+            assert [one.tool.name for one in again.wait(3)] == ["a", "waits", "b"]
+            assert e.spooled == 1
+            e.close()
