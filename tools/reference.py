@@ -194,6 +194,21 @@ def configuration_page() -> str:
         "# Configuration\n\nWhat can be set from outside, besides the options of the "
         "[command line](cli.md).\nA secret is never printed, not even in an error.\n\n"
         + table(("variable", "kind", "default", "for"), rows)
+        + "\n## The daemon\n\nWhat `tally daemon` reads: as options, from these variables, and "
+        "from its TOML file,\nwhere the name is the option's with underscores.\n\n"
+        + table(
+            ("option", "variable", "kind", "default", "for"),
+            [
+                (
+                    f"`{one.flag}`",
+                    f"`{one.environment}`",
+                    one.kind,
+                    f"`{one.default}`" if one.default else "none",
+                    one.purpose,
+                )
+                for one in importlib.import_module("tallystick.daemon.variables").DAEMON
+            ],
+        )
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import stat
 import time
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from tallystick.daemon.key_source import FileKeySource, KeySource, harden_proces
 from tallystick.daemon.ledger import Ledger
 from tallystick.daemon.listener import group_id
 from tallystick.daemon.opening import open_ledger
-from tallystick.daemon.server import Daemon
+from tallystick.daemon.server import CAUGHT, Daemon
 from tallystick.daemon.settings import Settings
 from tallystick.daemon.statements import Statements
 from tallystick.durable.file import make_directory
@@ -33,19 +34,24 @@ def run_daemon(
     keys: KeySource | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, and return when all that was taken is safe."""
-    set_umask()
-    for missed in harden_process():
-        event(logging.WARNING, "not_hardened", reason=missed)
-    statements = Statements(settings)
-    if statements.is_key_idle:
-        event(logging.INFO, "forensic_key_unused")
-    ledger = ledger_of(settings, statements, keys)
+    # Emitters may have written before the first signal could be handled: until then it waits.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, CAUGHT)
     try:
-        daemon = Daemon(settings, ledger, statements, reload=reload, clock_ns=time.time_ns)
-    except BaseException:
-        ledger.close()
-        raise
-    daemon.run(on_ready=on_ready)
+        set_umask()
+        for missed in harden_process():
+            event(logging.WARNING, "not_hardened", reason=missed)
+        statements = Statements(settings)
+        if statements.is_key_idle:
+            event(logging.INFO, "forensic_key_unused")
+        ledger = ledger_of(settings, statements, keys)
+        try:
+            daemon = Daemon(settings, ledger, statements, reload=reload, clock_ns=time.time_ns)
+        except BaseException:
+            ledger.close()
+            raise
+        daemon.run(on_ready=on_ready)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def ledger_of(settings: Settings, statements: Statements, keys: KeySource | None = None) -> Ledger:

@@ -15,6 +15,7 @@ from typing import Final
 from tallystick.daemon.inbound import Inbound
 from tallystick.daemon.peer import Attestation
 from tallystick.errors import FrameRefused
+from tallystick.limits import FRAME_WEIGHT_BYTES
 
 READ_BYTES: Final = 64 * 1024
 
@@ -22,13 +23,15 @@ READ_BYTES: Final = 64 * 1024
 class Account:
     """What all connections of one user take up together; only the loop changes it."""
 
-    __slots__ = ("connections", "frames", "held", "uid")
+    __slots__ = ("connections", "first", "frames", "held", "uid")
 
     def __init__(self, uid: int | None) -> None:
         self.uid = uid
         self.connections = 0
         self.frames = 0  # that wait to be stored
         self.held = 0  # bytes of these, and of unfinished frames
+        # Who may go on although too much is held: its frame will be whole, or late.
+        self.first: Connection | None = None
 
 
 class Arrived:
@@ -47,7 +50,7 @@ class Arrived:
         self.bodies = bodies
         self.received_ns = received_ns
         self.fault = fault
-        self.size = sum(map(len, bodies))
+        self.size = sum(map(len, bodies)) + FRAME_WEIGHT_BYTES * len(bodies)
 
 
 class Connection:
@@ -124,6 +127,12 @@ class Connection:
             sent = self._send(bytes(self._out[: READ_BYTES * 4]))
             del self._out[:sent]
             return sent
+
+    def give_up(self) -> None:
+        """Send no more answers."""
+        with self._lock:
+            self.is_broken = True
+            self._out.clear()
 
     def close(self) -> None:
         """Close the socket; answers that come later are dropped."""

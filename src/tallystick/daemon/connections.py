@@ -14,43 +14,18 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-import msgspec
-
 from tallystick.daemon.attestation import Attestation
-from tallystick.daemon.connection import READ_BYTES, Account, Arrived, Connection
+from tallystick.daemon.connection import Account, Arrived, Connection
 from tallystick.daemon.loop import READ, WRITE, Loop
+from tallystick.daemon.quotas import Bounds, Quotas
 from tallystick.daemon.tallies import Tallies
 from tallystick.errors import FrameRefused
-from tallystick.limits import (
-    ANSWER_STALL_MS_MAX,
-    ANSWERS_UNSENT_BYTES_MAX,
-    EMITTER_IDLE_MS_MAX,
-    EMITTERS_MAX,
-    FRAME_MS_MAX,
-    HELD_BYTES_MAX,
-    HELD_FRAMES_MAX,
-    IDLE_BEFORE_EVICTION_MS,
-)
+from tallystick.limits import IDLE_BEFORE_EVICTION_MS
 from tallystick.serve.logs import event
 
 _WALK_MS: Final = 500
 # What was in a socket stays readable after this on Linux; macOS throws it away.
 _KEEPS_READABLE: Final = sys.platform.startswith("linux")
-
-
-class Bounds(msgspec.Struct, frozen=True, kw_only=True):
-    """How much all emitters, and how much those of one user, may take up."""
-
-    connections: int = EMITTERS_MAX
-    user_connections: int = EMITTERS_MAX * 3 // 4
-    frames: int = HELD_FRAMES_MAX
-    user_frames: int = HELD_FRAMES_MAX * 3 // 4
-    held: int = HELD_BYTES_MAX
-    user_held: int = HELD_BYTES_MAX // 2
-    unsent: int = ANSWERS_UNSENT_BYTES_MAX
-    frame_ms: int = FRAME_MS_MAX
-    idle_ms: int = EMITTER_IDLE_MS_MAX
-    stall_ms: int = ANSWER_STALL_MS_MAX
 
 
 class Connections:
@@ -72,11 +47,10 @@ class Connections:
         self._submit = submit
         self._clock_ns = clock_ns
         self._tallies = tallies
-        self._bounds = bounds
+        self._quotas = Quotas(bounds)
         self._open: dict[Connection, _Watcher] = {}
         self._held: set[Connection] = set()
-        self._accounts: dict[int | None, Account] = {}
-        self._total = Account(None)
+        self._ending: set[Connection] = set()
         self._finished: deque[Arrived] = deque()
         self._wants_wake = False
         self.is_draining = False
@@ -94,11 +68,11 @@ class Connections:
     @property
     def waiting(self) -> int:
         """How many frames wait to be stored."""
-        return self._total.frames
+        return self._quotas.total.frames
 
     def take_bounds(self, bounds: Bounds) -> None:
         """Keep within other bounds from now on."""
-        self._bounds = bounds
+        self._quotas.bounds = bounds
 
     def finished(self, arrived: Arrived) -> None:
         """Hear that these frames are stored and answered; for the thread that commits."""
@@ -116,7 +90,7 @@ class Connections:
                 self._held.discard(connection)
                 connection.is_held = False
                 self._rewatch(connection)
-        self._wants_wake = bool(self._held) or self.is_draining or self._has_ended()
+        self._wants_wake = bool(self._held or self._ending) or self.is_draining
 
     def drain(self) -> None:
         """Let emitters write no more, and read on until all that they have written is here."""
@@ -134,7 +108,7 @@ class Connections:
     @property
     def is_full(self) -> bool:
         """Whether no more connections may be open."""
-        return len(self._open) >= self._bounds.connections
+        return len(self._open) >= self._quotas.bounds.connections
 
     @property
     def has_idle(self) -> bool:
@@ -143,11 +117,8 @@ class Connections:
 
     def admit(self, accepted: socket.socket, attestation: Attestation) -> None:
         """Take over a connection, and read what came along with it."""
-        uid = attestation.credential.uid
-        account = self._accounts.get(uid)
-        if account is None:
-            account = self._accounts[uid] = Account(uid)
-        is_over = account.connections >= self._bounds.user_connections and not self._evict(account)
+        account = self._quotas.account_of(attestation.credential.uid)
+        is_over = not self._quotas.may_connect(account) and not self._evict(account)
         connection = Connection(accepted, attestation, account, self._loop.now_ms)
         account.connections += 1
         self._tallies.connections += 1
@@ -205,7 +176,7 @@ class Connections:
         connection.active_ms = self._loop.now_ms
         before = len(connection.inbound)
         bodies, fault = connection.inbound.take(data)
-        self._hold_bytes(connection, len(connection.inbound) - before)
+        self._quotas.count(connection.account, 0, len(connection.inbound) - before)
         if bodies or not len(connection.inbound):
             connection.unfinished_ms = 0
         if len(connection.inbound) and not connection.unfinished_ms:
@@ -227,8 +198,10 @@ class Connections:
         """Close a connection that our own code stumbled over."""
         self._tallies.faults += 1
         event(logging.ERROR, "connection_failed", kind=type(fault).__name__)
-        self._cut(connection, "INTERNAL", "the daemon failed to read this connection")
-        self._close(connection)
+        try:
+            self._cut(connection, "INTERNAL", "the daemon failed to read this connection")
+        finally:
+            self._close(connection)
 
     def _pass_on(
         self, connection: Connection, bodies: list[bytes], fault: FrameRefused | None
@@ -236,14 +209,14 @@ class Connections:
         arrived = Arrived(connection, bodies, self._clock_ns(), fault)
         self._submit(arrived)
         connection.frames += len(bodies) + 1
-        self._count(connection.account, len(bodies) + 1, arrived.size)
+        self._quotas.count(connection.account, len(bodies) + 1, arrived.size)
 
     def _settle(self, arrived: Arrived) -> None:
         connection = arrived.connection
         connection.frames -= len(arrived.bodies) + 1
-        self._count(connection.account, -len(arrived.bodies) - 1, -arrived.size)
+        self._quotas.count(connection.account, -len(arrived.bodies) - 1, -arrived.size)
         if connection.is_closed:
-            self._forget(connection.account)
+            self._quotas.forget(connection.account)
             return
         if connection.unsent and not connection.stuck_ms:
             connection.stuck_ms = self._loop.now_ms
@@ -257,13 +230,14 @@ class Connections:
         self._cut(connection, "FRAME_CUT", "the connection ended in the middle of a frame")
         connection.is_ended = True
         self._held.discard(connection)
+        self._ending.add(connection)
         self._rewatch(connection)
         self._close_if_done(connection)
 
     def _cut(self, connection: Connection, code: str, why: str) -> None:
         left = len(connection.inbound)
         if left and not connection.is_ended:
-            self._hold_bytes(connection, -left)
+            self._quotas.count(connection.account, 0, -left)
             connection.inbound = type(connection.inbound)()
             self._pass_on(connection, [], FrameRefused(code, why))
 
@@ -293,11 +267,12 @@ class Connections:
             return
         self._loop.watch(connection.socket, 0, self._open.pop(connection))
         self._held.discard(connection)
-        self._hold_bytes(connection, -len(connection.inbound))
+        self._ending.discard(connection)
+        self._quotas.count(connection.account, 0, -len(connection.inbound))
         connection.is_ended = True
         connection.close()
         connection.account.connections -= 1
-        self._forget(connection.account)
+        self._quotas.forget(connection.account)
 
     def _rewatch(self, connection: Connection) -> None:
         if connection.is_closed:
@@ -309,19 +284,8 @@ class Connections:
             connection.stuck_ms = 0
         self._loop.watch(connection.socket, events, self._open[connection])
 
-    # ------------------------------------------------------------------------------- bounds
-
     def _is_over(self, connection: Connection) -> bool:
-        bounds, account, total = self._bounds, connection.account, self._total
-        # Who has nothing in line may always add one read: a flood holds up itself, and no other.
-        is_in_line = connection.frames > 0
-        return (
-            (is_in_line and total.frames >= bounds.frames)
-            or (is_in_line and account.frames >= bounds.user_frames)
-            or (total.held + READ_BYTES > bounds.held and total.frames > 0)
-            or (account.held + READ_BYTES > bounds.user_held and account.frames > 0)
-            or connection.unsent > bounds.unsent
-        )
+        return self._quotas.is_over(connection, counts_answers=not self.is_draining)
 
     def _hold(self, connection: Connection) -> None:
         connection.is_held = True
@@ -329,32 +293,19 @@ class Connections:
         self._held.add(connection)
         self._rewatch(connection)
 
-    def _count(self, account: Account, frames: int, size: int) -> None:
-        for one in (account, self._total):
-            one.frames += frames
-            one.held += size
-
-    def _hold_bytes(self, connection: Connection, size: int) -> None:
-        connection.account.held += size
-        self._total.held += size
-
-    def _forget(self, account: Account) -> None:
-        if not account.connections and not account.frames:
-            self._accounts.pop(account.uid, None)
-
-    def _has_ended(self) -> bool:
-        return any(one.is_ended for one in self._open)
-
     # ------------------------------------------------------------------------------- clocks
 
     def _walk(self) -> None:
         """Look at all connections: who is too slow?"""
-        now_ms, bounds = self._loop.now_ms, self._bounds
+        now_ms, bounds = self._loop.now_ms, self._quotas.bounds
         for connection in list(self._open):
             if connection.stuck_ms and now_ms - connection.stuck_ms > bounds.stall_ms:
                 self._tallies.stalled += 1
-                self._cut(connection, "FRAME_CUT", "the emitter takes no answers")
-                self._close(connection)
+                connection.give_up()  # no more answers; what it has sent is stored all the same
+                connection.is_held = False
+                self._held.discard(connection)
+                self._end_writing(connection)
+                self._close_if_done(connection)
             elif connection.is_ended:
                 continue
             elif connection.unfinished_ms and now_ms - connection.unfinished_ms > bounds.frame_ms:

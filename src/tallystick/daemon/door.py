@@ -22,6 +22,7 @@ from tallystick.limits import ACCEPTS_PER_TURN_MAX, DESCRIPTOR_PAUSE_MS
 from tallystick.serve.logs import event
 
 _SCARCE: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
+_LOOK_MS: Final = 500
 
 
 class Door:
@@ -45,7 +46,7 @@ class Door:
         self._is_full = False
         self.is_closed = False
         loop.watch(listener, READ, self)
-        loop.call_every(DESCRIPTOR_PAUSE_MS, self._look)
+        loop.call_every(_LOOK_MS, self._look)
 
     def on_event(self, _events: int) -> None:
         """Let some of those in who wait."""
@@ -128,6 +129,7 @@ class Door:
     def _rest(self) -> None:
         self._rests_until_ms = self._loop.now_ms + DESCRIPTOR_PAUSE_MS
         self._loop.watch(self._listener, 0, self)
+        self._loop.call_later(DESCRIPTOR_PAUSE_MS, self._look)
 
     def _look(self) -> None:
         """Open again where there is room again."""

@@ -8,6 +8,7 @@ one fsync. A frame that our own code stumbles over is refused; its neighbours ar
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Sequence
 from struct import Struct
@@ -19,8 +20,8 @@ from tallystick.daemon.attested import AttestedFrame
 from tallystick.daemon.connection import Arrived, Connection
 from tallystick.daemon.losses import Losses
 from tallystick.daemon.tallies import Tallies
-from tallystick.errors import Error, FrameRefused, StoreError
-from tallystick.limits import HELD_FRAMES_MAX
+from tallystick.errors import Error, FrameRefused, SignerUnavailable, StoreError
+from tallystick.limits import HELD_FRAMES_MAX, SIGNER_PAUSE_MS_MAX
 from tallystick.model.frame import (
     Acknowledgement,
     Frame,
@@ -83,6 +84,7 @@ class Intake:
         self._finished = finished
         self._on_stop = on_stop
         self._began_ns = 0
+        self._is_closing = threading.Event()
         self._line: GroupCommit[Item, list[bytes]] = GroupCommit(
             self._commit,
             self._done,
@@ -112,6 +114,7 @@ class Intake:
 
     def close(self) -> None:
         """Commit what waits, and end the thread."""
+        self._is_closing.set()
         self._line.close()
 
     # ------------------------------------------------------------------ the thread that commits
@@ -186,7 +189,7 @@ class Intake:
     def _write(self, frames: list[AttestedFrame]) -> list[Answer]:
         """Have frames stored; where that fails for another reason than the store, one by one."""
         try:
-            answers = self._ledger.commit(frames)
+            answers = self._commit_patiently(frames)
         except StoreError:
             raise
         except Exception as fault:
@@ -204,6 +207,18 @@ class Intake:
             if isinstance(answer, Refusal):
                 self._tallies.rejected[answer.code] += 1
         return answers
+
+    def _commit_patiently(self, frames: list[AttestedFrame]) -> list[Answer]:
+        """Wait for a signer that is away for now: emitters are held back, and lose nothing."""
+        pause_ms = SIGNER_PAUSE_MS_MAX // 64
+        while True:
+            try:
+                return self._ledger.commit(frames)
+            except SignerUnavailable as fault:
+                event(logging.WARNING, "signer_unavailable", reason=str(fault))
+                if self._is_closing.wait(pause_ms / 1000):
+                    raise
+                pause_ms = min(2 * pause_ms, SIGNER_PAUSE_MS_MAX)
 
     def _stumbled(self, arrived: Arrived, fault: Exception) -> Refusal:
         self._tallies.faults += 1

@@ -40,6 +40,7 @@ class Loop:
         self._selector.register(self._reader, READ, None)
         self._periods: list[tuple[int, Callable[[], None]]] = []
         self._due: list[int] = []
+        self._later: list[tuple[int, Callable[[], None]]] = []
         self.now_ms = monotonic_ms()
 
     @property
@@ -70,10 +71,14 @@ class Loop:
         self._periods.append((period_ms, function))
         self._due.append(self._clock() + period_ms)
 
+    def call_later(self, delay_ms: int, function: Callable[[], None]) -> None:
+        """Call a function once, after so long."""
+        self._later.append((self._clock() + delay_ms, function))
+
     def turn(self, wait_ms: int | None = None) -> None:
         """Wait once, and call back whatever can go on."""
         self.now_ms = self._clock()
-        for due in self._due:
+        for due in (*self._due, *(one for one, _ in self._later)):
             left = max(0, due - self.now_ms)
             wait_ms = left if wait_ms is None else min(wait_ms, left)
         ready = self._selector.select(None if wait_ms is None else wait_ms / 1000)
@@ -87,6 +92,11 @@ class Loop:
                 watched.on_event(events)
             except Exception as fault:  # noqa: BLE001 - one socket's trouble is not another's
                 watched.on_fault(fault)
+        if self._later:
+            due_now = [one for moment, one in self._later if moment <= self.now_ms]
+            self._later = [one for one in self._later if one[0] > self.now_ms]
+            for function in due_now:
+                function()
         for place, (period_ms, function) in enumerate(self._periods):
             if self.now_ms >= self._due[place]:
                 self._due[place] = self.now_ms + period_ms

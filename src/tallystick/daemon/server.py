@@ -22,15 +22,16 @@ import msgspec
 
 from tallystick.config import process_environment
 from tallystick.daemon.connection import Arrived
-from tallystick.daemon.connections import Bounds, Connections
+from tallystick.daemon.connections import Connections
 from tallystick.daemon.door import Door
 from tallystick.daemon.intake import Intake
 from tallystick.daemon.ledger import Ledger
 from tallystick.daemon.listener import Listener, group_id
 from tallystick.daemon.loop import Loop
 from tallystick.daemon.notify import Supervisor
+from tallystick.daemon.quotas import Bounds, share_of
 from tallystick.daemon.reports import Reports
-from tallystick.daemon.settings import USER_SHARE, Settings, changed
+from tallystick.daemon.settings import Settings, changed
 from tallystick.daemon.socket_path import legacy_link
 from tallystick.daemon.statements import Statements
 from tallystick.daemon.status import Reply, StatusDoor, failed
@@ -40,6 +41,7 @@ from tallystick.limits import EMITTERS_MAX, OWN_DESCRIPTORS
 from tallystick.serve.logs import LOGGER, event
 from tallystick.verify.trust import fingerprint_of
 
+CAUGHT: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _TICK_MS: Final = 5000
 _UNSAFE_WARNING_MS: Final = 60_000
 _DRAIN_TURN_MS: Final = 100
@@ -61,6 +63,7 @@ class Daemon:
         bounds: Bounds | None = None,
     ) -> None:
         """Listen; from here on emitters can connect, and are served by `run`."""
+        self._listener, self._status_listener = _listen(settings)
         self._settings = settings
         self._ledger = ledger
         self._statements = statements
@@ -78,7 +81,6 @@ class Daemon:
             finished=self._finished,
             on_stop=self._stop_for,
         )
-        self._listener, self._status_listener = _listen(settings)
         self._connections = Connections(
             self._loop,
             submit=self._intake.submit,
@@ -249,7 +251,7 @@ class Daemon:
             # After an orderly end this is done already; else what was open stays open, and the next
             # start says so.
             self._ledger.close("interrupted")
-        except StoreError as fault:
+        except Error as fault:
             event(logging.ERROR, "not_closed", reason=str(fault))
         self._loop.close()
         event(logging.INFO, "stopped", receipts=self._tallies.receipts)
@@ -264,9 +266,10 @@ class Daemon:
         def heard(number: int, _frame: FrameType | None) -> None:
             self._signals.append(number)
 
-        caught = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-        before = {one: signal.signal(one, heard) for one in caught}
+        before = {one: signal.signal(one, heard) for one in CAUGHT}
         woken = signal.set_wakeup_fd(self._loop.wake_descriptor, warn_on_full_buffer=False)
+        # Those that came while it started are heard now.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, CAUGHT)
         try:
             yield
         finally:
@@ -280,7 +283,7 @@ def bounds_of(settings: Settings) -> Bounds:
     most = max(4, min(settings.max_connections, _descriptors() - OWN_DESCRIPTORS))
     return Bounds(
         connections=most,
-        user_connections=max(3, most * USER_SHARE[0] // USER_SHARE[1]),
+        user_connections=max(3, share_of(most)),
         frame_ms=settings.frame_timeout,
         idle_ms=settings.idle_timeout,
     )

@@ -32,8 +32,6 @@ from tallystick.serve.given import Flags, given_values, quoted, read_flag
 
 CONFIG_VARIABLE: Final = "AGENTRECEIPTS_CONFIG"
 CONFIG_FILE: Final = "daemon.toml"
-# What one user may have of everything: the rest stays free for the others.
-USER_SHARE: Final = (3, 4)
 
 _PATHS: Final = (
     "db",

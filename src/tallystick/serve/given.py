@@ -41,7 +41,8 @@ def given_values(
     `extra` are members of the file that are no settings: they are returned as they stand there.
     `readers` read single settings in another way than their kind says.
     """
-    found = read_settings_file(file, [one.name for one in table] + [*extra]) if file else {}
+    names = [*(one.name for one in table), *extra]
+    found = read_settings_file(file, names) if file is not None else {}
     values: dict[str, Any] = {name: found[name] for name in extra if name in found}
     origins: dict[str, str] = {}
     for setting in table:

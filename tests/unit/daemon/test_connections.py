@@ -13,11 +13,12 @@ import pytest
 from tests.frames import Line, frame, framed
 
 from tallystick.daemon.connection import Arrived
-from tallystick.daemon.connections import Bounds, Connections
+from tallystick.daemon.connections import Connections
 from tallystick.daemon.door import Door
 from tallystick.daemon.listener import Listener
 from tallystick.daemon.loop import Loop
 from tallystick.daemon.peer import attest
+from tallystick.daemon.quotas import Bounds
 from tallystick.daemon.tallies import Tallies
 
 
@@ -236,7 +237,7 @@ def test_one_connection_may_flood_and_another_is_served(house_of: Callable[..., 
 
 
 def test_who_takes_no_answers_is_not_read_and_then_closed(house_of: Callable[..., House]) -> None:
-    """Answers wait within a bound, and not for ever; the commit never waits for anybody."""
+    """Answers wait within a bound, and not for ever; what was sent is stored all the same."""
     house = house_of(unsent=1000, stall_ms=2000)
     with Line(house.path) as line:
         line.send(framed(b"x"))
@@ -246,6 +247,8 @@ def test_who_takes_no_answers_is_not_read_and_then_closed(house_of: Callable[...
         house.turn()
         assert not house.bodies()
         house.later(2500)
+        house.turn(house.bodies)
+        house.store(answer=b"nobody hears")
         house.turn(lambda: len(house.connections) == 0)
     assert house.tallies.stalled == 1
 

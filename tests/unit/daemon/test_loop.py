@@ -91,3 +91,15 @@ def test_it_calls_again_and_again(loop: Loop) -> None:
     while time.monotonic() < end:
         loop.turn()
     assert 5 < len(times) < 25
+
+
+def test_it_calls_once_and_later(loop: Loop) -> None:
+    """A delay is kept, and a turn doesn't sleep over it."""
+    calls: list[int] = []
+    began = time.monotonic()
+    loop.call_later(30, lambda: calls.append(1))
+    while not calls:
+        loop.turn(10_000)
+    assert 0.02 < time.monotonic() - began < 5
+    loop.turn(60)
+    assert calls == [1]
