@@ -190,7 +190,7 @@ class DaemonEmitter:
         self._is_closed = True
         self._line.close()
         if self._drops:
-            _warn("%d frames were lost, and no later frame told the daemon", self._drops)
+            _tell("warning", "%d frames were lost, and no later frame told the daemon", self._drops)
 
     def __enter__(self) -> DaemonEmitter:  # noqa: PYI034  # `Self` needs typing
         return self
@@ -281,7 +281,7 @@ class DaemonEmitter:
         self._add(1)
         if not self._is_best_effort:
             raise fault
-        _warn("%s", fault)
+        _tell("warning", "%s", fault)
 
     def _drain(self, until: float) -> None:
         """Send what the spool holds, each frame until its receipt is stored; stop at a failure."""
@@ -297,7 +297,7 @@ class DaemonEmitter:
         except EmitError as fault:
             # A daemon that is slow would be asked to record the same frame at each `emit`.
             self._drains_from = time.monotonic() + SPOOL_PAUSE_MS / 1000
-            _warn("frames wait in %s: %s", self._spool.path, fault)
+            _tell("info", "frames wait in %s: %s", self._spool.path, fault)
 
     def _add(self, drops: int) -> None:
         self._drops = min(self._drops + drops, JSON_INTEGER_MAX)
@@ -324,7 +324,8 @@ def _uuid4() -> str:
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
-def _warn(text: str, *given: object) -> None:
+def _tell(level: str, text: str, *given: object) -> None:
     import logging  # only who has something to say pays for it
 
-    logging.getLogger("tallystick.deliver.daemon").warning(text, *given)
+    number = logging.getLevelNamesMapping()[level.upper()]
+    logging.getLogger("tallystick.deliver.daemon").log(number, text, *given)
