@@ -14,7 +14,7 @@ from tallystick.errors import SettingError, SocketPathError, UnreadableError
 RUN = "/run/user/7"
 
 
-def settings_of(home: Path, *, file: Path | None = None, **environ: str) -> Any:
+def settings_of(home: Path, *, file: Path | None = None, **environ: Any) -> Any:
     given = {"XDG_DATA_HOME": str(home), "XDG_RUNTIME_DIR": RUN, **environ}
     return load_settings({}, file=file, environ=given, platform="linux")[0]
 
