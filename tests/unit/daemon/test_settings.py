@@ -99,7 +99,7 @@ def test_a_policy_has_one_spelling(tmp_path: Path, spelled: str, expected: str) 
         {"TALLY_LOG_LEVEL": "loud"},
     ],
 )
-def test_what_contradicts_itself_does_not_start(tmp_path: Path, environ: dict[str, str]) -> None:
+def test_what_contradicts_itself_does_not_start(tmp_path: Path, environ: dict[str, Any]) -> None:
     """Each of these is refused, with what it must be."""
     with pytest.raises(SettingError):
         settings_of(tmp_path, **environ)
