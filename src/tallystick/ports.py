@@ -127,14 +127,8 @@ class Wal(DeadLetters, Protocol):
         ...
 
 
-class LogStore(Protocol):
-    """Durable home of a collector's receipts and of the log over them.
-
-    Each write method returns only when its transaction is on stable storage, and raises
-    `StoreError` otherwise; after a failed commit the outcome is unknown and the store stops. Reads
-    may run on other threads than writes. `clock_ms` is the store's one clock: a database's own
-    where several processes share it.
-    """
+class PlacesReceipts(Protocol):
+    """Gives receipts their places, durably and in one order."""
 
     def place(self, submissions: Sequence[Submission], /) -> tuple[Placed, ...]:
         """Sequence a batch in one commit: contiguous indexes for what is new, in this order.
@@ -143,11 +137,27 @@ class LogStore(Protocol):
         """
         ...
 
+    def placed(self, tenant: str, digest: bytes, /) -> Placed | None:
+        """Return the place of a receipt by the digest of its whole canonical form."""
+        ...
+
+    def next_index(self) -> int:
+        """Return how many entries were sequenced, integrated or not."""
+        ...
+
+
+class KeepsCheckpoints(Protocol):
+    """Keeps checkpoints: intents before they are signed, and notes before they are shown."""
+
     def advance(self) -> Intent:
         """Fence, integrate all entries before the fence, and store the next checkpoint's intent.
 
         Where an intent waits for its note, that one is returned and nothing is changed.
         """
+        ...
+
+    def pending(self) -> Intent | None:
+        """Return the intent that waits for its note, where there is one."""
         ...
 
     def release(self, number: int, note: bytes, /) -> None:
@@ -158,17 +168,13 @@ class LogStore(Protocol):
         """Return the newest checkpoint that has its note."""
         ...
 
-    def pending(self) -> Intent | None:
-        """Return the intent that waits for its note, where there is one."""
-        ...
-
     def checkpoint_of(self, size: int, /) -> Intent | None:
         """Return the newest released checkpoint of exactly this size."""
         ...
 
-    def next_index(self) -> int:
-        """Return how many entries were sequenced, integrated or not."""
-        ...
+
+class ReadsTree(Protocol):
+    """Reads the log's tree."""
 
     def leaf_hashes(self, start: int, stop: int, /) -> bytes:
         """Return the leaf hashes of entries [start, stop), 32 bytes each."""
@@ -182,9 +188,9 @@ class LogStore(Protocol):
         """Return the first `width` hashes of a hash tile, or None where the tree has fewer."""
         ...
 
-    def placed(self, tenant: str, digest: bytes, /) -> Placed | None:
-        """Return the place of a receipt by the digest of its whole canonical form."""
-        ...
+
+class ReadsReceipts(Protocol):
+    """Reads what a tenant has stored."""
 
     def by_id(
         self, tenant: str, receipt_id: str, /, *, limit: int = SAME_ID_MAX
@@ -218,6 +224,10 @@ class LogStore(Protocol):
         """
         ...
 
+
+class Store(Protocol):
+    """What a service asks of any store."""
+
     def size_bytes(self) -> int:
         """Return what the store takes on disk."""
         ...
@@ -233,3 +243,13 @@ class LogStore(Protocol):
     def close(self) -> None:
         """Let go of files, locks and connections."""
         ...
+
+
+class LogStore(PlacesReceipts, KeepsCheckpoints, ReadsTree, ReadsReceipts, Store, Protocol):
+    """Durable home of a collector's receipts and of the log over them.
+
+    Each write method returns only when its transaction is on stable storage, and raises
+    `StoreError` otherwise; after a failed commit the outcome is unknown and the store stops. Reads
+    may run on other threads than writes. `clock_ms` is the store's one clock: a database's own
+    where several processes share it.
+    """

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tallystick import limits
 
+UNITS = ("_BYTES", "_DESCRIPTORS", "_ENTRIES", "_MS", "_RESERVED")
 NAMES = [name for name in vars(limits) if name.isupper()]
 
 
@@ -19,8 +20,9 @@ def test_bounds_are_positive_integers() -> None:
 
 
 def test_names_say_that_they_are_bounds() -> None:
-    """Each name ends in MAX, or in EACH for what one thing costs."""
-    assert not [name for name in NAMES if not name.endswith(("_MAX", "_EACH"))]
+    """Each name ends in MAX, in EACH for what one thing costs, or in the unit of a fixed size."""
+    fixed = [name for name in NAMES if not name.endswith(("_MAX", "_EACH"))]
+    assert not [name for name in fixed if not name.endswith(UNITS)]
 
 
 def test_every_bound_has_its_reason() -> None:
@@ -28,13 +30,14 @@ def test_every_bound_has_its_reason() -> None:
     text = Path(limits.__file__).read_text(encoding="utf-8")
     lines = text.splitlines()
     silent = [
-        node.target.id
+        name.id
         for node in ast.parse(text).body
-        if isinstance(node, ast.AnnAssign)
-        and isinstance(node.target, ast.Name)
-        and not lines[node.lineno - 2].startswith("# ")
+        if isinstance(node, ast.Assign)
+        for name in node.targets
+        if isinstance(name, ast.Name) and not lines[node.lineno - 2].startswith("# ")
     ]
     assert not silent
+    assert text.count("\n# ") >= len(NAMES)
 
 
 def test_a_disclosure_fits_into_a_receipt() -> None:

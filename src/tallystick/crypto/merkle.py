@@ -130,7 +130,7 @@ def batch_paths(leaves: Sequence[bytes], /) -> list[list[bytes]]:
 
 def paths_in(rows: Sequence[Sequence[bytes]], /) -> list[tuple[bytes, ...]]:
     """Return all inclusion paths from the rows of a tree: neighbours share all but a hash."""
-    paths: list[tuple[bytes, ...]] = [()]
+    paths: list[tuple[bytes, ...]] = [()] * len(rows[-1])
     for row in reversed(rows[:-1]):
         size, above = len(row), paths
         paths = [

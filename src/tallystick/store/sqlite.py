@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import stat
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -35,6 +34,7 @@ from tallystick.errors import (
 )
 from tallystick.limits import SQLITE_BUSY_MS, SQLITE_CACHE_BYTES, SQLITE_WAL_PAGES_MAX
 from tallystick.store.sql import Access, Row, schema_text
+from tallystick.store.sqlite_files import identity, prepare_files
 
 
 class Schema(NamedTuple):
@@ -128,8 +128,9 @@ class SqliteEngine:
         self, path: FilePath, *, clock_ms: Callable[[], int], schema: Schema = COLLECTOR
     ) -> None:
         self._schema = schema
-        # SQLite follows links, too: one file has one lock, whatever it is called.
-        self._path = os.path.realpath(path)
+        # SQLite follows links, too: one file has one lock, whatever it is called. Where the files'
+        # modes count, `prepare_files` refuses links.
+        self._path = (os.path.realpath if schema.mode_max is None else os.path.abspath)(path)
         self._shown = shown(path)
         self._clock_ms = clock_ms
         self._writing = threading.Lock()
@@ -158,7 +159,7 @@ class SqliteEngine:
             raise
         self._access = SqliteAccess(self._connection)
         names = (self._path, f"{self._path}-wal")
-        self._files = {name: found for name in names if (found := _identity(name)) is not None}
+        self._files = {name: found for name in names if (found := identity(name)) is not None}
 
     @contextmanager
     def writing(self) -> Iterator[Access]:
@@ -212,7 +213,7 @@ class SqliteEngine:
         What was written to a file that somebody has moved away or replaced is lost with it.
         """
         for name, known in self._files.items():
-            found = _identity(name)
+            found = identity(name)
             if found != known:
                 reason = f"{shown(name)} was replaced or removed while it was open"
                 with self._writing:
@@ -344,51 +345,6 @@ class SqliteEngine:
         if isinstance(error, sqlite3.IntegrityError):
             return StoreCorruptError(f"{text} (its content contradicts itself)")
         return StoreError(text)
-
-
-def prepare_files(path: str, mode_max: int | None) -> None:
-    """Make the file of a database where there is none, and see to what others may do with it.
-
-    SQLite gives its log and its index the same permission bits as the file.
-    """
-    mode = 0o600 if mode_max is None else mode_max
-    flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
-    try:
-        descriptor = os.open(path, flags, 0o600)
-    except FileExistsError:
-        if mode_max is None:
-            return
-    else:
-        try:
-            os.fchmod(descriptor, mode)  # whatever the umask is
-        finally:
-            os.close(descriptor)
-    for name in (path, f"{path}-wal", f"{path}-shm", f"{path}-journal"):
-        _tighten(name, mode)
-
-
-def _identity(path: str) -> tuple[int, int] | None:
-    """Return which file stands under a name."""
-    try:
-        status = os.stat(path, follow_symlinks=False)
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
-
-
-def _tighten(path: str, mode_max: int) -> None:
-    """Take from a file what others may do with it, beyond what is allowed; never add anything."""
-    try:
-        status = os.lstat(path)
-    except FileNotFoundError:
-        return
-    if not stat.S_ISREG(status.st_mode):
-        raise StoreError(f"{shown(path)} is not a regular file, perhaps a symbolic link: refused")
-    if status.st_uid != os.geteuid():
-        raise StoreError(f"{shown(path)} belongs to another user ({status.st_uid}): refused")
-    mode = stat.S_IMODE(status.st_mode)
-    if mode & ~mode_max:
-        os.chmod(path, mode & mode_max)
 
 
 def _expected_schema(schema: Schema) -> list[Row]:

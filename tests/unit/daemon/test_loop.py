@@ -72,7 +72,12 @@ def test_one_that_fails_harms_no_other(loop: Loop) -> None:
 
 def test_another_thread_wakes_it(loop: Loop) -> None:
     """`wake` ends a turn that waits for nothing else, and many wakes are one."""
-    threading.Timer(0.02, lambda: [loop.wake() for _ in range(10_000)]).start()
+
+    def wake_often() -> None:
+        for _ in range(10_000):
+            loop.wake()
+
+    threading.Timer(0.02, wake_often).start()
     began = time.monotonic()
     loop.turn(20_000)
     assert time.monotonic() - began < 10

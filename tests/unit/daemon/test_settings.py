@@ -14,7 +14,7 @@ from tallystick.errors import SettingError, SocketPathError, UnreadableError
 RUN = "/run/user/7"
 
 
-def settings_of(home: Path, *, file: Path | None = None, **environ: str) -> Any:
+def settings_of(home: Path, *, file: Path | None = None, **environ: Any) -> Any:
     given = {"XDG_DATA_HOME": str(home), "XDG_RUNTIME_DIR": RUN, **environ}
     return load_settings({}, file=file, environ=given, platform="linux")[0]
 
@@ -99,7 +99,7 @@ def test_a_policy_has_one_spelling(tmp_path: Path, spelled: str, expected: str) 
         {"TALLY_LOG_LEVEL": "loud"},
     ],
 )
-def test_what_contradicts_itself_does_not_start(tmp_path: Path, environ: dict[str, str]) -> None:
+def test_what_contradicts_itself_does_not_start(tmp_path: Path, environ: dict[str, Any]) -> None:
     """Each of these is refused, with what it must be."""
     with pytest.raises(SettingError):
         settings_of(tmp_path, **environ)
