@@ -198,8 +198,10 @@ REDACTED_CHARS_MAX = 16 * 1024
 # Steps that a pattern for secrets may take at one place of a text before it gives up.
 PATTERN_STEPS_MAX = 1024
 
-# A file of patterns for secrets, and the patterns in it: each is searched for in every text.
+# A file of patterns for secrets.
 PATTERN_FILE_BYTES_MAX = 256 * 1024
+
+# Patterns in such a file: each is searched for in every text.
 PATTERNS_MAX = 200
 
 # Characters of a shell command or an SQL text that are classified; a longer one counts as grave.
@@ -225,6 +227,8 @@ SOCKET_PROBE_MS_MAX = 100
 
 # Path of a Unix socket with its closing zero: what the kernels' `sun_path` holds.
 SOCKET_PATH_LINUX_BYTES_MAX = 108
+
+# The same on macOS.
 SOCKET_PATH_MACOS_BYTES_MAX = 104
 
 # Action types in one list of a disclosure policy.
@@ -444,8 +448,10 @@ COMMITS_TIMED_MAX = 1024
 # A request on the status socket, and its answer.
 STATUS_BYTES_MAX = 64 * 1024
 
-# Connections to the status socket at a time, and how long one may take.
+# Connections to the status socket at a time.
 STATUS_CONNECTIONS_MAX = 16
+
+# How long one of them may take.
 STATUS_MS_MAX = 5000
 
 # How long an emitter tries to connect to the daemon, also while its queue of connections is full.
@@ -457,8 +463,10 @@ EMITTER_WRITE_MS_MAX = 100
 # How long an emitter that asked for it waits for the word that a receipt is stored.
 EMITTER_ANSWER_MS_MAX = 10_000
 
-# Frames in a spool directory, and what they may weigh: a day of a busy agent without a daemon.
+# Frames in a spool directory: a day of a busy agent without a daemon.
 SPOOL_FRAMES_MAX = 100_000
+
+# What all of them may weigh.
 SPOOL_BYTES_MAX = 256 * 1024 * 1024
 
 # What one `emit` spends on frames that wait in the spool directory, behind its own.
