@@ -421,8 +421,8 @@ FRAME_MS_MAX = 10_000
 # frame on a connection that was closed.
 EMITTER_IDLE_MS_MAX = 24 * 60 * 60 * 1000
 
-# An idle connection may be closed after so long where another one needs its place.
-IDLE_BEFORE_EVICTION_MS = 60_000
+# An idle connection keeps its place for so long where another one needs it.
+IDLE_BEFORE_EVICTION_MS_MAX = 60_000
 
 # Frames of all emitters that wait to be stored: about a second's work. More are not read.
 HELD_FRAMES_MAX = 8192
@@ -431,16 +431,16 @@ HELD_FRAMES_MAX = 8192
 HELD_BYTES_MAX = 64 * 1024 * 1024
 
 # What one waiting frame counts besides its bytes: also a frame of one byte costs memory and time.
-FRAME_WEIGHT_BYTES = 256
+FRAME_WEIGHT_BYTES_EACH = 256
 
 # Answers that one emitter has not taken; until it does, its frames are not read.
 ANSWERS_UNSENT_BYTES_MAX = 256 * 1024
 
 # How long no connection is taken after the system had no descriptor for one.
-DESCRIPTOR_PAUSE_MS = 100
+DESCRIPTOR_PAUSE_MS_MAX = 100
 
 # Descriptors that the daemon needs besides those of emitters: store, logs, status, /proc.
-OWN_DESCRIPTORS = 64
+OWN_DESCRIPTORS_MAX = 64
 
 # Commits whose time is remembered for the daemon's status.
 COMMITS_TIMED_MAX = 1024

@@ -15,7 +15,7 @@ from typing import Final
 from tallystick.daemon.inbound import Inbound
 from tallystick.daemon.peer import Attestation
 from tallystick.errors import FrameRefused
-from tallystick.limits import FRAME_WEIGHT_BYTES
+from tallystick.limits import FRAME_WEIGHT_BYTES_EACH
 
 READ_BYTES: Final = 64 * 1024
 
@@ -50,7 +50,7 @@ class Arrived:
         self.bodies = bodies
         self.received_ns = received_ns
         self.fault = fault
-        self.size = sum(map(len, bodies)) + FRAME_WEIGHT_BYTES * len(bodies)
+        self.size = sum(map(len, bodies)) + FRAME_WEIGHT_BYTES_EACH * len(bodies)
 
 
 class Connection:

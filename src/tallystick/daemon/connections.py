@@ -20,7 +20,7 @@ from tallystick.daemon.loop import READ, WRITE, Loop
 from tallystick.daemon.quotas import Bounds, Quotas
 from tallystick.daemon.tallies import Tallies
 from tallystick.errors import FrameRefused
-from tallystick.limits import IDLE_BEFORE_EVICTION_MS
+from tallystick.limits import IDLE_BEFORE_EVICTION_MS_MAX
 from tallystick.serve.logs import event
 
 _WALK_MS: Final = 500
@@ -149,7 +149,7 @@ class Connections:
         return True
 
     def _idle(self, account: Account | None) -> list[Connection]:
-        latest = self._loop.now_ms - IDLE_BEFORE_EVICTION_MS
+        latest = self._loop.now_ms - IDLE_BEFORE_EVICTION_MS_MAX
         return [
             one
             for one in self._open

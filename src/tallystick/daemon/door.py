@@ -18,7 +18,7 @@ from tallystick.daemon.connections import Connections
 from tallystick.daemon.loop import READ, Loop
 from tallystick.daemon.tallies import Tallies
 from tallystick.errors import PeerError
-from tallystick.limits import ACCEPTS_PER_TURN_MAX, DESCRIPTOR_PAUSE_MS
+from tallystick.limits import ACCEPTS_PER_TURN_MAX, DESCRIPTOR_PAUSE_MS_MAX
 from tallystick.serve.logs import event
 
 _SCARCE: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
@@ -127,9 +127,9 @@ class Door:
         self._connections.make_room()
 
     def _rest(self) -> None:
-        self._rests_until_ms = self._loop.now_ms + DESCRIPTOR_PAUSE_MS
+        self._rests_until_ms = self._loop.now_ms + DESCRIPTOR_PAUSE_MS_MAX
         self._loop.watch(self._listener, 0, self)
-        self._loop.call_later(DESCRIPTOR_PAUSE_MS, self._look)
+        self._loop.call_later(DESCRIPTOR_PAUSE_MS_MAX, self._look)
 
     def _look(self) -> None:
         """Open again where there is room again."""

@@ -37,7 +37,7 @@ from tallystick.daemon.statements import Statements
 from tallystick.daemon.status import Reply, StatusDoor, failed
 from tallystick.daemon.tallies import Tallies
 from tallystick.errors import Error, StoreError
-from tallystick.limits import EMITTERS_MAX, OWN_DESCRIPTORS
+from tallystick.limits import EMITTERS_MAX, OWN_DESCRIPTORS_MAX
 from tallystick.serve.logs import LOGGER, event
 from tallystick.verify.trust import fingerprint_of
 
@@ -280,7 +280,7 @@ class Daemon:
 
 def bounds_of(settings: Settings) -> Bounds:
     """Return what emitters may take up, within what the system lets this process have."""
-    most = max(4, min(settings.max_connections, _descriptors() - OWN_DESCRIPTORS))
+    most = max(4, min(settings.max_connections, _descriptors() - OWN_DESCRIPTORS_MAX))
     return Bounds(
         connections=most,
         user_connections=max(3, share_of(most)),
@@ -295,7 +295,7 @@ def _descriptors() -> int:
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard == resource.RLIM_INFINITY or soft < hard:
-        wanted = 2 * EMITTERS_MAX + OWN_DESCRIPTORS
+        wanted = 2 * EMITTERS_MAX + OWN_DESCRIPTORS_MAX
         most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         if most > soft != resource.RLIM_INFINITY:
             try:

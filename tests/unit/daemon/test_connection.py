@@ -10,7 +10,7 @@ import pytest
 
 from tallystick.daemon.connection import Account, Arrived, Connection
 from tallystick.daemon.peer import attest
-from tallystick.limits import FRAME_WEIGHT_BYTES
+from tallystick.limits import FRAME_WEIGHT_BYTES_EACH
 
 
 @pytest.fixture
@@ -71,4 +71,4 @@ def test_a_closed_connection_sends_nothing(pair: tuple[Connection, socket.socket
 
 def test_what_arrived_knows_its_size(pair: tuple[Connection, socket.socket]) -> None:
     """All bodies together, and what each costs besides."""
-    assert Arrived(pair[0], [b"one", b"three"], 1).size == 8 + 2 * FRAME_WEIGHT_BYTES
+    assert Arrived(pair[0], [b"one", b"three"], 1).size == 8 + 2 * FRAME_WEIGHT_BYTES_EACH
