@@ -19,6 +19,7 @@ from typing import Any
 import collecting
 import in_process
 import peer
+import signing_daemon
 from measure import Row, paired, ratio, show, show_times
 from nacl.bindings import crypto_sign, crypto_sign_open, crypto_sign_seed_keypair
 
@@ -195,6 +196,7 @@ def main() -> int:
         + in_process.delivery_rows(200, options.rounds)
         + in_process.cold_rows(options.rounds)
         + collecting.rows(options.receipts, max(3, options.rounds // 3))
+        + signing_daemon.rows(options.receipts, max(3, options.rounds // 3))
     )
     print()
     return show(rows)

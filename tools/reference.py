@@ -142,9 +142,10 @@ def limits_page() -> str:
     values = vars(importlib.import_module("tallystick.limits"))
     rows = []
     for node in ast.parse(text).body:
-        if not isinstance(node, ast.AnnAssign) or not isinstance(node.target, ast.Name):
+        target = node.targets[0] if isinstance(node, ast.Assign) else None
+        if not isinstance(node, ast.Assign) or not isinstance(target, ast.Name):
             continue
-        name = node.target.id
+        name = target.id
         rows.append((f"`{name}`", _quantity(name, values[name]), _comment_above(lines, node)))
     return (
         "# Limits\n\nEvery input is bounded at the door. The unit stands in the name.\n\n"
@@ -193,6 +194,21 @@ def configuration_page() -> str:
         "# Configuration\n\nWhat can be set from outside, besides the options of the "
         "[command line](cli.md).\nA secret is never printed, not even in an error.\n\n"
         + table(("variable", "kind", "default", "for"), rows)
+        + "\n## The daemon\n\nWhat `tally daemon` reads: as options, from these variables, and "
+        "from its TOML file,\nwhere the name is the option's with underscores.\n\n"
+        + table(
+            ("option", "variable", "kind", "default", "for"),
+            [
+                (
+                    f"`{one.flag}`",
+                    f"`{one.environment}`",
+                    one.kind,
+                    f"`{one.default}`" if one.default else "none",
+                    one.purpose,
+                )
+                for one in importlib.import_module("tallystick.daemon.variables").DAEMON
+            ],
+        )
     )
 
 

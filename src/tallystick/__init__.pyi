@@ -6,6 +6,7 @@ from tallystick.chain.issue import issue as issue
 from tallystick.chain.issue import sign_receipt as sign_receipt
 from tallystick.chain.receipt_chain import ReceiptChain as ReceiptChain
 from tallystick.chain.recorded import RecordedAction as RecordedAction
+from tallystick.chain.recorder import Recorder as Recorder
 from tallystick.crypto.canonical import canonicalize as canonicalize
 from tallystick.crypto.ed25519 import KeyPair as KeyPair
 from tallystick.crypto.multibase import did_key_decode as did_key_decode
@@ -17,6 +18,8 @@ from tallystick.deliver.auth import MtlsAuth as MtlsAuth
 from tallystick.deliver.auth import NoAuth as NoAuth
 from tallystick.deliver.buffering import BufferingEmitter as BufferingEmitter
 from tallystick.deliver.composite import CompositeEmitter as CompositeEmitter
+from tallystick.deliver.daemon import Acknowledged as Acknowledged
+from tallystick.deliver.daemon import DaemonEmitter as DaemonEmitter
 from tallystick.deliver.file_wal import FileWal as FileWal
 from tallystick.deliver.http import HttpEmitter as HttpEmitter
 from tallystick.deliver.http import HttpEmitterConfig as HttpEmitterConfig
@@ -31,7 +34,9 @@ from tallystick.deliver.wal import WalEmitter as WalEmitter
 from tallystick.errors import ChainClosedError as ChainClosedError
 from tallystick.errors import CompositeEmitError as CompositeEmitError
 from tallystick.errors import EmitError as EmitError
+from tallystick.errors import EmitTransportError as EmitTransportError
 from tallystick.errors import Error as Error
+from tallystick.errors import FrameRefused as FrameRefused
 from tallystick.errors import KeyMismatchError as KeyMismatchError
 from tallystick.errors import LeaseExpired as LeaseExpired
 from tallystick.errors import LimitError as LimitError
@@ -82,7 +87,7 @@ from tallystick.ports import Emitter as Emitter
 from tallystick.ports import KeyProvider as KeyProvider
 from tallystick.ports import Signer as Signer
 from tallystick.ports import Wal as Wal
-from tallystick.recorder import Recorder as Recorder
+from tallystick.recorder import DaemonRecorder as DaemonRecorder
 from tallystick.recorder import connect as connect
 from tallystick.verify.log import LogReport as LogReport
 from tallystick.verify.log import verify_checkpoints as verify_checkpoints
@@ -104,6 +109,7 @@ from tallystick.verify.verification import verify_receipt as verify_receipt
 __version__: str
 _HOME: dict[str, str]
 __all__ = [
+    "Acknowledged",
     "Action",
     "ApiKeyAuth",
     "Authorization",
@@ -113,11 +119,14 @@ __all__ = [
     "ChainReport",
     "CompositeEmitError",
     "CompositeEmitter",
+    "DaemonEmitter",
+    "DaemonRecorder",
     "DeadLetter",
     "Delegation",
     "Delegator",
     "DisclosureEnvelope",
     "EmitError",
+    "EmitTransportError",
     "Emitter",
     "EnvVarKeyProvider",
     "Error",
@@ -127,6 +136,7 @@ __all__ = [
     "FileWal",
     "Finding",
     "ForensicKeyPair",
+    "FrameRefused",
     "GeneratingKeyProvider",
     "Head",
     "HttpEmitter",

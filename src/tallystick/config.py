@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One table of everything that can be set from outside, and the only readers of the environment.
+"""One table of everything that can be set from outside, and how it is read.
 
 `docs/reference/configuration.md` is generated from `VARIABLES`.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import Final, Literal
 
 import msgspec
 
+from tallystick import environment as outside
 from tallystick.errors import SettingError
 from tallystick.limits import RECEIPT_BYTES_MAX, SERVED_CONNECTIONS_MAX
 
@@ -242,7 +242,20 @@ VARIABLES: Final = (
         environment="AGENTRECEIPTS_SOCKET",
         kind="text",
         default="",
-        purpose="Socket of a signing daemon. This version has none: `connect` refuses.",
+        purpose=(
+            "Socket of a signing daemon: `connect` tells it of each action, and signs nothing. "
+            "For the daemon itself: where it listens."
+        ),
+    ),
+    Variable(
+        name="spool",
+        environment="TALLY_SPOOL",
+        kind="path",
+        default="",
+        purpose=(
+            "Directory where `connect` keeps what a daemon that is down could not be told; it is "
+            "sent later."
+        ),
     ),
     Variable(
         name="file",
@@ -292,6 +305,9 @@ VARIABLES: Final = (
     *COLLECTOR,
 )
 
+read: Final = outside.read
+process_environment: Final = outside.process_environment
+
 # No setting needs more digits.
 _NUMBER_CHARS_MAX: Final = 18
 
@@ -310,11 +326,6 @@ def ephemeral_runtime(environ: Mapping[str, str] | None = None) -> str | None:
         if read(environment, environ):
             return runtime
     return None
-
-
-def read(environment: str, environ: Mapping[str, str] | None = None) -> str | None:
-    """Return the text of one environment variable, or None where it is not set."""
-    return (os.environ if environ is None else environ).get(environment)
 
 
 def read_number(environment: str, environ: Mapping[str, str] | None = None) -> int | None:

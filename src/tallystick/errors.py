@@ -12,6 +12,8 @@
     │   ├── LogFormatError            a file of a log that is not in its one form
     │   │   └── NoteSignatureError    a note without the signatures that were asked for
     │   ├── TrustFileError            a trust file of another form (in verify/trust.py)
+    │   ├── FrameRefused              a frame that makes no receipt; carries a code and a place
+    │   ├── PatternError              a pattern for secrets that can't be used; says which
     │   └── LimitError                larger, longer or deeper than a stated limit
     ├── KeyFileError                  a key file that we will not read or write; says why
     ├── KeyEnvError                   an environment variable that holds no key
@@ -22,12 +24,15 @@
     │   └── SignerUnavailable         the signer could not be asked just now; asking again may help
     ├── MissingExtraError             a vendor's client is not installed; names the extra
     ├── EmitError                     a receipt was not delivered; says whether to try again
-    │   └── CompositeEmitError        some of several emitters failed; carries each one's error
+    │   ├── CompositeEmitError        some of several emitters failed; carries each one's error
+    │   └── EmitTransportError        a frame did not reach the daemon; trying again may help
     ├── WalError                      the write-ahead log can't be used
     │   ├── WalFullError              it has reached its stated size
     │   ├── WalLockedError            another process writes to it
     │   └── WalCorruptError           its bytes are damaged where no crash could have done it
     ├── SettingError                  settings that contradict each other, or that can't be served
+    │   └── SocketPathError           a path that no socket may have; carries a code
+    ├── PeerError                     the system did not say who is at the other end of a socket
     ├── ChainClosedError              the chain has its terminal receipt; nothing can follow
     ├── KeyMismatchError              the signer's key is not the one that the chain stands on
     ├── DecryptionError               right shape, wrong key or altered ciphertext
@@ -46,8 +51,6 @@ An error that carries a value lives beside that value; all others live here.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 
 class Error(Exception):
@@ -91,6 +94,20 @@ class EncodingError(RefusedInput):
 
 class EnvelopeError(RefusedInput):
     """Not a disclosure envelope of version 1."""
+
+
+class FrameRefused(RefusedInput):
+    """A frame that makes no receipt. `code` is stable; the text quotes nothing of the frame."""
+
+    def __init__(self, code: str, message: str, where: str = "") -> None:
+        super().__init__(f"{where}: {message}" if where else message)
+        self.code = code
+        self.where = where
+        self.message = message
+
+
+class PatternError(RefusedInput):
+    """A pattern for secrets, or a file of them, that can't be used; says which and why."""
 
 
 class LogFormatError(RefusedInput):
@@ -144,6 +161,10 @@ class MissingExtraError(Error, ImportError):
     """A vendor's client is not installed; the message names the extra to install."""
 
 
+def _none_yet():  # type: ignore[no-untyped-def]  # `Any` without `typing`, which starts slowly
+    return None
+
+
 class EmitError(Error):
     """A receipt was not delivered. `status` is the HTTP status, if there was one.
 
@@ -157,7 +178,7 @@ class EmitError(Error):
         self.status = status
         self.is_transient = is_transient
         # The signed receipt that was not delivered, where a chain raises.
-        self.receipt: Any = None
+        self.receipt = _none_yet()  # type: ignore[no-untyped-call]  # of any type, see there
 
 
 def _told(error: Exception) -> str:
@@ -178,6 +199,18 @@ class CompositeEmitError(EmitError):
         self.errors = errors
 
 
+class EmitTransportError(EmitError):
+    """A frame did not reach the daemon, or its answer did not reach us.
+
+    `may_be_stored` is True where only the answer is missing. Never raised for what the caller got
+    wrong: that is `FrameRefused`.
+    """
+
+    def __init__(self, message: str, *, may_be_stored: bool = False) -> None:
+        super().__init__(message, is_transient=True)
+        self.may_be_stored = may_be_stored
+
+
 class WalError(Error):
     """The write-ahead log can't be used."""
 
@@ -196,6 +229,18 @@ class WalCorruptError(WalError):
 
 class SettingError(Error):
     """Settings that contradict each other, or that can't be served."""
+
+
+class SocketPathError(SettingError):
+    """A path that no socket may have, or where another daemon listens; `code` is stable."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class PeerError(Error):
+    """The operating system did not say who is at the other end of a socket."""
 
 
 class ChainClosedError(Error):

@@ -1,347 +1,506 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every bound of the system: unit last in the name, reason in the comment.
 
-`docs/reference/limits.md` is generated from this file.
+`docs/reference/limits.md` is generated from this file. Names are constants without
+`Final`: `typing` costs as much as all the rest of a process that sends one frame.
 """
 
 from __future__ import annotations
 
-from typing import Final
-
 # One receipt on the wire. The protocol's collector takes 1 MiB bodies by default.
-RECEIPT_BYTES_MAX: Final = 1024 * 1024
+RECEIPT_BYTES_MAX = 1024 * 1024
 
 # Nesting of arrays and objects in one JSON value. Real receipts stay below 12.
-JSON_DEPTH_MAX: Final = 64
+JSON_DEPTH_MAX = 64
 
 # Values in one JSON text, counted as its commas and opening brackets. Real receipts stay below 500;
 # a megabyte of `0.5,` or `[[[[]]]],` would cost seconds and over 100 MB.
-JSON_VALUES_MAX: Final = 64 * 1024
+JSON_VALUES_MAX = 64 * 1024
 
 # Characters of one JSON number. The longest exact double in ES6 form needs 25.
-JSON_NUMBER_CHARS_MAX: Final = 64
+JSON_NUMBER_CHARS_MAX = 64
 
 # Largest integer that every IEEE 754 implementation reads alike (I-JSON, RFC 7493).
-JSON_INTEGER_MAX: Final = 2**53 - 1
+JSON_INTEGER_MAX = 2**53 - 1
 
 # Characters of an identifier that the verifier keeps (issuer, chain, principal, key method).
-IDENTIFIER_CHARS_MAX: Final = 1024
+IDENTIFIER_CHARS_MAX = 1024
 
 # Chains in one verification, in bytes of state: about 50 000 chains of usual names.
-CHAIN_STATE_BYTES_MAX: Final = 64 * 1024 * 1024
+CHAIN_STATE_BYTES_MAX = 64 * 1024 * 1024
 
 # What one chain costs besides its names, in bytes, and its line in the report: measured, see
 # tests/systems/test_memory.py.
-CHAIN_STATE_BYTES_EACH: Final = 1100
+CHAIN_STATE_BYTES_EACH = 1100
 
 # Findings listed in one report. Those beyond are counted, and still decide the verdict.
-FINDINGS_MAX: Final = 1000
+FINDINGS_MAX = 1000
 
 # Characters of received text that a finding quotes.
-FINDING_TEXT_CHARS_MAX: Final = 160
+FINDING_TEXT_CHARS_MAX = 160
 
 # Repeated ids and keys that the second pass confirms one by one.
-REPEATS_MAX: Final = 10_000
+REPEATS_MAX = 10_000
 
 # Tool calls that wait for their result at one moment, over all chains of one input.
-OPEN_ROUNDTRIPS_MAX: Final = 50_000
+OPEN_ROUNDTRIPS_MAX = 50_000
 
 # Issuers without a key that a report names one by one.
-STRANGERS_MAX: Final = 1000
+STRANGERS_MAX = 1000
 
 # A PEM key is under 200 bytes; whatever is larger is something else.
-KEY_FILE_BYTES_MAX: Final = 16 * 1024
+KEY_FILE_BYTES_MAX = 16 * 1024
 
 # A trust file of some thousand issuers.
-TRUST_FILE_BYTES_MAX: Final = 1024 * 1024
+TRUST_FILE_BYTES_MAX = 1024 * 1024
 
 # Keys that one verification may try for one issuer: each costs a signature check.
-KEYS_PER_ISSUER_MAX: Final = 16
+KEYS_PER_ISSUER_MAX = 16
 
 # One response body that is supplied to be checked against its hash.
-RESPONSE_BYTES_MAX: Final = 16 * 1024 * 1024
+RESPONSE_BYTES_MAX = 16 * 1024 * 1024
 
 # Values in one response body: lists of numbers are usual there.
-RESPONSE_VALUES_MAX: Final = 1024 * 1024
+RESPONSE_VALUES_MAX = 1024 * 1024
 
 # Threads that verify signatures. Parsing holds the interpreter lock: more do not help.
-WORKERS_MAX: Final = 64
+WORKERS_MAX = 64
 
 # Receipts on their way through the workers at one moment: 7000 usual ones, or 8 of the largest.
-WINDOW_BYTES_MAX: Final = 8 * 1024 * 1024
+WINDOW_BYTES_MAX = 8 * 1024 * 1024
 
 # Plaintext of one disclosure envelope; base64 of it must still fit into a receipt.
-DISCLOSURE_BYTES_MAX: Final = 512 * 1024
+DISCLOSURE_BYTES_MAX = 512 * 1024
 
 # Receipts that a chain holds in line for an emitter that fails for now.
-UNDELIVERED_MAX: Final = 10_000
+UNDELIVERED_MAX = 10_000
 
 # Calls of one chain from asyncio that have a thread at a time; more wait for one of these.
-ASYNC_CALLS_MAX: Final = 32
+ASYNC_CALLS_MAX = 32
 
 # Characters of an error text that a receipt carries.
-ERROR_CHARS_MAX: Final = 1024
+ERROR_CHARS_MAX = 1024
 
 # Characters of a prompt that a receipt carries as a preview.
-PREVIEW_CHARS_MAX: Final = 256
+PREVIEW_CHARS_MAX = 256
 
 # One payload (parameters or response) that is hashed for a receipt.
-PAYLOAD_BYTES_MAX: Final = 16 * 1024 * 1024
+PAYLOAD_BYTES_MAX = 16 * 1024 * 1024
 
 # Parsed PEM strings (by SHA-256 of their text), and judged public keys, that are remembered.
-KEY_CACHE_ENTRIES_MAX: Final = 64
+KEY_CACHE_ENTRIES_MAX = 64
 
 # Base58 text that we decode: a did:key has 48, and the work grows with the square.
-BASE58_CHARS_MAX: Final = 128
+BASE58_CHARS_MAX = 128
 
 # What AWS KMS signs in one call (MessageType RAW). Larger receipts need a lease.
-AWS_KMS_MESSAGE_BYTES_MAX: Final = 4096
+AWS_KMS_MESSAGE_BYTES_MAX = 4096
 
 # The statement by which a root key lends a chain to a session key: what every service signs.
-HAND_OVER_BYTES_MAX: Final = 4096
+HAND_OVER_BYTES_MAX = 4096
 
 # Times that one request to a remote signer is made before giving up.
-REMOTE_ATTEMPTS_MAX: Final = 10
+REMOTE_ATTEMPTS_MAX = 10
 
 # All attempts of one request to a remote signer, their pauses included: Lambda starts within 10 s.
-REMOTE_DEADLINE_MS_MAX: Final = 60_000
+REMOTE_DEADLINE_MS_MAX = 60_000
 
 # A session key lives for a day at most: that is how long it may lie in a process's memory.
-LEASE_SECONDS_MAX: Final = 24 * 60 * 60
+LEASE_SECONDS_MAX = 24 * 60 * 60
 
 # Receipts that one session key may sign. A chain of this length still verifies in a minute or two.
-LEASE_RECEIPTS_MAX: Final = 1_000_000
+LEASE_RECEIPTS_MAX = 1_000_000
 
 # A collector's or a proxy's address.
-URL_CHARS_MAX: Final = 2048
+URL_CHARS_MAX = 2048
 
 # A token or API key. Most services refuse request heads above 8 or 16 KiB.
-CREDENTIAL_CHARS_MAX: Final = 8192
+CREDENTIAL_CHARS_MAX = 8192
 
 # A client certificate with its chain, or its key, or an own list of authorities, in PEM.
-PEM_BYTES_MAX: Final = 1024 * 1024
+PEM_BYTES_MAX = 1024 * 1024
 
 # Status line and headers of one answer of a collector; chunk sizes and trailers count too.
-ANSWER_HEAD_BYTES_MAX: Final = 16 * 1024
+ANSWER_HEAD_BYTES_MAX = 16 * 1024
 
 # Body of one answer of a collector: an id, a hash, a promise, or the text of a problem.
-ANSWER_BODY_BYTES_MAX: Final = 64 * 1024
+ANSWER_BODY_BYTES_MAX = 64 * 1024
 
 # Interim answers (1xx) before the final one.
-INTERIM_ANSWERS_MAX: Final = 8
+INTERIM_ANSWERS_MAX = 8
 
 # Characters of a collector's words that an error quotes.
-QUOTE_CHARS_MAX: Final = 160
+QUOTE_CHARS_MAX = 160
 
 # Connections that one emitter has open at a time; further callers wait for one of them.
-CONNECTIONS_MAX: Final = 16
+CONNECTIONS_MAX = 16
 
 # An idle connection is used again for so long: load balancers commonly close after 60 seconds.
-IDLE_MS_MAX: Final = 50_000
+IDLE_MS_MAX = 50_000
 
 # Times that an emitter can be told to send one receipt.
-EMIT_ATTEMPTS_MAX: Final = 100
+EMIT_ATTEMPTS_MAX = 100
 
 # The longest time that an emitter can be told to wait for anything.
-EMIT_WAIT_MS_MAX: Final = 60 * 60 * 1000
+EMIT_WAIT_MS_MAX = 60 * 60 * 1000
 
 # Receipts that wait for a fire-and-forget emitter's one worker.
-QUEUED_RECEIPTS_MAX: Final = 10_000
+QUEUED_RECEIPTS_MAX = 10_000
 
 # Failures of a fire-and-forget emitter that it can still name; it counts all of them.
-FAILURES_KEPT_MAX: Final = 100
+FAILURES_KEPT_MAX = 100
 
 # Receipts that a buffering emitter holds, at 1 MiB each in the worst case.
-BUFFERED_RECEIPTS_MAX: Final = 10_000
+BUFFERED_RECEIPTS_MAX = 10_000
 
 # What emitters take at the end of a program to deliver what they still hold.
-EXIT_FLUSH_MS_MAX: Final = 2000
+EXIT_FLUSH_MS_MAX = 2000
 
 # One journal is read whole when it is opened.
-JOURNAL_BYTES_MAX: Final = 1024 * 1024 * 1024
+JOURNAL_BYTES_MAX = 1024 * 1024 * 1024
 
 # A write-ahead log, unless told otherwise: some 40 000 receipts that no collector has taken.
-WAL_BYTES_MAX: Final = 64 * 1024 * 1024
+WAL_BYTES_MAX = 64 * 1024 * 1024
 
 # What delivered receipts may take up in the file of a write-ahead log before it is written anew:
 # at 1.4 kB each that costs three fsyncs for every 700 receipts.
-WAL_SPENT_BYTES_MAX: Final = 1024 * 1024
+WAL_SPENT_BYTES_MAX = 1024 * 1024
 
 # Receipts that a write-ahead log remembers, so that it need not read back what it just wrote.
-WAL_FRESH_RECEIPTS_MAX: Final = 64
+WAL_FRESH_RECEIPTS_MAX = 64
 
 # What the collector said when it refused a receipt, as kept with the dead letter.
-DEAD_LETTER_REASON_CHARS_MAX: Final = 500
+DEAD_LETTER_REASON_CHARS_MAX = 500
+
+# One frame of an emitter: the protocol's own bound.
+FRAME_BYTES_MAX = 1024 * 1024
+
+# An identity in a frame (session, agent, tool, model, operator …), in bytes of UTF-8: the
+# protocol's own bound, here also where it has none.
+FRAME_IDENTITY_BYTES_MAX = 256
+
+# A target's path or identifier in a frame, in bytes of UTF-8: the protocol's own bound.
+FRAME_RESOURCE_BYTES_MAX = 4096
+
+# An error text or a prompt in a frame, in bytes of UTF-8; the receipt carries far less of it. Whole
+# build logs are sent as an error, and refusing one would lose the action with it.
+FRAME_TEXT_BYTES_MAX = 512 * 1024
+
+# `usage` of a frame as compact JSON: it goes into the receipt in clear. Real ones take 500 bytes.
+FRAME_USAGE_BYTES_MAX = 8 * 1024
+
+# Nesting of `usage` in a frame: three levels of the receipt stand above it.
+FRAME_USAGE_DEPTH_MAX = 16
+
+# Characters of a text that are searched for secrets; what is behind them is never shown.
+REDACTED_CHARS_MAX = 16 * 1024
+
+# Steps that a pattern for secrets may take at one place of a text before it gives up.
+PATTERN_STEPS_MAX = 1024
+
+# A file of patterns for secrets.
+PATTERN_FILE_BYTES_MAX = 256 * 1024
+
+# Patterns in such a file: each is searched for in every text.
+PATTERNS_MAX = 200
+
+# Characters of a shell command or an SQL text that are classified; a longer one counts as grave.
+SCRIPT_CHARS_MAX = 64 * 1024
+
+# Shells within shells (`sh -c`, `$(…)`) that are classified; a deeper one counts as grave.
+SCRIPT_DEPTH_MAX = 5
+
+# Arguments of one action, commands of one script and words of one command that are looked at.
+ARGUMENTS_MAX = 1000
+
+# What is kept of a control group's path, in characters; container names take under 200.
+CGROUP_CHARS_MAX = 512
+
+# Login names that are remembered, by user id.
+LOGIN_NAMES_MAX = 4096
+
+# How long a frame waits for the login name of a user that was not seen yet.
+LOGIN_WAIT_MS_MAX = 1000
+
+# How long the probe waits that asks whether a socket still has a daemon behind it.
+SOCKET_PROBE_MS_MAX = 100
+
+# Path of a Unix socket with its closing zero: what the kernels' `sun_path` holds.
+SOCKET_PATH_LINUX_BYTES_MAX = 108
+
+# The same on macOS.
+SOCKET_PATH_MACOS_BYTES_MAX = 104
+
+# Action types in one list of a disclosure policy.
+DISCLOSED_TYPES_MAX = 256
 
 # Leaves of one log: what fits into a signed 64-bit integer, in every language and database.
-TREE_SIZE_MAX: Final = 2**63 - 1
+TREE_SIZE_MAX = 2**63 - 1
 
 # One signed note: a sheet, a checkpoint or a promise. 16 post-quantum cosignatures need 53 kB.
-NOTE_BYTES_MAX: Final = 128 * 1024
+NOTE_BYTES_MAX = 128 * 1024
 
 # Signature lines of one note. The specification asks for 16 at least.
-NOTE_SIGNATURES_MAX: Final = 100
+NOTE_SIGNATURES_MAX = 100
 
 # Name of a key in a note, and origin of a log: one byte tells its length in a cosignature.
-NOTE_NAME_BYTES_MAX: Final = 255
+NOTE_NAME_BYTES_MAX = 255
 
 # Name of a tenant: it stands in every key of a store.
-TENANT_CHARS_MAX: Final = 64
+TENANT_CHARS_MAX = 64
 
 # Tokens of one service; its file is read whole, and again when it changes.
-TOKENS_MAX: Final = 10_000
+TOKENS_MAX = 10_000
 
 # The file of that many tokens.
-TOKENS_FILE_BYTES_MAX: Final = 8 * 1024 * 1024
+TOKENS_FILE_BYTES_MAX = 8 * 1024 * 1024
 
 # A configuration file of a service.
-SETTINGS_FILE_BYTES_MAX: Final = 1024 * 1024
+SETTINGS_FILE_BYTES_MAX = 1024 * 1024
 
 # The largest body that a collector can be told to take: it is held in memory.
-BODY_BYTES_MAX: Final = 64 * 1024 * 1024
+BODY_BYTES_MAX = 64 * 1024 * 1024
 
 # One batch of receipts: 16 of the largest, or 10 000 usual ones.
-BATCH_BODY_BYTES_MAX: Final = 16 * 1024 * 1024
+BATCH_BODY_BYTES_MAX = 16 * 1024 * 1024
 
 # Receipts of one batch, which one commit makes durable.
-BATCH_RECEIPTS_MAX: Final = 10_000
+BATCH_RECEIPTS_MAX = 10_000
 
 # Request line and headers of one request: as much as most services take.
-REQUEST_HEAD_BYTES_MAX: Final = 16 * 1024
+REQUEST_HEAD_BYTES_MAX = 16 * 1024
 
 # Headers of one request. Proxies add some ten.
-REQUEST_HEADERS_MAX: Final = 64
+REQUEST_HEADERS_MAX = 64
 
 # From the first byte of a request, or of its TLS handshake, to the end of its head.
-REQUEST_HEAD_MS_MAX: Final = 10_000
+REQUEST_HEAD_MS_MAX = 10_000
 
 # From the end of the head to the end of the body; 1 MiB in it is 0.8 Mbit/s.
-REQUEST_BODY_MS_MAX: Final = 10_000
+REQUEST_BODY_MS_MAX = 10_000
 
 # A client that takes nothing of an answer for so long is gone.
-ANSWER_STALL_MS_MAX: Final = 10_000
+ANSWER_STALL_MS_MAX = 10_000
 
 # A connection without a request is kept for so long: longer than clients keep one.
-KEEP_ALIVE_MS_MAX: Final = 65_000
+KEEP_ALIVE_MS_MAX = 65_000
 
 # Connections of one service; each further one is told to come back.
-SERVED_CONNECTIONS_MAX: Final = 2048
+SERVED_CONNECTIONS_MAX = 2048
 
 # Bodies under way at one moment, over all connections: parsed they take up some five times as much.
-BODIES_BYTES_MAX: Final = 64 * 1024 * 1024
+BODIES_BYTES_MAX = 64 * 1024 * 1024
 
 # Reads of the store at one moment; each holds a page.
-READERS_MAX: Final = 8
+READERS_MAX = 8
 
 # Receipts of a chain that are read from the store at once.
-READ_PAGE_RECEIPTS_MAX: Final = 32
+READ_PAGE_RECEIPTS_MAX = 32
 
 # A page ends with the receipt that reaches so many bytes: each answer under way holds one.
-READ_PAGE_BYTES_MAX: Final = 256 * 1024
+READ_PAGE_BYTES_MAX = 256 * 1024
 
 # Chains in one page of the list.
-CHAINS_PAGE_MAX: Final = 1000
+CHAINS_PAGE_MAX = 1000
 
 # Tenants whose rate is remembered; the one that was idle the longest is forgotten first.
-RATED_TENANTS_MAX: Final = 10_000
+RATED_TENANTS_MAX = 10_000
 
 # Work that is let to end when a service is told to: longer than any platform waits before it kills.
-DRAIN_MS_MAX: Final = 10 * 60 * 1000
+DRAIN_MS_MAX = 10 * 60 * 1000
 
 # Full tiles of a log that are kept in memory, at 8 KiB each.
-TILES_CACHED_MAX: Final = 1024
+TILES_CACHED_MAX = 1024
 
 # One resource of somebody else's log: a bundle of 256 of our entries has 23 kB, a note far less.
-LOG_RESOURCE_BYTES_MAX: Final = 256 * 1024
+LOG_RESOURCE_BYTES_MAX = 256 * 1024
 
 # New leaf hashes that a monitor holds between two checkpoints, at 32 bytes each.
-MONITOR_LEAVES_MAX: Final = 1024 * 1024
+MONITOR_LEAVES_MAX = 1024 * 1024
 
 # Promises that a monitor watches over at a time.
-MONITOR_PROMISES_MAX: Final = 10_000
+MONITOR_PROMISES_MAX = 10_000
 
 # Time from a promise to the checkpoint that must hold it: also how far back a log can date an entry
 # without any file that would prove it.
-PROMISE_DELAY_MS_MAX: Final = 60 * 60 * 1000
+PROMISE_DELAY_MS_MAX = 60 * 60 * 1000
 
 # A promise or a proof of inclusion: a note, and 63 hashes of a path at most.
-LOG_PROOF_BYTES_MAX: Final = NOTE_BYTES_MAX + 8 * 1024
+LOG_PROOF_BYTES_MAX = NOTE_BYTES_MAX + 8 * 1024
 
 # Hashes of one path: a tree of TREE_SIZE_MAX leaves has 63 levels, and consistency needs one more.
-PATH_HASHES_MAX: Final = 64
+PATH_HASHES_MAX = 64
 
 # One piece of evidence against a log: two notes, two promises and two paths need under 20 kB.
-FRAUD_BYTES_MAX: Final = 64 * 1024
+FRAUD_BYTES_MAX = 64 * 1024
 
 # How long SQLite waits for a lock that another reader of the file holds.
-SQLITE_BUSY_MS: Final = 5000
+SQLITE_BUSY_MS = 5000
 
 # Pages that one connection to SQLite keeps in memory. A commit touches few of them twice.
-SQLITE_CACHE_BYTES: Final = 16 * 1024 * 1024
+SQLITE_CACHE_BYTES = 16 * 1024 * 1024
 
 # Pages of 4096 bytes in SQLite's write-ahead log before they go to the file: some 10 000 receipts.
-SQLITE_WAL_PAGES_MAX: Final = 8192
+SQLITE_WAL_PAGES_MAX = 8192
 
 # Entries whose keys are held in memory before they are written as one sorted run.
-INDEX_SEGMENT_ENTRIES: Final = 32 * 1024
+INDEX_SEGMENT_ENTRIES = 32 * 1024
 
 # Filters that say which run may hold a key, at 4 bytes for each entry. Older runs go without one:
 # slower, but right.
-KEY_FILTER_BYTES_MAX: Final = 512 * 1024 * 1024
+KEY_FILTER_BYTES_MAX = 512 * 1024 * 1024
 
 # Chains that a store knows by name without asking its database.
-CHAIN_NAMES_KEPT_MAX: Final = 16 * 1024
+CHAIN_NAMES_KEPT_MAX = 16 * 1024
 
 # Leaves that one transaction adds to the tree: a second's work of a busy log, a fraction of one's.
-INTEGRATED_LEAVES_MAX: Final = 64 * 1024
+INTEGRATED_LEAVES_MAX = 64 * 1024
 
 # Receipts under one id that a store lists.
-SAME_ID_MAX: Final = 1000
+SAME_ID_MAX = 1000
 
 # What a monitor remembers of one log: its sheet, its newest checkpoint, an edge of 63 hashes.
-MONITOR_STATE_BYTES_MAX: Final = 512 * 1024
+MONITOR_STATE_BYTES_MAX = 512 * 1024
 
 # Receipts that share one commit and one promise: their paths have 10 hashes.
-COMMIT_ITEMS_MAX: Final = 1024
+COMMIT_ITEMS_MAX = 1024
 
 # What they may weigh together: one fsync of this takes some tens of milliseconds.
-COMMIT_BYTES_MAX: Final = 8 * 1024 * 1024
+COMMIT_BYTES_MAX = 8 * 1024 * 1024
 
 # Receipts that wait for a commit; what comes then is told to come back.
-WAITING_ITEMS_MAX: Final = 4096
+WAITING_ITEMS_MAX = 4096
 
 # What they may weigh together.
-WAITING_BYTES_MAX: Final = 64 * 1024 * 1024
+WAITING_BYTES_MAX = 64 * 1024 * 1024
 
 # Signed promises that a collector remembers: each serves all receipts of one commit.
-PROMISES_CACHED_MAX: Final = 256
+PROMISES_CACHED_MAX = 256
 
 # How long a reader waits for the next bytes of a collector.
-REMOTE_READ_MS_MAX: Final = 30_000
+REMOTE_READ_MS_MAX = 30_000
 
 # One page of a collector's list of chains, as a reader takes it.
-REMOTE_PAGE_BYTES_MAX: Final = 16 * 1024 * 1024
+REMOTE_PAGE_BYTES_MAX = 16 * 1024 * 1024
 
 # How long a connection to PostgreSQL may take.
-POSTGRES_CONNECT_MS: Final = 5000
+POSTGRES_CONNECT_MS = 5000
 
 # How long a transaction waits for the log's head, which others hold for milliseconds.
-POSTGRES_LOCK_MS: Final = 10_000
+POSTGRES_LOCK_MS = 10_000
 
 # A transaction that does nothing for so long is ended by the server: its process hangs.
-POSTGRES_IDLE_MS: Final = 10_000
+POSTGRES_IDLE_MS = 10_000
 
 # Connections on which one process reads; a server allows 100 in all by default.
-POSTGRES_READERS_MAX: Final = 8
+POSTGRES_READERS_MAX = 8
 
 # Receipts of a log that are compared with the input one by one, at about 300 bytes each.
-LOG_HELD_RECEIPTS_MAX: Final = 200_000
+LOG_HELD_RECEIPTS_MAX = 200_000
 
 # Faults of a store that are listed: where there are so many, it is the first that counts.
-FSCK_FAULTS_MAX: Final = 100
+FSCK_FAULTS_MAX = 100
 
 # Requests of one connection that wait for an answer before them: parsed, each takes up some 3 kB.
-PIPELINED_REQUESTS_MAX: Final = 64
+PIPELINED_REQUESTS_MAX = 64
 
 # File descriptors that connections leave to the store, the guard, tokens and logs.
-FILES_RESERVED: Final = 128
+FILES_RESERVED = 128
+
+# Connections of emitters that the daemon has open at a time; further ones wait in the
+# kernel's line.
+EMITTERS_MAX = 4096
+
+# Connections that are taken before those that are there already get their turn.
+ACCEPTS_PER_TURN_MAX = 64
+
+# From the first byte of a frame to its last. Emitters give up writing after 100 ms.
+FRAME_MS_MAX = 10_000
+
+# An emitter's connection without a frame: agents wait for people, and many emitters lose the first
+# frame on a connection that was closed.
+EMITTER_IDLE_MS_MAX = 24 * 60 * 60 * 1000
+
+# An idle connection keeps its place for so long where another one needs it.
+IDLE_BEFORE_EVICTION_MS_MAX = 60_000
+
+# Frames of all emitters that wait to be stored: about a second's work. More are not read.
+HELD_FRAMES_MAX = 8192
+
+# Bytes of these, and of frames that are not whole yet.
+HELD_BYTES_MAX = 64 * 1024 * 1024
+
+# What one waiting frame counts besides its bytes: also a frame of one byte costs memory and time.
+FRAME_WEIGHT_BYTES_EACH = 256
+
+# Answers that one emitter has not taken; until it does, its frames are not read.
+ANSWERS_UNSENT_BYTES_MAX = 256 * 1024
+
+# How long no connection is taken after the system had no descriptor for one.
+DESCRIPTOR_PAUSE_MS_MAX = 100
+
+# Descriptors that the daemon needs besides those of emitters: store, logs, status, /proc.
+OWN_DESCRIPTORS_MAX = 64
+
+# Commits whose time is remembered for the daemon's status.
+COMMITS_TIMED_MAX = 1024
+
+# A request on the status socket, and its answer.
+STATUS_BYTES_MAX = 64 * 1024
+
+# Connections to the status socket at a time.
+STATUS_CONNECTIONS_MAX = 16
+
+# How long one of them may take.
+STATUS_MS_MAX = 5000
+
+# How long an emitter tries to connect to the daemon, also while its queue of connections is full.
+EMITTER_DIAL_MS_MAX = 250
+
+# How long an emitter tries to write one frame: a daemon that hangs must not hang the agent.
+EMITTER_WRITE_MS_MAX = 100
+
+# How long an emitter that asked for it waits for the word that a receipt is stored.
+EMITTER_ANSWER_MS_MAX = 10_000
+
+# Frames in a spool directory: a day of a busy agent without a daemon.
+SPOOL_FRAMES_MAX = 100_000
+
+# What all of them may weigh.
+SPOOL_BYTES_MAX = 256 * 1024 * 1024
+
+# What one `emit` spends on frames that wait in the spool directory, behind its own.
+SPOOL_FLUSH_MS_MAX = 100
+
+# Reasons for which frames were lost that one receipt tells apart; the codes of frames are 16.
+LOSS_REASONS_MAX = 64
+
+# The file of heads beside the daemon's key: 500 000 chains that are open at a time.
+HEADS_BYTES_MAX = 64 * 1024 * 1024
+
+# What that file may hold of heads that are no longer the last before it is written anew.
+HEADS_SPENT_BYTES_MAX = 1024 * 1024
+
+# A parameter or a result as a frame holds it: two of them, and an error text, fit into one frame.
+FRAME_PAYLOAD_BYTES_MAX = 448 * 1024
+
+# Receipts that are read from a ledger at once.
+LEDGER_PAGE_ROWS_MAX = 1000
+
+# What a page of them may weigh: after a heavier one, fewer are asked for.
+LEDGER_PAGE_BYTES_MAX = 8 * 1024 * 1024
+
+# A unit file that `tally daemon install` looks at; ours have 4 kB.
+UNIT_BYTES_MAX = 64 * 1024
+
+# One chain that is imported beside a store, held in memory once: 150 000 receipts.
+IMPORTED_CHAIN_BYTES_MAX = 256 * 1024 * 1024
+
+# Pause between two tries of the daemon to reach a signer that is away for now.
+SIGNER_PAUSE_MS_MAX = 4000
+
+# How long a frame out of the spool directory waits for its answer; the agent waits with it.
+SPOOL_ANSWER_MS_MAX = 2000
+
+# How long an emitter leaves the spool directory alone after the daemon failed to take from it.
+SPOOL_PAUSE_MS = 30_000

@@ -23,6 +23,7 @@ from pathlib import Path
 import click
 import pytest
 from tests.sessions.stage import stage
+from tests.stored import fill
 
 from tallystick.cli.main import main
 
@@ -89,6 +90,8 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_session(session: Path, tmp_path: Path, programs: Path) -> None:
     """Each command prints, complains and exits as shown: one complaint for each code but 0."""
     stage(tmp_path)
+    if session.stem == "store":
+        fill(tmp_path / "daemon")
     environment = {
         "PYTHONPATH": str(SOURCE),
         "PATH": f"{programs}:{os.environ.get('PATH', os.defpath)}",

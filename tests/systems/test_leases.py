@@ -23,6 +23,7 @@ from tallystick import (
     verify_input,
 )
 from tallystick.chain.receipt_chain import ReceiptChain
+from tallystick.chain.recorder import Recorder
 from tallystick.crypto.digest import sha256_tagged
 from tallystick.crypto.ed25519 import KeyPair, public_key_pem
 from tallystick.errors import (
@@ -37,7 +38,6 @@ from tallystick.keys.lease import SessionSigner
 from tallystick.keys.local import LocalSigner
 from tallystick.keys.remote import Retry
 from tallystick.model.receipt import statement_of
-from tallystick.recorder import Recorder
 
 ALIAS = "alias/agent"
 SEED, OTHER_SEED = bytes(range(32)), bytes(range(1, 33))

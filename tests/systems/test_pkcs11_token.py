@@ -16,9 +16,11 @@ import pkcs11
 import pytest
 from pkcs11.util.ec import encode_named_curve_parameters
 from tests.leaks import everything_shown_by
+from tests.ledgers import METHOD, Home
 from tests.systems.kept import written_by
 
 from tallystick import verify_chain
+from tallystick.daemon.key_source import SignerKeySource
 from tallystick.errors import SigningError
 from tallystick.keys.pkcs11 import Pkcs11Signer
 from tallystick.keys.remote import Retry
@@ -240,3 +242,18 @@ def test_a_forked_child(library: Any, signer: Pkcs11Signer) -> None:
     assert child.exitcode == 0
     assert os.getpid() != child.pid
     assert signer.sign(b"x") == mine
+
+
+def test_a_daemon_signs_by_the_token_and_hands_over(library: Any, tmp_path: Path) -> None:
+    """The ledger's key may live in a token, and so may the one that follows it."""
+    make_key(library, "next")
+    first, second = (Pkcs11Signer(MODULE, TOKEN, key, retry=EAGER) for key in (KEY, "next"))
+    home = Home(tmp_path, with_key=False)
+    ledger = home.open(keys=SignerKeySource(first, METHOD, second))
+    ledger.commit([home.frame(), home.frame(agent_id="a")])
+    ledger.rotate()
+    ledger.commit([home.frame()])
+    ledger.close()
+    report = home.verify()
+    assert report.verdict == "verified"
+    assert report.receipts == 8

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tallystick import limits
 
-UNITS = ("_BYTES", "_ENTRIES", "_MS", "_RESERVED")
+UNITS = ("_BYTES", "_DESCRIPTORS", "_ENTRIES", "_MS", "_RESERVED")
 NAMES = [name for name in vars(limits) if name.isupper()]
 
 
@@ -30,13 +30,14 @@ def test_every_bound_has_its_reason() -> None:
     text = Path(limits.__file__).read_text(encoding="utf-8")
     lines = text.splitlines()
     silent = [
-        node.target.id
+        name.id
         for node in ast.parse(text).body
-        if isinstance(node, ast.AnnAssign)
-        and isinstance(node.target, ast.Name)
-        and not lines[node.lineno - 2].startswith("# ")
+        if isinstance(node, ast.Assign)
+        for name in node.targets
+        if isinstance(name, ast.Name) and not lines[node.lineno - 2].startswith("# ")
     ]
     assert not silent
+    assert text.count("\n# ") >= len(NAMES)
 
 
 def test_a_disclosure_fits_into_a_receipt() -> None:

@@ -17,11 +17,15 @@ import pytest
 from tests import material
 from tests.collector import StoringCollector
 from tests.deliveries import Collector, receipts
+from tests.frame_listener import FrameListener
 from tests.misbehaving import answer, silent
 
 from tallystick import (
+    Acknowledged,
     ChainClosedError,
+    DaemonRecorder,
     EmitError,
+    EmitTransportError,
     Error,
     FileEmitter,
     FileWal,
@@ -31,9 +35,11 @@ from tallystick import (
     KeyMismatchError,
     KeyPair,
     MemoryWal,
+    Operator,
     Principal,
     ProductionKeyProviderError,
     ReceiptChain,
+    RefusedInput,
     SessionSigner,
     SettingError,
     SignerUnavailable,
@@ -42,8 +48,9 @@ from tallystick import (
     verify_chain,
     verify_input,
 )
+from tallystick.chain.recorder import Recorder
 from tallystick.keys.local import LocalSigner
-from tallystick.recorder import Recorder, connect
+from tallystick.recorder import connect
 
 READ = {"type": "filesystem.file.read"}
 SUCCESS = {"status": "success"}
@@ -179,14 +186,120 @@ def receipt_of(recorder: Recorder) -> Any:
     return kept.received[0]
 
 
-def test_a_socket_is_refused(tmp_path: Path) -> None:
-    """There is no daemon to talk to yet: refused, and not passed over in silence."""
-    with pytest.raises(SettingError, match="AGENTRECEIPTS_SOCKET"):
-        connected(
-            KEY
-            | {"AGENTRECEIPTS_SOCKET": "/run/tally.sock", "TALLY_FILE": str(tmp_path / "r.jsonl")}
+def told(listener: FrameListener, **settings: Any) -> Recorder:
+    """Return a recorder of a daemon; the key in the environment is none of its business."""
+    return connected({"AGENTRECEIPTS_SOCKET": listener.path, "AGENTRECEIPTS_KEY": "x"}, **settings)
+
+
+def record(recorder: Recorder) -> Any:
+    """Do what any program does, whatever stands behind `connect`."""
+    with recorder.action(
+        "filesystem.file.read", target={"resource": "/etc/hosts"}, parameters={"n": 1}
+    ) as a:
+        a.result = {"bytes": 120}
+    return a.receipt
+
+
+def test_the_same_lines_with_a_daemon(tmp_path: Path) -> None:
+    """A socket in the environment: no key, no file, two frames for an action, both acknowledged."""
+    issuer = Issuer(id=material.ISSUER, model="m", operator=Operator(id="o", name="O"))
+    with FrameListener() as listener, told(listener, issuer=issuer, session_id="s") as recorder:
+        answer = record(recorder)
+        assert isinstance(recorder, DaemonRecorder)
+        assert (type(answer), answer.sequence) == (Acknowledged, 2)
+        before, after = listener.frames
+        assert (before.decision, after.decision) == ("pending", "allowed")
+        assert before.input == after.input == {"n": 1}
+        assert (before.output, after.output) == (None, {"bytes": 120})
+        assert before.correlation_id == after.correlation_id
+        assert before.type == before.tool.name == "filesystem.file.read"
+        assert (before.target_system, before.target_resource) == ("local", "/etc/hosts")
+        assert (before.issuer_name, before.issuer_model) == (material.ISSUER, "m")
+        assert (before.operator_id, before.operator_name, before.session_id) == ("o", "O", "s")
+        assert before.ack and after.ack
+        assert (recorder.flush(), recorder.undelivered, recorder.is_closed) == (0, 0, False)
+        with pytest.raises(SettingError, match="daemon has the chain"):
+            _ = recorder.chain
+    assert recorder.is_closed
+    # The very same lines with a chain of their own.
+    with connected(KEY | {"TALLY_FILE": str(tmp_path / "r.jsonl")}) as own:
+        assert record(own).link.sequence == 2
+
+
+def test_failures_and_functions_told_to_a_daemon() -> None:
+    """Exceptions are told by their class; decorated functions by arguments and result."""
+    with FrameListener() as listener, told(listener) as recorder:
+
+        @recorder.action("system.command.execute")
+        def run(name: str) -> str:
+            if name == "x":
+                raise KeyError("secret")
+            return name * 2
+
+        assert run("a") == "aa"
+        with pytest.raises(KeyError):
+            run("x")
+
+        @recorder.action("system.command.execute")
+        async def wait(thing: object) -> object:
+            return thing
+
+        asyncio.run(wait(object()))
+        frames = listener.wait(6)
+        assert (frames[1].input, frames[1].output) == ({"args": ["a"], "kwargs": {}}, "aa")
+        assert (frames[3].error, frames[3].decision) == ("KeyError", "allowed")
+        assert (frames[5].input, frames[5].output) == (None, None)
+
+
+def test_payloads_that_no_frame_holds() -> None:
+    """What is too large, or known by its hash alone, is told by its hash; the action is kept."""
+    large = "x" * (1024 * 1024)
+    with FrameListener() as listener, told(listener) as recorder:
+        with recorder.action("data.api.read", parameters=large) as a:
+            a.result = 1
+        recorder.emit(
+            {**READ, "parameters_hash": "sha256:" + "0" * 64},
+            {"status": "failure"},
+            intent={"prompt_preview": "why"},
         )
-    assert not list(tmp_path.iterdir())
+        frames = listener.wait(3)
+        assert frames[0].input["omitted"]["bytes"] == len(large) + 2
+        assert frames[2].input == {"omitted": {"hash": "sha256:" + "0" * 64}}
+        assert (frames[2].error, frames[2].prompt_preview) == ("failed", "why")
+
+
+@pytest.mark.parametrize(
+    ("action", "outcome", "members"),
+    [
+        ({**READ, "trusted_timestamp": "AA=="}, SUCCESS, {}),
+        (READ, {"status": "success", "reversible": True}, {}),
+        (READ, {"status": "done"}, {}),
+        (READ, SUCCESS, {"authorization": {"granted_at": "2026-01-01T00:00:00Z"}}),
+        (READ, SUCCESS, {"intent": {"reasoning_hash": "sha256:" + "0" * 64}}),
+    ],
+)
+def test_what_a_frame_can_not_tell(
+    action: dict[str, Any], outcome: dict[str, Any], members: dict[str, Any]
+) -> None:
+    """A member that a frame has no place for is refused, and not left out in silence."""
+    with FrameListener() as listener, told(listener) as recorder:
+        with pytest.raises(RefusedInput):
+            recorder.emit(action, outcome, **members)
+        assert not listener.frames
+
+
+def test_a_daemon_that_is_down(tmp_path: Path) -> None:
+    """The caller is told; with a spool and `hold_undelivered` the work goes on."""
+    environ = {"AGENTRECEIPTS_SOCKET": str(tmp_path / "s"), "TALLY_SPOOL": str(tmp_path / "spool")}
+    with pytest.raises(EmitTransportError, match="kept"):
+        connected(environ).emit(READ, SUCCESS)
+    recorder = connected(environ, hold_undelivered=True)
+    assert recorder.emit(READ, SUCCESS) is None
+    assert recorder.undelivered == 2
+    with FrameListener(environ["AGENTRECEIPTS_SOCKET"]) as listener:
+        assert recorder.flush() == 0
+        assert [one.late for one in listener.frames] == [True, True]
+        recorder.close()
 
 
 def test_plain_http_needs_loopback() -> None:

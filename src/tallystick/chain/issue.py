@@ -11,17 +11,18 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from tallystick.crypto.canonical import canonicalize
+from tallystick.crypto.canonical import canonicalize, is_plain
 from tallystick.crypto.digest import sha256_tagged
 from tallystick.crypto.ed25519 import KeyPair, signing_key_from_pem
 from tallystick.crypto.multibase import b64u_encode
 from tallystick.errors import ReceiptError, SigningError
 from tallystick.limits import (
     IDENTIFIER_CHARS_MAX,
+    JSON_DEPTH_MAX,
     JSON_VALUES_MAX,
     RECEIPT_BYTES_MAX,
     RESPONSE_BYTES_MAX,
@@ -55,6 +56,8 @@ from tallystick.ports import Signer
 # Nanoseconds since 1970, as `time.time_ns` gives them.
 Clock = Callable[[], int]
 Ids = Callable[[], str]
+# Raises `ReceiptError` for an action type, given the target system, that no receipt may have.
+CheckType = Callable[[str, str | None], None]
 
 # The digit in which a UUID states its variant, by what chance gave for it.
 _VARIANT = dict(zip("0123456789abcdef", "89ab" * 4, strict=True))
@@ -65,6 +68,12 @@ default_clock: Clock = time.time_ns
 ABSENT: Any = msgspec.UNSET
 _DECODE = msgspec.json.Decoder(UnsignedReceipt).decode
 _ENCODE = msgspec.json.Encoder(order="sorted").encode
+# Where a receipt's canonical bytes are kept that its open members could still belie.
+_DRAFTED: Final = "drafted"
+# What follows the proof in a canonical receipt of ours.
+_TAIL_BYTES: Final = len(
+    b',"type":["VerifiableCredential","AgentReceipt"],"version":"%b"}' % VERSION.encode()
+)
 
 
 def random_uuid() -> str:
@@ -100,6 +109,7 @@ def create_receipt(
     key_rotation: KeyRotation | Mapping[str, Any] | None = None,
     correlation_id: str | None = None,
     response_body: object = ABSENT,
+    check_type: CheckType = check_action_type,
     clock: Clock = time.time_ns,
     ids: Ids = random_uuid,
 ) -> UnsignedReceipt:
@@ -107,6 +117,8 @@ def create_receipt(
 
     Each argument is a typed value or a dict in the protocol's own names. A `response_body`
     (redacted already, any JSON value) is hashed into `outcome.response_hash` and not carried.
+    `check_type` raises for action types that may not be issued: who issues on others' word is less
+    strict with their names.
     """
     now = timestamp(clock())
     settled, is_filled_in = _settled(action, now, ids)
@@ -139,7 +151,7 @@ def create_receipt(
     )
     # Ids and times that were made here need no look; those that a caller gave do.
     made_here = is_filled_in and ids is random_uuid and clock is time.time_ns
-    _check_rules(receipt, made_here=made_here)
+    _check_rules(receipt, check_type, made_here=made_here)
     return receipt
 
 
@@ -151,9 +163,20 @@ def sign_receipt(
     clock: Clock = time.time_ns,
 ) -> Receipt:
     """Return the receipt with its proof; `key` is a PKCS#8 PEM text, a key pair or a signer."""
+    return _signed(unsigned, key, verification_method, clock)[0]
+
+
+def _signed(
+    unsigned: UnsignedReceipt,
+    key: str | KeyPair | Signer,
+    verification_method: str,
+    clock: Clock,
+    statement: bytes | None = None,
+) -> tuple[Receipt, bytes]:
     if not 0 < len(verification_method) <= IDENTIFIER_CHARS_MAX:
         raise ReceiptError("verification_method is no text like '<issuer>#key-1'", "/proof")
-    statement = statement_of(unsigned)
+    if statement is None:
+        statement = statement_of(unsigned)
     receipt = Receipt(
         context=unsigned.context,
         credentialSubject=unsigned.credentialSubject,
@@ -174,7 +197,33 @@ def sign_receipt(
     # Only close to the limit does it take a look: the proof stays far below 16 KiB.
     if len(statement) > RECEIPT_BYTES_MAX - 16 * 1024 and len(encode(receipt)) > RECEIPT_BYTES_MAX:
         raise ReceiptError(f"over the limit of {RECEIPT_BYTES_MAX} bytes with its proof")
-    return receipt
+    return receipt, statement
+
+
+class Sealed(NamedTuple):
+    """A signed receipt with its canonical bytes and with what the next one links to."""
+
+    receipt: Receipt
+    body: bytes
+    hash: str
+
+
+def seal(
+    unsigned: UnsignedReceipt,
+    key: str | KeyPair | Signer,
+    verification_method: str,
+    *,
+    clock: Clock = time.time_ns,
+) -> Sealed:
+    """Sign as `sign_receipt` does; for who needs bytes and hash, too, they are made only once.
+
+    What is signed is what `create_receipt` saw, also where an open member was changed since.
+    """
+    drafted = unsigned.__dict__.pop(_DRAFTED, None)
+    receipt, statement = _signed(unsigned, key, verification_method, clock, drafted)
+    end = len(statement) - _TAIL_BYTES
+    body = b'%b,"proof":%b%b' % (statement[:end], _ENCODE(receipt.proof), statement[end:])
+    return Sealed(receipt, body, sha256_tagged(statement))
 
 
 def hash_receipt(receipt: UnsignedReceipt | Mapping[str, Any] | bytes) -> str:
@@ -248,20 +297,24 @@ def _read_back(members: dict[str, Any]) -> UnsignedReceipt:
     if receipt.issuer.runtime is not None:
         # JSON encoders turn NaN into null, and dates and number keys into text: not here.
         issuer = members["issuer"]
-        canonicalize(issuer.runtime if isinstance(issuer, Issuer) else issuer["runtime"])
+        runtime = issuer.runtime if isinstance(issuer, Issuer) else issuer["runtime"]
+        if not is_plain(runtime, JSON_DEPTH_MAX - 2):
+            canonicalize(runtime)
+        elif b"null" not in body and receipt.credentialSubject.action.parameters_disclosure is None:
+            receipt.__dict__[_DRAFTED] = body
     elif b"null" not in body:
         # Sorted, closed, and without a null to leave out: these are the canonical bytes.
         keep_statement(receipt, body)
     return receipt
 
 
-def _check_rules(receipt: UnsignedReceipt, *, made_here: bool) -> None:
+def _check_rules(receipt: UnsignedReceipt, check_type: CheckType, *, made_here: bool) -> None:
     subject = receipt.credentialSubject
     if not is_ordinary(subject.chain):
         for _, member, message in link_faults(subject.chain):
             raise ReceiptError(message, f"/credentialSubject/chain/{member}")
     action = subject.action
-    check_action_type(action.type, action.target.system if action.target is not None else None)
+    check_type(action.type, action.target.system if action.target is not None else None)
     sound = optional_shapes_hold(subject) if made_here else shapes_hold(receipt)
     if not sound or not has_sound_open_members(receipt):
         from tallystick.model.reader import read_receipt  # costs a cold start 10 ms

@@ -25,7 +25,13 @@ class _Recorder(Protocol):
     """What records: a chain, or the recorder that `connect` gives."""
 
     def emit(
-        self, action: Action, outcome: Outcome, *, correlation_id: str | None = None
+        self,
+        action: Action,
+        outcome: Outcome,
+        *,
+        parameters: object = ABSENT,
+        response: object = ABSENT,
+        correlation_id: str | None = None,
     ) -> Receipt: ...
 
     async def aemit(self, action: Action, outcome: Outcome, **members: Any) -> Receipt: ...
@@ -67,7 +73,7 @@ class RecordedAction:
 
     def __enter__(self) -> Self:
         self._begin()
-        self._recorder.emit(self._action, _PENDING, correlation_id=self.correlation_id)
+        self._recorder.emit(self._action, _PENDING, **self._members())
         return self
 
     def __exit__(
@@ -76,13 +82,11 @@ class RecordedAction:
         fault: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.receipt = self._recorder.emit(
-            self._again(), self._outcome(kind), correlation_id=self.correlation_id
-        )
+        self.receipt = self._recorder.emit(self._again(), self._outcome(kind), **self._members())
 
     async def __aenter__(self) -> Self:
         self._begin()
-        await self._recorder.aemit(self._action, _PENDING, correlation_id=self.correlation_id)
+        await self._recorder.aemit(self._action, _PENDING, **self._members())
         return self
 
     async def __aexit__(
@@ -92,7 +96,7 @@ class RecordedAction:
         trace: TracebackType | None,
     ) -> None:
         self.receipt = await self._recorder.aemit(
-            self._again(), self._outcome(kind), correlation_id=self.correlation_id
+            self._again(), self._outcome(kind), **self._members()
         )
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
@@ -132,6 +136,10 @@ class RecordedAction:
             return call
         call._action = msgspec.structs.replace(call._action, parameters_hash=digest)
         return call
+
+    def _members(self) -> dict[str, Any]:
+        """Return what both receipts have beside action and outcome."""
+        return {"correlation_id": self.correlation_id}
 
     def _begin(self) -> None:
         if self._is_begun:

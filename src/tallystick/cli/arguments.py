@@ -15,14 +15,37 @@ COMPLETE_VARIABLE: Final = "_TALLY_COMPLETE"
 
 def paths_argument(verb: Callable[..., Any]) -> Callable[..., Any]:
     """Give a verb its PATH… argument."""
+    return _paths(verb, required=True)
+
+
+def paths_or_store(verb: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a verb PATH… and `--store`, of which one is needed: `inputs.paths_of` joins them."""
+    verb = click.option(
+        "--store",
+        metavar="PATH",
+        callback=_check_filled,
+        help="A daemon's store, with what was imported beside it.",
+    )(verb)
+    return _paths(verb, required=False)
+
+
+def _paths(verb: Callable[..., Any], *, required: bool) -> Callable[..., Any]:
     return click.argument(
         "paths",
         metavar="PATH...",
         nargs=-1,
-        required=True,
+        required=required,
         callback=_check_paths,
         type=click.Path(allow_dash=True),
     )(verb)
+
+
+def _check_filled(
+    _context: click.Context, _parameter: click.Parameter, value: str | None
+) -> str | None:
+    if value == "":
+        raise click.BadParameter("is empty.")
+    return value
 
 
 def _check_paths(

@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
 
 import click
 
-from tallystick.cli.arguments import paths_argument
+from tallystick.cli.arguments import paths_or_store
 from tallystick.cli.output import Exit, Stop, count
 
 _EPILOG: Final = """\
@@ -18,6 +18,7 @@ Examples
   tally export https://collector.example --out all.jsonl
   tally export https://collector.example/chains/chain:a > chain.jsonl
   tally export old.json new.jsonl --chain chain:a --out chain.jsonl
+  tally export --store receipts.db --out all.jsonl --heads heads.jsonl
 
 \b
 A collector is asked with the token in AGENTRECEIPTS_COLLECTOR_TOKEN, if there is one.
@@ -32,16 +33,28 @@ Exit codes
 
 
 @click.command("export", short_help="Copy receipts out, as JSON Lines.", epilog=_EPILOG)
-@paths_argument
+@paths_or_store
 @click.option("--chain", metavar="ID", help="Only the receipts of this chain.")
 @click.option("--out", metavar="FILE", help="Write a new file instead of standard output.")
-def command(paths: tuple[str, ...], chain: str | None, out: str | None) -> None:
-    """Copy receipts from files, or from a collector's URL, as JSON Lines.
+@click.option(
+    "--heads",
+    metavar="FILE",
+    help="Write a new file, too: how long each chain is, and the hash that it ends with.",
+)
+def command(
+    paths: tuple[str, ...], store: str | None, chain: str | None, out: str | None, heads: str | None
+) -> None:
+    """Copy receipts from files, a daemon's store, or a collector's URL, as JSON Lines.
 
     Nothing is verified. A line feed between the values of a receipt becomes a blank; else every
     byte stays.
+
+    What --heads writes, kept elsewhere, shows later whether the end of a chain was cut off: give
+    its numbers to `tally verify --chain … --expect-length … --expect-head …`.
     """
-    lines = _Lines(paths, chain)
+    from tallystick.cli.inputs import paths_of
+
+    lines = _Lines(paths_of(paths, store), chain, with_heads=heads is not None)
     if out is None:
         sys.stdout.flush()
         for line in lines:
@@ -52,6 +65,8 @@ def command(paths: tuple[str, ...], chain: str | None, out: str | None) -> None:
     lines.damage.stop()
     if not lines.count:
         raise Stop(Exit.UNCHECKED, "there was no receipt to export")
+    if heads is not None:
+        _write(heads, lines.heads())
     if out is not None:
         print(f"{count(lines.count, 'receipt')} to {out}", file=sys.stderr)
 
@@ -59,9 +74,12 @@ def command(paths: tuple[str, ...], chain: str | None, out: str | None) -> None:
 class _Lines:
     """The lines of all receipts that were asked for, and what was no receipt."""
 
-    def __init__(self, paths: tuple[str, ...], chain: str | None) -> None:
+    def __init__(
+        self, paths: tuple[str, ...], chain: str | None, *, with_heads: bool = False
+    ) -> None:
         from tallystick.cli.inputs import Damage
 
+        self._heads: dict[str, dict[str, Any]] | None = {} if with_heads else None
         self._paths = paths
         self._chain = chain
         self.count = 0
@@ -79,6 +97,7 @@ class _Lines:
                 if isinstance(raw, bytes):
                     if self._chain is None or _chain_of(raw) == self._chain:
                         self.count += 1
+                        self._note_head(raw)
                         yield raw.replace(b"\r", b" ").replace(b"\n", b" ") + b"\n"
                 elif isinstance(raw, MalformedInput):
                     code = CODES[raw.code]
@@ -86,6 +105,33 @@ class _Lines:
                         Exit.REFUSED if code.severity == "refused" else Exit.UNCHECKED,
                         f"{stream.where(index)}: {raw.message}",
                     )
+
+    def heads(self) -> Iterator[bytes]:
+        """Yield a line for each chain, once all receipts have passed by."""
+        import msgspec
+
+        for chain_id, head in sorted((self._heads or {}).items()):
+            yield msgspec.json.encode({"chain_id": chain_id, **head}) + b"\n"
+
+    def _note_head(self, raw: bytes) -> None:
+        if self._heads is None:
+            return
+        from tallystick.verify.receipt import examine
+
+        examined = examine(raw)
+        link = examined.receipt.link if examined.receipt is not None else None
+        if link is None or not link.chain_id or not link.sequence:
+            return
+        before = self._heads.get(link.chain_id)
+        length = 1 if before is None else before["length"] + 1
+        newest = {
+            "head": examined.digest,
+            "sequence": link.sequence,
+            "closed": link.terminal is True,
+        }
+        if before is not None and before["sequence"] > link.sequence:
+            newest = {name: before[name] for name in newest}
+        self._heads[link.chain_id] = {**newest, "length": length}
 
 
 def _chain_of(raw: bytes) -> str | None:
@@ -99,7 +145,7 @@ def _chain_of(raw: bytes) -> str | None:
     return chain if isinstance(chain, str) else None
 
 
-def _write(out: str, lines: _Lines) -> None:
+def _write(out: str, lines: Iterable[bytes]) -> None:
     from tallystick.durable.file import shown
 
     try:

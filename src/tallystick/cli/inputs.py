@@ -15,7 +15,9 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import BinaryIO, Final, cast
+from typing import Any, BinaryIO, Final, Protocol, cast
+
+import click
 
 from tallystick.cli.arguments import STDIN
 from tallystick.cli.output import Exit, Stop
@@ -122,10 +124,31 @@ class InputFile:
         self._stream = None
 
 
+class Reads(Protocol):
+    """What is read, for who shows how far it is."""
+
+    bytes_read: int
+
+    def size(self) -> int:
+        """Return how many bytes there are, as far as that is known."""
+        ...
+
+
+def paths_of(paths: tuple[str, ...], store: str | None) -> tuple[str, ...]:
+    """Return all paths that were given: a store stands for itself and what is beside it."""
+    if store is not None:
+        from tallystick.cli.ledger_input import with_imported
+
+        paths = (*paths, *with_imported(store))
+    if not paths:
+        raise click.UsageError("Missing argument 'PATH...'.")
+    return paths
+
+
 @contextmanager
-def opened_sources(paths: Sequence[str]) -> Iterator[tuple[list[Source], list[InputFile]]]:
-    """Yield a source for each path, and the files behind them."""
-    files = [InputFile(path) for path in paths]
+def opened_sources(paths: Sequence[str]) -> Iterator[tuple[list[Source], list[Reads]]]:
+    """Yield a source for each path, and the files behind them; a daemon's store is one, too."""
+    files = [_file_of(path) for path in paths]
     sources = [
         Source(
             one,
@@ -135,7 +158,7 @@ def opened_sources(paths: Sequence[str]) -> Iterator[tuple[list[Source], list[In
         for one in files
     ]
     try:
-        yield sources, files
+        yield sources, list(files)
     finally:
         for one in files:
             one.close()
@@ -184,6 +207,15 @@ class Damage:
             if code in self._first:
                 others = f" ({self._count - 1} more like this)" if self._count > 1 else ""
                 raise Stop(code, self._first[code] + others)
+
+
+def _file_of(path: str) -> Any:
+    if path != STDIN and not path.startswith(_URL):
+        from tallystick.cli.ledger_input import LedgerInput, is_store
+
+        if is_store(path):
+            return LedgerInput(path)
+    return InputFile(path)
 
 
 def _is_list(path: str) -> bool:

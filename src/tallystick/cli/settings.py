@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The settings of a collector as options of commands, and how commands fail over them."""
+"""The settings of a service as options of commands, and how commands fail over them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,9 +13,11 @@ from tallystick.cli.output import Exit, Stop
 from tallystick.config import COLLECTOR, Variable
 
 
-def setting_options(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Give a command the options of these settings, or of all."""
-    chosen = [one for one in COLLECTOR if not names or one.name in names]
+def setting_options(
+    *names: str, table: Sequence[Variable] = COLLECTOR
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Give a command the options of these settings of a table, or of all of them."""
+    chosen = [one for one in table if not names or one.name in names]
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         for setting in reversed(chosen):

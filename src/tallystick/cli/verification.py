@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
-from tallystick.cli.inputs import InputFile, opened_sources
+from tallystick.cli.inputs import Reads, opened_sources
 from tallystick.cli.log_holdings import holdings_of
 from tallystick.cli.output import Exit, Span, Stop, Style, count, error_is_terminal, say
 from tallystick.cli.responses import ResponseFolder
@@ -57,6 +58,23 @@ def trust_in(keys: Sequence[str], trust_path: str | None) -> Trust:
         raise Stop(Exit.USAGE, f"--trust: {trust_path}: {fault}; {_WANTED_TRUST}") from None
     except (LimitError, UnreadableError) as fault:
         raise Stop(Exit.USAGE, f"--trust: {fault}") from None
+
+
+def with_earlier_keys(keys: Sequence[str]) -> tuple[str, ...]:
+    """Return the keys, and those that a daemon left beside them when it went on to another."""
+    found = []
+    for key in keys:
+        found.append(key)
+        if not key.startswith("did:"):
+            folder, name = os.path.split(key)
+            try:
+                beside = sorted(os.listdir(folder or "."))
+            except OSError:
+                continue
+            found += [
+                os.path.join(folder, one) for one in beside if one.startswith(f"{name}.rotated-")
+            ]
+    return tuple(found)
 
 
 def verify_paths(paths: Sequence[str], trust: Trust, options: Mapping[str, Any]) -> Report:
@@ -169,7 +187,7 @@ def first_reason(report: Report) -> str:
 
 
 @contextmanager
-def _progress(files: Sequence[InputFile]) -> Iterator[Callable[[int], None] | None]:
+def _progress(files: Sequence[Reads]) -> Iterator[Callable[[int], None] | None]:
     """Yield what shows a bar on standard error, once the work has proved to be long."""
     if not error_is_terminal():
         yield None

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import click
 
-from tallystick.cli.arguments import paths_argument
+from tallystick.cli.arguments import paths_or_store
 from tallystick.limits import WORKERS_MAX
 
 _HASH: Final = re.compile("sha256:[0-9a-f]{64}")
@@ -22,6 +22,7 @@ Examples
   tally verify https://collector.example/chains/run-1 --key signing.key.pub
   tally verify run.jsonl --key signing.key.pub --require-terminal --expect-length 12
   tally verify run.jsonl --key signing.key.pub --log exported.jsonl
+  tally verify --store /var/lib/agentreceipts/receipts.db --key signing.key.pub
 
 \b
 A trust file
@@ -59,7 +60,7 @@ def _check_filled(
 @click.command(
     "verify", short_help="Say whether receipts are genuine, and why not.", epilog=_EPILOG
 )
-@paths_argument
+@paths_or_store
 @click.option(
     "--key",
     "keys",
@@ -125,21 +126,28 @@ def _check_filled(
     help="Threads that check signatures. The verdict is the same for any number.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
-def command(paths: tuple[str, ...], **options: Any) -> None:
+def command(paths: tuple[str, ...], store: str | None, **options: Any) -> None:
     """Verify receipts: a receipt, an array, or JSON Lines; `-` is standard input.
 
     A PATH may be a collector's URL, for all its chains or for one (URL/chains/ID). It is asked
-    with the token in AGENTRECEIPTS_COLLECTOR_TOKEN, if there is one.
+    with the token in AGENTRECEIPTS_COLLECTOR_TOKEN, if there is one. It may also be a daemon's
+    store, whether the daemon runs or not; with --store, the earlier keys beside a --key FILE
+    (FILE.rotated-*) count, too.
 
     All chains of all PATHs are verified together. What an open chain has lost at its end shows
     with --log, --require-terminal, --expect-length or --expect-head only.
     """
+    from tallystick.cli.inputs import paths_of
+
+    paths = paths_of(paths, store)
     if not options["keys"] and options["trust"] is None:
         raise click.UsageError(
             "whose signatures count? Give the issuer's public key with --key, or --trust."
         )
-    from tallystick.cli.verification import answer, trust_in, verify_paths
+    from tallystick.cli.verification import answer, trust_in, verify_paths, with_earlier_keys
 
+    if store is not None:
+        options["keys"] = with_earlier_keys(options["keys"])
     trust = trust_in(options["keys"], options["trust"])
     report = verify_paths(paths, trust, options)
     answer(report, as_json=options["as_json"])

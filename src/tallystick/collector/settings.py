@@ -9,26 +9,22 @@ mistake, does not start.
 from __future__ import annotations
 
 import re
-import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
 
-from tallystick.config import COLLECTOR, Variable, read
-from tallystick.durable.file import FilePath, read_bounded, shown
-from tallystick.errors import LimitError, RefusedInput, SettingError
+from tallystick.config import COLLECTOR, Variable
+from tallystick.durable.file import FilePath
+from tallystick.errors import RefusedInput, SettingError
 from tallystick.limits import (
     BODY_BYTES_MAX,
     DRAIN_MS_MAX,
     RECEIPT_BYTES_MAX,
-    SETTINGS_FILE_BYTES_MAX,
 )
+from tallystick.serve.given import Flags, given_values, quoted
 from tallystick.serve.tokens import check_tenant
 
-_DURATION: Final = re.compile(r"(?:[0-9]+(?:\.[0-9]+)?(?:ms|s|m|h))+", re.ASCII)
-_PART: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)", re.ASCII)
-_UNIT_MS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000}
 _BY_NAME: Final = {setting.name: setting for setting in COLLECTOR}
 _CERTIFICATE_NAME: Final = re.compile(r"(?:sha256:[0-9a-f]{64}|(?:uri|dns|email|cn):.+)")
 
@@ -63,21 +59,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def load_settings(
-    flags: Mapping[str, str | bool | None],
+    flags: Flags,
     *,
     file: FilePath | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> tuple[Settings, dict[str, str]]:
     """Return the settings, and from where each one comes; or raise `SettingError`."""
-    table = _read_file(file) if file is not None else {}
-    certificates = table.pop("certificates", {})
-    values: dict[str, Any] = {}
-    origins: dict[str, str] = {}
-    for setting in COLLECTOR:
-        given, origin = _given(setting, flags, environ, table, file)
-        values[setting.name] = _typed(setting, given, origin)
-        origins[setting.name] = origin
-    values["certificates"] = _certificates(certificates)
+    values, origins = given_values(
+        COLLECTOR, flags, file=file, environ=environ, extra=["certificates"]
+    )
+    values["certificates"] = _certificates(values.get("certificates", {}))
     return _checked(values), origins
 
 
@@ -111,7 +102,7 @@ def print_config(settings: Settings, origins: Mapping[str, str]) -> str:
     if settings.certificates:
         lines += ["", "[certificates]"]
         lines += [
-            f"{_quoted(name)} = {_quoted(tenant)}" for name, tenant in settings.certificates.items()
+            f"{quoted(name)} = {quoted(tenant)}" for name, tenant in settings.certificates.items()
         ]
     return "\n".join(lines)
 
@@ -124,77 +115,6 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host.lower() == "localhost"
-
-
-def _read_file(path: FilePath) -> dict[str, Any]:
-    try:
-        table = tomllib.loads(read_bounded(path, SETTINGS_FILE_BYTES_MAX).decode("utf-8"))
-    except LimitError as fault:
-        raise SettingError(str(fault)) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
-        raise SettingError(f"{shown(path)} is no TOML: {fault}") from None
-    unknown = sorted(set(table) - set(_BY_NAME) - {"certificates"})
-    if unknown:
-        raise SettingError(f"{shown(path)} sets {unknown[0]!r}, which is no setting")
-    return table
-
-
-def _given(
-    setting: Variable,
-    flags: Mapping[str, str | bool | None],
-    environ: Mapping[str, str] | None,
-    table: Mapping[str, Any],
-    file: FilePath | None,
-) -> tuple[Any, str]:
-    flag = flags.get(setting.name)
-    if flag is not None and flag is not False:
-        return flag, setting.flag
-    text = read(setting.environment, environ)
-    if text:
-        return text, setting.environment
-    if setting.name in table:
-        return table[setting.name], shown(file) if file is not None else ""
-    return setting.default, "default"
-
-
-def _typed(setting: Variable, given: Any, origin: str) -> Any:
-    reader: Callable[[Any], Any] = {
-        "number": _number,
-        "duration": _duration_ms,
-        "flag": _flag,
-    }.get(setting.kind, _text)
-    try:
-        return reader(given)
-    except ValueError as fault:
-        raise SettingError(f"{setting.name} (from {origin}) {fault}") from None
-
-
-def _text(given: Any) -> str:
-    if not isinstance(given, str) or "\0" in given:
-        raise ValueError("must be text")
-    return given
-
-
-def _flag(given: Any) -> bool:
-    if isinstance(given, bool):
-        return given
-    if given in ("true", "false"):
-        return bool(given == "true")
-    raise ValueError("must be true or false")
-
-
-def _number(given: Any) -> int:
-    if type(given) is int and given >= 0:
-        return given
-    if isinstance(given, str) and re.fullmatch(r"[0-9]{1,18}", given, re.ASCII):
-        return int(given)
-    raise ValueError("must be a whole number, 0 or more")
-
-
-def _duration_ms(given: Any) -> int:
-    if not isinstance(given, str) or not _DURATION.fullmatch(given):
-        raise ValueError("must be a duration like 10s, 1m30s or 500ms")
-    return round(sum(float(count) * _UNIT_MS[unit] for count, unit in _PART.findall(given)))
 
 
 def _certificates(given: Any) -> dict[str, str]:
@@ -262,15 +182,10 @@ def _address(text: str) -> tuple[str, int]:
 def _spelled(setting: Variable, settings: Settings) -> str:
     if setting.name == "addr":
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
-        return _quoted(f"{host}:{settings.port}")
+        return quoted(f"{host}:{settings.port}")
     if setting.name == "drain_timeout":
-        return _quoted(f"{settings.drain_ms}ms")
+        return quoted(f"{settings.drain_ms}ms")
     value = getattr(settings, setting.name)
     if isinstance(value, bool):
         return "true" if value else "false"
-    return str(value) if isinstance(value, int) else _quoted(hidden_password(value))
-
-
-def _quoted(text: str) -> str:
-    # JSON strings are TOML basic strings, but for DEL, which no path should hold.
-    return msgspec.json.encode(text).decode()
+    return str(value) if isinstance(value, int) else quoted(hidden_password(value))

@@ -26,6 +26,7 @@ class Peer(Fact, frozen=True, kw_only=True):
     exe_status: Literal["ok", "gone", "denied", "hidden"] | None = None
     ppid: Integer | None = None
     session: Integer | None = None
+    # As the system counts: Linux in clock ticks since boot, macOS in microseconds since 1970.
     start_time: Count | None = None
 
 
@@ -53,10 +54,19 @@ class PreviousChain(Fact, frozen=True, kw_only=True):
     sequence: Sequence
 
 
+class Dropped(Fact, frozen=True, kw_only=True):
+    """Frames that the daemon itself made no receipt of: how many for which reason, and when."""
+
+    reasons: dict[str, Count]
+    since: Instant
+    until: Instant
+
+
 class Extension(Fact, frozen=True, kw_only=True):
     """All members of `issuer.runtime.tallystick`, declared once."""
 
     decision: Literal["allowed", "denied", "pending"] | None = None
+    dropped: Dropped | None = None
     emitted_at: Instant | None = None
     late: bool | None = None
     lease_ended: bool | None = None
@@ -68,7 +78,7 @@ class Extension(Fact, frozen=True, kw_only=True):
 
 def with_extension(issuer: Issuer, extension: Extension) -> Issuer:
     """Return the issuer with these facts in its runtime, its other members as they were."""
-    members: dict[str, Any] = extension.to_dict()
+    members: dict[str, Any] = msgspec.to_builtins(extension)
     if not members:
         return issuer
     runtime = {**(issuer.runtime or {}), MEMBER: members}

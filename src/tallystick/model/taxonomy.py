@@ -9,7 +9,7 @@ it. Custom types have no default that could be undercut: without a claim they ar
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Final, Literal, NamedTuple
 
@@ -20,6 +20,8 @@ RiskLevel = Literal["low", "medium", "high", "critical"]
 
 # From harmless to grave: the order of comparison.
 RISK_LEVELS: Final[tuple[RiskLevel, ...]] = ("low", "medium", "high", "critical")
+
+_RANK: Final = {level: rank for rank, level in enumerate(RISK_LEVELS)}
 
 UNKNOWN: Final = "unknown"
 KEY_ROTATE: Final = "agent.key.rotate"
@@ -99,6 +101,8 @@ _FLOORS: Final[dict[str, RiskLevel]] = {**TAXONOMY, **BUILT_IN}
 _DOMAINS: Final = frozenset(action_type.split(".")[0] for action_type in TAXONOMY)
 _RESERVED: Final = frozenset(action_type.split(".")[0] for action_type in BUILT_IN)
 
+_ISSUERS_ONLY: Final = ("agent_receipts.", "agent.key.")
+
 _FIRST_LABEL: Final = r"[a-z][a-z0-9]+|xn--[a-z0-9-]*[a-z0-9]"
 _LABEL: Final = r"[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?"
 _LABELS_MIN: Final = 3
@@ -126,6 +130,23 @@ class TaxonomyRow(NamedTuple):
     risk: RiskLevel
     origin: Literal["taxonomy", "built in"]
     meaning: str
+
+
+class Grade(NamedTuple):
+    """What we make of an action ourselves: its risk, its type where that is plain, and why."""
+
+    risk: RiskLevel
+    type: str | None
+    reason: str
+
+
+def gravest(grades: Iterable[Grade | None]) -> Grade | None:
+    """Return the first of the gravest grades, or None where there is none."""
+    best: Grade | None = None
+    for grade in grades:
+        if grade is not None and (best is None or _RANK[grade.risk] > _RANK[best.risk]):
+            best = grade
+    return best
 
 
 def default_risk(action_type: str) -> RiskLevel | None:
@@ -162,6 +183,26 @@ def check_action_type(action_type: str, target_system: str | None) -> None:
 def is_reserved(action_type: str) -> bool:
     """Whether only the issuer itself may use this type: no emitter or tool may claim it."""
     return action_type != UNKNOWN and action_type.split(".", maxsplit=1)[0] in _RESERVED
+
+
+def is_for_issuers_only(action_type: str) -> bool:
+    """Whether no emitter may claim this type, however it is spelled: it would pass for ours."""
+    folded = action_type.casefold()
+    return folded.startswith(_ISSUERS_ONLY) or f"{folded}." in _ISSUERS_ONLY
+
+
+def check_emitted_type(action_type: str, target_system: str | None) -> None:
+    """Raise `ReceiptError` for a type that no receipt may carry on an emitter's word.
+
+    Emitters in the field name types as they like (`claude-code.Bash`); only the issuer's own are
+    kept from them, and `unknown` keeps its rule.
+    """
+    if not action_type or len(action_type) > IDENTIFIER_CHARS_MAX:
+        raise ReceiptError(f"is empty or longer than {IDENTIFIER_CHARS_MAX} characters", _TYPE_AT)
+    if is_for_issuers_only(action_type):
+        raise ReceiptError("is for the issuer itself", _TYPE_AT)
+    if action_type == UNKNOWN and not target_system:
+        raise ReceiptError("an action of type unknown must name its target system", _SYSTEM_AT)
 
 
 def taxonomy_rows() -> list[TaxonomyRow]:

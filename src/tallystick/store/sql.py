@@ -77,7 +77,7 @@ class Engine(Protocol):
         ...
 
 
-def schema_text(name: str) -> str:
+def schema_text(name: str, folder: str = "collector") -> str:
     """Return the text of one schema file."""
-    folder = resources.files("tallystick.store") / "collector"
-    return (folder / f"{name}.sql").read_text(encoding="utf-8")
+    place = resources.files("tallystick.store") / folder
+    return (place / f"{name}.sql").read_text(encoding="utf-8")

@@ -13,7 +13,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Final
+from typing import Final, NamedTuple
 
 from tallystick.durable.file import (
     FilePath,
@@ -34,12 +34,24 @@ from tallystick.errors import (
 )
 from tallystick.limits import SQLITE_BUSY_MS, SQLITE_CACHE_BYTES, SQLITE_WAL_PAGES_MAX
 from tallystick.store.sql import Access, Row, schema_text
+from tallystick.store.sqlite_files import identity, prepare_files
 
-# One migration for each version; the n-th brings a file of version n-1 to n.
-MIGRATIONS: Final = ("sqlite_001",)
 
-# "TLYC", so that `file` and we can tell our files from others.
-APPLICATION_ID: Final = 0x544C5943
+class Schema(NamedTuple):
+    """What is in a file: one engine serves the collector's log and the daemon's ledger."""
+
+    # Where its SQL lies.
+    folder: str
+    # One migration for each version; the n-th brings a file of version n-1 to n.
+    migrations: tuple[str, ...]
+    # So that `file` and we can tell our files from others.
+    application_id: int
+    # Permission bits that the files may have at most; without, an operator's choice is kept.
+    mode_max: int | None = None
+
+
+COLLECTOR: Final = Schema("collector", ("sqlite_001",), 0x544C5943)  # "TLYC"
+LEDGER: Final = Schema("ledger", ("sqlite_001",), 0x544C594C, 0o640)  # "TLYL"
 
 _PRAGMAS: Final = (
     "PRAGMA journal_mode = WAL",
@@ -112,9 +124,13 @@ class SqliteEngine:
     for_update = ""
     is_exclusive = True
 
-    def __init__(self, path: FilePath, *, clock_ms: Callable[[], int]) -> None:
-        # SQLite follows links, too: one file has one lock, whatever it is called.
-        self._path = os.path.realpath(path)
+    def __init__(
+        self, path: FilePath, *, clock_ms: Callable[[], int], schema: Schema = COLLECTOR
+    ) -> None:
+        self._schema = schema
+        # SQLite follows links, too: one file has one lock, whatever it is called. Where the files'
+        # modes count, `prepare_files` refuses links.
+        self._path = (os.path.realpath if schema.mode_max is None else os.path.abspath)(path)
         self._shown = shown(path)
         self._clock_ms = clock_ms
         self._writing = threading.Lock()
@@ -124,6 +140,7 @@ class SqliteEngine:
         self._is_closed = False
         self._lock = self._take_lock()
         try:
+            prepare_files(self._path, schema.mode_max)
             self._connection = self._connect()
             try:
                 self._migrate()
@@ -134,10 +151,15 @@ class SqliteEngine:
         except (sqlite3.Error, UnicodeDecodeError) as error:
             unlock(self._lock)
             raise self._told("could not be opened", error) from error
+        except OSError as error:
+            unlock(self._lock)
+            raise StoreError(f"{self._shown} could not be opened: {reason_of(error)}") from error
         except BaseException:
             unlock(self._lock)
             raise
         self._access = SqliteAccess(self._connection)
+        names = (self._path, f"{self._path}-wal")
+        self._files = {name: found for name in names if (found := identity(name)) is not None}
 
     @contextmanager
     def writing(self) -> Iterator[Access]:
@@ -185,6 +207,19 @@ class SqliteEngine:
             told.is_transient = getattr(error, "sqlite_errorname", "") == "SQLITE_CANTOPEN"
             raise told from error
 
+    def check_in_place(self) -> None:
+        """Stop where the file or its log is no longer what stands under its name.
+
+        What was written to a file that somebody has moved away or replaced is lost with it.
+        """
+        for name, known in self._files.items():
+            found = identity(name)
+            if found != known:
+                reason = f"{shown(name)} was replaced or removed while it was open"
+                with self._writing:
+                    self._stop(reason)
+                raise StoreStoppedError(f"{self._shown} takes no more: {reason}")
+
     def clock_ms(self, _access: Access, /) -> int:
         """Return this process's time: no other writes this file."""
         return self._clock_ms()
@@ -205,7 +240,7 @@ class SqliteEngine:
             with self.reading() as access:
                 found = [str(one) for (one,) in access.rows("PRAGMA integrity_check")]
                 found += [str(one) for one in access.rows("PRAGMA foreign_key_check")]
-                if access.rows(_SCHEMA) != _expected_schema():
+                if access.rows(_SCHEMA) != _expected_schema(self._schema):
                     found.append("its tables or tripwires are not those that we made")
         except StoreError as error:
             return [str(error)]
@@ -254,10 +289,8 @@ class SqliteEngine:
             os.close(directory)
 
     def _connect(self, *, reads_only: bool = False) -> sqlite3.Connection:
-        if not os.path.exists(self._path):  # SQLite would take the umask's word for it
-            if reads_only:
-                raise StoreError(f"{self._shown} is no longer there")
-            os.close(os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+        if reads_only and not os.path.exists(self._path):  # SQLite would make it anew
+            raise StoreError(f"{self._shown} is no longer there")
         connection = sqlite3.connect(
             self._path, isolation_level=None, check_same_thread=False, cached_statements=256
         )
@@ -277,20 +310,21 @@ class SqliteEngine:
     def _migrate(self) -> None:
         """Bring the schema to this version: each step is one transaction."""
         execute = self._connection.execute
+        folder, migrations, application_id, _ = self._schema
         (version,) = execute("PRAGMA user_version").fetchone()
         (application,) = execute("PRAGMA application_id").fetchone()
         (tables,) = execute("SELECT count(*) FROM sqlite_schema").fetchone()
-        if application != APPLICATION_ID and (application or version or tables):
+        if application != application_id and (application or version or tables):
             raise StoreCorruptError(f"{self._shown} is a database of something else")
-        if version > len(MIGRATIONS):
+        if version > len(migrations):
             raise StoreCorruptError(
                 f"{self._shown} was written by a newer version of us (schema {version}, "
-                f"ours is {len(MIGRATIONS)})"
+                f"ours is {len(migrations)})"
             )
-        for number in range(version, len(MIGRATIONS)):
+        for number in range(version, len(migrations)):
             self._connection.executescript(
-                f"BEGIN IMMEDIATE;\n{schema_text(MIGRATIONS[number])}\n"
-                f"PRAGMA application_id = {APPLICATION_ID};\n"
+                f"BEGIN IMMEDIATE;\n{schema_text(migrations[number], folder)}\n"
+                f"PRAGMA application_id = {application_id};\n"
                 f"PRAGMA user_version = {number + 1};\nCOMMIT;"
             )
 
@@ -313,12 +347,12 @@ class SqliteEngine:
         return StoreError(text)
 
 
-def _expected_schema() -> list[Row]:
+def _expected_schema(schema: Schema) -> list[Row]:
     """Return the schema as our migrations make it."""
     connection = sqlite3.connect(":memory:")
     try:
-        for name in MIGRATIONS:
-            connection.executescript(schema_text(name))
+        for name in schema.migrations:
+            connection.executescript(schema_text(name, schema.folder))
         return connection.execute(_SCHEMA).fetchall()
     finally:
         connection.close()

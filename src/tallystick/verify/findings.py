@@ -56,6 +56,15 @@ _REFUSED = {
         "A Python value has no JSON form.",
         "Pass bytes, or dicts of plain JSON values.",
     ),
+    # The MALFORMED family ends here. A daemon's store, beside its receipts:
+    "STORE_COLUMN": (
+        "A column of the store says something else than the receipt: lists and filters lie.",
+        "Somebody wrote into the store. Trust the receipts that verify, and no list made from it.",
+    ),
+    "CHAIN_PREDECESSOR": (
+        "A chain goes on from another one that the store does not have, up to the place it names.",
+        "Receipts were removed, or the store is not whole: look for the missing chain in a backup.",
+    ),
     # Shape: the JSON is sound and the receipt is not.
     "FIELD_MISSING": ("A member that every receipt has is missing.", _TAMPERED),
     "FIELD_TYPE": (

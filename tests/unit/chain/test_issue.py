@@ -42,6 +42,7 @@ from tallystick.chain.issue import (
     hash_receipt,
     issue,
     random_uuid,
+    seal,
     sign_receipt,
     timestamp,
 )
@@ -549,3 +550,28 @@ def test_signed_bytes_are_those_of_the_rfc() -> None:
         assert body_of(receipt.to_dict()) == rfc8785.dumps(receipt.unsigned().to_dict())
         assert verify_receipt(wire(receipt.to_dict()), PUBLIC).verified
         assert receipt.to_json() == wire(receipt.to_dict())
+
+
+SECOND = Link(chain_id=CHAIN, sequence=2, previous_receipt_hash="sha256:" + "0" * 64)
+
+
+@pytest.mark.parametrize("runtime", [None, {}, {"b": 1, "a": ["é", {"z": None}]}, {"x": 0.5}])
+def test_sealing_is_signing(runtime: dict[str, Any] | None) -> None:
+    """Bytes and hash are those of the receipt that `sign_receipt` gives, whatever its members."""
+    unsigned = create(issuer=Issuer(id=ISSUER, runtime=runtime), chain=SECOND)
+    again = msgspec.convert(msgspec.to_builtins(unsigned), type(unsigned))
+    sealed = seal(unsigned, KEY, METHOD, clock=lambda: 0)
+    receipt = sign_receipt(again, KEY, METHOD, clock=lambda: 0)
+    assert sealed.body == receipt.to_json() == sealed.receipt.to_json()
+    assert sealed.hash == hash_receipt(receipt) == hash_receipt(sealed.body)
+    assert seal(unsigned, KEY, METHOD, clock=lambda: 0) == sealed
+
+
+def test_what_is_sealed_is_what_was_checked() -> None:
+    """An open member that is changed between creating and sealing is not signed."""
+    unsigned = create(issuer=Issuer(id=ISSUER, runtime={"a": 1}), chain=SECOND)
+    assert unsigned.issuer.runtime is not None
+    unsigned.issuer.runtime["a"] = float("nan")
+    sealed = seal(unsigned, KEY, METHOD)
+    assert b'"runtime":{"a":1}' in sealed.body
+    assert hash_receipt(sealed.body) == sealed.hash

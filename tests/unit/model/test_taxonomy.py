@@ -20,7 +20,9 @@ from tallystick.model.taxonomy import (
     TAXONOMY,
     RiskLevel,
     check_action_type,
+    check_emitted_type,
     default_risk,
+    is_for_issuers_only,
     is_reserved,
     risk_at_least,
     settle_risk,
@@ -211,3 +213,37 @@ def test_reference_rows() -> None:
     assert {row.action_type: row.risk for row in rows} == {**TAXONOMY, **BUILT_IN}
     assert len(rows) == 52
     assert all(row.meaning for row in rows if row.origin == "built in")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "agent_receipts.chain_interrupted",
+        "agent_receipts.anything",
+        "agent_receipts",
+        "agent.key.rotate",
+        "agent.key",
+        "AGENT.Key.Rotate",
+        "agent_receipt\u017f.x",  # a long s, which folds to s
+    ],
+)
+def test_emitters_may_not_use_the_issuers_types(name: str) -> None:
+    """However it is spelled, no emitter's type passes for one of ours."""
+    assert is_for_issuers_only(name)
+    with pytest.raises(ReceiptError):
+        check_emitted_type(name, None)
+
+
+@pytest.mark.parametrize("name", ["claude-code.Bash", "mcp.github.x", "agent.start", "agents", "x"])
+def test_emitters_name_types_as_they_like(name: str) -> None:
+    """What emitters in the field write is taken, also where our own rule is stricter."""
+    assert not is_for_issuers_only(name)
+    check_emitted_type(name, None)
+
+
+def test_an_emitted_type_keeps_two_rules() -> None:
+    """It is bounded, and `unknown` names its target."""
+    for name, system in (("", None), ("x" * 2000, None), ("unknown", None)):
+        with pytest.raises(ReceiptError):
+            check_emitted_type(name, system)
+    check_emitted_type("unknown", "github")

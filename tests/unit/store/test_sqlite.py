@@ -18,7 +18,7 @@ from tallystick.errors import (
 )
 from tallystick.store import sqlite
 from tallystick.store.sql import schema_text
-from tallystick.store.sqlite import SqliteEngine
+from tallystick.store.sqlite import COLLECTOR, SqliteEngine
 from tallystick.store.sqlite_log import SqliteLog
 
 TAMPERING = (
@@ -129,13 +129,15 @@ def test_a_migration_is_done_once_and_whole(
     """An old file gets what it lacks; a step that fails leaves the file as it was."""
     engine_at(tmp_path / "db").close()
     texts = {"good": "CREATE TABLE added (x);", "bad": "CREATE TABLE half (x); NONSENSE;"}
-    monkeypatch.setattr(sqlite, "schema_text", lambda name: texts.get(name) or schema_text(name))
-    monkeypatch.setattr(sqlite, "MIGRATIONS", ("sqlite_001", "good", "bad"))
+    monkeypatch.setattr(
+        sqlite, "schema_text", lambda name, folder: texts.get(name) or schema_text(name, folder)
+    )
+    later = COLLECTOR._replace(migrations=("sqlite_001", "good", "bad"))
     with pytest.raises(StoreError, match="NONSENSE"):
-        engine_at(tmp_path / "db")
-    monkeypatch.setattr(sqlite, "MIGRATIONS", ("sqlite_001", "good"))
+        SqliteEngine(tmp_path / "db", clock_ms=lambda: 7, schema=later)
+    later = COLLECTOR._replace(migrations=("sqlite_001", "good"))
     for _ in range(2):
-        engine = engine_at(tmp_path / "db")
+        engine = SqliteEngine(tmp_path / "db", clock_ms=lambda: 7, schema=later)
         with engine.reading() as access:
             assert access.rows("PRAGMA user_version") == [(2,)]
             assert access.rows("SELECT * FROM added") == []

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`tally daemon install`: has systemd or launchd start the daemon, or takes that back."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterable
+from typing import Any, Final
+
+import click
+
+from tallystick.cli.output import Exit, Stop, say
+
+_EPILOG: Final = """\
+\b
+Examples
+  sudo /opt/tally/bin/tally daemon install --system
+  tally daemon install --user --dry-run
+  tally daemon install --user --uninstall
+
+\b
+Exit codes
+  0  done, or shown
+  2  usage, also a file in the way that is not of our making
+  3  something could not be written, removed or run
+"""
+
+
+@click.command("install", short_help="Have the system start the daemon.", epilog=_EPILOG)
+@click.option("--system", "scope", flag_value="system", help="With a user of its own. Needs root.")
+@click.option("--user", "scope", flag_value="user", help="As you, while you are logged in.")
+@click.option("--dry-run", is_flag=True, help="Show the files and commands, and do nothing.")
+@click.option(
+    "--uninstall", is_flag=True, help="Stop it, and remove the files. Key and store stay."
+)
+@click.option(
+    "--root",
+    metavar="DIR",
+    default="",
+    help="Write below this directory and run no command: for packages.",
+)
+def command(scope: str | None, *, dry_run: bool, uninstall: bool, root: str) -> None:
+    """Write what systemd or launchd needs to start the daemon, and say what is left to do.
+
+    No key is made, and nothing is started: the steps for that are printed.
+    """
+    from tallystick.daemon.installing import plan_for
+    from tallystick.errors import SettingError
+
+    if scope is None:
+        raise click.UsageError("give --system or --user.")
+    try:
+        plan = plan_for(
+            "system" if scope == "system" else "user",
+            sys.platform,
+            program=_program(),
+            home=os.path.expanduser("~"),
+        )
+        if uninstall:
+            _uninstall(plan, root, dry_run=dry_run)
+        else:
+            _install(plan, root, dry_run=dry_run)
+    except SettingError as fault:
+        raise Stop(Exit.USAGE, str(fault)) from None
+
+
+def _install(plan: Any, root: str, *, dry_run: bool) -> None:
+    from tallystick.daemon.installing import conflicts, write
+
+    if dry_run:
+        for one in plan.files:
+            state = "in the way: not of our making" if one.path in conflicts(plan, root) else ""
+            say(("# ", "dim"), (root + one.path, "strong"), f"  {state}" if state else "")
+            for line in one.text.splitlines():
+                say(line)
+        _tell("# commands", (shlex.join(one) for one in plan.after_writing))
+    else:
+        for path in write(plan, root):
+            say(f"wrote {root}{path}")
+        if not root:
+            _run_all(plan.after_writing)
+    _tell("# then, by you", plan.next_steps)
+
+
+def _uninstall(plan: Any, root: str, *, dry_run: bool) -> None:
+    from tallystick.daemon.installing import remove
+
+    if dry_run:
+        _tell("# commands", (shlex.join(one) for one in plan.before_removing))
+        _tell("# files", (root + one.path for one in plan.files if not one.stays))
+        return
+    if not root:
+        _run_all(plan.before_removing, may_fail=True)  # it may not have been started
+    for path in remove(plan, root):
+        say(f"removed {root}{path}")
+    if not root:
+        _run_all(plan.after_removing)
+    say("key, store, settings, users and groups are left as they were")
+
+
+def _tell(title: str, lines: Iterable[str]) -> None:
+    say((title, "dim"))
+    for line in lines:
+        say(f"  {line}")
+
+
+def _run_all(commands: Iterable[tuple[str, ...]], *, may_fail: bool = False) -> None:
+    for one in commands:
+        say(("$ ", "dim"), shlex.join(one))
+        try:
+            done = subprocess.run(one, check=False)  # our own words, no shell
+        except OSError as fault:
+            raise Stop(Exit.UNCHECKED, f"{one[0]}: {fault.strerror or fault}") from None
+        if done.returncode and not may_fail:
+            raise Stop(Exit.UNCHECKED, f"{shlex.join(one)} ended with {done.returncode}")
+
+
+def _program() -> str:
+    """Return the command that the system is to start: the one beside this interpreter."""
+    beside = os.path.join(os.path.dirname(sys.executable), "tally")
+    return os.path.abspath(beside if os.path.exists(beside) else sys.argv[0])

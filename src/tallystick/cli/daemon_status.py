@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`tally daemon status` and `rotate`: asks the daemon that runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import click
+
+from tallystick.cli.daemon_settings import daemon_settings
+from tallystick.cli.output import Exit, Stop, say, say_table
+from tallystick.cli.settings import setting_options, unusable
+from tallystick.daemon.variables import DAEMON
+
+_STATUS_EPILOG: Final = """\
+\b
+Examples
+  tally daemon status
+  tally daemon status --json
+
+\b
+Exit codes
+  0  it runs, and stores what it is sent
+  1  it runs, and stores nothing any more; it says why
+  2  usage
+  3  no daemon answers
+"""
+
+_ROTATE_EPILOG: Final = """\
+\b
+Examples
+  tally daemon rotate
+  sudo -u agentreceipts tally daemon rotate --config /etc/agentreceipts/daemon.toml
+
+\b
+Exit codes
+  0  the next key signs
+  1  refused: the store or the keys are not as they should be
+  2  usage
+  3  no daemon answers and the store can't be opened, or only the daemon's user may do this
+"""
+
+# How long a rotation may take: two commits, some files, and whatever waits before it.
+_ROTATION_S: Final = 120.0
+
+
+@click.command("status", short_help="Ask the daemon how it is.", epilog=_STATUS_EPILOG)
+@setting_options("socket", "status_socket", table=DAEMON)
+@click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
+def status(config: str | None, as_json: bool, **flags: Any) -> None:
+    """Print uptime, chain, queue, commit latency, rejects and the time of the last fsync."""
+    from tallystick.daemon.status import ask_daemon
+    from tallystick.errors import UnreadableError
+
+    settings, _ = daemon_settings(config, {**flags, "unsafe_socket_path": True})
+    try:
+        answer = ask_daemon(settings.status_socket, "status")
+    except UnreadableError as fault:
+        raise Stop(Exit.UNCHECKED, str(fault)) from None
+    if as_json:
+        import json
+
+        say(json.dumps(answer))
+    else:
+        say_table(("what", "value"), list(_flat(answer)), folding=("value",))
+    if answer.get("fault"):
+        raise Stop(Exit.REFUSED, f"it stores nothing any more: {answer['fault']}")
+
+
+@click.command("rotate", short_help="Hand over to a new key.", epilog=_ROTATE_EPILOG)
+@setting_options(table=DAEMON)
+def rotate(config: str | None, **flags: Any) -> None:
+    """Close all chains with a hand-over to a new key that the outgoing key signs.
+
+    A daemon that runs does it between two commits, and nobody waits for long; where none runs, it
+    is done here. The earlier public key is kept beside the published one, for whoever verifies.
+    """
+    from tallystick.daemon.status import ask_daemon
+    from tallystick.errors import UnreadableError
+
+    settings, _ = daemon_settings(config, {**flags, "unsafe_socket_path": True})
+    try:
+        answer = ask_daemon(settings.status_socket, "rotate", wait_s=_ROTATION_S)
+    except UnreadableError:
+        answer = _rotate_here(settings)
+    if not answer.get("ok"):
+        code = Exit.UNCHECKED if answer.get("code") == "NOT_ALLOWED" else Exit.REFUSED
+        raise Stop(code, f"not rotated: {answer.get('message')}")
+    say(f"outgoing  {answer['outgoing']}")
+    say(f"incoming  {answer['incoming']}")
+    say(f"published in {settings.public_key}")
+
+
+def _rotate_here(settings: Any) -> dict[str, Any]:
+    """Rotate while no daemon runs; the store's lock makes sure of that."""
+    from tallystick.daemon.assembly import ledger_of, set_umask
+    from tallystick.daemon.statements import Statements
+    from tallystick.verify.trust import fingerprint_of
+
+    set_umask()
+    with unusable():
+        ledger = ledger_of(settings, Statements(settings))
+        try:
+            outgoing, incoming = ledger.rotate()
+        finally:
+            ledger.close()
+    return {
+        "ok": True,
+        "outgoing": fingerprint_of(outgoing),
+        "incoming": fingerprint_of(incoming),
+    }
+
+
+def _flat(answer: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str]]:
+    for name, value in answer.items():
+        if name == "ok":
+            continue
+        if isinstance(value, dict):
+            yield from _flat(value, f"{before}{name}.")
+        else:
+            yield f"{before}{name}", "none" if value is None else str(value)

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A daemon's store as input of `verify`, `show` and `export`: its receipts, as they are signed.
+
+What was there when it was opened is read, on each pass the same. Two things are looked at besides
+that no receipt shows by itself: whether the columns that lists are made from say what the
+receipts say, and whether the chain that a new chain goes on from is there, up to that place.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
+
+from tallystick.errors import MalformedInput, RefusedInput, StoreError
+from tallystick.limits import LEDGER_PAGE_BYTES_MAX, LEDGER_PAGE_ROWS_MAX
+from tallystick.model.extension import MEMBER, PreviousChain
+from tallystick.store.ledger_reads import LedgerReader, StoredReceipt, column_faults
+
+_MAGIC: Final = b"SQLite format 3\0"
+_IMPORTED: Final = ".imported"
+
+
+def is_store(path: str) -> bool:
+    """Whether a path is a regular file that SQLite wrote; never waits, as on a pipe."""
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            return False
+        with open(path, "rb") as file:
+            return file.read(len(_MAGIC)) == _MAGIC
+    except (OSError, ValueError):
+        return False
+
+
+def with_imported(path: str) -> list[str]:
+    """Return a store's path and those of the chains that were imported beside it."""
+    try:
+        names = sorted(os.listdir(path + _IMPORTED))
+    except OSError:
+        names = []
+    return [path, *(f"{path}{_IMPORTED}/{name}" for name in names if name.endswith(".jsonl"))]
+
+
+class LedgerInput:
+    """All receipts of a store, in the order in which they were written; reads twice alike."""
+
+    def __init__(self, path: str) -> None:
+        """Remember the path; the store is opened by the first pass."""
+        self.path = path
+        self.bytes_read = 0
+        self._reader: LedgerReader | None = None
+        self._end = 0
+
+    def size(self) -> int:
+        """Return the size of the file, for a bar; a little more than is read."""
+        try:
+            return os.stat(self.path).st_size
+        except OSError:
+            return 0
+
+    def close(self) -> None:
+        """Let go of the store."""
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+
+    def __iter__(self) -> Iterator[bytes | MalformedInput]:
+        try:
+            yield from self._receipts()
+        except StoreError as fault:
+            yield MalformedInput("SOURCE_UNREADABLE", str(fault))
+
+    def _receipts(self) -> Iterator[bytes | MalformedInput]:
+        if self._reader is None:
+            self._reader = LedgerReader(self.path)
+            self._end = self._reader.mark()
+        mark, limit = 0, LEDGER_PAGE_ROWS_MAX
+        while page := self._reader.behind(mark, limit=limit):
+            for one in page:
+                if one.mark > self._end:
+                    break
+                self.bytes_read += len(one.body)
+                yield one.body
+                yield from self._faults(self._reader, one)
+            mark = page[-1].mark
+            if mark > self._end:
+                break
+            size = sum(len(one.body) for one in page)
+            limit = max(1, min(LEDGER_PAGE_ROWS_MAX, limit * LEDGER_PAGE_BYTES_MAX // (size + 1)))
+
+    def _faults(self, reader: LedgerReader, one: StoredReceipt) -> Iterator[MalformedInput]:
+        wrong = column_faults(one)
+        if wrong:
+            yield MalformedInput(
+                "STORE_COLUMN", f"of the receipt before it, in column {', '.join(wrong)}"
+            )
+        before = _previous_of(one.body) if one.sequence == 1 else None
+        if before is None:
+            return
+        there = reader.at(before.chain_id, before.sequence)
+        if there is None or there.hash != before.hash:
+            yield MalformedInput(
+                "CHAIN_PREDECESSOR",
+                f"chain {one.chain_id} goes on from {before.chain_id}, receipt "
+                f"{before.sequence}: the store does not have it",
+            )
+
+
+def _previous_of(body: bytes) -> PreviousChain | None:
+    """Return what a first receipt says of the chain before its own."""
+    try:
+        members = msgspec.json.decode(body)["issuer"]["runtime"][MEMBER]["previous_chain"]
+        return PreviousChain.from_dict(members)
+    except (msgspec.MsgspecError, RefusedInput, KeyError, TypeError, RecursionError):
+        return None  # of another shape: the verifier says so

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The signing daemon: the only holder of the key and the only writer of its store."""

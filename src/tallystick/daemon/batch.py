@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Receipts of one transaction: built, linked and signed, and not yet written.
+
+A batch works on heads of its own. They become the ledger's when the transaction is on stable
+storage, and are forgotten when it is not.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Literal
+
+import msgspec
+
+from tallystick.chain.issue import create_receipt, seal
+from tallystick.model.action import Action, Outcome
+from tallystick.model.chain import Delegation, Delegator, Head
+from tallystick.model.extension import Extension, PreviousChain, extension_of, with_extension
+from tallystick.model.frame import Acknowledgement
+from tallystick.model.receipt import Issuer, Principal
+from tallystick.model.taxonomy import AGENT_END, CHAIN_INTERRUPTED
+from tallystick.ports import Signer
+from tallystick.store.ledger import row_of
+from tallystick.store.sql import Row
+
+Status = Literal["complete", "interrupted"]
+
+# What drafting makes of a frame: the arguments of `create_receipt` but for the chain's own.
+Draft = Mapping[str, Any]
+
+ISSUER_TYPE: Final = "AgentReceiptsDaemon"
+SUCCESS: Final = Outcome(status="success")
+_ENDS: Final = {"complete": AGENT_END, "interrupted": CHAIN_INTERRUPTED}
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Where a chain stands: its head, and the id of the receipt there."""
+
+    head: Head
+    receipt_id: str = ""
+    is_terminal: bool = False
+
+
+class Issuing(msgspec.Struct, frozen=True, kw_only=True):
+    """In whose name receipts are issued, and who signs them."""
+
+    issuer_id: str
+    verification_method: str
+    signer: Signer
+
+    @property
+    def issuer(self) -> Issuer:
+        """The issuer of what the daemon itself has to say."""
+        return Issuer(id=self.issuer_id, type=ISSUER_TYPE)
+
+
+class Batch:
+    """One transaction in the making."""
+
+    def __init__(self, issuing: Issuing, place_of: Callable[[str], Place], last_ms: int) -> None:
+        """Go on from the places that `place_of` knows, never earlier than `last_ms`."""
+        self._issuing = issuing
+        self._place_of = place_of
+        self.places: dict[str, Place] = {}
+        self.rows: list[Row] = []
+        self.last_ms = last_ms
+
+    def place(self, chain_id: str) -> Place:
+        """Return where a chain stands behind what this batch holds already."""
+        return self.places.get(chain_id) or self._place_of(chain_id)
+
+    def add(
+        self,
+        place: Place,
+        draft: Draft,
+        now_ms: int,
+        *,
+        end: Status | None = None,
+        signer: Signer | None = None,
+    ) -> Acknowledgement:
+        """Build and sign the next receipt of a chain; nothing has changed where this raises."""
+        issued_ms = max(now_ms, self.last_ms)
+        moment_ns = issued_ms * 1_000_000
+        link = place.head.link(terminal=end is not None, status=end)
+        unsigned = create_receipt(
+            chain=link, clock=lambda: moment_ns, ids=ordered_ids(issued_ms), **draft
+        )
+        issuing = self._issuing
+        key = signer or issuing.signer
+        sealed = seal(unsigned, key, issuing.verification_method, clock=lambda: moment_ns)
+        receipt, digest = sealed.receipt, sealed.hash
+        self.rows.append(row_of(receipt, sealed.body.decode(), digest))
+        head = Head(chain_id=link.chain_id, sequence=link.sequence, hash=digest)
+        self.places[link.chain_id] = Place(
+            head=head, receipt_id=receipt.id, is_terminal=end is not None
+        )
+        self.last_ms = issued_ms
+        return Acknowledgement(
+            id=receipt.id, chain_id=link.chain_id, sequence=link.sequence, hash=digest
+        )
+
+    def mark(self) -> tuple[int, dict[str, Place], int]:
+        """Return what `back_to` needs to forget all that comes after."""
+        return len(self.rows), dict(self.places), self.last_ms
+
+    def back_to(self, mark: tuple[int, dict[str, Place], int]) -> None:
+        """Forget what was added since the mark: it is in no chain."""
+        count, self.places, self.last_ms = mark
+        del self.rows[count:]
+
+    def own(self, action: Action, *, facts: Extension | None = None, **more: Any) -> Draft:
+        """Return the draft of something that the daemon itself has to say."""
+        issuer = self._issuing.issuer
+        return {
+            "issuer": issuer if facts is None else with_extension(issuer, facts),
+            "principal": Principal(id=self._issuing.issuer_id),
+            "action": action,
+            "outcome": SUCCESS,
+            **more,
+        }
+
+    def end(
+        self, place: Place, status: Status, now_ms: int, *, signer: Signer | None = None
+    ) -> None:
+        """Close a chain."""
+        self.add(place, self.own(Action(type=_ENDS[status])), now_ms, end=status, signer=signer)
+
+
+def ordered_ids(moment_ms: int) -> Callable[[], str]:
+    """Return what makes UUIDs of version 7: an index over them grows at its end alone.
+
+    Random ones would touch another page of a large store for each receipt.
+    """
+    begins = f"{moment_ms >> 16:08x}-{moment_ms & 0xFFFF:04x}-7"
+
+    def make() -> str:
+        digits = os.urandom(10).hex()
+        return f"{begins}{digits[:3]}-{'89ab'[int(digits[3], 16) & 3]}{digits[4:7]}-{digits[7:19]}"
+
+    return make
+
+
+def previous_chain(head: Head | None) -> PreviousChain | None:
+    """Return how a first receipt names the chain that it goes on from."""
+    if head is None or head.hash is None:
+        return None
+    return PreviousChain(chain_id=head.chain_id, hash=head.hash, sequence=head.sequence)
+
+
+def going_on_from(draft: Draft, previous: Head | None) -> Draft:
+    """Return the draft of a chain's first receipt, with the chain that it goes on from."""
+    link = previous_chain(previous)
+    if link is None:
+        return draft
+    issuer: Issuer = draft["issuer"]
+    facts = extension_of(issuer) or Extension()
+    facts = msgspec.structs.replace(facts, previous_chain=link)
+    return {**draft, "issuer": with_extension(issuer, facts)}
+
+
+def delegated(draft: Draft, parent: Place, issuer_id: str) -> Draft:
+    """Return the draft of a sub-agent's first receipt, with where its chain hangs."""
+    delegation = Delegation(
+        delegator=Delegator(id=issuer_id),
+        parent_chain_id=parent.head.chain_id,
+        parent_receipt_id=parent.receipt_id,
+    )
+    return {**draft, "delegation": delegation}

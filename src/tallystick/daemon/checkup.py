@@ -1,0 +1,281 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `tally daemon doctor` looks at: each check says how it is, and what to do about it.
+
+Nothing here changes anything. Only `roundtrip` leaves a receipt behind, and only who asks for it
+gets it.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+from collections.abc import Callable, Iterator
+from typing import Any, Final, Literal
+
+import msgspec
+
+from tallystick.daemon.inbound import Inbound
+from tallystick.daemon.peer import attest
+from tallystick.daemon.publishing import published
+from tallystick.daemon.resume import checked
+from tallystick.daemon.settings import Settings
+from tallystick.daemon.status import ask_daemon
+from tallystick.durable.file import shown
+from tallystick.errors import Error, PeerError, UnreadableError
+from tallystick.limits import STATUS_BYTES_MAX, STATUS_MS_MAX
+from tallystick.model.framing import encode_frame, framed, read_answer
+from tallystick.store.ledger import LastRow
+from tallystick.store.ledger_reads import LedgerReader
+
+State = Literal["ok", "warn", "fail"]
+_SECRET_MODE: Final = 0o077
+_STORE_MODE: Final = 0o137  # nobody executes, the group does not write, others do nothing
+
+
+class Check(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that was looked at."""
+
+    name: str
+    state: State
+    found: str
+    remedy: str = ""
+
+
+def check_up(settings: Settings) -> Iterator[Check]:
+    """Look at everything that can be seen without leaving a trace."""
+    status = _status_of(settings)
+    yield _daemon(settings, status)
+    for check in (_socket, _key, _public_key, _store, _attestation, _chain):
+        yield _guarded(check.__name__.removeprefix("_"), check, settings)
+
+
+def roundtrip(settings: Settings, now: str, session_id: str) -> Check:
+    """Send one frame and wait for its acknowledgement: this leaves a receipt in the chain."""
+    body = encode_frame(
+        {
+            "ts_emit": now,
+            "session_id": session_id,
+            "channel": "doctor",
+            "tool": {"server": "agent-receipts-doctor", "name": "roundtrip"},
+            "decision": "allowed",
+            "ack": True,
+        }
+    )
+    try:
+        answer = read_answer(_exchange(settings.socket, framed(body)))
+    except (OSError, EOFError, ValueError) as fault:
+        return Check(
+            name="roundtrip",
+            state="fail",
+            found=f"no answer: {fault.strerror if isinstance(fault, OSError) else fault}",
+            remedy="look at the daemon's log",
+        )
+    if not answer["ok"]:
+        return Check(name="roundtrip", state="fail", found=f"refused: {answer['code']}")
+    return Check(
+        name="roundtrip",
+        state="ok",
+        found=f"receipt {answer['sequence']} of {answer['chain_id']} is stored",
+    )
+
+
+def _guarded(name: str, check: Callable[[Settings], Check], settings: Settings) -> Check:
+    try:
+        return check(settings)
+    except (Error, OSError) as fault:
+        why = fault.strerror or "" if isinstance(fault, OSError) else str(fault)
+        return Check(name=name, state="fail", found=why, remedy="see the message")
+
+
+def _status_of(settings: Settings) -> dict[str, Any] | str:
+    try:
+        return ask_daemon(settings.status_socket, "status")
+    except UnreadableError as fault:
+        return str(fault)
+
+
+def _daemon(settings: Settings, status: dict[str, Any] | str) -> Check:
+    if isinstance(status, str):
+        return Check(
+            name="daemon", state="fail", found=status, remedy="start it: `tally daemon run`"
+        )
+    if status.get("fault"):
+        return Check(
+            name="daemon",
+            state="fail",
+            found=f"it stores nothing any more: {status['fault']}",
+            remedy="free what it lacks, and start it again",
+        )
+    found = f"process {status['pid']}, up for {status['uptime_s']} s"
+    if status.get("socket") != settings.socket:
+        return Check(
+            name="daemon",
+            state="warn",
+            found=f"{found}, but it listens at {status.get('socket')}",
+            remedy="set AGENTRECEIPTS_SOCKET to the same path for the daemon and its emitters",
+        )
+    return Check(name="daemon", state="ok", found=found)
+
+
+def _socket(settings: Settings) -> Check:
+    path = settings.socket
+    try:
+        found = os.lstat(path)
+    except FileNotFoundError:
+        return Check(
+            name="socket", state="fail", found=f"{shown(path)} is not there", remedy="start it"
+        )
+    if not stat.S_ISSOCK(found.st_mode):
+        return Check(name="socket", state="fail", found=f"{shown(path)} is no socket")
+    if found.st_mode & stat.S_IWOTH:
+        return Check(
+            name="socket",
+            state="warn",
+            found=f"{shown(path)} can be written by every user",
+            remedy="name a group with emit_group, and start the daemon again",
+        )
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
+            line.settimeout(STATUS_MS_MAX / 1000)
+            line.connect(path)
+    except PermissionError:
+        return Check(
+            name="socket",
+            state="fail",
+            found=f"this user may not write to {shown(path)}",
+            remedy="add the user to the emitters' group",
+        )
+    if not settings.is_safe_path:
+        return Check(
+            name="socket",
+            state="warn",
+            found=f"{shown(path)} lies where others may be able to put a socket",
+            remedy="leave the default path as it is",
+        )
+    return Check(name="socket", state="ok", found=f"{shown(path)} takes connections")
+
+
+def _key(settings: Settings) -> Check:
+    path = settings.key
+    try:
+        found = os.lstat(path)
+    except PermissionError:
+        return Check(name="key", state="ok", found="out of this user's reach")
+    except FileNotFoundError:
+        return Check(
+            name="key",
+            state="fail",
+            found=f"{shown(path)} is not there",
+            remedy="`tally daemon init`",
+        )
+    if not stat.S_ISREG(found.st_mode) or found.st_mode & _SECRET_MODE:
+        return Check(
+            name="key",
+            state="fail",
+            found=f"{shown(path)} is no plain file that only its owner reads",
+            remedy=f"chmod 600 {shown(path)}",
+        )
+    if os.access(path, os.R_OK) and os.geteuid() != 0:
+        return Check(
+            name="key",
+            state="warn",
+            found="this user can read the key: agents that run as this user can forge receipts",
+            remedy="give the daemon a user of its own: `tally daemon install --system`",
+        )
+    return Check(name="key", state="ok", found=f"{shown(path)} is closed to all but its owner")
+
+
+def _public_key(settings: Settings) -> Check:
+    if published(settings.public_key) is None:
+        return Check(
+            name="public_key",
+            state="fail",
+            found=f"{shown(settings.public_key)} is not there",
+            remedy="start the daemon: it publishes its key",
+        )
+    return Check(name="public_key", state="ok", found=f"{shown(settings.public_key)} is published")
+
+
+def _store(settings: Settings) -> Check:
+    wide = []
+    for path in (settings.db, f"{settings.db}-wal", f"{settings.db}-shm"):
+        try:
+            found = os.lstat(path)
+        except FileNotFoundError:
+            continue
+        if not stat.S_ISREG(found.st_mode) or found.st_mode & _STORE_MODE:
+            wide.append(path)
+    if wide:
+        return Check(
+            name="store",
+            state="fail",
+            found=f"{', '.join(map(shown, wide))}: not a plain file of mode 0640 at most",
+            remedy="chmod 640, and find out who changed it",
+        )
+    if not os.path.lexists(settings.db):
+        return Check(
+            name="store",
+            state="warn",
+            found=f"{shown(settings.db)} is not there yet",
+            remedy="the daemon makes it at its first start",
+        )
+    return Check(name="store", state="ok", found=f"{shown(settings.db)} is closed to other users")
+
+
+def _attestation(_settings: Settings) -> Check:
+    here, there = socket.socketpair()
+    with here, there:
+        try:
+            found = attest(here)
+        except PeerError as fault:
+            return Check(name="attestation", state="fail", found=str(fault))
+    if found.peer.exe_status != "ok":
+        return Check(
+            name="attestation",
+            state="warn",
+            found=f"the program of a peer is {found.peer.exe_status}",
+            remedy="the daemon's unit must not hide /proc, nor map users",
+        )
+    return Check(name="attestation", state="ok", found=f"{found.credential.exe_path} is this one")
+
+
+def _chain(settings: Settings) -> Check:
+    if not os.path.exists(settings.db):
+        return Check(name="chain", state="warn", found="there is no receipt yet")
+    with LedgerReader(settings.db) as reader:
+        newest = reader.newest(limit=1)
+        total = reader.count()
+    if not newest:
+        return Check(name="chain", state="warn", found="there is no receipt yet")
+    last = newest[0]
+    row = LastRow(
+        chain_id=last.chain_id,
+        sequence=last.sequence,
+        hash=last.hash,
+        is_terminal=last.terminal,
+        receipt_id=last.id,
+        timestamp=last.timestamp,
+        body=last.body.decode(),
+    )
+    checked(settings.db, row, published(settings.public_key))
+    return Check(
+        name="chain",
+        state="ok",
+        found=f"{total} receipts; the last, {last.sequence} of {last.chain_id}, is sound",
+    )
+
+
+def _exchange(path: str, data: bytes) -> bytes:
+    inbound = Inbound()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
+        line.settimeout(STATUS_MS_MAX / 1000)
+        line.connect(path)
+        line.sendall(data)
+        while received := line.recv(STATUS_BYTES_MAX):
+            bodies, fault = inbound.take(received)
+            if fault is not None:
+                raise ValueError("what answers is no daemon")
+            if bodies:
+                return bodies[0]
+    raise EOFError("the daemon hung up")

@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a receipt states of a frame: the emitter's word, the kernel's word, and our own, apart.
+
+Pure: the same frame, peer and settings give the same statement. Ids, times, the place in the chain
+and the signature come from who issues it. The frame is redacted first; its payloads are hashed and
+sealed as they were sent.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from tallystick.chain.payload import payload_hash
+from tallystick.daemon.attestation import Attestation
+from tallystick.daemon.disclosing import NOTHING, Disclosed, Disclosure
+from tallystick.limits import ERROR_CHARS_MAX, PREVIEW_CHARS_MAX
+from tallystick.model.action import Action, EmitterMetadata, Intent, Outcome, Target
+from tallystick.model.classify import claimed_risk, classify, settled_risk
+from tallystick.model.extension import Extension, Risk, Rule, with_extension
+from tallystick.model.frame import Frame
+from tallystick.model.receipt import Issuer, Operator, Principal
+from tallystick.model.redact import Redactor
+from tallystick.model.taxonomy import EVENTS_DROPPED, UNKNOWN, check_emitted_type
+
+ISSUER_TYPE: Final = "AgentReceiptsDaemon"
+# Channels whose results say themselves that they are errors.
+_MCP: Final = frozenset(("mcp", "mcp_proxy"))
+
+
+class DraftSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """In whose name, and what is kept from the eyes of readers."""
+
+    issuer_id: str
+    redactor: Redactor
+    disclosure: Disclosure | None = None
+
+
+def draft_receipt(
+    frame: Frame,
+    peer: Attestation,
+    principal_id: str,
+    settings: DraftSettings,
+    *,
+    late: bool = False,
+) -> dict[str, Any]:
+    """Return the arguments of `create_receipt` for a frame, but for chain, delegation and clock."""
+    shown = settings.redactor.frame(frame)
+    own = classify(frame.tool.name, frame.input, frame.tool.server)
+    claimed = claimed_risk(shown.type)
+    risk = settled_risk(claimed, own)
+    sealed = NOTHING
+    if settings.disclosure is not None:
+        sealed = settings.disclosure.seal(shown.type, risk, frame.input, frame.output)
+    facts = Extension(
+        decision=shown.decision,
+        emitted_at=shown.ts_emit,
+        late=True if late or frame.late else None,
+        peer=peer.peer,
+        risk=None
+        if claimed is None and own is None
+        else Risk(claimed=claimed, own=None if own is None else own.risk),
+        rule=_rule(shown),
+    )
+    arguments: dict[str, Any] = {
+        "issuer": with_extension(_issuer(shown, settings), facts),
+        "principal": Principal(id=principal_id),
+        "action": Action(
+            idempotency_key=shown.idempotency_key,
+            parameters_disclosure=sealed.parameters,
+            parameters_hash=None if frame.input is None else payload_hash(frame.input),
+            peer_credential=peer.credential,
+            risk_level=risk,
+            target=_target(shown),
+            tool_name=shown.tool.name,
+            type=shown.type,
+        ),
+        "outcome": _outcome(frame, shown, sealed),
+        "check_type": check_emitted_type,
+    }
+    if shown.prompt_preview is not None:
+        arguments["intent"] = _intent(shown.prompt_preview)
+    if shown.correlation_id is not None:
+        arguments["correlation_id"] = shown.correlation_id
+    return arguments
+
+
+def draft_drops(
+    frame: Frame, peer: Attestation, principal_id: str, settings: DraftSettings, count: int
+) -> dict[str, Any]:
+    """Return the same for what an emitter says it lost before this frame."""
+    shown = settings.redactor.frame(frame)
+    issuer = Issuer(id=settings.issuer_id, session_id=shown.session_id, type=ISSUER_TYPE)
+    return {
+        "issuer": with_extension(issuer, Extension(emitted_at=shown.ts_emit, peer=peer.peer)),
+        "principal": Principal(id=principal_id),
+        "action": Action(
+            emitter_metadata=EmitterMetadata(drop_count=count),
+            peer_credential=peer.credential,
+            risk_level="low",
+            tool_name="events_dropped",
+            type=EVENTS_DROPPED,
+        ),
+        "outcome": Outcome(status="success"),
+    }
+
+
+def _issuer(shown: Frame, settings: DraftSettings) -> Issuer:
+    runtime = {
+        name: value
+        for name in ("agent_id", "agent_type", "capture_method", "model", "usage")
+        if (value := getattr(shown, name)) is not None
+    }
+    operator = None
+    if shown.operator_id is not None:
+        operator = Operator(id=shown.operator_id, name=shown.operator_name or "")
+    return Issuer(
+        id=settings.issuer_id,
+        model=shown.issuer_model,
+        name=shown.issuer_name,
+        operator=operator,
+        runtime=runtime or None,
+        session_id=shown.session_id,
+        type=ISSUER_TYPE,
+    )
+
+
+def _target(shown: Frame) -> Target | None:
+    if shown.target_system is not None:
+        return Target(resource=shown.target_resource, system=shown.target_system)
+    if shown.type == UNKNOWN:
+        # The protocol wants to know of what system a thing that nobody can name is.
+        return Target(system=shown.tool.server or shown.channel)
+    return None
+
+
+def _outcome(frame: Frame, shown: Frame, sealed: Disclosed) -> Outcome:
+    failed = frame.error is not None or (
+        frame.channel in _MCP
+        and isinstance(frame.output, dict)
+        and frame.output.get("isError") is True
+    )
+    if frame.decision == "pending":
+        status = "pending"
+    elif frame.decision == "denied" or failed:
+        # What tells the two apart is the decision, among the facts of ours.
+        status = "failure"
+    else:
+        status = "success"
+    return Outcome(
+        error=_capped(shown.error),
+        response_disclosure=sealed.response,
+        response_hash=None if frame.output is None else payload_hash(frame.output),
+        status=status,  # type: ignore[arg-type]  # mypy widens the three literals
+    )
+
+
+def _capped(error: str | None) -> str | None:
+    if error is None or len(error) <= ERROR_CHARS_MAX:
+        return error
+    return error[: ERROR_CHARS_MAX - 1] + "…"
+
+
+def _intent(preview: str) -> Intent:
+    if len(preview) <= PREVIEW_CHARS_MAX:
+        return Intent(prompt_preview=preview)
+    return Intent(prompt_preview=preview[:PREVIEW_CHARS_MAX], prompt_preview_truncated=True)
+
+
+def _rule(shown: Frame) -> Rule | None:
+    rule = shown.rule
+    if rule is None:
+        return None
+    told = Rule(action=rule.action, approver=rule.approver, name=rule.name, reason=rule.reason)
+    return told if told.to_dict() else None

@@ -1,0 +1,330 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The single writer: frames go in, and their receipts are on stable storage when it returns.
+
+One call of `commit` is one transaction, whatever it holds: receipts of all chains, what was lost,
+and at midnight the end of yesterday's chains. One lock puts callers in order.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Protocol
+
+import msgspec
+
+from tallystick.daemon.attested import AttestedFrame
+from tallystick.daemon.batch import Draft, Issuing, Place, Status
+from tallystick.daemon.chain_names import agents_of, day_of, is_of
+from tallystick.daemon.head_file import HeadFile
+from tallystick.daemon.key_source import KeySource
+from tallystick.daemon.losses import Losses, told
+from tallystick.daemon.resume import Resumed, checked, place_of
+from tallystick.daemon.rotation import Reached, rotate
+from tallystick.daemon.turn import Standing, Turn
+from tallystick.durable.file import FilePath
+from tallystick.errors import (
+    FrameRefused,
+    ReceiptError,
+    RefusedInput,
+    StoreError,
+    StoreStoppedError,
+)
+from tallystick.limits import CHAIN_NAMES_KEPT_MAX
+from tallystick.model.chain import Head
+from tallystick.model.frame import Acknowledgement, Refusal
+from tallystick.model.rotation import KeyRotation
+from tallystick.ports import Signer
+from tallystick.store.ledger import LedgerStore
+
+Answer = Acknowledgement | Refusal
+
+
+class Drafting(Protocol):
+    """Turns frames into the arguments of `create_receipt`; `Drafter` is the daemon's own."""
+
+    def receipt(self, one: AttestedFrame, /) -> Draft:
+        """Return what the receipt of a frame states."""
+        ...
+
+    def drops(self, one: AttestedFrame, /) -> Draft:
+        """Return what is stated of the frames that its emitter lost before it."""
+        ...
+
+
+class LedgerStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """What the ledger can say of itself."""
+
+    # The open root and where it stands; None between two roots.
+    root: str | None
+    sequence: int
+    hash: str | None
+    receipts: int
+    commits: int
+    last_issued_ms: int
+
+
+class Ledger:
+    """Owns the heads of all chains. Any thread may call; each call is done as a whole."""
+
+    def __init__(
+        self,
+        *,
+        store: LedgerStore,
+        keys: KeySource,
+        public_path: FilePath,
+        heads: HeadFile,
+        issuer_id: str,
+        drafting: Drafting,
+        clock: Callable[[], int],
+        chain_id: str | None = None,
+        resumed: Resumed | None = None,
+    ) -> None:
+        """Go on from `resumed`; `chain_id` fixes the root instead of a new one for each day.
+
+        Use `open_ledger`, which looks at what the store holds before it trusts it.
+        """
+        self.losses = Losses()
+        self.drafting = drafting
+        self._store = store
+        self._keys = keys
+        self._public_path = public_path
+        self._heads = heads
+        self._issuing = Issuing(
+            issuer_id=issuer_id, verification_method=keys.verification_method, signer=keys
+        )
+        self._clock = clock
+        self._fixed = chain_id
+        self._lock = threading.Lock()
+        self._is_closed = False
+        self._fault: StoreError | None = None
+        self._commits = 0
+        self._standing = resumed.standing if resumed is not None else Standing()
+        # Of the open chains, those that were used last.
+        self._places: OrderedDict[str, Place] = OrderedDict(
+            (place.head.chain_id, place)
+            for place in (resumed.agents if resumed is not None else ())
+        )
+        if self._standing.root is not None:
+            self._places[self._standing.root.head.chain_id] = self._standing.root
+
+    def begin(self) -> None:
+        """Close what another day, or another fixed name, left open: it was not closed in order."""
+        with self._lock:
+            now_ms = self._now_ms()
+            root = self._standing.root
+            if root is not None and not is_of(root.head.chain_id, self._base(now_ms)):
+                turn = self._turn(now_ms)
+                turn.end_all("interrupted", self._agents(), now_ms)
+                self._append(turn)
+
+    def commit(self, frames: Sequence[AttestedFrame]) -> list[Answer]:
+        """Return, in order, what became of each frame, when all of it is on stable storage."""
+        with self._lock:
+            self._check_open()
+            now_ms = frames[0].received_ns // 1_000_000 if frames else self._now_ms()
+            turn = self._turn(now_ms)
+            self._roll_over(turn, now_ms)
+            answers = [self._answer(turn, one) for one in frames]
+            self._write(turn, now_ms, with_losses=bool(turn.batch.rows))
+            return answers
+
+    def tick(self) -> None:
+        """Do what is due without a frame: the end of a day, and losses that nothing carries."""
+        with self._lock:
+            self._check_open()
+            now_ms = self._now_ms()
+            turn = self._turn(now_ms)
+            self._roll_over(turn, now_ms)
+            self._write(turn, now_ms, with_losses=True)
+            self._heads.shorten()
+        # Beside commits, which wait for no other sync than their own.
+        self._heads.sync()
+
+    def rotate(self, reached: Reached = lambda _: None) -> tuple[bytes, bytes]:
+        """Hand over to the next key, close all chains, and return both public keys, old and new."""
+        with self._lock:
+            self._check_open()
+            commits = self._commits
+            try:
+                keys = rotate(self._keys, self._public_path, self._hand_over, reached)
+            except BaseException as error:
+                if self._commits != commits:
+                    # The store goes on with a key that we could not put in place.
+                    self._fault = StoreStoppedError(
+                        f"a rotation was committed and not finished ({error}): start again, which "
+                        "does the rest"
+                    )
+                raise
+            self._heads.sync()
+            return keys
+
+    def close(self, status: Status = "interrupted") -> None:
+        """Close all chains in one transaction, the root first; again does nothing."""
+        with self._lock:
+            if self._is_closed:
+                return
+            self._is_closed = True
+            try:
+                if self._fault is None:
+                    now_ms = self._now_ms()
+                    turn = self._turn(now_ms)
+                    agents = self._agents()
+                    self._write(
+                        turn,
+                        now_ms,
+                        with_losses=True,
+                        finish=lambda: turn.end_all(status, agents, now_ms),
+                    )
+            finally:
+                try:
+                    self._heads.close()
+                finally:
+                    self._keys.teardown()
+                    self._store.close()
+
+    def status(self) -> LedgerStatus:
+        """Return how things stand; waits for nobody."""
+        standing = self._standing
+        head = standing.root.head if standing.root is not None else None
+        return LedgerStatus(
+            root=None if head is None else head.chain_id,
+            sequence=0 if head is None else head.sequence,
+            hash=None if head is None else head.hash,
+            receipts=len(self._store),
+            commits=self._commits,
+            last_issued_ms=standing.last_ms,
+        )
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise StoreStoppedError("the ledger is closed")
+        if self._fault is not None:
+            raise StoreStoppedError(str(self._fault))
+
+    def _now_ms(self) -> int:
+        return self._clock() // 1_000_000
+
+    def _base(self, now_ms: int) -> str:
+        return self._fixed or day_of(max(now_ms, self._standing.last_ms))
+
+    def _turn(self, now_ms: int) -> Turn:
+        return Turn(
+            self._issuing,
+            self._standing,
+            place_of=self._place_of,
+            base=self._base(now_ms),
+            is_used=self._store.has_chain,
+        )
+
+    def _hand_over(self, rotation: KeyRotation, successor: Signer) -> None:
+        now_ms = self._now_ms()
+        turn = self._turn(now_ms)
+        agents = self._agents()
+        self._write(
+            turn,
+            now_ms,
+            with_losses=True,
+            finish=lambda: turn.hand_over(rotation, successor, agents, now_ms),
+        )
+
+    def _answer(self, turn: Turn, one: AttestedFrame) -> Answer:
+        try:
+            drops = self.drafting.drops(one) if one.frame.drop_count else None
+            return turn.add(one, self.drafting.receipt(one), drops)
+        except FrameRefused as fault:
+            refusal = Refusal(code=fault.code, message=str(fault))
+        except ReceiptError as fault:
+            # Its words may quote the frame.
+            where = fault.where or "the receipt"
+            refusal = Refusal(code="FRAME_VALUE", message=f"makes no receipt: {where}")
+        except RefusedInput:
+            refusal = Refusal(code="FRAME_VALUE", message="makes no receipt")
+        moment_ms = one.received_ns // 1_000_000
+        self.losses.note(refusal.code, moment_ms)
+        if one.frame.drop_count:
+            self.losses.note(CLAIMED, moment_ms, one.frame.drop_count)
+        return refusal
+
+    def _roll_over(self, turn: Turn, now_ms: int) -> None:
+        """Close yesterday's chains; the next receipt begins today's."""
+        root = self._standing.root
+        if (
+            self._fixed is None
+            and root is not None
+            and not is_of(root.head.chain_id, self._base(now_ms))
+        ):
+            turn.end_all("complete", self._agents(), now_ms)
+
+    def _agents(self) -> Iterator[Place]:
+        """Yield the open chains of the root's agents."""
+        root = self._standing.root
+        if root is not None:
+            for last in self._store.last_rows_below(agents_of(root.head.chain_id)):
+                if not last.is_terminal:
+                    yield self._place_of(last.chain_id)
+
+    def _place_of(self, chain_id: str) -> Place:
+        known = self._places.get(chain_id)
+        if known is not None:
+            return known
+        last = self._store.last_row(chain_id)
+        if last is None:
+            return Place(head=Head(chain_id=chain_id))
+        checked(self._store.path, last, self._keys.get_public_key())
+        return place_of(last)
+
+    def _write(
+        self,
+        turn: Turn,
+        now_ms: int,
+        *,
+        with_losses: bool,
+        finish: Callable[[], object] = lambda: None,
+    ) -> None:
+        """Write a turn with what was lost; where that fails, the losses are still to be told."""
+        taken = self.losses.take() if with_losses else None
+        try:
+            if taken is not None:
+                turn.note_losses(*told(taken), now_ms)
+            finish()
+            self._append(turn)
+        except BaseException:
+            self.losses.give_back(taken)
+            raise
+
+    def _append(self, turn: Turn) -> None:
+        """Make a turn durable, and only then its heads ours."""
+        batch = turn.batch
+        if not batch.rows:
+            return
+        self._store.append(batch.rows)
+        self._commits += 1
+        self._standing = turn.standing
+        closed = []
+        for chain_id, place in batch.places.items():
+            if place.is_terminal:
+                self._places.pop(chain_id, None)
+                closed.append(chain_id)
+            else:
+                self._places[chain_id] = place
+                self._places.move_to_end(chain_id)
+        while len(self._places) > CHAIN_NAMES_KEPT_MAX:
+            self._places.popitem(last=False)
+        self._note_heads(batch.places.values(), closed)
+
+    def _note_heads(self, places: Iterable[Place], closed: list[str]) -> None:
+        """Write the new heads beside the key. The receipts are safe already, whatever comes."""
+        previous = self._standing.previous
+        if closed and previous is not None:
+            # The root's end vouches for all before it, and stays until the next root has ended.
+            closed = [one for one in (*self._heads.heads, *closed) if one != previous.chain_id]
+        try:
+            self._heads.write([place.head for place in places], closed)
+        except StoreError as error:
+            self._fault = error
+
+
+# The reason under which losses go that an emitter told of in a frame that was itself refused.
+CLAIMED = "CLAIMED_BY_EMITTER"

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Frames that became no receipt, counted by reason until a receipt in the chain says so."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+
+from tallystick.chain.issue import timestamp
+from tallystick.limits import JSON_INTEGER_MAX, LOSS_REASONS_MAX
+from tallystick.model.extension import Dropped
+
+# Where the reasons are too many to be told apart.
+OTHER = "OTHER"
+
+
+class Losses:
+    """Counts from any thread; the ledger takes them, and gives back what it could not write."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._reasons: Counter[str] = Counter()
+        self._since_ms = self._until_ms = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._reasons)
+
+    def note(self, reason: str, now_ms: int, count: int = 1) -> None:
+        """Count frames that are lost; a reason is a stable code and never an emitter's word."""
+        with self._lock:
+            self._add({reason: count}, now_ms, now_ms)
+
+    def take(self) -> tuple[dict[str, int], int, int] | None:
+        """Return reasons with their counts, first and last moment, and begin anew."""
+        with self._lock:
+            if not self._reasons:
+                return None
+            taken = (dict(self._reasons), self._since_ms, self._until_ms)
+            self._reasons.clear()
+            return taken
+
+    def give_back(self, taken: tuple[dict[str, int], int, int] | None) -> None:
+        """Count again what was taken and not written."""
+        if taken is not None:
+            with self._lock:
+                self._add(*taken)
+
+    def _add(self, reasons: dict[str, int], since_ms: int, until_ms: int) -> None:
+        if not self._reasons:
+            self._since_ms, self._until_ms = since_ms, until_ms
+        self._since_ms = min(self._since_ms, since_ms)
+        self._until_ms = max(self._until_ms, until_ms)
+        for reason, count in reasons.items():
+            is_known = reason in self._reasons or len(self._reasons) < LOSS_REASONS_MAX
+            self._reasons[reason if is_known else OTHER] += count
+
+
+def told(taken: tuple[dict[str, int], int, int]) -> tuple[int, Dropped]:
+    """Return how many frames were lost, and what the receipt says of them."""
+    reasons, since_ms, until_ms = taken
+    facts = Dropped(
+        reasons={name: min(count, JSON_INTEGER_MAX) for name, count in sorted(reasons.items())},
+        since=timestamp(since_ms * 1_000_000),
+        until=timestamp(until_ms * 1_000_000),
+    )
+    return min(sum(reasons.values()), JSON_INTEGER_MAX), facts

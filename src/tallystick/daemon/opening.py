@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Opens the ledger: lock the store, look for what was acknowledged, get the key ready, resume.
+
+Nothing is written before all of it was looked at, but for what a crash left of a rotation.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from tallystick.daemon.chain_names import check_fixed
+from tallystick.daemon.head_file import HeadFile
+from tallystick.daemon.key_source import KeySource
+from tallystick.daemon.ledger import Drafting, Ledger
+from tallystick.daemon.publishing import publish
+from tallystick.daemon.resume import check_heads, resume
+from tallystick.daemon.rotation import recover
+from tallystick.durable.file import FilePath
+from tallystick.store.ledger import LedgerStore
+
+_LOG = logging.getLogger("tallystick.daemon")
+
+
+def open_ledger(
+    *,
+    db: FilePath,
+    keys: KeySource,
+    public_path: FilePath,
+    heads_path: FilePath,
+    issuer_id: str,
+    drafting: Drafting,
+    clock: Callable[[], int],
+    chain_id: str | None = None,
+) -> Ledger:
+    """Return the ledger, ready for frames; `clock` gives nanoseconds since 1970.
+
+    Raises an error that says what to do where another daemon has the store, the key is not fit to
+    be used, another public key is published, or the store is not the one that we left.
+    """
+    fixed = check_fixed(chain_id) if chain_id else None
+    store = LedgerStore(db, clock_ms=lambda: clock() // 1_000_000)
+    try:
+        heads = HeadFile(heads_path)
+        try:
+            check_heads(store, heads.heads)
+            keys.init()
+            done = recover(keys, public_path, store)
+            if done is not None:
+                _LOG.warning("%s", done)
+            publish(public_path, keys.get_public_key())
+            if len(store) and not heads.heads:
+                _LOG.warning("no heads were kept beside the key: a rollback could not be seen")
+            ledger = Ledger(
+                store=store,
+                keys=keys,
+                public_path=public_path,
+                heads=heads,
+                issuer_id=issuer_id,
+                drafting=drafting,
+                clock=clock,
+                chain_id=fixed,
+                resumed=resume(store, keys.get_public_key()),
+            )
+            ledger.begin()
+        except BaseException:
+            heads.close()
+            raise
+    except BaseException:
+        keys.teardown()
+        store.close()
+        raise
+    return ledger

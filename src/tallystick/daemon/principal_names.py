@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""On whose behalf a user id acts: `did:user:<login>`, asked once and off the hot path.
+
+Where users live in a directory service, asking may take seconds or fail. It is done in a thread of
+its own; nobody waits longer than the limit, and who can't be named is `did:user:<platform>:<uid>`.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as Late
+from threading import Lock, Thread
+from typing import Final
+
+from tallystick.limits import LOGIN_NAMES_MAX, LOGIN_WAIT_MS_MAX
+
+UNKNOWN_PRINCIPAL: Final = "did:user:unknown"
+# What a login name may hold; whatever else a directory says could pass for another principal.
+_LOGIN: Final = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.@+$-]{0,126}")
+
+
+class PrincipalNames:
+    """Owns what is known of users; may be asked by many threads at once."""
+
+    def __init__(
+        self,
+        platform: str = sys.platform,
+        lookup: Callable[[int], str | None] | None = None,
+        wait_ms: int = LOGIN_WAIT_MS_MAX,
+    ) -> None:
+        self._platform = "linux" if platform.startswith("linux") else platform
+        self._lookup = lookup or _login_of
+        self._wait_s = wait_ms / 1000
+        self._lock = Lock()
+        self._answers: dict[int, Future[str]] = {}
+
+    def principal(self, uid: int | None) -> str:
+        """Return the principal of a user; waits once, and a bounded time, for who is new."""
+        if uid is None:
+            return UNKNOWN_PRINCIPAL
+        try:
+            return self._asked(uid).result(self._wait_s)
+        except Late:
+            return self._nameless(uid)
+
+    def known(self, uid: int | None) -> str | None:
+        """Return the principal where it is known already; never waits, but begins to ask."""
+        if uid is None:
+            return UNKNOWN_PRINCIPAL
+        answer = self._asked(uid)
+        return answer.result() if answer.done() else None
+
+    def forget(self) -> None:
+        """Ask anew from now on: users may have been renamed (SIGHUP)."""
+        with self._lock:
+            self._answers.clear()
+
+    def _asked(self, uid: int) -> Future[str]:
+        with self._lock:
+            answer = self._answers.get(uid)
+            if answer is not None:
+                return answer
+            if len(self._answers) >= LOGIN_NAMES_MAX:
+                self._answers.pop(next(iter(self._answers)))
+            answer = self._answers[uid] = Future()
+        Thread(target=self._answer, args=(uid, answer), name="login name", daemon=True).start()
+        return answer
+
+    def _answer(self, uid: int, answer: Future[str]) -> None:
+        try:
+            login = self._lookup(uid)
+        except Exception:  # noqa: BLE001  # a directory service may fail in any way
+            login = None
+        is_named = login is not None and _LOGIN.fullmatch(login) is not None
+        answer.set_result(f"did:user:{login}" if is_named else self._nameless(uid))
+
+    def _nameless(self, uid: int) -> str:
+        return f"did:user:{self._platform}:{uid}"
+
+
+def _login_of(uid: int) -> str | None:
+    import pwd
+
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return None

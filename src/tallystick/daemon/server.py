@@ -1,0 +1,329 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One daemon from its start to its end, in the only order that keeps its word.
+
+Start: store and lock, key, chain, and only then the sockets. End: no new connections, then all that
+emitters have written already is read, stored and answered, then the chains are closed.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, Final
+
+import msgspec
+
+from tallystick.config import process_environment
+from tallystick.daemon.connection import Arrived
+from tallystick.daemon.connections import Connections
+from tallystick.daemon.door import Door
+from tallystick.daemon.intake import Intake
+from tallystick.daemon.ledger import Ledger
+from tallystick.daemon.listener import Listener, group_id
+from tallystick.daemon.loop import Loop
+from tallystick.daemon.notify import Supervisor
+from tallystick.daemon.quotas import Bounds, share_of
+from tallystick.daemon.reports import Reports
+from tallystick.daemon.settings import Settings, changed
+from tallystick.daemon.socket_path import legacy_link
+from tallystick.daemon.statements import Statements
+from tallystick.daemon.status import Reply, StatusDoor, failed
+from tallystick.daemon.tallies import Tallies
+from tallystick.errors import Error, StoreError
+from tallystick.limits import EMITTERS_MAX, OWN_DESCRIPTORS_MAX
+from tallystick.serve.logs import LOGGER, event
+from tallystick.verify.trust import fingerprint_of
+
+CAUGHT: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_TICK_MS: Final = 5000
+_UNSAFE_WARNING_MS: Final = 60_000
+_DRAIN_TURN_MS: Final = 100
+_MORE_TIME_MS: Final = 30_000
+_GARBAGE_OBJECTS: Final = 20_000
+
+
+class Daemon:
+    """Serves emitters until it is told to stop. `run` returns when all that was taken is safe."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        ledger: Ledger,
+        statements: Statements,
+        *,
+        reload: Callable[[], Settings],
+        clock_ns: Callable[[], int],
+        bounds: Bounds | None = None,
+    ) -> None:
+        """Listen; from here on emitters can connect, and are served by `run`."""
+        self._listener, self._status_listener = _listen(settings)
+        self._settings = settings
+        self._ledger = ledger
+        self._statements = statements
+        self._reload = reload
+        self._fixed_bounds = bounds
+        self._fault: Exception | None = None
+        self._signals: list[int] = []
+        self._supervisor = Supervisor()
+        self._tallies = Tallies()
+        self._loop = Loop(lambda: time.monotonic_ns() // 1_000_000)
+        self._intake = Intake(
+            ledger,
+            tallies=self._tallies,
+            clock_ns=clock_ns,
+            finished=self._finished,
+            on_stop=self._stop_for,
+        )
+        self._connections = Connections(
+            self._loop,
+            submit=self._intake.submit,
+            clock_ns=clock_ns,
+            tallies=self._tallies,
+            bounds=bounds or bounds_of(settings),
+        )
+        self._door = Door(
+            self._loop,
+            self._listener.socket,
+            self._connections,
+            tallies=self._tallies,
+            attests=statements.attest,
+        )
+        self._reports = Reports(
+            settings,
+            ledger=ledger,
+            tallies=self._tallies,
+            intake=self._intake,
+            connections=self._connections,
+            clock_ns=clock_ns,
+        )
+        self._status = StatusDoor(
+            self._loop,
+            self._status_listener.socket,
+            status=lambda: self._reports.status(self._statements, self._listener),
+            commands={"reload": self._reload_for, "rotate": self._rotate_for},
+        )
+
+    def run(self, *, on_ready: Callable[[], None] = lambda: None) -> None:
+        """Serve until SIGTERM or SIGINT; raise the error after which nothing could be stored."""
+        loop, settings = self._loop, self._settings
+        loop.call_every(_TICK_MS, self._tick)
+        if self._supervisor.watchdog_ms:
+            loop.call_every(self._supervisor.watchdog_ms, self._sign_of_life)
+        if not settings.is_safe_path:
+            self._warn_of_path()
+            loop.call_every(_UNSAFE_WARNING_MS, self._warn_of_path)
+        with self._catching_signals():
+            _settle_garbage()
+            event(logging.INFO, "ready", socket=settings.socket, db=settings.db)
+            self._supervisor.ready("taking frames")
+            on_ready()
+            try:
+                self._serve()
+                self._supervisor.stopping()
+                if self._fault is None:
+                    self._drain()
+            finally:
+                self._close()
+        if self._fault is not None:
+            raise self._fault
+
+    def stop(self) -> None:
+        """End as SIGTERM would, from any thread."""
+        self._signals.append(signal.SIGTERM)
+        self._loop.wake()
+
+    def _finished(self, arrived: Arrived) -> None:
+        self._connections.finished(arrived)
+
+    # --------------------------------------------------------------------------------- serving
+
+    def _serve(self) -> None:
+        while self._fault is None:
+            self._turn()
+            while self._signals:
+                if self._signals.pop(0) != signal.SIGHUP:
+                    return
+                self._take_settings()
+
+    def _turn(self, wait_ms: int | None = None) -> None:
+        self._loop.turn(wait_ms)
+        self._connections.settle()
+        self._status.settle()
+
+    def _tick(self) -> None:
+        """Have what is due without frames written: losses, and the end of a day."""
+        if self._intake.fault is None:
+            self._intake.do(self._ledger.tick, _note_tick)
+        for listener in (self._listener, self._status_listener):
+            if not listener.is_in_place:
+                event(logging.WARNING, "socket_gone", socket=listener.path)
+
+    def _sign_of_life(self) -> None:
+        # A disk that hangs is a daemon that hangs: no sign, and the manager starts it anew.
+        if self._intake.busy_ms < 2 * self._supervisor.watchdog_ms:
+            self._supervisor.alive()
+
+    def _warn_of_path(self) -> None:
+        event(logging.WARNING, "unsafe_socket_path", socket=self._settings.socket)
+
+    def _stop_for(self, fault: Exception) -> None:
+        """Hear from the thread that commits that the store has failed."""
+        if self._fault is None:
+            told = str(fault) if isinstance(fault, Error) else type(fault).__name__
+            event(logging.CRITICAL, "store_failed", reason=told)
+            self._fault = fault
+        self._loop.wake()
+
+    # -------------------------------------------------------------------------------- commands
+
+    def _take_settings(self) -> dict[str, Any]:
+        """Read the settings again, and go on with what can change while running."""
+        self._supervisor.reloading()
+        try:
+            settings = self._reload()
+            taken, fixed = changed(self._settings, settings)
+            settings = msgspec.structs.replace(
+                self._settings, **{name: getattr(settings, name) for name in taken}
+            )
+            self._statements.take(settings)
+        except Error as fault:
+            event(logging.ERROR, "reload_failed", reason=str(fault))
+            return failed(fault)
+        finally:
+            self._supervisor.ready("taking frames")
+        self._connections.take_bounds(self._fixed_bounds or bounds_of(settings))
+        LOGGER.setLevel(settings.log_level.upper())
+        self._settings = self._reports.settings = settings
+        event(logging.INFO, "reloaded", taken=",".join(taken), needs_start=",".join(fixed))
+        return {"ok": True, "taken": taken, "needs_start": fixed}
+
+    def _reload_for(self, reply: Reply) -> None:
+        reply(self._take_settings())
+
+    def _rotate_for(self, reply: Reply) -> None:
+        def done(result: dict[str, Any] | None, fault: Exception | None) -> None:
+            reply(failed(fault) if fault is not None else {"ok": True, **(result or {})})
+
+        self._intake.do(self._rotate, done)
+
+    def _rotate(self) -> dict[str, Any]:
+        outgoing, incoming = self._ledger.rotate()
+        told = {"outgoing": fingerprint_of(outgoing), "incoming": fingerprint_of(incoming)}
+        event(logging.WARNING, "rotated", **told)
+        return told
+
+    # --------------------------------------------------------------------------------- the end
+
+    def _drain(self) -> None:
+        """Read, store and answer all that emitters have written already."""
+        event(logging.INFO, "draining", connections=len(self._connections))
+        self._listener.withdraw()
+        self._connections.drain()
+        while self._fault is None:
+            is_closed = self._door.close_when_empty()
+            if is_closed and not self._connections.unread and not self._connections.waiting:
+                break
+            self._turn(_DRAIN_TURN_MS)
+            self._supervisor.more_time(_MORE_TIME_MS)
+        end_ms = self._loop.now_ms + self._settings.shutdown_deadline
+        while len(self._connections) and self._loop.now_ms < end_ms and not self._signals:
+            self._turn(_DRAIN_TURN_MS)
+        self._supervisor.more_time(_MORE_TIME_MS)
+        self._intake.close()
+        if self._fault is None:
+            self._ledger.close("interrupted")
+
+    def _close(self) -> None:
+        for listener in (self._listener, self._status_listener):
+            listener.withdraw()
+        self._door.close()
+        self._connections.close()
+        self._status.close()
+        self._intake.close()
+        try:
+            # After an orderly end this is done already; else what was open stays open, and the next
+            # start says so.
+            self._ledger.close("interrupted")
+        except Error as fault:
+            event(logging.ERROR, "not_closed", reason=str(fault))
+        self._loop.close()
+        event(logging.INFO, "stopped", receipts=self._tallies.receipts)
+
+    @contextmanager
+    def _catching_signals(self) -> Iterator[None]:
+        """Let signals wake the loop; elsewhere than on the main thread there are none."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def heard(number: int, _frame: FrameType | None) -> None:
+            self._signals.append(number)
+
+        before = {one: signal.signal(one, heard) for one in CAUGHT}
+        woken = signal.set_wakeup_fd(self._loop.wake_descriptor, warn_on_full_buffer=False)
+        # Those that came while it started are heard now.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, CAUGHT)
+        try:
+            yield
+        finally:
+            signal.set_wakeup_fd(woken)
+            for one, handler in before.items():
+                signal.signal(one, handler)
+
+
+def bounds_of(settings: Settings) -> Bounds:
+    """Return what emitters may take up, within what the system lets this process have."""
+    most = max(4, min(settings.max_connections, _descriptors() - OWN_DESCRIPTORS_MAX))
+    return Bounds(
+        connections=most,
+        user_connections=max(3, share_of(most)),
+        frame_ms=settings.frame_timeout,
+        idle_ms=settings.idle_timeout,
+    )
+
+
+def _descriptors() -> int:
+    """Raise the limit on descriptors as far as we may, and return it."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard == resource.RLIM_INFINITY or soft < hard:
+        wanted = 2 * EMITTERS_MAX + OWN_DESCRIPTORS_MAX
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        if most > soft != resource.RLIM_INFINITY:
+            try:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+                soft = most
+            except (OSError, ValueError):
+                pass  # then it is as it is
+    return 1 << 20 if soft == resource.RLIM_INFINITY else soft
+
+
+def _listen(settings: Settings) -> tuple[Listener, Listener]:
+    group = group_id(settings.emit_group)
+    listener = Listener(settings.socket, group=group)
+    try:
+        listener.also_at(legacy_link(sys.platform, process_environment()))
+        return listener, Listener(settings.status_socket, group=group)
+    except BaseException:
+        listener.close()
+        raise
+
+
+def _note_tick(_result: Any, fault: Exception | None) -> None:
+    if fault is not None and not isinstance(fault, StoreError):
+        event(logging.ERROR, "tick_failed", kind=type(fault).__name__)
+
+
+def _settle_garbage() -> None:
+    """Let the interpreter look for garbage less often: frames leave hardly any in cycles."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_GARBAGE_OBJECTS, 20, 50)

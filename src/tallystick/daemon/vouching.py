@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which earlier keys the published one vouches for: who may plant a file vouches for nothing.
+
+An earlier public key lies beside the published one, in a file that proves nothing by itself. What
+proves it is the store: the key's own hand-over, and the receipt right behind it, which the next key
+signed and which holds the hash of the hand-over. So each key vouches for the one before it, and
+the published one, which the reader trusts, in the end for all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from tallystick.crypto.digest import sha256_tagged
+from tallystick.crypto.ed25519 import check
+from tallystick.crypto.multibase import b64u_decode
+from tallystick.errors import RefusedInput
+from tallystick.model.receipt import Receipt, split_canonical
+from tallystick.model.rotation import incoming_key, rotation_faults
+from tallystick.model.taxonomy import KEY_ROTATE
+from tallystick.store.ledger_reads import Filter, LedgerReader
+
+
+def vouched_keys(
+    reader: LedgerReader, published_key: bytes, archived_keys: Iterable[bytes]
+) -> list[bytes]:
+    """Return the keys under which chains of this store may stand, the published one first."""
+    by_fingerprint = {sha256_tagged(key): key for key in archived_keys}
+    vouched = [published_key]
+    # Oldest first they are found, newest first they are followed.
+    for stored in reversed(list(reader.receipts(Filter(action_type=KEY_ROTATE)))):
+        found = split_canonical(stored.body)
+        behind = reader.at(stored.chain_id, stored.sequence + 1)
+        last = None if behind is None else split_canonical(behind.body)
+        if found is None or last is None:
+            continue
+        receipt, statement = found
+        rotation = receipt.credentialSubject.keyRotation
+        if rotation is None:
+            continue
+        outgoing = by_fingerprint.get(rotation.old_key_fingerprint)
+        incoming = incoming_key(rotation)
+        if outgoing is None or incoming not in vouched or outgoing in vouched:
+            continue
+        if (
+            not rotation_faults(rotation, outgoing)
+            and is_signed(receipt, statement, outgoing)
+            and is_signed(*last, incoming)
+            and last[0].link.chain_id == receipt.link.chain_id
+            and last[0].link.previous_receipt_hash == sha256_tagged(statement)
+        ):
+            vouched.append(outgoing)
+    return vouched
+
+
+def is_signed(receipt: Receipt, statement: bytes, key: bytes) -> bool:
+    """Whether a receipt's signature over these bytes is this key's."""
+    try:
+        signature = b64u_decode(receipt.proof.proofValue[1:])
+    except RefusedInput:
+        return False
+    return check(signature, statement, key)

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Chains from elsewhere, kept beside a daemon's store: one file each, bytes unchanged.
+
+Nothing of them enters the store: it has one writer, and one key. `<store>.imported/<hash>.jsonl`.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from urllib.parse import quote
+
+from tallystick.crypto.digest import sha256_tagged
+from tallystick.durable.file import make_directory, read_bounded, shown, write_new
+from tallystick.errors import LimitError, PathTakenError, StoreCorruptError, StoreError
+from tallystick.limits import IMPORTED_CHAIN_BYTES_MAX, RECEIPT_BYTES_MAX
+
+
+def stored_receipts(path: str) -> Iterator[bytes]:
+    """Yield the receipts of a store that one of the protocol's tools wrote, chain by chain."""
+    uri = f"file:{quote(os.path.abspath(path))}?mode=ro"
+    try:
+        with closing(sqlite3.connect(uri, uri=True)) as connection:
+            rows = connection.execute(
+                "SELECT receipt_json FROM receipts ORDER BY chain_id, sequence"
+            )
+            for (body,) in rows:
+                data = body if isinstance(body, bytes) else str(body).encode()
+                if len(data) > RECEIPT_BYTES_MAX:
+                    raise StoreCorruptError(f"{shown(path)} holds a receipt over the limit")
+                yield data.replace(b"\r", b" ").replace(b"\n", b" ")
+    except sqlite3.OperationalError as fault:
+        raise StoreError(f"{shown(path)} could not be read: {fault}") from fault
+    except (sqlite3.Error, UnicodeError) as fault:
+        raise StoreCorruptError(f"{shown(path)} is no store of receipts: {fault}") from fault
+
+
+def keep_chain(store: str, chain_id: str, receipts: Iterable[bytes]) -> tuple[str, bool]:
+    """Keep one chain beside a store; return its path, and whether it is new there.
+
+    The same chain again changes nothing; another one under its id is refused.
+    """
+    body = b"".join(one + b"\n" for one in receipts)
+    if len(body) > IMPORTED_CHAIN_BYTES_MAX:
+        raise LimitError(f"chain {chain_id!r} has more than {IMPORTED_CHAIN_BYTES_MAX} bytes")
+    folder = f"{store}.imported"
+    make_directory(folder, 0o750)
+    name = sha256_tagged(chain_id.encode()).removeprefix("sha256:")[:32]
+    path = os.path.join(folder, f"{name}.jsonl")
+    try:
+        write_new(path, body, 0o640)
+    except PathTakenError:
+        if read_bounded(path, IMPORTED_CHAIN_BYTES_MAX) != body:
+            raise StoreError(
+                f"another chain {chain_id!r} was imported before, to {shown(path)}: nothing was "
+                "changed"
+            ) from None
+        return path, False
+    return path, True

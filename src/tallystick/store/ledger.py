@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The daemon's store: receipts in one SQLite file that the protocol's other tools read, too.
+
+It takes the bytes of receipts as they are. What is appended by one call is one transaction, on
+stable storage when the call returns.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
+
+import msgspec
+
+from tallystick.durable.file import FilePath
+from tallystick.errors import StoreCorruptError
+from tallystick.model.receipt import Receipt
+from tallystick.store.sql import Row
+from tallystick.store.sqlite import LEDGER, SqliteEngine
+
+_INSERT: Final = (
+    "INSERT INTO receipts (id, chain_id, sequence, action_type, tool_name, risk_level, status, "
+    "timestamp, issuer_id, principal_id, receipt_json, receipt_hash, previous_receipt_hash, "
+    "session_id, terminal)"
+)
+_ROW: Final = (
+    "SELECT chain_id, sequence, receipt_hash, terminal, id, timestamp, receipt_json FROM receipts "
+)
+
+
+class LastRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The last row of a chain, as the store has it: nothing in it is checked."""
+
+    chain_id: str
+    sequence: int
+    hash: str
+    is_terminal: bool
+    receipt_id: str
+    timestamp: str
+    body: str
+
+
+def row_of(receipt: Receipt, body: str, digest: str) -> Row:
+    """Return the row of a receipt, of its bytes as text, and of its hash."""
+    subject = receipt.credentialSubject
+    action, link = subject.action, subject.chain
+    return (
+        receipt.id,
+        link.chain_id,
+        link.sequence,
+        action.type,
+        action.tool_name or "",
+        action.risk_level,
+        subject.outcome.status,
+        action.timestamp,
+        receipt.issuer.id,
+        subject.principal.id,
+        body,
+        digest,
+        link.previous_receipt_hash,
+        receipt.issuer.session_id or "",
+        1 if link.terminal else 0,
+    )
+
+
+class LedgerStore:
+    """One file, held by one process for as long as it is open. One thread appends."""
+
+    def __init__(self, path: FilePath, *, clock_ms: Callable[[], int]) -> None:
+        self.path = os.path.abspath(os.fspath(path))
+        self.engine = SqliteEngine(path, clock_ms=clock_ms, schema=LEDGER)
+        try:
+            with self.engine.reading() as access:
+                self._last = int(access.rows("SELECT ifnull(max(rowid), 0) FROM receipts")[0][0])
+        except BaseException:
+            self.engine.close()
+            raise
+
+    def __len__(self) -> int:
+        """Return how many receipts there are: none is ever removed."""
+        return self._last
+
+    def append(self, rows: Sequence[Row]) -> None:
+        """Put rows on stable storage in one commit, or raise and take no more."""
+        with self.engine.writing() as access:
+            (last,) = access.rows("SELECT ifnull(max(rowid), 0) FROM receipts")[0]
+            if last != self._last:
+                raise StoreCorruptError(
+                    f"{self.path}: another program wrote into it ({last} rows, we know of "
+                    f"{self._last})"
+                )
+            access.insert(_INSERT, rows)
+        self._last += len(rows)
+        self.engine.check_in_place()
+
+    def last_row(self, chain_id: str) -> LastRow | None:
+        """Return the last row of a chain."""
+        return self._one(f"{_ROW} WHERE chain_id = ? ORDER BY sequence DESC LIMIT 1", (chain_id,))
+
+    def newest(self) -> LastRow | None:
+        """Return the row that was written last."""
+        return self._one(f"{_ROW} ORDER BY rowid DESC LIMIT 1", ())
+
+    def at(self, chain_id: str, sequence: int) -> LastRow | None:
+        """Return one row by its place."""
+        return self._one(f"{_ROW} WHERE chain_id = ? AND sequence = ?", (chain_id, sequence))
+
+    def newest_of_type(self, action_type: str) -> str | None:
+        """Return the bytes, as text, of the receipt of a type that was written last."""
+        with self.engine.reading() as access:
+            rows = access.rows(
+                "SELECT receipt_json FROM receipts WHERE action_type = ? "
+                "ORDER BY rowid DESC LIMIT 1",
+                (action_type,),
+            )
+        return str(rows[0][0]) if rows else None
+
+    def has_chain(self, chain_id: str) -> bool:
+        """Whether there is any receipt of a chain."""
+        with self.engine.reading() as access:
+            statement = "SELECT 1 FROM receipts WHERE chain_id = ? LIMIT 1"
+            return bool(access.rows(statement, (chain_id,)))
+
+    def last_rows_below(self, prefix: str) -> Iterator[LastRow]:
+        """Yield the last row of each chain whose id begins so, in the order of their ids."""
+        above = prefix
+        end = prefix[:-1] + chr(ord(prefix[-1]) + 1)
+        while True:
+            with self.engine.reading() as access:
+                rows = access.rows(
+                    "SELECT chain_id FROM receipts WHERE chain_id > ? AND chain_id < ? "
+                    "ORDER BY chain_id LIMIT 1",
+                    (above, end),
+                )
+            if not rows:
+                return
+            above = rows[0][0]
+            last = self.last_row(above)
+            assert last is not None
+            yield last
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self.engine.close()
+
+    def _one(self, statement: str, values: Sequence[object]) -> LastRow | None:
+        with self.engine.reading() as access:
+            rows = access.rows(statement, values)
+        if not rows:
+            return None
+        chain_id, sequence, digest, terminal, receipt_id, moment, body = rows[0]
+        return LastRow(
+            chain_id=chain_id,
+            sequence=sequence,
+            hash=digest,
+            is_terminal=bool(terminal),
+            receipt_id=receipt_id,
+            timestamp=moment,
+            body=body,
+        )

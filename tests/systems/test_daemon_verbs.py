@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The verbs around a daemon that runs: status, rotate, doctor, and the commands on its socket."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.daemons import DaemonHome, is_root, python, wait_until
+
+from tallystick.daemon.publishing import archived, published
+from tallystick.daemon.status import ask_daemon
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> DaemonHome:
+    return DaemonHome(tmp_path / "home")
+
+
+def verb(home: DaemonHome, *arguments: str) -> tuple[int, str, str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "tallystick", "daemon", *arguments],
+        env=home.variables(), capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_status_tells_how_it_is(home: DaemonHome) -> None:
+    """Uptime, chain, queue, commits, rejects: as numbers, and nothing of what is stored."""
+    with home.daemon() as daemon:
+        with daemon.line() as line:
+            line.ask(session_id="very-secret-session")
+            line.ask(decision="perhaps")
+            code, out, _ = verb(home, "status", "--json")
+        status = json.loads(out)
+        assert code == 0
+        assert status["pid"] == daemon.pid
+        assert status["ledger"]["sequence"] >= 1
+        assert status["commit"]["count"] >= 1
+        assert status["commit"]["recent_us"]["p50"] > 0
+        assert status["commit"]["last"].endswith("Z")
+        assert status["rejected"] == {"FRAME_VALUE": 1}
+        assert status["queue"]["frames"] == 0
+        assert status["fault"] is None
+        assert "very-secret" not in out
+        code, out, _ = verb(home, "status")
+        assert code == 0
+        assert "ledger.sequence" in out
+        assert daemon.stop() == 0
+    assert verb(home, "status")[0] == 3
+
+
+def test_rotation_while_it_runs(home: DaemonHome) -> None:
+    """Frames go on before and after; all chains verify under the keys that were published."""
+    before = home.public.read_bytes()
+    with home.daemon() as daemon, daemon.line() as line:
+        assert line.ask()["sequence"] == 1
+        code, out, err = verb(home, "rotate")
+        assert code == 0, err
+        answer = line.ask()
+        assert answer["ok"] is True
+        assert daemon.stop() == 0
+    assert home.public.read_bytes() != before
+    assert len(archived(home.public)) == 1
+    assert "incoming" in out
+    home.check()
+
+
+def test_rotation_while_nobody_runs(home: DaemonHome) -> None:
+    """The same without a daemon; the next one signs with the new key."""
+    with home.daemon() as daemon:
+        with daemon.line() as line:
+            line.ask()
+        assert daemon.stop() == 0
+    old = published(home.public)
+    code, _, err = verb(home, "rotate")
+    assert code == 0, err
+    assert published(home.public) != old
+    with home.daemon() as daemon:
+        with daemon.line() as line:
+            assert line.ask()["ok"] is True
+        assert daemon.stop() == 0
+    home.check()
+
+
+@pytest.mark.skipif(not is_root(), reason="becoming another user needs root")
+def test_only_its_own_user_may_command(home: DaemonHome, tmp_path: Path) -> None:
+    """Another user may ask for the status, and is refused a rotation."""
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder.is_relative_to("/tmp/pytest-of-root"):
+            folder.chmod(folder.stat().st_mode | 0o011)
+    home.folder.chmod(0o711)
+    program = """
+import os, sys, json
+from tallystick.daemon.status import ask_daemon
+os.setgroups([]); os.setgid(54321); os.setuid(54321)
+print(json.dumps([ask_daemon(sys.argv[1], one) for one in ("status", "rotate", "reload", "x")]))
+"""
+    with home.daemon(TALLY_EMIT_GROUP="54321") as daemon:
+        done = python(program, home.status, stdout=subprocess.PIPE, env=home.variables())
+        out, _ = done.communicate(timeout=60)
+        status, rotate, reload, other = json.loads(out)
+        assert status["pid"] == daemon.pid
+        assert rotate["code"] == reload["code"] == "NOT_ALLOWED"
+        assert other["code"] == "NOT_KNOWN"
+        assert not archived(home.public)
+
+
+def test_a_reload_says_what_it_took(home: DaemonHome) -> None:
+    """The command is SIGHUP with an answer."""
+    config = home.folder / "agent-receipts" / "daemon.toml"
+    config.parent.mkdir()
+    config.write_text("")
+    with home.daemon():
+        config.write_text("log_level = 'debug'\ndb = '/elsewhere.db'\n")
+        answer = ask_daemon(home.status, "reload")
+        # The variable beats the file.
+        assert answer == {"ok": True, "taken": ["log_level"], "needs_start": []}
+        config.write_text("x = 1\n")
+        assert ask_daemon(home.status, "reload")["ok"] is False
+
+
+def checks(out: str) -> dict[str, Any]:
+    return {one["name"]: one["state"] for one in json.loads(out)["checks"]}
+
+
+def test_the_doctor_leaves_nothing_behind(home: DaemonHome) -> None:
+    """All checks on a healthy daemon, and no receipt; one only where it is asked for."""
+    with home.daemon() as daemon:
+        with daemon.line() as line:
+            line.ask()
+        code, out, err = verb(home, "doctor", "--json")
+        assert code == 0, out + err
+        assert set(checks(out).values()) <= {"ok", "warn"}
+        assert checks(out)["chain"] == checks(out)["daemon"] == "ok"
+        assert len(home.rows()) == 1
+        code, out, _ = verb(home, "doctor", "--json", "--roundtrip")
+        assert (code, checks(out)["roundtrip"]) == (0, "ok")
+        assert len(home.rows()) == 2
+        home.key.chmod(0o644)
+        home.db.chmod(0o666)
+        code, out, err = verb(home, "doctor", "--json")
+        assert code == 1
+        assert (checks(out)["key"], checks(out)["store"]) == ("fail", "fail")
+        assert "key, store" in err
+        home.key.chmod(0o600)
+        assert daemon.stop() == 0
+    code, out, _ = verb(home, "doctor", "--json")
+    assert (code, checks(out)["daemon"]) == (1, "fail")
+
+
+def test_the_socket_that_went_away_is_told(home: DaemonHome) -> None:
+    """Who takes the path away is noticed: in the log and in the status."""
+    with home.daemon() as daemon:
+        Path(home.socket).unlink()
+        assert daemon.status()["socket_in_place"] is False
+        wait_until(lambda: "socket_gone" in daemon.logged())

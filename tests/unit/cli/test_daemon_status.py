@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`tally daemon status` and `rotate` where no daemon runs; the rest is in tests/systems."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.command import tally
+
+
+@pytest.fixture(autouse=True)
+def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Let everything lie in a folder of the test."""
+    tmp_path.chmod(0o700)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
+    return tmp_path / "agent-receipts"
+
+
+def test_nobody_answers() -> None:
+    """Exit code 3, and where it was asked."""
+    done = tally("daemon", "status")
+    assert done.code == 3
+    assert "status.sock" in done.err
+
+
+def test_a_key_is_rotated_without_a_daemon(bare: Path) -> None:
+    """The store's lock is taken for it; without a key there is nothing to rotate."""
+    assert tally("daemon", "rotate").code == 3
+    assert tally("daemon", "init").code == 0
+    before = (bare / "signing.key.pub").read_bytes()
+    done = tally("daemon", "rotate")
+    assert done.code == 0, done.err
+    assert (bare / "signing.key.pub").read_bytes() != before
+    assert len(list(bare.glob("signing.key.pub.rotated-*"))) == 1

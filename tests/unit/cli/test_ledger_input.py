@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A store is input like a file: the same on each pass, and judged for what no receipt shows."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from tests.command import tally
+from tests.stored import ROOT, another_day, fill
+
+from tallystick.cli.ledger_input import LedgerInput, is_store, with_imported
+
+
+def edit(path: Path, statement: str, *values: object) -> None:
+    """Write into a store as somebody would who owns the file."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as base:
+        names = "SELECT name FROM sqlite_schema WHERE type = 'trigger'"
+        for (name,) in base.execute(names).fetchall():
+            base.execute(f'DROP TRIGGER "{name}"')
+        assert base.execute(statement, values).rowcount
+
+
+def verify(place: Path, *more: str) -> tuple[int, str]:
+    key = str(place / "signing.key.pub")
+    answer = tally("verify", "--store", str(place / "receipts.db"), "--key", key, *more)
+    return answer.code, answer.out + answer.err
+
+
+def test_stores_are_told_by_their_first_bytes(place: Path) -> None:
+    """A file of receipts is none, nor a pipe, nor what is not there."""
+    home = fill(place / "d")
+    os.mkfifo(place / "pipe")
+    assert is_store(str(home.db))
+    assert not any(map(is_store, ("run.jsonl", "pipe", "nowhere", ".", "a\0b")))
+
+
+def test_each_pass_is_the_same(place: Path) -> None:
+    """What comes after the first pass has begun is not read by the second."""
+    home = fill(place / "d")
+    read = LedgerInput(str(home.db))
+    first = list(read)
+    another_day(home)
+    assert list(read) == first
+    assert read.bytes_read == 2 * sum(len(one) for one in first if isinstance(one, bytes))
+    assert read.size() > 0
+    read.close()
+
+
+def test_all_chains_are_verified_by_default(place: Path) -> None:
+    """Every chain of every day; with the path alone, too."""
+    home = fill(place / "d")
+    another_day(home)
+    code, text = verify(place / "d")
+    assert code == 0
+    assert text.count("\nchain ") + text.startswith("chain ") >= 3
+    assert tally("verify", str(home.db), "--key", str(home.public)).code == 0
+
+
+def test_a_day_that_was_removed_is_missed(place: Path) -> None:
+    """The first receipt of the next day names the chain before it: a gap is refused."""
+    home = fill(place / "d")
+    another_day(home)
+    edit(home.db, "DELETE FROM receipts WHERE chain_id LIKE ?", f"{ROOT}%")
+    code, text = verify(place / "d")
+    assert code == 1
+    assert "CHAIN_PREDECESSOR" in text
+
+
+def test_columns_that_lie_are_refused(place: Path) -> None:
+    """An edited column fools a list, and not the verifier."""
+    home = fill(place / "d")
+    edit(home.db, "UPDATE receipts SET risk_level = 'low' WHERE risk_level <> 'low'")
+    code, text = verify(place / "d")
+    assert code == 1
+    assert "STORE_COLUMN" in text
+    assert "risk_level" in text
+
+
+def test_an_empty_store_is_not_verified(place: Path) -> None:
+    """Nothing to verify is not verified."""
+    home = fill(place / "d")
+    edit(home.db, "DELETE FROM receipts")
+    assert verify(place / "d")[0] == 3
+
+
+def test_imported_chains_stand_beside(place: Path) -> None:
+    """Only files of receipts count, in the order of their names."""
+    (place / "s.imported").mkdir()
+    for name in ("b.jsonl", "a.jsonl", "x.tmp"):
+        (place / "s.imported" / name).touch()
+    assert with_imported("s") == ["s", "s.imported/a.jsonl", "s.imported/b.jsonl"]
+    assert with_imported("t") == ["t"]

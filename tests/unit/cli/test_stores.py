@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where the store is, and what a filter means."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import pytest
+from tests.stored import fill
+
+from tallystick.cli.output import Stop
+from tallystick.cli.stores import filter_of, opened, store_path
+from tallystick.store.ledger_reads import Filter
+
+NOW = 1_773_144_000_000_000_000  # 2026-03-10T12:00:00Z
+NOTHING = dict.fromkeys(Filter.__struct_fields__)
+
+
+def test_where_the_store_is(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As told, else as the environment says, else where daemons keep it."""
+    monkeypatch.setenv("AGENTRECEIPTS_DB", "/x/y.db")
+    assert store_path("/a.db") == "/a.db"
+    assert store_path(None) == "/x/y.db"
+    monkeypatch.delenv("AGENTRECEIPTS_DB")
+    monkeypatch.setenv("XDG_DATA_HOME", str(place))
+    with pytest.raises(Stop, match="--store"):
+        store_path(None)
+    (place / "agent-receipts").mkdir()
+    (place / "agent-receipts" / "receipts.db").touch()
+    assert store_path(None) == str(place / "agent-receipts" / "receipts.db")
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("2026-01-31T12:00:00Z", "2026-01-31T12:00:00.000Z"),
+        ("2026-01-31T12:00:00.123456+01:00", "2026-01-31T11:00:00.123Z"),
+        ("2026-01-31", "2026-01-31T00:00:00.000Z"),
+        ("90s", "2026-03-10T11:58:30.000Z"),
+        ("2h", "2026-03-10T10:00:00.000Z"),
+        ("1w", "2026-03-03T12:00:00.000Z"),
+    ],
+)
+def test_times_and_ages(given: str, told: str) -> None:
+    """Each time becomes what receipts have, so that texts compare as times do."""
+    assert filter_of(NOTHING | {"since": given}, NOW).since == told
+
+
+@pytest.mark.parametrize("given", ["yesterday", "2026-13-01T00:00:00Z", "5y", "", "2026-02-30"])
+def test_what_is_no_time(given: str) -> None:
+    """It is a fault of usage."""
+    with pytest.raises(click.UsageError):
+        filter_of(NOTHING | {"until": given}, NOW)
+
+
+def test_what_can_not_be_opened(place: Path) -> None:
+    """Missing is exit code 3, no store of a daemon is 1."""
+    with pytest.raises(Stop) as caught:
+        opened("nowhere.db").__enter__()
+    assert caught.value.code == 3
+    with pytest.raises(Stop) as caught:
+        opened("run.jsonl").__enter__()
+    assert caught.value.code == 1
+    with opened(str(fill(place / "d").db)) as reader:
+        assert reader.count() > 0

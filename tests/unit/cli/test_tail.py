@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`tally tail`: the last ones, oldest first; with `-f`, what a daemon writes meanwhile."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+from tests.command import environment, process, tally
+from tests.stored import RECEIPTS, fill
+
+
+def test_the_last_ones(place: Path) -> None:
+    """As many as asked for, the newest last."""
+    db = str(fill(place / "d").db)
+    lines = tally("tail", "--store", db, "-n", "3").out.splitlines()
+    assert len(lines) == 3
+    assert "chain_interrupted" in lines[-1] or "chain_interrupted" in lines[-2]
+    assert tally("tail", "--store", db, "-n", "0").out == ""
+    all_lines = tally("tail", "--store", db, "-n", "1000", "--json").out.splitlines()
+    assert len(all_lines) >= RECEIPTS
+    assert all(json.loads(one)["id"] for one in all_lines)
+
+
+def test_following_a_daemon(place: Path) -> None:
+    """What is committed while it waits is shown at once, and Ctrl-C ends it with 130."""
+    home = fill(place / "d")
+    ledger = home.open()
+    following = subprocess.Popen(
+        process("tail", "-f", "-n", "1", "--tool", "Write", "--store", str(home.db)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
+    )
+    from tallystick.model.frame import Tool
+
+    assert following.stdout is not None
+    try:
+        seen = 0
+        for number in range(200):  # until it has opened the store, nobody knows how soon
+            ledger.commit([home.frame(tool=Tool(name="Write"), session_id=f"f{number}")])
+            try:
+                following.wait(timeout=0.05)
+                break
+            except subprocess.TimeoutExpired:
+                pass
+            if number == 20:
+                break
+        while seen < 2:
+            line = following.stdout.readline()
+            assert "Write" in line
+            seen += 1
+    finally:
+        following.send_signal(2)
+        _, fault = following.communicate(timeout=10)
+        ledger.close()
+    assert following.returncode == 130, fault

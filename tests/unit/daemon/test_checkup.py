@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the doctor finds where nothing runs; see tests/systems/test_daemon_verbs.py for the rest."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+
+import pytest
+from tests.ledgers import Home
+
+from tallystick.daemon.checkup import Check, check_up, roundtrip
+from tallystick.daemon.settings import Settings, load_settings
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    tmp_path.chmod(0o700)
+    return Home(tmp_path)
+
+
+def settings_of(home: Home) -> Settings:
+    environ = {
+        "XDG_DATA_HOME": str(home.folder),
+        "AGENTRECEIPTS_SOCKET": str(home.folder / "s"),
+        "AGENTRECEIPTS_UNSAFE_SOCKET_PATH": "true",
+        "AGENTRECEIPTS_DB": str(home.db),
+        "AGENTRECEIPTS_KEY": str(home.key),
+    }
+    return load_settings({}, environ=environ)[0]
+
+
+def found(home: Home) -> dict[str, Check]:
+    return {one.name: one for one in check_up(settings_of(home))}
+
+
+def test_nothing_runs(home: Home) -> None:
+    """Each check says how it is by itself, and what to do."""
+    checks = found(home)
+    assert list(checks) == [
+        "daemon",
+        "socket",
+        "key",
+        "public_key",
+        "store",
+        "attestation",
+        "chain",
+    ]
+    assert {name: one.state for name, one in checks.items()} == {
+        "daemon": "fail",
+        "socket": "fail",
+        "key": "ok" if os.geteuid() == 0 else "warn",
+        "public_key": "ok",
+        "store": "warn",
+        "attestation": "ok",
+        "chain": "warn",
+    }
+    assert all(one.remedy for one in checks.values() if one.state == "fail")
+
+
+def test_a_chain_that_was_changed_is_found(home: Home) -> None:
+    """The last receipt is hashed and its signature checked, not taken from its columns."""
+    ledger = home.open()
+    ledger.commit([home.frame()])
+    ledger.close()
+    assert found(home)["chain"].state == "ok"
+    with sqlite3.connect(home.db) as connection:
+        triggers = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'trigger'")
+        for (name,) in triggers.fetchall():
+            connection.execute(f"DROP TRIGGER {name}")
+        connection.execute("UPDATE receipts SET receipt_hash = 'sha256:' || printf('%064d', 0)")
+    connection.close()
+    assert found(home)["chain"].state == "fail"
+
+
+def test_a_link_in_the_place_of_the_key_is_no_key(home: Home) -> None:
+    """Only a plain file that nobody else reads is well."""
+    moved = home.folder / "moved"
+    home.key.rename(moved)
+    home.key.symlink_to(moved)
+    assert found(home)["key"].state == "fail"
+    home.key.unlink()
+    assert found(home)["key"].remedy == "`tally daemon init`"
+
+
+def test_a_roundtrip_needs_a_daemon(home: Home) -> None:
+    """Without one it says so."""
+    assert roundtrip(settings_of(home), "2026-11-21T12:00:00Z", "s").state == "fail"

@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From bytes to receipts and answers, with the real ledger behind."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from struct import unpack_from
+from typing import Any
+
+import pytest
+from tests.frames import body
+from tests.ledgers import Home
+
+from tallystick.daemon.attested import AttestedFrame
+from tallystick.daemon.connection import Account, Arrived, Connection
+from tallystick.daemon.intake import Intake
+from tallystick.daemon.ledger import Ledger
+from tallystick.daemon.losses import Losses
+from tallystick.daemon.peer import attest
+from tallystick.daemon.tallies import Tallies
+from tallystick.errors import FrameRefused, SignerUnavailable, StoreError
+from tallystick.model.frame import Acknowledgement, Refusal
+
+
+class Stumbling:
+    """A ledger that meets a bug, or trouble, with frames of certain sessions."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self.unavailable = 0
+        self.batches: list[int] = []
+
+    @property
+    def losses(self) -> Losses:
+        return self._ledger.losses
+
+    def commit(self, frames: Sequence[AttestedFrame], /) -> list[Acknowledgement | Refusal]:
+        sessions = {one.frame.session_id for one in frames}
+        self.batches.append(len(frames))
+        if "bug" in sessions:
+            raise RuntimeError("on purpose")
+        if "disk" in sessions:
+            raise StoreError("the disk is gone")
+        if "signer" in sessions and self.unavailable:
+            self.unavailable -= 1
+            raise SignerUnavailable("on purpose")
+        return self._ledger.commit(frames)
+
+
+class House:
+    """An intake over a ledger, and one connection whose answers can be read."""
+
+    def __init__(self, folder: Path) -> None:
+        self.home = Home(folder)
+        self.ledger = self.home.open()
+        self.stumbling = Stumbling(self.ledger)
+        self.tallies = Tallies()
+        self.finished: list[Arrived] = []
+        self.stopped: list[Exception] = []
+        self.done = threading.Semaphore(0)
+        here, self.there = socket.socketpair()
+        here.setblocking(False)
+        self.there.settimeout(20)
+        self.connection = Connection(here, attest(here), Account(0), 0)
+        self.intake = Intake(
+            self.stumbling,
+            tallies=self.tallies,
+            clock_ns=lambda: 5,
+            finished=self._finish,
+            on_stop=self.stopped.append,
+        )
+
+    def _finish(self, arrived: Arrived) -> None:
+        self.finished.append(arrived)
+        self.done.release()
+
+    def send(self, *bodies: bytes, fault: FrameRefused | None = None) -> None:
+        """Let bodies arrive together, and wait until they are done."""
+        now_ns = self.home.now_ms * 1_000_000
+        self.intake.submit(Arrived(self.connection, list(bodies), now_ns, fault))
+        assert self.done.acquire(timeout=20)
+
+    def answers(self) -> list[dict[str, Any]]:
+        """Return the answers that have come so far."""
+        self.there.setblocking(False)
+        try:
+            data = self.there.recv(1 << 20)
+        except BlockingIOError:
+            return []
+        found, start = [], 0
+        while start < len(data):
+            (size,) = unpack_from(">I", data, start)
+            found.append(json.loads(data[start + 4 : start + 4 + size]))
+            start += 4 + size
+        return found
+
+    def close(self) -> None:
+        self.intake.close()
+        self.ledger.close()
+        self.connection.close()
+        self.there.close()
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    tmp_path.chmod(0o700)
+    house = House(tmp_path)
+    yield house
+    house.close()
+
+
+def test_what_arrives_together_is_one_commit(house: House) -> None:
+    """Each frame is answered in its order, and only where it asks."""
+    house.send(body(ack=True), body(), body(ack=True))
+    first, second = house.answers()
+    assert (first["sequence"], second["sequence"]) == (1, 3)
+    assert first["ok"] is True
+    assert house.stumbling.batches == [3]
+    assert (house.tallies.receipts, house.tallies.acknowledged) == (3, 2)
+
+
+def test_refusals_stand_between_receipts(house: House) -> None:
+    """A frame that can't be read is answered where it asks; its neighbours are stored."""
+    house.send(
+        body(ack=True),
+        body(ack=True, v="2"),
+        b'{"ack":true}',
+        b"junk",
+        body(ack=True, agent_id="a/b"),
+        body(ack=True),
+    )
+    assert [one.get("code", one["ok"]) for one in house.answers()] == [
+        True,
+        "FRAME_VERSION",
+        "FRAME_MISSING",
+        "FRAME_JSON",
+        "FRAME_VALUE",
+        True,
+    ]
+    assert house.tallies.rejected == {
+        "FRAME_VERSION": 1,
+        "FRAME_MISSING": 1,
+        "FRAME_JSON": 1,
+        "FRAME_VALUE": 1,
+    }
+
+
+def test_who_never_asked_is_not_told_of_junk(house: House) -> None:
+    """Bytes that are no JSON are answered only on a line where somebody waits for answers."""
+    house.send(b"junk", body())
+    assert house.answers() == []
+
+
+def test_losses_go_into_the_chain(house: House) -> None:
+    """What was refused, and what was cut off, stands in an events_dropped receipt."""
+    house.send(b"junk", fault=FrameRefused("FRAME_CUT", "on purpose"))
+    house.send(body())
+    dropped = [
+        one["issuer"]["runtime"]["tallystick"]["dropped"]["reasons"]
+        for one in house.home.receipts()
+        if one["credentialSubject"]["action"]["type"] == "agent_receipts.events_dropped"
+    ]
+    assert dropped == [{"FRAME_CUT": 1, "FRAME_JSON": 1}]
+
+
+def test_a_frame_that_meets_a_bug_harms_no_other(house: House) -> None:
+    """It is refused as INTERNAL; all that came with it is stored and answered."""
+    house.send(*(body(ack=True, session_id="bug" if at == 5 else f"s{at}") for at in range(10)))
+    answers = house.answers()
+    assert [at for at, one in enumerate(answers) if not one["ok"]] == [5]
+    assert answers[5]["code"] == "INTERNAL"
+    assert house.tallies.faults == 1
+    found = {one["issuer"].get("session_id") for one in house.home.receipts()}
+    assert found - {None} == {f"s{at}" for at in range(10) if at != 5}
+    assert not house.stopped
+
+
+def test_a_signer_that_is_away_is_waited_for(house: House) -> None:
+    """Nothing is refused for a key service that could not be asked just now."""
+    house.stumbling.unavailable = 2
+    house.send(body(ack=True, session_id="signer"))
+    assert [one["ok"] for one in house.answers()] == [True]
+    assert not house.stopped
+
+
+def test_a_store_that_fails_stops_everything(house: House) -> None:
+    """Who asked is told that it is not known; nothing more is stored, and the daemon hears why."""
+    house.send(body(ack=True, session_id="disk"), body())
+    assert [one["code"] for one in house.answers()] == ["STORE"]
+    assert [str(one) for one in house.stopped] == ["the disk is gone"]
+    assert house.intake.fault is not None
+
+
+def test_a_task_runs_between_two_commits(house: House) -> None:
+    """It hears what came of it, also where that is an error."""
+    heard: list[tuple[Any, Any]] = []
+    done = threading.Event()
+    house.intake.do(lambda: 7, lambda result, fault: heard.append((result, fault)))
+    house.intake.do(lambda: 1 // 0, lambda result, fault: heard.append((result, type(fault))))
+    house.intake.do(lambda: None, lambda *_: done.set())
+    assert done.wait(20)
+    assert heard == [(7, None), (None, ZeroDivisionError)]
+    house.send(body(ack=True))
+    assert house.answers()[0]["ok"] is True
+    assert house.intake.busy_ms == 0

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where the daemon's signatures come from, and what is refused as a key."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tallystick.crypto.ed25519 import check, public_key_from
+from tallystick.daemon.key_source import FileKeySource, SignerKeySource, check_folders, make_keys
+from tallystick.errors import KeyFileError, SigningError
+from tallystick.keys.local import LocalSigner, generate_key_pair
+
+HARDENED = """
+import resource
+from tallystick.daemon.key_source import harden_process
+
+print(harden_process(), resource.getrlimit(resource.RLIMIT_CORE))
+print(open("/proc/self/status").read().count("CoreDumping"))
+import ctypes
+print(ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))
+"""
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> FileKeySource:
+    """A key in a file."""
+    make_keys(tmp_path / "k", tmp_path / "k.pub")
+    return FileKeySource(tmp_path / "k", "did:x#k1")
+
+
+def test_a_file_signs_when_it_was_read(source: FileKeySource, tmp_path: Path) -> None:
+    """Not before `init`, and not after `teardown`; its text shows no secret."""
+    with pytest.raises(SigningError, match="not loaded"):
+        source.sign(b"x")
+    source.init()
+    key = source.get_public_key()
+    assert key == public_key_from((tmp_path / "k.pub").read_bytes())
+    assert check(source.sign(b"x"), b"x", key)
+    assert source.verification_method == "did:x#k1"
+    secret = (tmp_path / "k").read_text().splitlines()[1]
+    assert secret not in repr(source)
+    source.teardown()
+    with pytest.raises(SigningError, match="erased"):
+        source.sign(b"x")
+
+
+def test_new_keys_touch_nothing(tmp_path: Path) -> None:
+    """Modes are 0600 and 0644; taken names, links and equal paths are refused."""
+    make_keys(tmp_path / "a", tmp_path / "a.pub")
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "a.pub").stat().st_mode & 0o777 == 0o644
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    for private, public in (("a", "b"), ("b", "a.pub"), ("link", "b"), ("b", "link"), ("b", "b")):
+        with pytest.raises(KeyFileError):
+            make_keys(tmp_path / private, tmp_path / public)
+    with pytest.raises(KeyFileError):
+        make_keys(tmp_path / "b", tmp_path / "none" / "b.pub")
+    assert not (tmp_path / "b").exists()
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o644])
+def test_a_key_that_others_may_read_is_refused(source: FileKeySource, mode: int) -> None:
+    """So is a link to one, and a key where a path is wanted: that is not echoed."""
+    os.chmod(source.path, mode)
+    with pytest.raises(KeyFileError, match="open to group or others"):
+        source.init()
+    os.symlink(source.path, f"{source.path}-link")
+    with pytest.raises(KeyFileError, match="symbolic link"):
+        FileKeySource(f"{source.path}-link", "m").init()
+    text = generate_key_pair().private_key
+    with pytest.raises(KeyFileError) as caught:
+        FileKeySource(text, "m")
+    assert text.splitlines()[1] not in str(caught.value)
+
+
+def test_folders_that_others_may_write_to_are_refused(tmp_path: Path) -> None:
+    """Also far above the key; a folder with the sticky bit lets nobody replace what is ours."""
+    folder = tmp_path / "a" / "b"
+    folder.mkdir(parents=True)
+    make_keys(folder / "k", folder / "k.pub")
+    check_folders(folder / "k")
+    for mode, is_fine in ((0o777, False), (0o770, False), (0o1777, True), (0o755, True)):
+        (tmp_path / "a").chmod(mode)
+        if is_fine:
+            check_folders(folder / "k")
+        else:
+            with pytest.raises(KeyFileError, match="can be written by others"):
+                FileKeySource(folder / "k", "m").init()
+    if os.geteuid() == 0:
+        os.chown(tmp_path / "a", 65534, 65534)
+        with pytest.raises(KeyFileError, match="belongs to user 65534"):
+            check_folders(folder / "k")
+
+
+def test_staged_keys(source: FileKeySource) -> None:
+    """A staged key is found by the next process; discarded it is gone; installed it signs."""
+    source.init()
+    before = source.get_public_key()
+    assert source.staged() is None
+    assert not source.discard()
+    staged = source.stage()
+    assert source.get_public_key() == before
+    other = FileKeySource(source.path, "m")
+    found = other.staged()
+    assert found is not None
+    assert found.get_public_key() == staged.get_public_key()
+    assert check(found.sign(b"x"), b"x", staged.get_public_key())
+    source.stage()
+    assert source.discard()
+    assert source.staged() is None
+    with pytest.raises(KeyFileError, match="no next key"):
+        source.install()
+    last = source.stage().get_public_key()
+    source.install()
+    assert source.get_public_key() == last
+    again = FileKeySource(source.path, "m")
+    again.init()
+    assert again.get_public_key() == last
+
+
+def test_any_signer_is_a_source() -> None:
+    """Signatures and key are the signer's own; a successor takes over when it is installed."""
+    first, second = LocalSigner(generate_key_pair()), LocalSigner(generate_key_pair())
+    source = SignerKeySource(first, "did:x#k1", second)
+    source.init()
+    assert source.get_public_key() == first.get_public_key()
+    assert check(source.sign(b"x"), b"x", first.get_public_key())
+    assert source.staged() is source.stage() is second
+    assert not source.discard()
+    source.install()
+    assert source.get_public_key() == second.get_public_key()
+    assert source.staged() is None
+    with pytest.raises(SigningError, match="no next signer"):
+        source.stage()
+    source.teardown()
+
+
+def test_a_closable_signer_is_closed() -> None:
+    """At the end a signer may let go of its token."""
+
+    class Closing(LocalSigner):
+        closed = False
+
+        def close(self) -> None:
+            self.closed = True
+
+    signer = Closing(generate_key_pair())
+    SignerKeySource(signer, "m").teardown()
+    assert signer.closed
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="prctl is Linux's")
+def test_a_hardened_process_dumps_no_core() -> None:
+    """No core file, and nobody but root may look into the process."""
+    done = subprocess.run(
+        [sys.executable, "-c", HARDENED],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines() == ["[] (0, 0)", "1", "0"]

@@ -1,0 +1,372 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The single writer: chains, days, losses, ends, and that nothing is ours before it is stored."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.ledgers import DAY_MS, ISSUER, NOON_MS, Home, chain_of, type_of
+
+from tallystick.daemon.ledger import Ledger
+from tallystick.errors import SigningError, StoreCorruptError, StoreStoppedError
+from tallystick.model.frame import Acknowledgement, Refusal
+
+ROOT = "2026-03-10"
+END = "agent_receipts.agent_end"
+INTERRUPTED = "agent_receipts.chain_interrupted"
+STARTS = "agent_receipts.agent_start"
+DROPPED = "agent_receipts.events_dropped"
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    """A folder with a key and no store."""
+    return Home(tmp_path)
+
+
+def facts_of(receipt: dict[str, Any]) -> dict[str, Any]:
+    """Return the facts of ours in a receipt."""
+    found: dict[str, Any] = receipt["issuer"]["runtime"]["tallystick"]
+    return found
+
+
+def links(home: Home) -> list[tuple[str, int]]:
+    """Return chain and sequence of all receipts, in the order in which they were written."""
+    return [(one["chain_id"], one["sequence"]) for one in map(chain_of, home.receipts())]
+
+
+def test_frames_become_one_chain(home: Home) -> None:
+    """Frames of several emitters are one chain; each answer names its receipt; all of it holds."""
+    ledger = home.open()
+    frames = [home.frame(session_id=f"s{number % 3}") for number in range(20)]
+    answers = [*ledger.commit(frames[:5]), *ledger.commit(frames[5:])]
+    ledger.close()
+    receipts = home.receipts()
+    assert links(home) == [(ROOT, number) for number in range(1, 22)]
+    for answer, receipt in zip(answers, receipts, strict=False):
+        assert isinstance(answer, Acknowledgement)
+        assert (answer.id, answer.sequence) == (receipt["id"], chain_of(receipt)["sequence"])
+    assert [chain_of(one)["previous_receipt_hash"] for one in receipts[1:20]] == [
+        answer.hash for answer in answers[:19] if isinstance(answer, Acknowledgement)
+    ]
+    report = home.verify()
+    assert report.verdict == "verified"
+    assert report.receipts == 21
+
+
+def test_an_agent_has_a_chain_of_its_own(home: Home) -> None:
+    """The root announces it; its first receipt names that announcement, by id and by hash."""
+    ledger = home.open()
+    ledger.commit([home.frame(), home.frame(agent_id="a7"), home.frame(agent_id="a7")])
+    ledger.commit([home.frame(agent_id="a7"), home.frame(agent_id="b")])
+    ledger.close()
+    assert links(home)[:7] == [
+        (ROOT, 1),
+        (ROOT, 2),
+        (f"{ROOT}/agent/a7", 1),
+        (f"{ROOT}/agent/a7", 2),
+        (f"{ROOT}/agent/a7", 3),
+        (ROOT, 3),
+        (f"{ROOT}/agent/b", 1),
+    ]
+    _, announced, first, second, *_ = home.receipts()
+    assert type_of(announced) == STARTS
+    assert announced["credentialSubject"]["action"]["target"]["resource"] == f"{ROOT}/agent/a7"
+    assert first["credentialSubject"]["delegation"] == {
+        "delegator": {"id": ISSUER},
+        "parent_chain_id": ROOT,
+        "parent_receipt_id": announced["id"],
+    }
+    assert facts_of(first)["previous_chain"]["sequence"] == 2
+    assert "delegation" not in second["credentialSubject"]
+    assert "previous_chain" not in facts_of(second)
+    assert home.verify().verdict == "verified"
+
+
+def test_an_agent_may_come_first(home: Home) -> None:
+    """Where the root has no receipt yet, the announcement is its first: delegation never lacks."""
+    ledger = home.open()
+    ledger.commit([home.frame(agent_id="a")])
+    ledger.close()
+    assert links(home) == [
+        (ROOT, 1), (f"{ROOT}/agent/a", 1), (ROOT, 2), (f"{ROOT}/agent/a", 2),
+    ]  # fmt: skip
+    assert home.verify().verdict == "verified"
+
+
+def test_the_root_changes_with_the_day(home: Home) -> None:
+    """At midnight UTC all chains close as complete, the root first; the next root names its end."""
+    ledger = home.open()
+    ledger.commit([home.frame(), home.frame(agent_id="a")])
+    home.now_ms += DAY_MS
+    ledger.commit([home.frame(), home.frame(agent_id="a")])
+    ledger.close()
+    receipts = home.receipts()
+    ends = [one for one in receipts if chain_of(one).get("status") == "complete"]
+    assert [chain_of(one)["chain_id"] for one in ends] == [ROOT, f"{ROOT}/agent/a"]
+    assert [type_of(one) for one in ends] == [END, END]
+    first = next(one for one in receipts if chain_of(one)["chain_id"] == "2026-03-11")
+    assert facts_of(first)["previous_chain"]["chain_id"] == ROOT
+    assert facts_of(first)["previous_chain"]["sequence"] == chain_of(ends[0])["sequence"]
+    report = home.verify()
+    assert report.verdict == "verified"
+    assert len(report.chains) == 4
+
+
+def test_a_day_ends_without_a_frame(home: Home) -> None:
+    """`tick` closes yesterday's chains; an empty day leaves no chain."""
+    ledger = home.open()
+    ledger.commit([home.frame()])
+    home.now_ms += DAY_MS
+    ledger.tick()
+    home.now_ms += DAY_MS
+    ledger.tick()
+    assert ledger.status().root is None
+    ledger.commit([home.frame()])
+    ledger.close()
+    assert links(home) == [(ROOT, 1), (ROOT, 2), ("2026-03-12", 1), ("2026-03-12", 2)]
+
+
+def test_a_fixed_chain_does_not_change_with_the_day(home: Home) -> None:
+    """A name that was given stays; after an orderly stop the next has a number."""
+    for _ in range(2):
+        ledger = home.open(chain_id="main")
+        ledger.commit([home.frame()])
+        home.now_ms += DAY_MS
+        ledger.commit([home.frame()])
+        ledger.close()
+    assert links(home) == [("main", 1), ("main", 2), ("main", 3)] + [
+        ("main-2", number) for number in (1, 2, 3)
+    ]
+    assert home.verify().verdict == "verified"
+
+
+def test_time_never_goes_back(home: Home) -> None:
+    """A clock that was set back changes neither the order of issuance nor the day."""
+    ledger = home.open()
+    ledger.commit([home.frame()])
+    home.now_ms -= 2 * DAY_MS
+    ledger.commit([home.frame(), home.frame(agent_id="a")])
+    ledger.close()
+    ledger = home.open()
+    ledger.commit([home.frame()])
+    ledger.close()
+    assert {one["issuanceDate"] for one in home.receipts()} == {"2026-03-10T12:00:00.000Z"}
+    assert [name for name, _ in links(home)][-1] == f"{ROOT}-2"
+    assert "time_backwards" not in home.verify().codes()
+
+
+def test_issuance_is_when_the_frame_came(home: Home) -> None:
+    """Milliseconds of arrival are issued, what the emitter says is kept as its claim."""
+    ledger = home.open()
+    one = home.frame()
+    home.now_ms += 5
+    ledger.commit([one, home.frame()])
+    ledger.close()
+    first, second, _ = home.receipts()
+    assert first["issuanceDate"] == "2026-03-10T12:00:00.000Z"
+    assert second["issuanceDate"] == "2026-03-10T12:00:00.005Z"
+    assert facts_of(first)["emitted_at"] == "2026-03-10T11:59:59.123Z"
+
+
+def test_what_an_emitter_lost_stands_before_its_frame(home: Home) -> None:
+    """`drop_count` becomes a receipt right before the one that carried it, on the same chain."""
+    ledger = home.open()
+    ledger.commit([home.frame(), home.frame(drop_count=3), home.frame(agent_id="a", drop_count=2)])
+    ledger.close()
+    dropped = [one for one in home.receipts() if type_of(one) == DROPPED]
+    told = [
+        (chain_of(one)["chain_id"], chain_of(one)["sequence"],
+         one["credentialSubject"]["action"]["emitter_metadata"]["drop_count"])
+        for one in dropped
+    ]  # fmt: skip
+    assert told == [(ROOT, 2, 3), (f"{ROOT}/agent/a", 1, 2)]
+    assert dropped[0]["credentialSubject"]["action"]["peer_credential"]["pid"] == 4
+    assert home.verify().verdict == "verified"
+
+
+def test_own_losses_ride_with_the_next_receipt(home: Home) -> None:
+    """Reasons, counts and the time between stand in a receipt of the same transaction."""
+    ledger = home.open()
+    ledger.losses.note("FRAME_JSON", NOON_MS - 2000, 2)
+    ledger.losses.note("FRAME_SIZE", NOON_MS - 1000)
+    ledger.commit([home.frame()])
+    commits = ledger.status().commits
+    ledger.commit([home.frame()])
+    ledger.close()
+    (dropped,) = [one for one in home.receipts() if type_of(one) == DROPPED]
+    assert commits == 1
+    assert facts_of(dropped)["dropped"] == {
+        "reasons": {"FRAME_JSON": 2, "FRAME_SIZE": 1},
+        "since": "2026-03-10T11:59:58.000Z",
+        "until": "2026-03-10T11:59:59.000Z",
+    }
+
+
+@pytest.mark.parametrize("last", ["tick", "close"])
+def test_losses_that_nothing_carries_are_written_all_the_same(home: Home, last: str) -> None:
+    """A frame that makes no receipt is refused with a code, and its loss is in the chain."""
+    ledger = home.open()
+    bad = home.frame(input={"x": float("nan")}, agent_id="a", drop_count=4)
+    (answer,) = ledger.commit([bad])
+    assert isinstance(answer, Refusal)
+    assert answer.code == "FRAME_VALUE"
+    assert ledger.status().receipts == 0
+    getattr(ledger, last)()
+    ledger.close()
+    dropped = home.receipts()[0]
+    assert facts_of(dropped)["dropped"]["reasons"] == {"CLAIMED_BY_EMITTER": 4, "FRAME_VALUE": 1}
+    assert dropped["credentialSubject"]["action"]["emitter_metadata"]["drop_count"] == 5
+    assert not [name for name, _ in links(home) if "/agent/" in name]
+    assert home.verify().verdict == "verified"
+
+
+def test_one_bad_frame_does_not_harm_the_others(home: Home) -> None:
+    """The frames around a refused one are stored, and the chain has no gap."""
+    ledger = home.open()
+    bad = home.frame(input={"x": float("nan")}, agent_id="a")
+    answers = ledger.commit([home.frame(), bad, home.frame()])
+    ledger.close()
+    assert [one.ok for one in answers] == [True, False, True]
+    assert home.verify().verdict == "verified"
+
+
+def test_the_end_closes_everything_in_one_transaction(home: Home) -> None:
+    """Any number of agents' chains: interrupted, the root first, one commit; then nothing more."""
+    ledger = home.open()
+    ledger.commit([home.frame(agent_id=f"a{number}") for number in range(500)])
+    before = ledger.status()
+    ledger.close()
+    ledger.close()
+    ends = home.receipts()[before.receipts :]
+    assert len(ends) == 501
+    assert chain_of(ends[0])["chain_id"] == ROOT
+    assert {chain_of(one)["status"] for one in ends} == {"interrupted"}
+    assert {type_of(one) for one in ends} == {INTERRUPTED}
+    assert ledger.status().commits == before.commits + 1
+    assert home.verify().verdict == "verified"
+    with pytest.raises(StoreStoppedError, match="closed"):
+        ledger.commit([])
+
+
+def test_an_unused_ledger_leaves_nothing(home: Home) -> None:
+    """A daemon that saw no frame writes no receipt, however often it starts."""
+    for _ in range(2):
+        ledger = home.open()
+        ledger.tick()
+        assert ledger.commit([]) == []
+        ledger.close()
+    assert home.receipts() == []
+
+
+def test_many_threads_make_one_chain(home: Home) -> None:
+    """Whoever calls, sequences stay contiguous."""
+    ledger = home.open()
+
+    def work() -> None:
+        for _ in range(25):
+            ledger.commit([home.frame(), home.frame(agent_id="a")])
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    ledger.close()
+    report = home.verify()
+    assert report.verdict == "verified"
+    assert report.receipts == 100 + 100 + 1 + 2
+
+
+def test_a_signer_that_fails_changes_nothing(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is stored of a batch whose signatures could not all be made; the next one goes on."""
+    ledger = home.open()
+    ledger.commit([home.frame()])
+    sign, calls = ledger._keys.sign, iter(range(100))
+
+    def failing(message: bytes, /) -> bytes:
+        if next(calls) == 2:
+            raise SigningError("the token is away")
+        return sign(message)
+
+    monkeypatch.setattr(ledger._keys, "sign", failing)
+    with pytest.raises(SigningError):
+        ledger.commit([home.frame(), home.frame(agent_id="a"), home.frame()])
+    assert ledger.status().receipts == 1
+    ledger.commit([home.frame(), home.frame(agent_id="a")])
+    ledger.close()
+    assert home.verify().verdict == "verified"
+
+
+def test_who_writes_beside_us_is_found_out(home: Home) -> None:
+    """A row that another program put into the store stops the ledger: nothing is forked."""
+    import sqlite3
+
+    ledger = home.open()
+    ledger.commit([home.frame()])
+    with sqlite3.connect(home.db) as other:
+        other.execute(
+            "INSERT INTO receipts (id, chain_id, sequence, action_type, risk_level, status, "
+            "timestamp, issuer_id, receipt_json, receipt_hash) "
+            f"VALUES ('x', '{ROOT}', 2, 'a', 'low', 'success', '', '', '', '')"
+        )
+    other.close()
+    with pytest.raises(StoreCorruptError, match="another program"):
+        ledger.commit([home.frame()])
+    with pytest.raises(StoreStoppedError):
+        ledger.commit([home.frame()])
+    stop(ledger)
+
+
+@pytest.mark.parametrize("name", ["receipts.db", "receipts.db-wal"])
+def test_a_store_that_is_replaced_underneath_stops_us(home: Home, name: str) -> None:
+    """What goes into a file that nobody finds any more is not acknowledged."""
+    ledger = home.open()
+    ledger.commit([home.frame()])
+    (home.folder / name).rename(home.folder / "elsewhere")
+    with pytest.raises(StoreStoppedError, match="replaced or removed"):
+        ledger.commit([home.frame()])
+    stop(ledger)
+
+
+def test_losses_outlive_a_failing_signer(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What could not be written of them, in whichever call, is told by the next that works."""
+    ledger = home.open()
+    ledger.commit([home.frame()])
+    ledger.losses.note("FRAME_JSON", home.now_ms, 7)
+
+    def failing(_: bytes, /) -> bytes:
+        raise SigningError("the token is away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ledger._keys, "sign", failing)
+        for call in (ledger.tick, ledger.rotate, lambda: ledger.commit([home.frame()])):
+            with pytest.raises(SigningError):
+                call()
+    assert not list(home.folder.glob("*.next"))
+    ledger.close()
+    dropped = [one for one in home.receipts() if type_of(one) == DROPPED]
+    assert [facts_of(one)["dropped"]["reasons"] for one in dropped] == [{"FRAME_JSON": 7}]
+    assert home.verify().verdict == "verified"
+
+
+def test_heads_that_cannot_be_kept_stop_us(home: Home) -> None:
+    """What is stored is acknowledged; then no more, since a rollback could not be seen."""
+    ledger = home.open()
+    ledger._heads._journal._fault = "the disk is full"
+    assert ledger.commit([home.frame()])[0].ok
+    with pytest.raises(StoreStoppedError, match="the disk is full"):
+        ledger.commit([home.frame()])
+    with pytest.raises(StoreStoppedError):
+        ledger.tick()
+    ledger.close()
+    assert len(home.receipts()) == 1
+
+
+def stop(ledger: Ledger) -> None:
+    """Let go of a ledger whose store takes no more."""
+    with pytest.raises(StoreStoppedError):
+        ledger.close()

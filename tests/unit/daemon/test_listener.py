@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A listening socket and its path."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from tallystick.daemon.listener import Listener, group_id
+from tallystick.errors import SettingError, SocketPathError
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    folder = tmp_path / "run"
+    folder.mkdir(mode=0o750)
+    return folder / "s"
+
+
+def test_only_one_listens(path: Path) -> None:
+    """A second one is refused, and the first goes on."""
+    first = Listener(str(path))
+    with pytest.raises(SocketPathError, match="already listening"):
+        Listener(str(path))
+    assert first.is_in_place
+    first.close()
+    assert not path.exists()
+
+
+def test_who_waits_is_let_in_after_the_path_is_gone(path: Path) -> None:
+    """`withdraw` takes the name; what stands in the kernel's line can still be accepted."""
+    listener = Listener(str(path))
+    with socket.socket(socket.AF_UNIX) as waiting, socket.socket(socket.AF_UNIX) as late:
+        waiting.connect(str(path))
+        listener.withdraw()
+        with pytest.raises(FileNotFoundError):
+            late.connect(str(path))
+        accepted, _ = listener.socket.accept()
+        accepted.close()
+    listener.close()
+
+
+def test_another_daemons_socket_is_left_alone(path: Path) -> None:
+    """Whose path was taken over notices, and removes nothing."""
+    listener = Listener(str(path))
+    path.unlink()
+    other = Listener(str(path))
+    assert not listener.is_in_place
+    listener.close()
+    assert other.is_in_place
+    other.close()
+
+
+def test_links_go_with_it(path: Path, tmp_path: Path) -> None:
+    """The link for older emitters is removed at the end, unless it leads elsewhere by then."""
+    kept, gone = tmp_path / "a" / "kept", tmp_path / "b" / "gone"
+    listener = Listener(str(path))
+    listener.also_at(None)
+    listener.also_at(str(kept))
+    listener.also_at(str(gone))
+    assert gone.readlink() == path
+    kept.unlink()
+    kept.symlink_to("/elsewhere")
+    listener.close()
+    assert not gone.is_symlink()
+    assert kept.is_symlink()
+
+
+def test_modes_do_not_depend_on_the_umask(path: Path) -> None:
+    """The group may write to the socket, the others may not."""
+    before = os.umask(0)
+    try:
+        listener = Listener(str(path))
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode & 0o777 == 0o660
+    listener.close()
+
+
+def test_groups_have_names_or_numbers() -> None:
+    """An unknown name is a fault of the settings."""
+    import grp
+
+    mine = grp.getgrgid(os.getgid())
+    assert group_id("") is None
+    assert group_id(mine.gr_name) == mine.gr_gid
+    assert group_id("4711") == 4711
+    with pytest.raises(SettingError, match="no group"):
+        group_id("no such group")

@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One key gives way to the next, or not at all, wherever the daemon dies."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.ledgers import METHOD, Home, chain_of, type_of
+
+from tallystick.crypto.ed25519 import public_key_from
+from tallystick.daemon.key_source import FileKeySource, SignerKeySource
+from tallystick.daemon.publishing import archive_path, archived, published
+from tallystick.errors import KeyFileError, SigningError, StoreError, StoreStoppedError
+from tallystick.keys.local import LocalSigner, generate_key_pair
+
+STEPS = ("staged", "archived", "committed", "installed", "published")
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from tests.ledgers import Home
+
+home = Home(Path(sys.argv[1]), with_key=False)
+ledger = home.open()
+ledger.commit([home.frame(), home.frame(agent_id="a")])
+ledger.rotate(lambda step: os.kill(os.getpid(), 9) if step == sys.argv[2] else None)
+"""
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    """A folder with a key and no store."""
+    return Home(tmp_path)
+
+
+def test_a_rotation_closes_all_chains_and_all_of_them_verify(home: Home) -> None:
+    """The root is handed over by the old key and closed by the new, which signs what follows."""
+    ledger = home.open()
+    for turn in range(3):
+        ledger.commit([home.frame(), home.frame(agent_id="a")])
+        old, new = ledger.rotate()
+        assert published(home.public) == new
+        assert archive_path(home.public, old).endswith(".rotated-" + fingerprint_end(old))
+        assert len(archived(home.public)) == turn + 1
+    ledger.commit([home.frame()])
+    ledger.close()
+    rotated = [one for one in home.receipts() if type_of(one) == "agent.key.rotate"]
+    assert [chain_of(one)["chain_id"] for one in rotated] == [
+        "2026-03-10", "2026-03-10-2", "2026-03-10-3",
+    ]  # fmt: skip
+    report = home.verify()
+    assert report.verdict == "verified", report.findings
+    assert home.key.stat().st_mode & 0o777 == 0o600
+    assert not Path(f"{home.key}.next").exists()
+    assert home.open().commit([home.frame()])[0].ok
+
+
+def fingerprint_end(key: bytes) -> str:
+    """Return the last 16 hex digits of a key's fingerprint."""
+    import hashlib
+
+    return hashlib.sha256(key).hexdigest()[-16:]
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_killed_at_each_step(home: Home, step: str) -> None:
+    """Before the commit all is as it was, behind it a start finishes; every chain verifies."""
+    before = published(home.public)
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, str(home.folder), step],
+        cwd=Path(__file__).parents[3],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        check=False,
+    )
+    assert done.returncode == -9
+    is_done = STEPS.index(step) >= STEPS.index("committed")
+    ledger = home.open()
+    ledger.commit([home.frame()])
+    assert (published(home.public) != before) is is_done
+    assert published(home.public) == ledger._keys.get_public_key()
+    ledger.rotate()
+    ledger.commit([home.frame()])
+    ledger.close()
+    assert not Path(f"{home.key}.next").exists()
+    report = home.verify()
+    assert report.verdict == "verified", report.findings
+    rotations = [one for one in home.receipts() if type_of(one) == "agent.key.rotate"]
+    assert len(rotations) == 1 + is_done
+
+
+def test_a_rotation_that_is_not_finished_stops_the_ledger(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the next key can't be put in place behind the commit, only a start goes on."""
+    ledger = home.open()
+    ledger.commit([home.frame()])
+
+    def fails() -> None:
+        raise KeyFileError("no room")
+
+    monkeypatch.setattr(ledger._keys, "install", fails)
+    with pytest.raises(KeyFileError):
+        ledger.rotate()
+    with pytest.raises(StoreStoppedError, match="start again"):
+        ledger.commit([home.frame()])
+    ledger.close()
+    ledger = home.open()
+    ledger.commit([home.frame()])
+    ledger.close()
+    assert home.verify().verdict == "verified"
+
+
+def test_a_rotation_that_fails_early_leaves_all_as_it_was(home: Home) -> None:
+    """Where the old public key can't be kept, there is no rotation, and the ledger goes on."""
+    ledger = home.open()
+    ledger.commit([home.frame()])
+    key = published(home.public)
+    assert key is not None
+    Path(archive_path(home.public, key)).symlink_to("/nowhere")
+    with pytest.raises(KeyFileError, match="symbolic link"):
+        ledger.rotate()
+    ledger.commit([home.frame()])
+    assert not Path(f"{home.key}.next").exists()
+    ledger.close()
+    assert published(home.public) == key
+    assert home.verify().verdict == "verified"
+
+
+def test_a_signer_hands_over_to_a_configured_one(home: Home) -> None:
+    """Any signer can rotate: its successor is configured, and signs from the hand-over on."""
+    first, second = LocalSigner(generate_key_pair()), LocalSigner(generate_key_pair())
+    home.public.unlink()
+    ledger = home.open(keys=SignerKeySource(first, METHOD, second))
+    ledger.commit([home.frame()])
+    ledger.rotate()
+    ledger.commit([home.frame()])
+    with pytest.raises(SigningError, match="no next signer"):
+        ledger.rotate()
+    ledger.close()
+    assert published(home.public) == second.get_public_key()
+    assert home.verify().verdict == "verified"
+    with pytest.raises(KeyFileError, match="another public key"):
+        home.open(keys=SignerKeySource(first, METHOD))
+    home.open(keys=SignerKeySource(second, METHOD)).close()
+
+
+def test_a_planted_next_key_is_thrown_away(home: Home) -> None:
+    """A staged key that the store knows nothing of never signs."""
+    home.open().close()
+    before = public_key_from(home.public.read_bytes())
+    planted = Path(f"{home.key}.next")
+    planted.write_text(generate_key_pair().private_key)
+    planted.chmod(0o600)
+    ledger = home.open()
+    assert ledger._keys.get_public_key() == before
+    assert not planted.exists()
+    ledger.close()
+
+
+def test_the_old_key_is_gone_from_memory(home: Home) -> None:
+    """After a rotation, and after the end, nothing signs with what was put away."""
+    keys = FileKeySource(home.key, METHOD)
+    ledger = home.open(keys=keys)
+    ledger.commit([home.frame()])
+    old = keys._key
+    assert old is not None
+    ledger.rotate()
+    assert old.is_erased
+    ledger.close()
+    with pytest.raises(SigningError):
+        keys.sign(b"x")
+
+
+def test_the_staged_key_outlives_a_commit_of_unknown_fate(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the store fails under the hand-over, the next key is kept until the fate is known."""
+    ledger = home.open()
+    ledger.commit([home.frame()])
+
+    def fails(_: object) -> None:
+        raise StoreError("the disk is gone")
+
+    monkeypatch.setattr(ledger._store, "append", fails)
+    with pytest.raises(StoreError, match="the disk"):
+        ledger.rotate()
+    assert Path(f"{home.key}.next").exists()

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A daemon in this process; see tests/systems/test_daemon_process.py for real ones."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from tests.frames import Line
+from tests.ledgers import Home
+
+from tallystick.daemon.server import Daemon, bounds_of
+from tallystick.daemon.settings import Settings, load_settings
+from tallystick.daemon.statements import Statements
+from tallystick.daemon.status import ask_daemon
+from tallystick.errors import SettingError, SocketPathError
+
+
+class House:
+    """A daemon on a thread."""
+
+    def __init__(self, folder: Path) -> None:
+        self.home = Home(folder)
+        run = folder / "run"
+        environ = {
+            "XDG_DATA_HOME": str(folder),
+            "AGENTRECEIPTS_SOCKET": str(run / "events.sock"),
+            "AGENTRECEIPTS_UNSAFE_SOCKET_PATH": "true",
+        }
+        self.settings, _ = load_settings({}, environ=environ)
+        self.next_settings = self.settings
+        self.refuses = False
+        self.ledger = self.home.open()
+        self.daemon = Daemon(
+            self.settings,
+            self.ledger,
+            Statements(self.settings),
+            reload=self._reload,
+            clock_ns=lambda: self.home.now_ms * 1_000_000,
+        )
+        self.is_ready = threading.Event()
+        self.thread = threading.Thread(target=lambda: self.daemon.run(on_ready=self.is_ready.set))
+        self.thread.start()
+        assert self.is_ready.wait(20)
+
+    def _reload(self) -> Settings:
+        if self.refuses:
+            raise SettingError("on purpose")
+        return self.next_settings
+
+    def close(self) -> None:
+        self.daemon.stop()
+        self.thread.join(20)
+        assert not self.thread.is_alive()
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    tmp_path.chmod(0o700)
+    house = House(tmp_path)
+    yield house
+    house.close()
+
+
+def test_it_serves_until_it_is_stopped(house: House) -> None:
+    """Frames are stored and answered; at the end the chain is closed and the socket gone."""
+    with Line(house.settings.socket) as line:
+        assert line.ask()["sequence"] == 1
+    house.close()
+    last = house.home.receipts()[-1]["credentialSubject"]["chain"]
+    assert (last["terminal"], last["status"]) == (True, "interrupted")
+    assert not Path(house.settings.socket).exists()
+    assert not Path(house.settings.status_socket).exists()
+
+
+def test_a_second_one_at_the_same_socket_is_refused(house: House, tmp_path: Path) -> None:
+    """And the first goes on."""
+    other = tmp_path / "other"
+    other.mkdir(mode=0o700)
+    ledger = Home(other).open()
+    with pytest.raises(SocketPathError, match="already listening"):
+        Daemon(
+            house.settings,
+            ledger,
+            Statements(house.settings),
+            reload=lambda: house.settings,
+            clock_ns=time.monotonic_ns,
+        )
+    ledger.close()
+    with Line(house.settings.socket) as line:
+        assert line.ask()["ok"] is True
+
+
+def test_a_reload_takes_what_can_change(house: House) -> None:
+    """What needs a new start is named and left alone; what is refused changes nothing."""
+    house.next_settings = msgspec.structs.replace(
+        house.settings, frame_timeout=777, issuer_id="did:x:y"
+    )
+    answer = ask_daemon(house.settings.status_socket, "reload")
+    assert answer == {"ok": True, "taken": ["frame_timeout"], "needs_start": ["issuer_id"]}
+    house.refuses = True
+    answer = ask_daemon(house.settings.status_socket, "reload")
+    assert (answer["ok"], answer["message"]) == (False, "on purpose")
+
+
+def test_bounds_follow_settings(house: House) -> None:
+    """One user has three quarters of what all may have."""
+    settings = msgspec.structs.replace(house.settings, max_connections=40, frame_timeout=5)
+    bounds = bounds_of(settings)
+    assert (bounds.connections, bounds.user_connections, bounds.frame_ms) == (40, 30, 5)

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Imported chains: one file each, written once, never changed."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+from tests.ledgers import Home
+
+from tallystick.errors import LimitError, StoreError
+from tallystick.store import imported
+from tallystick.store.imported import keep_chain, stored_receipts
+
+
+def test_written_once(tmp_path: Path) -> None:
+    """The same again changes nothing, another one is refused; readers of the group may read."""
+    store = str(tmp_path / "receipts.db")
+    path, is_new = keep_chain(store, "c", [b"{}", b"[]"])
+    assert (is_new, Path(path).read_bytes()) == (True, b"{}\n[]\n")
+    assert stat.S_IMODE(Path(path).stat().st_mode) == 0o640
+    assert keep_chain(store, "c", [b"{}", b"[]"]) == (path, False)
+    with pytest.raises(StoreError, match="another chain"):
+        keep_chain(store, "c", [b"{}"])
+    assert keep_chain(store, "../../etc/passwd", [b"{}"])[0].startswith(f"{store}.imported/")
+
+
+def test_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A chain over the limit is refused before anything is written."""
+    monkeypatch.setattr(imported, "IMPORTED_CHAIN_BYTES_MAX", 3)
+    with pytest.raises(LimitError):
+        keep_chain(str(tmp_path / "s"), "c", [b"{}", b"{}"])
+    assert not list(tmp_path.iterdir())
+
+
+def test_receipts_of_a_store(tmp_path: Path) -> None:
+    """Chain by chain, bytes as they are; what is no store is told."""
+    home = Home(tmp_path)
+    ledger = home.open()
+    ledger.commit([home.frame(), home.frame(agent_id="a"), home.frame()])
+    ledger.close()
+    bodies = [one.decode() for one in stored_receipts(str(home.db))]
+    assert sorted(bodies) == sorted(home.bodies())
+    (tmp_path / "x").write_text("no store at all, but long enough to be looked at")
+    for path in ("x", "nowhere"):
+        with pytest.raises(StoreError):
+            list(stored_receipts(str(tmp_path / path)))
