@@ -7,11 +7,14 @@
     │   ├── CanonicalError            a value without an RFC 8785 form
     │   ├── ReceiptError              values that make no receipt; carries a place
     │   ├── KeyFormatError            bytes or text that are no usable key
+    │   ├── SignatureFormatError      bytes that are no signature in its one form
+    │   ├── StatementError            values that make nothing that an EVM key signs
     │   ├── EncodingError             text that is not strict base64url or base58btc
     │   ├── EnvelopeError             not a disclosure envelope
     │   ├── LogFormatError            a file of a log that is not in its one form
     │   │   └── NoteSignatureError    a note without the signatures that were asked for
     │   ├── TrustFileError            a trust file of another form (in verify/trust.py)
+    │   ├── IntentError               what is asked of a solver is no intent; carries a code
     │   ├── FrameRefused              a frame that makes no receipt; carries a code and a place
     │   ├── PatternError              a pattern for secrets that can't be used; says which
     │   └── LimitError                larger, longer or deeper than a stated limit
@@ -32,6 +35,9 @@
     │   └── WalCorruptError           its bytes are damaged where no crash could have done it
     ├── SettingError                  settings that contradict each other, or that can't be served
     │   └── SocketPathError           a path that no socket may have; carries a code
+    ├── RunError                      a run can't be begun, gone on with or found
+    │   ├── RunBusyError              another process has the run, the intent or the solver's home
+    │   └── RunnerError               what would execute an intent can't be used as it is set up
     ├── PeerError                     the system did not say who is at the other end of a socket
     ├── ChainClosedError              the chain has its terminal receipt; nothing can follow
     ├── KeyMismatchError              the signer's key is not the one that the chain stands on
@@ -88,6 +94,14 @@ class KeyFormatError(RefusedInput):
     """Bytes or text that are no usable key. Never echoes what it was given."""
 
 
+class SignatureFormatError(RefusedInput):
+    """Bytes that are no signature in its one form: cut off, malleable or out of range."""
+
+
+class StatementError(RefusedInput):
+    """Values that make no manifest, message, typed data or transaction to be signed."""
+
+
 class EncodingError(RefusedInput):
     """Text that is not strict base64url or base58btc. Never echoes what it was given."""
 
@@ -98,6 +112,16 @@ class EnvelopeError(RefusedInput):
 
 class FrameRefused(RefusedInput):
     """A frame that makes no receipt. `code` is stable; the text quotes nothing of the frame."""
+
+    def __init__(self, code: str, message: str, where: str = "") -> None:
+        super().__init__(f"{where}: {message}" if where else message)
+        self.code = code
+        self.where = where
+        self.message = message
+
+
+class IntentError(RefusedInput):
+    """What is asked of a solver is no intent of ours. `code` is stable, `where` a JSON Pointer."""
 
     def __init__(self, code: str, message: str, where: str = "") -> None:
         super().__init__(f"{where}: {message}" if where else message)
@@ -237,6 +261,18 @@ class SocketPathError(SettingError):
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+class RunError(Error):
+    """A run can't be begun, gone on with or found."""
+
+
+class RunBusyError(RunError):
+    """Another process has the run, the intent or the solver's home; asking again may help."""
+
+
+class RunnerError(RunError):
+    """What would execute an intent can't be used as it is set up."""
 
 
 class PeerError(Error):

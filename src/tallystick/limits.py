@@ -504,3 +504,53 @@ SPOOL_ANSWER_MS_MAX = 2000
 
 # How long an emitter leaves the spool directory alone after the daemon failed to take from it.
 SPOOL_PAUSE_MS = 30_000
+
+# What an EVM key signs at once, a message or a transaction's data: nodes take 128 KiB.
+EVM_STATEMENT_BYTES_MAX = 128 * 1024
+
+# Structs that typed data (EIP-712) may declare, and levels that its values may nest.
+TYPED_DATA_STRUCTS_MAX = 64
+TYPED_DATA_DEPTH_MAX = 16
+
+# A keystore file (version 3); usual ones have 500 bytes.
+KEYSTORE_BYTES_MAX = 16 * 1024
+
+# Memory that scrypt may take for a keystore (128 · N · r): the usual N = 2^18, r = 8 takes 256 MiB.
+KEYSTORE_SCRYPT_BYTES_MAX = 512 * 1024 * 1024
+
+# Work that scrypt may do (N · r · p): twice the usual 2^18 · 8 · 1, which takes a second.
+KEYSTORE_SCRYPT_WORK_MAX = 1 << 22
+
+# Rounds of PBKDF2 for a keystore, and below which a guess costs too little to protect anything.
+KEYSTORE_PBKDF2_ROUNDS_MAX = 4_000_000
+KEYSTORE_PBKDF2_ROUNDS_MIN = 100_000
+
+# scrypt's cost (N · r) below which a guess costs too little: a quarter of the usual "light" 2^12·8.
+KEYSTORE_SCRYPT_COST_MIN = 1 << 13
+
+# A password in a file or from a descriptor.
+PASSWORD_BYTES_MAX = 4096
+
+# A signer's URI.
+SIGNER_URI_CHARS_MAX = 2048
+
+# A manifest, which a dispute shows to a contract as calldata; longer lists of artefacts lie beside.
+MANIFEST_BYTES_MAX = 16 * 1024
+
+# One intent as it is handed in: inputs of a job type are texts and numbers, files are named in it.
+INTENT_BYTES_MAX = 16 * 1024 * 1024
+
+# Values in one intent: inputs may be a table of some ten thousand rows.
+INTENT_VALUES_MAX = 1024 * 1024
+
+# Characters of a job type.
+JOB_TYPE_CHARS_MAX = 64
+
+# Acceptance criteria of one intent.
+INTENT_CRITERIA_MAX = 256
+
+# Entries in each list of a policy: an organisation's requesters.
+POLICY_ENTRIES_MAX = 10_000
+
+# The largest inputs that a policy may allow, in MB: no more than an intent has.
+POLICY_ARTIFACT_MB_MAX = 1024
