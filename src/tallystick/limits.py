@@ -554,3 +554,66 @@ POLICY_ENTRIES_MAX = 10_000
 
 # The largest inputs that a policy may allow, in MB: no more than an intent has.
 POLICY_ARTIFACT_MB_MAX = 1024
+
+# One manifest in canonical form: what every KMS, contract tool and mail takes as one piece.
+MANIFEST_BYTES_MAX = 16 * 1024
+
+# Artefacts of one run. Their list takes 20 MB for 100 000 files.
+ARTIFACTS_MAX = 250_000
+
+# One artefact: what eleven octal digits of a tar header tell.
+ARTIFACT_BYTES_MAX = 8**11 - 1
+
+# All artefacts of one run together.
+ARTIFACTS_BYTES_MAX = 1024 * 1024 * 1024 * 1024
+
+# Path of an artefact from the run's directory on, in bytes of UTF-8.
+ARTIFACT_PATH_BYTES_MAX = 768
+
+# One name in such a path: what file systems take.
+ARTIFACT_NAME_BYTES_MAX = 255
+
+# Names in such a path.
+ARTIFACT_DEPTH_MAX = 64
+
+# One entry of the list in canonical form: a contract hashes it in one call.
+ARTIFACT_ENTRY_BYTES_MAX = 1024
+
+# The list of artefacts where it lies outside of the manifest.
+ARTIFACT_LIST_BYTES_MAX = 128 * 1024 * 1024
+
+# Reasons of one decision: the gate has fewer checks than that.
+REASONS_MAX = 16
+
+# One reason in a manifest, in bytes of UTF-8; all of them fit into it.
+REASON_BYTES_MAX = 400
+
+# The error of a run in a manifest, in bytes of UTF-8.
+RUN_ERROR_BYTES_MAX = 1024
+
+# Facts that a runner adds to a manifest, and those that tell of its sandbox.
+DETAILS_MAX = 32
+
+# One of these facts, in bytes of UTF-8.
+DETAIL_BYTES_MAX = 256
+
+# Signatures beside a manifest: one of each kind, and those of who countersigns.
+MANIFEST_SIGNATURES_MAX = 16
+
+# The file of these signatures.
+SIGNATURES_FILE_BYTES_MAX = 16 * 1024
+
+# Receipts of one run inside a bundle: some 45 000. They are held in memory while they are checked.
+BUNDLE_RECEIPTS_BYTES_MAX = 64 * 1024 * 1024
+
+# An intent, or a policy, inside a bundle.
+BUNDLE_INTENT_BYTES_MAX = 8 * 1024 * 1024
+
+# What is read of an artefact at a time.
+ARTIFACT_CHUNK_BYTES = 256 * 1024
+
+# A proof that one artefact is in a manifest: a manifest, its signatures and a path.
+ARTIFACT_PROOF_BYTES_MAX = 64 * 1024
+
+# One reason of a refusal, which has its place in a manifest of 16 KiB with up to nine others.
+REASON_BYTES_MAX = 400
