@@ -13,6 +13,9 @@
     │   ├── EnvelopeError             not a disclosure envelope
     │   ├── LogFormatError            a file of a log that is not in its one form
     │   │   └── NoteSignatureError    a note without the signatures that were asked for
+    │   ├── ManifestError             bytes or values that make no manifest of a run; carries a place
+    │   ├── BundleError               bytes that are no bundle in its one form; carries a place
+    │   ├── ArtifactRefused           a file that no manifest takes in; names it
     │   ├── TrustFileError            a trust file of another form (in verify/trust.py)
     │   ├── IntentError               what is asked of a solver is no intent; carries a code
     │   ├── FrameRefused              a frame that makes no receipt; carries a code and a place
@@ -140,6 +143,35 @@ class LogFormatError(RefusedInput):
 
 class NoteSignatureError(LogFormatError):
     """A well-formed note that lacks a signature that was asked for, or has a wrong one."""
+
+
+class ManifestError(RefusedInput):
+    """Bytes or values that make no manifest; `where` is the JSON Pointer of the first fault."""
+
+    def __init__(self, message: str, where: str = "") -> None:
+        super().__init__(f"{where}: {message}" if where else message)
+        self.where = where
+        self.message = message
+
+
+class BundleError(RefusedInput):
+    """Bytes that are no bundle in its one form; `where` is the member that they are in."""
+
+    def __init__(self, message: str, where: str = "") -> None:
+        super().__init__(f"{where}: {message}" if where else message)
+        self.where = where
+        self.message = message
+
+
+class ArtifactRefused(RefusedInput):
+    """A file that no manifest takes in: a link, a device, a name that is ambiguous, one that
+    changes while it is read. `path` is its name as far as it can be shown.
+    """
+
+    def __init__(self, path: str, message: str) -> None:
+        super().__init__(f"{path}: {message}")
+        self.path = path
+        self.message = message
 
 
 class LimitError(RefusedInput):
