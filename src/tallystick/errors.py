@@ -13,7 +13,7 @@
     │   ├── EnvelopeError             not a disclosure envelope
     │   ├── LogFormatError            a file of a log that is not in its one form
     │   │   └── NoteSignatureError    a note without the signatures that were asked for
-    │   ├── ManifestError             bytes or values that make no manifest of a run; carries a place
+    │   ├── ManifestError             bytes or values that make no manifest; carries a place
     │   ├── BundleError               bytes that are no bundle in its one form; carries a place
     │   ├── ArtifactRefused           a file that no manifest takes in; names it
     │   ├── TrustFileError            a trust file of another form (in verify/trust.py)

@@ -555,9 +555,6 @@ POLICY_ENTRIES_MAX = 10_000
 # The largest inputs that a policy may allow, in MB: no more than an intent has.
 POLICY_ARTIFACT_MB_MAX = 1024
 
-# One manifest in canonical form: what every KMS, contract tool and mail takes as one piece.
-MANIFEST_BYTES_MAX = 16 * 1024
-
 # Artefacts of one run. Their list takes 20 MB for 100 000 files.
 ARTIFACTS_MAX = 250_000
 
@@ -586,16 +583,16 @@ ARTIFACT_LIST_BYTES_MAX = 128 * 1024 * 1024
 REASONS_MAX = 16
 
 # One reason in a manifest, in bytes of UTF-8; all of them fit into it.
-REASON_BYTES_MAX = 400
+REASON_BYTES_MAX = 256
 
 # The error of a run in a manifest, in bytes of UTF-8.
-RUN_ERROR_BYTES_MAX = 1024
+RUN_ERROR_BYTES_MAX = 512
 
 # Facts that a runner adds to a manifest, and those that tell of its sandbox.
-DETAILS_MAX = 32
+DETAILS_MAX = 16
 
 # One of these facts, in bytes of UTF-8.
-DETAIL_BYTES_MAX = 256
+DETAIL_BYTES_MAX = 128
 
 # Signatures beside a manifest: one of each kind, and those of who countersigns.
 MANIFEST_SIGNATURES_MAX = 16
@@ -606,14 +603,15 @@ SIGNATURES_FILE_BYTES_MAX = 16 * 1024
 # Receipts of one run inside a bundle: some 45 000. They are held in memory while they are checked.
 BUNDLE_RECEIPTS_BYTES_MAX = 64 * 1024 * 1024
 
-# An intent, or a policy, inside a bundle.
-BUNDLE_INTENT_BYTES_MAX = 8 * 1024 * 1024
-
 # What is read of an artefact at a time.
 ARTIFACT_CHUNK_BYTES = 256 * 1024
 
 # A proof that one artefact is in a manifest: a manifest, its signatures and a path.
 ARTIFACT_PROOF_BYTES_MAX = 64 * 1024
 
-# One reason of a refusal, which has its place in a manifest of 16 KiB with up to nine others.
-REASON_BYTES_MAX = 400
+# One of the solver's files of records, where it is read as a whole: the states of a run, or the
+# runs of an intent, of which each one is at most 200 bytes but for its facts.
+SOLVER_RECORDS_BYTES_MAX = 16 * 1024 * 1024
+
+# The end of such a file, where only its last line is wanted.
+SOLVER_RECORD_TAIL_BYTES = 64 * 1024
