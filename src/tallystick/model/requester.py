@@ -21,12 +21,12 @@ _HEX_SIGNATURE: Final = r"0x[0-9a-f]{130}"
 _DOMAIN: Final = {"name": "Tallystick Intent", "version": "1"}
 _TYPES: Final = {
     "Intent": [
-        {"name": "intentVersion", "type": "string"},
-        {"name": "requester", "type": "string"},
-        {"name": "jobType", "type": "string"},
-        {"name": "createdAt", "type": "string"},
-        {"name": "expiresAt", "type": "string"},
-        {"name": "intentHash", "type": "bytes32"},
+        ("intentVersion", "string"),
+        ("requester", "string"),
+        ("jobType", "string"),
+        ("createdAt", "string"),
+        ("expiresAt", "string"),
+        ("intentHash", "bytes32"),
     ],
 }
 
