@@ -33,6 +33,7 @@ _PEM: Final = (
     rb"\s*-----BEGIN PUBLIC KEY-----\r?\n([A-Za-z0-9+/=\r\n]{118,124})\r?\n"
     rb"-----END PUBLIC KEY-----\s*"
 )
+_NO_SECRET: Final = "no private key of secp256k1: wanted are 32 bytes below its order"
 _ADDRESS: Final = re.compile(r"0x[0-9a-fA-F]{40}")
 
 
@@ -144,22 +145,28 @@ def recovered_address(digest: bytes, signature: EvmSignature) -> str | None:
 
 def sign_digest(secret: bytes, digest: bytes) -> EvmSignature:
     """Sign with a private key that this process holds; the nonce is that of RFC 6979."""
-    signed = private_key(secret).sign_recoverable(digest, hasher=None)
+    key = _private_key(secret)
+    del secret  # out of the frame that a traceback shows
+    if key is None:
+        raise KeyFormatError(_NO_SECRET)
+    signed = key.sign_recoverable(digest, hasher=None)
     r, s, bit = int.from_bytes(signed[:32], "big"), int.from_bytes(signed[32:64], "big"), signed[64]
     return EvmSignature(r=r, s=low_s(s), y_parity=cast("Literal[0, 1]", bit ^ (s > S_MAX)))
 
 
 def public_key_of(secret: bytes) -> bytes:
     """Return the 64 bytes of the public half of a private key."""
-    return cast("bytes", private_key(secret).public_key.format(compressed=False)[1:])
+    key = _private_key(secret)
+    del secret  # out of the frame that a traceback shows
+    if key is None:
+        raise KeyFormatError(_NO_SECRET)
+    return cast("bytes", key.public_key.format(compressed=False)[1:])
 
 
-def private_key(secret: bytes) -> Any:
-    """Return the library's private key; the reason of a refusal quotes nothing."""
+def _private_key(secret: bytes) -> Any:
     if len(secret) == 32 and 1 <= int.from_bytes(secret, "big") < ORDER:
         return _library().PrivateKey(secret)
-    del secret  # out of the frame that a traceback shows
-    raise KeyFormatError("no private key of secp256k1: wanted are 32 bytes below its order")
+    return None
 
 
 def sound_point(public_key: bytes) -> bytes:

@@ -13,6 +13,7 @@ from tallystick.crypto.secp256k1 import (
     public_key_of,
     sign_digest,
 )
+from tallystick.errors import KeyFormatError
 from tallystick.model.evm_statement import EvmStatement, digest_of
 
 
@@ -31,8 +32,15 @@ class LocalEvmSigner:
 
     def __init__(self, secret: bytes) -> None:
         """Take 32 bytes; refuse what is no key."""
-        self._public_key = public_key_of(secret)
-        self._secret = secret
+        try:
+            self._public_key = public_key_of(secret)
+        except KeyFormatError as error:
+            reason = str(error)
+        else:
+            self._secret = secret
+            return
+        del secret  # out of the frame that a traceback shows
+        raise KeyFormatError(reason)
 
     def sign(self, statement: EvmStatement, /) -> EvmSignature:
         """Return the signature over a statement."""
