@@ -615,3 +615,21 @@ SOLVER_RECORDS_BYTES_MAX = 16 * 1024 * 1024
 
 # The end of such a file, where only its last line is wanted.
 SOLVER_RECORD_TAIL_BYTES = 64 * 1024
+
+# What a runner's program may write to its standard output, and as much again to the error one.
+RUNNER_OUTPUT_BYTES_MAX = 16 * 1024 * 1024
+
+# How long a program may run where its job type says nothing.
+RUNNER_MS_DEFAULT = 10 * 60 * 1000
+
+# How long any program may run: a day.
+RUNNER_MS_MAX = 24 * 60 * 60 * 1000
+
+# How long the pipes of a program that has ended are read: whoever holds them is no part of it.
+RUNNER_LINGER_MS_MAX = 1000
+
+# What a launcher says of what it has put in force.
+RUNNER_STATUS_BYTES_MAX = 16 * 1024
+
+# Arguments of a program, and names in its environment allowlist.
+RUNNER_ARGUMENTS_MAX = 256
