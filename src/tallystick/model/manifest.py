@@ -141,8 +141,13 @@ def parse_manifest(data: bytes) -> Manifest:
 
 def encode_manifest(manifest: Manifest) -> bytes:
     """Return the canonical bytes of a manifest, which must be sound."""
+    value = msgspec.to_builtins(manifest)
+    try:
+        msgspec.convert(value, Manifest)  # who makes a struct is not held to its types
+    except msgspec.ValidationError as fault:
+        raise ManifestError(*told(fault)) from None
     check_manifest(manifest)
-    data = canonicalize(msgspec.to_builtins(manifest))
+    data = canonicalize(value)
     if len(data) > MANIFEST_BYTES_MAX:
         raise ManifestError(f"takes {len(data)} bytes, over the limit of {MANIFEST_BYTES_MAX}")
     return data
