@@ -633,3 +633,9 @@ RUNNER_STATUS_BYTES_MAX = 16 * 1024
 
 # Arguments of a program, and names in its environment allowlist.
 RUNNER_ARGUMENTS_MAX = 256
+
+# Runs of one solver at a time; each has a process of its own.
+SOLVER_CONCURRENCY_MAX = 64
+
+# Intents that wait for their run in one service, each up to 16 MiB on disk and not in memory.
+SOLVER_QUEUE_MAX = 10_000
