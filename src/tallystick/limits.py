@@ -639,3 +639,6 @@ SOLVER_CONCURRENCY_MAX = 64
 
 # Intents that wait for their run in one service, each up to 16 MiB on disk and not in memory.
 SOLVER_QUEUE_MAX = 10_000
+
+# The receipts of one run, as the bundle has room for them.
+RUN_RECEIPTS_BYTES_MAX = 64 * 1024 * 1024

@@ -50,7 +50,14 @@ class Ran(msgspec.Struct, frozen=True, kw_only=True):
 class Records(Protocol):
     """Where a runner's own actions become receipts: a `ReceiptChain`, or a daemon's recorder."""
 
-    def action(self, action: str, /, **members: Any) -> Any:
+    def action(
+        self,
+        action: str,
+        *,
+        target: Mapping[str, str] | None = None,
+        parameters: object = None,
+        correlation_id: str | None = None,
+    ) -> Any:
         """Return a context manager that records one action as two receipts."""
         ...
 
