@@ -39,6 +39,7 @@ _HOME: Final = {
     "daemon": "daemon",
     "collector": "collector",
     "log": "log",
+    "evidence": "evidence",
     "explain": "explain",
     "completion": "completion",
 }

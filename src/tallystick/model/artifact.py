@@ -11,7 +11,7 @@ read differently is refused and not repaired: control characters, `\\`, `.` and 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from hashlib import sha256
 from typing import Annotated, Final
 from unicodedata import category, is_normalized
@@ -83,6 +83,14 @@ def parse_entry(data: bytes, where: str = "") -> ArtifactEntry:
     if _ENCODE(entry) != data:  # a key twice, a blank, another spelling
         raise ManifestError("is not the canonical form of an entry", where)
     return entry
+
+
+def parse_entries(lines: bytes, where: str = "") -> Iterator[ArtifactEntry]:
+    """Yield the entries of a list, one on each line; order and number are not looked at."""
+    if lines and not lines.endswith(b"\n"):
+        raise ManifestError("does not end with a newline", where)
+    for number, line in enumerate(lines.split(b"\n")[:-1], 1):
+        yield parse_entry(line, f"{where}:{number}")
 
 
 def entry_fault(entry: ArtifactEntry) -> str | None:

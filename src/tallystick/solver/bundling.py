@@ -19,14 +19,14 @@ from tallystick.crypto.ed25519 import check
 from tallystick.crypto.multibase import did_key_encode
 from tallystick.durable.file import FilePath, read_bounded, shown, write_replace
 from tallystick.durable.whole import WholeFile
-from tallystick.errors import ArtifactRefused, ManifestError, PathTakenError, SigningError
+from tallystick.errors import ArtifactRefused, ManifestError, SigningError
 from tallystick.limits import (
     ARTIFACT_CHUNK_BYTES,
     MANIFEST_BYTES_MAX,
     SIGNATURES_FILE_BYTES_MAX,
 )
 from tallystick.model import bundle
-from tallystick.model.artifact import ARTIFACTS, ArtifactEntry, parse_entry
+from tallystick.model.artifact import ARTIFACTS, ArtifactEntry, parse_entries
 from tallystick.model.bundle import END, NAMED, member_header, padding
 from tallystick.model.manifest import (
     Manifest,
@@ -58,6 +58,8 @@ _BESIDE: Final = {
     bundle.POLICY: "policy.json",
     bundle.RECEIPTS: "receipts.jsonl",
 }
+# What stands beside the artefacts of a run.
+_OF_A_RUN: Final = ("states.jsonl", "evidence/manifest.json")
 
 
 class Packed(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,7 +134,8 @@ def write_bundle(
             files[name] = read_bounded(path, NAMED[name])
     entries = manifest.artifacts
     if entries is None:
-        entries = listed_entries(files.get(bundle.ARTIFACT_LIST, b""))
+        lines = files.get(bundle.ARTIFACT_LIST, b"")
+        entries = tuple(parse_entries(lines, bundle.ARTIFACT_LIST))
     found = list_artifacts(entries)
     if (found.root, len(entries)) != (manifest.root, manifest.artifact_count):
         raise ManifestError("is not the list that the manifest commits to", bundle.ARTIFACT_LIST)
@@ -155,15 +158,7 @@ def make_directory_bundle(
     A run's directory is refused, and so is one that has a manifest: otherwise what somebody changed
     in it could be made to look like what the run left.
     """
-    for name in ("evidence", "manifest.json", "manifest.sha256", "states.jsonl"):
-        if os.path.lexists(os.path.join(folder, name)):
-            raise PathTakenError(
-                f"{shown(folder)} holds {name}: it is a run's directory, or has evidence already"
-            )
-    if os.path.basename(os.path.abspath(folder)) == "artifacts" and os.path.lexists(
-        os.path.join(folder, os.pardir, "states.jsonl")
-    ):
-        raise PathTakenError(f"{shown(folder)} belongs to a run, whose own evidence counts")
+    _refuse_run(folder)
     found = list_artifacts(scan_artifacts(folder, progress=progress))
     manifest, data = directory_manifest(found, created_at)
     files = {}
@@ -183,15 +178,15 @@ def make_directory_bundle(
     )
 
 
-def listed_entries(data: bytes) -> tuple[ArtifactEntry, ...]:
-    """Return the entries of an `artifacts.jsonl`."""
-    if data and not data.endswith(b"\n"):
-        raise ManifestError("does not end with a newline", bundle.ARTIFACT_LIST)
-    lines = data.split(b"\n")[:-1]
-    return tuple(
-        parse_entry(line, f"{bundle.ARTIFACT_LIST}:{number}")
-        for number, line in enumerate(lines, 1)
-    )
+def _refuse_run(folder: FilePath) -> None:
+    for name in ("evidence", "manifest.json", "manifest.sha256", "states.jsonl"):
+        if os.path.lexists(os.path.join(folder, name)):
+            raise ArtifactRefused(
+                shown(folder), f"holds {name}: it is a run's directory, or has evidence already"
+            )
+    above = os.path.join(os.path.realpath(folder), os.pardir)
+    if any(os.path.lexists(os.path.join(above, name)) for name in _OF_A_RUN):
+        raise ArtifactRefused(shown(folder), "belongs to a run, whose own evidence counts")
 
 
 def _pack(

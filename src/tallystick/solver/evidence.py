@@ -19,7 +19,7 @@ from tallystick import __version__
 from tallystick.crypto.merkle import Edge, leaf_hash
 from tallystick.durable.file import FilePath, make_directory, shown, write_replace
 from tallystick.durable.whole import write_whole
-from tallystick.errors import LimitError, ManifestError, PathTakenError
+from tallystick.errors import ArtifactRefused, LimitError, ManifestError, PathTakenError
 from tallystick.limits import (
     ARTIFACT_LIST_BYTES_MAX,
     MANIFEST_BYTES_MAX,
@@ -117,6 +117,8 @@ def create_evidence_bundle(  # noqa: PLR0917  # the source's own seven, in its o
     evidence = os.path.join(run_dir, "evidence")
     _refuse_second(evidence)
     artifacts = os.path.join(run_dir, "artifacts")
+    if os.path.islink(artifacts):
+        raise ArtifactRefused("artifacts", "is a symbolic link, and links are not followed")
     found = list_artifacts(
         scan_artifacts(artifacts, progress=progress) if os.path.lexists(artifacts) else ()
     )

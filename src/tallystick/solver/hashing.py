@@ -86,6 +86,20 @@ def open_artifact(folder: int, path: str) -> int:
             os.close(held)
 
 
+def hash_file(path: FilePath) -> tuple[str, int]:
+    """Return SHA-256 and size of one file, which may be reached over links, as the user says."""
+    digest, buffer = sha256(), memoryview(bytearray(ARTIFACT_CHUNK_BYTES))
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except (OSError, ValueError) as error:
+        raise UnreadableError(f"{shown(path)} could not be read: {reason_of(error)}") from error
+    try:
+        size = read_unchanged(descriptor, os.fspath(path), digest.update, buffer)
+    finally:
+        os.close(descriptor)
+    return digest.hexdigest(), size
+
+
 def open_folder(folder: FilePath) -> int:
     """Return a descriptor of the folder itself; it may be reached over links, as the user says."""
     try:

@@ -6,11 +6,11 @@ List and files both come in the bytewise order of their paths, so they are merge
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from tallystick.crypto.merkle import Edge
 from tallystick.errors import ManifestError
-from tallystick.model.artifact import ArtifactEntry, entry_leaf, parse_entry, path_key
+from tallystick.model.artifact import ArtifactEntry, entry_leaf, parse_entries, path_key
 from tallystick.model.bundle import ARTIFACT_LIST, MANIFEST
 from tallystick.model.manifest import Manifest
 from tallystick.verify.report import Findings
@@ -30,7 +30,7 @@ def listed_entries(
         findings.add("EVIDENCE_MALFORMED", ARTIFACT_LIST, "is not there, nor in the manifest")
         return None
     try:
-        return tuple(_parsed(lines))
+        return tuple(parse_entries(lines, ARTIFACT_LIST))
     except ManifestError as fault:
         findings.add("EVIDENCE_MANIFEST", fault.where, fault.message)
         return None
@@ -119,10 +119,3 @@ class ArtifactJudge:
         self._findings.add(
             "EVIDENCE_ARTIFACT_EXTRA", self._prefix + path, "is there, and not listed"
         )
-
-
-def _parsed(lines: bytes) -> Iterator[ArtifactEntry]:
-    if lines and not lines.endswith(b"\n"):
-        raise ManifestError("does not end with a newline", ARTIFACT_LIST)
-    for number, line in enumerate(lines.split(b"\n")[:-1], 1):
-        yield parse_entry(line, f"{ARTIFACT_LIST}:{number}")
