@@ -38,6 +38,7 @@ _HOME: Final = {
     "import-chain": "import_chain",
     "daemon": "daemon",
     "collector": "collector",
+    "solver": "solver",
     "log": "log",
     "evidence": "evidence",
     "explain": "explain",
