@@ -10,8 +10,10 @@ from typing import Annotated, Any, Final, Literal
 from msgspec import Meta
 
 from tallystick.crypto.canonical import canonicalize
+from tallystick.crypto.multibase import did_key_decode
+from tallystick.crypto.secp256k1 import read_address
 from tallystick.crypto.strict import parse_json
-from tallystick.errors import ReceiptError
+from tallystick.errors import KeyFormatError, ReceiptError
 from tallystick.limits import (
     INTENT_BYTES_MAX,
     INTENT_VALUES_MAX,
@@ -110,13 +112,8 @@ def is_address(text: str) -> bool:
 
 def key_fault(key: str) -> str | None:
     """Return why a text is no key of a requester, or None."""
-    from tallystick.crypto.multibase import did_key_decode
-    from tallystick.errors import KeyFormatError
-
     try:
         if is_address(key):
-            from tallystick.crypto.secp256k1 import read_address
-
             read_address(key)
         else:
             did_key_decode(key)

@@ -13,7 +13,14 @@ from typing import Final
 
 from tallystick.crypto.ed25519 import check, key_weakness, signature_fault
 from tallystick.crypto.multibase import b64u_decode, did_key_decode
+from tallystick.crypto.secp256k1 import (
+    EvmSignature,
+    checksum_address,
+    read_address,
+    recovered_address,
+)
 from tallystick.errors import EncodingError, KeyFormatError, SignatureFormatError, StatementError
+from tallystick.model.evm_statement import Eip712
 from tallystick.model.intent import Intent, RequesterSignature, signing_bytes
 from tallystick.model.policy import Policy, is_address, key_fault
 
@@ -61,13 +68,11 @@ def typed_intent(intent: Intent) -> dict[str, object]:
     }
 
 
-def intent_digest(intent: Intent) -> bytes:
-    """Return the 32 bytes that an EVM account signs for an intent."""
-    from tallystick.model.evm_statement import Eip712  # few intents need it
-
+def typed_statement(intent: Intent) -> Eip712:
+    """Return what an EVM account signs for an intent, as typed data that a wallet shows."""
     return Eip712(
         domain=dict(_DOMAIN), types=_TYPES, primary_type="Intent", message=typed_intent(intent)
-    ).digest()
+    )
 
 
 def _ed25519_reason(intent: Intent, signature: RequesterSignature, key: str) -> str | None:
@@ -86,20 +91,13 @@ def _ed25519_reason(intent: Intent, signature: RequesterSignature, key: str) -> 
 
 
 def _eip712_reason(intent: Intent, signature: RequesterSignature, key: str) -> str | None:
-    from tallystick.crypto.secp256k1 import (
-        EvmSignature,
-        checksum_address,
-        read_address,
-        recovered_address,
-    )
-
     if signature.scheme != "eip712":
         return f"is of scheme {signature.scheme}, and the requester is an EVM account"
     if re.fullmatch(_HEX_SIGNATURE, signature.value) is None:
         return "is not 0x and 130 lower-case hexadecimal digits"
     try:
         found = EvmSignature.from_bytes(bytes.fromhex(signature.value[2:]))
-        digest = intent_digest(intent)
+        digest = typed_statement(intent).digest()
     except (KeyFormatError, SignatureFormatError, StatementError) as fault:
         return f"can't be read: {fault}"
     if recovered_address(digest, found) != checksum_address(read_address(key)):

@@ -120,7 +120,7 @@ class CommandRunner:
         return Ran(
             status="SUCCESS" if error is None else "FAILED",
             error=error,
-            facts=self.facts() | _ended(done),
+            facts=self.facts() | ({} if done.exit_code is None else {"exitCode": done.exit_code}),
             sandbox=done.sandbox,
         )
 
@@ -186,13 +186,6 @@ class CommandRunner:
         if done.exit_code != 0:
             return f"the program ended with exit code {done.exit_code}"
         return None
-
-
-def _ended(done: Executed) -> Facts:
-    facts: Facts = {"durationMs": done.duration_ms}
-    if done.exit_code is not None:
-        facts["exitCode"] = done.exit_code
-    return facts
 
 
 def _created(folder: str, name: str) -> BinaryIO:

@@ -65,7 +65,7 @@ def open_solver(settings: SolverSettings) -> Solver:
 def _git_commit() -> str | None:
     """Return the commit of the clone that this code runs from, or None where it is installed."""
     folder = os.path.dirname(os.path.abspath(__file__))
-    if not os.path.isdir(os.path.join(folder, "..", "..", "..", ".git")):
+    if not os.path.exists(os.path.join(folder, "..", "..", "..", ".git")):
         return None
     try:
         done = subprocess.run(  # noqa: S603  # nothing of it comes from outside
