@@ -72,7 +72,7 @@ class KeyVaultEvmSigner(RemoteEvmSigner):
     rotation never changes the key behind it.
     """
 
-    __slots__ = ("_client", "_name", "_version", "key_id")
+    __slots__ = ("_client", "_name", "_signing", "_version", "key_id")
 
     def __init__(
         self,
@@ -97,6 +97,8 @@ class KeyVaultEvmSigner(RemoteEvmSigner):
             if client is None
             else client
         )
+        # Asks for the key by itself, once: made anew for each signature, it would ask each time.
+        self._signing: Any = None
 
     def _request_key(self) -> NamedKey:
         answer = self._client.get_key(self._name, self._version)
@@ -113,9 +115,12 @@ class KeyVaultEvmSigner(RemoteEvmSigner):
 
     def _request_signature(self, digest: bytes, key: NamedKey) -> tuple[int, int]:
         del key  # its version stands in every request
-        cryptography = self._client.get_cryptography_client(self._name, key_version=self._version)
+        if self._signing is None:
+            self._signing = self._client.get_cryptography_client(
+                self._name, key_version=self._version
+            )
         algorithm = vendor("azure.keyvault.keys.crypto", "azure").SignatureAlgorithm(_ALGORITHM)
-        return sound_raw(cryptography.sign(algorithm, digest).signature)
+        return sound_raw(self._signing.sign(algorithm, digest).signature)
 
     def _refuse_other(self, name: object) -> None:
         if name != self.key_id:

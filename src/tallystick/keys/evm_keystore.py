@@ -181,9 +181,14 @@ def _scrypt(parameters: Mapping[str, Any], password: bytes) -> bytes:
         raise KeyFormatError("the keystore wants more memory or work than we give")
     if n * r < KEYSTORE_SCRYPT_COST_MIN:
         raise KeyFormatError("the keystore's scrypt is too cheap to protect anything")
+    salt = _salt(parameters)
+    if n >= 1 << (16 * r):  # OpenSSL refuses it, as RFC 7914 does; web3.py has written n=2^18, r=1
+        from Crypto.Protocol.KDF import scrypt  # comes with eth-hash[pycryptodome]
+
+        return bytes(scrypt(password, salt, 32, N=n, r=r, p=p))  # type: ignore[arg-type]  # bytes do
     return hashlib.scrypt(
         password,
-        salt=_salt(parameters),
+        salt=salt,
         n=n,
         r=r,
         p=p,

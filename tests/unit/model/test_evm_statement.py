@@ -32,19 +32,17 @@ TO = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
 
 def transaction(**members: Any) -> Transaction:
     """Return a transaction with these members."""
-    return Transaction(
-        **{
-            "chain_id": 11155111,
-            "nonce": 7,
-            "gas": 100_000,
-            "max_fee_per_gas": 2_000_000_000,
-            "max_priority_fee_per_gas": 1_000_000_000,
-            "to": TO,
-            "value": 5,
-            "data": b"\x0c\x1d\x4c\xc2",
-        }
-        | members
-    )
+    usual: dict[str, Any] = {
+        "chain_id": 11155111,
+        "nonce": 7,
+        "gas": 100_000,
+        "max_fee_per_gas": 2_000_000_000,
+        "max_priority_fee_per_gas": 1_000_000_000,
+        "to": TO,
+        "value": 5,
+        "data": b"\x0c\x1d\x4c\xc2",
+    }
+    return Transaction(**usual | members)
 
 
 def test_a_manifest_is_hashed_with_sha256() -> None:
@@ -149,7 +147,7 @@ def test_large_messages() -> None:
 def test_a_digest_is_no_statement() -> None:
     """Neither 32 bytes nor an object that claims to have a digest are signed."""
 
-    class Trojan(Transaction):
+    class Trojan(Transaction, frozen=True):
         def digest(self) -> bytes:
             return b"\1" * 32
 
