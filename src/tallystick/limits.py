@@ -642,3 +642,6 @@ SOLVER_QUEUE_MAX = 10_000
 
 # The receipts of one run, as the bundle has room for them.
 RUN_RECEIPTS_BYTES_MAX = 64 * 1024 * 1024
+
+# How long a run whose evidence could not be finished waits before a service takes it up again.
+SOLVER_RETRY_MS = 30_000
