@@ -277,6 +277,10 @@ BUILDERS: dict[str, tuple[str, Callable[[], str]]] = {
     "errors": ("the subclasses of `tallystick.errors.Error`", errors_page),
     "findings": ("`tallystick.verify.findings`", findings_page),
     "limits": ("`tallystick.limits`", limits_page),
+    "solver": (
+        "the tables of `tallystick.solver` and `tallystick.model.decision`",
+        PAGES_OF_TABLES.solver_page,
+    ),
     "taxonomy": ("`tallystick.model.taxonomy`", PAGES_OF_TABLES.taxonomy_page),
 }
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import click
 
-from tallystick.cli import solver_run
+from tallystick.cli import solver_run, solver_serve
 from tallystick.cli.groups import VerbGroup
 from tallystick.cli.output import Exit, Stop, say, say_table
 from tallystick.cli.settings import setting_options
@@ -119,5 +119,5 @@ def status(run_id: str, as_json: bool, config: str | None, **flags: Any) -> None
         say(f"manifest  sha256:{found.manifest}")
 
 
-for _verb in (solver_run.run, solver_run.resume, solver_run.sign):
+for _verb in (solver_run.run, solver_run.resume, solver_run.sign, solver_serve.serve):
     command.add_command(_verb)

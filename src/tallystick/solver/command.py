@@ -147,6 +147,7 @@ class CommandRunner:
                 stdout=stdout,
                 stderr=stderr,
                 output_bytes=self._settings.output_bytes,
+                is_cancelled=work.is_cancelled,
             )
 
     def _environment(self, work: Work, kind: Kind) -> dict[str, str]:

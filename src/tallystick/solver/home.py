@@ -39,7 +39,7 @@ class SolverHome:
 
     def make(self) -> None:
         """Make what is missing."""
-        for path in (self.path, self.runs, self.intents):
+        for path in (self.path, self.runs, self.intents, self.queue):
             make_directory(path, _MODE)
 
     @property
@@ -51,6 +51,11 @@ class SolverHome:
     def intents(self) -> str:
         """The directory of what is known of intents."""
         return os.path.join(self.path, "intents")
+
+    @property
+    def queue(self) -> str:
+        """The directory of intents that wait."""
+        return os.path.join(self.path, "queue")
 
     @property
     def manifests(self) -> str:

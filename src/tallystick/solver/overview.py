@@ -31,6 +31,7 @@ class RunView(msgspec.Struct, frozen=True, kw_only=True):
     manifest: str | None
     steps: tuple[tuple[str, str], ...]  # state and time of each
     is_cut_off: bool
+    tenant: str | None = None
 
 
 def view_run(home: SolverHome, run_id: str) -> RunView | None:
@@ -56,6 +57,7 @@ def view_run(home: SolverHome, run_id: str) -> RunView | None:
         manifest=evidenced.get("manifest"),
         steps=tuple((step.state, step.at) for step in steps),
         is_cut_off=last.state != "done" and not is_held(os.path.join(folder, LOCK)),
+        tenant=facts["received"].get("tenant"),
     )
 
 

@@ -70,12 +70,17 @@ class Run:
         return timestamp(self.solver.clock())
 
 
-def run_intent(solver: Solver, data: bytes, *, progress: Progress | None = None) -> RunResult:
-    """Decide on an intent, run it if it may, and leave the signed bundle; return what became."""
+def run_intent(
+    solver: Solver, data: bytes, *, tenant: str | None = None, progress: Progress | None = None
+) -> RunResult:
+    """Decide on an intent, run it if it may, and leave the signed bundle; return what became.
+
+    `tenant` is whose credential brought it to a service: who else may ask for it there.
+    """
     intent = parse_intent(data)
     with ExitStack() as stack:
         with held(f"{solver.home.attempts(intent.intent_id)}.lock", "the intent", wait=True):
-            run = _received(solver, intent, data)
+            run = _received(solver, intent, data, tenant)
             stack.enter_context(held(run.space.lock, "the run"))
             journal, decision = decide(run)
             if decision.allowed:
@@ -184,13 +189,14 @@ def told(
     return {"summary": summary, "environment": environment}
 
 
-def _received(solver: Solver, intent: Intent, data: bytes) -> Run:
+def _received(solver: Solver, intent: Intent, data: bytes, tenant: str | None) -> Run:
     now = timestamp(solver.clock())
     run_id = next_attempt(solver.home, intent.intent_id, now)
     run = Run(solver, intent, run_id)
     run.space.make()
     run.space.keep(data, solver.policy.to_json())
-    run.advance("received", at=now, intent_id=intent.intent_id, job_type=intent.jobType)
+    whose = {} if tenant is None else {"tenant": tenant}
+    run.advance("received", at=now, intent_id=intent.intent_id, job_type=intent.jobType, **whose)
     return run
 
 
@@ -203,6 +209,7 @@ def _execute(run: Run, journal: RunJournal) -> dict[str, Any]:
         artifacts=os.path.realpath(run.space.artifacts),
         hidden=run.solver.hidden,
         bytes_max=most,
+        is_cancelled=run.solver.is_cancelled,
     )
     try:
         ran = runner.run(work, journal.chain)

@@ -36,6 +36,7 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     artifacts: str  # an empty directory, readable by its owner alone
     hidden: tuple[str, ...] = ()  # what a confined runner must not see: the solver's own state
     bytes_max: int  # of all artefacts together
+    is_cancelled: Callable[[], bool] = lambda: False  # whether the solver stops
 
 
 class Ran(msgspec.Struct, frozen=True, kw_only=True):

@@ -35,6 +35,8 @@ class Solver(msgspec.Struct, frozen=True, kw_only=True):
     ids: Ids = random_uuid
     # Told of each state that a run has reached, once that is on stable storage.
     on_state: Callable[[str, str], None] = lambda _run_id, _state: None
+    # Whether a run has to end because the solver does.
+    is_cancelled: Callable[[], bool] = lambda: False
 
 
 def open_solver(settings: SolverSettings) -> Solver:
