@@ -316,7 +316,7 @@ class ChainClosedError(Error):
 
 
 class KeyMismatchError(Error):
-    """The signer's key is not the one that the chain stands on; `rotate` hands over to another."""
+    """The signer's key is not the expected one: that of the chain, or of the address given."""
 
 
 class DecryptionError(Error):

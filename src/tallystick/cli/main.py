@@ -27,6 +27,7 @@ from tallystick.errors import DurableError, Error, UnreadableError
 # Each verb and the module that holds its command.
 _HOME: Final = {
     "keygen": "keygen",
+    "signer": "signer",
     "verify": "verify",
     "show": "show",
     "list": "listing",

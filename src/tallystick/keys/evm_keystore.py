@@ -20,7 +20,13 @@ from tallystick.crypto.keccak import keccak256
 from tallystick.crypto.secp256k1 import address_of, public_key_of, read_address
 from tallystick.crypto.strict import parse_json
 from tallystick.durable.file import FilePath, read_descriptor, shown
-from tallystick.errors import KeyFileError, KeyFormatError, LimitError, MalformedInput
+from tallystick.errors import (
+    KeyFileError,
+    KeyFormatError,
+    KeyMismatchError,
+    LimitError,
+    MalformedInput,
+)
 from tallystick.keys.evm_local import LocalEvmSigner
 from tallystick.keys.file import read_key_file
 from tallystick.limits import (
@@ -54,7 +60,7 @@ class KeystoreSigner(LocalEvmSigner):
     def __init__(
         self, path: FilePath, password: Callable[[], bytes], *, address: str | None = None
     ) -> None:
-        """Read the key, or raise a KeyFileError that says what to do."""
+        """Read the key, or raise a KeyFileError, or a KeyMismatchError for another address."""
         if not _is_function(password):
             del password  # perhaps the password itself
             raise TypeError("password is a function that returns the password's bytes")
@@ -62,13 +68,19 @@ class KeystoreSigner(LocalEvmSigner):
         data = read_key_file(path)
         try:
             super().__init__(open_keystore(data, password()))
-            reason = None
-            if address is not None and read_address(address) != read_address(self.get_address()):
-                reason = f"its key has the address {self.get_address()}, and {address} is expected"
+            is_other = address is not None and read_address(address) != read_address(
+                self.get_address()
+            )
         except KeyFormatError as error:
             reason = str(error)
-        if reason is not None:
-            raise KeyFileError(f"{shown(self.path)}: {reason}") from None
+        else:
+            if is_other:
+                raise KeyMismatchError(
+                    f"{shown(self.path)}: its key has the address {self.get_address()}, and "
+                    f"{address} is expected"
+                )
+            return
+        raise KeyFileError(f"{shown(self.path)}: {reason}")
 
 
 def open_keystore(data: bytes, password: bytes) -> bytes:

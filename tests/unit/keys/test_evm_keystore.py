@@ -17,7 +17,7 @@ from tests.curve import CurveKey
 from tests.leaks import everything_shown_by
 from tests.systems.evm_material import MESSAGE, signs_everything
 
-from tallystick.errors import KeyFileError, KeyFormatError
+from tallystick.errors import KeyFileError, KeyFormatError, KeyMismatchError
 from tallystick.keys.evm_keystore import (
     KeystoreSigner,
     open_keystore,
@@ -237,7 +237,7 @@ def test_files_that_others_can_read(keystore: Path) -> None:
 
 def test_signers_that_are_refused(keystore: Path) -> None:
     """Another address, a wrong password, and a password that is no function."""
-    with pytest.raises(KeyFileError, match="is expected"):
+    with pytest.raises(KeyMismatchError, match="is expected"):
         KeystoreSigner(keystore, lambda: PASSWORD, address=CurveKey(7).address)
     with pytest.raises(KeyFileError, match="password is wrong") as caught:
         KeystoreSigner(keystore, lambda: b"wrong-7781")

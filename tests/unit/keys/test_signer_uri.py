@@ -9,7 +9,13 @@ from typing import Any
 import pytest
 from tests.curve import CurveKey
 
-from tallystick.errors import KeyFileError, MissingExtraError, SettingError, SigningError
+from tallystick.errors import (
+    KeyFileError,
+    KeyMismatchError,
+    MissingExtraError,
+    SettingError,
+    SigningError,
+)
 from tallystick.keys.evm_aws import KMSEvmSigner
 from tallystick.keys.evm_azure import KeyVaultEvmSigner
 from tallystick.keys.evm_keystore import write_keystore
@@ -59,7 +65,7 @@ def test_a_keystore_file(tmp_path: Path) -> None:
     uri = f"keystore:{store}?password-file={password}"
     assert open_evm_signer(uri).get_address() == KEY.address
     assert open_evm_signer(f"{uri}&address={KEY.address}").get_address() == KEY.address
-    with pytest.raises(KeyFileError, match="is expected"):
+    with pytest.raises(KeyMismatchError, match="is expected"):
         open_evm_signer(f"{uri}&address={CurveKey(7).address}")
     for name in (str(store), f"keystore:{store}"):
         assert open_evm_signer(name, password=lambda: b"pass").get_address() == KEY.address
