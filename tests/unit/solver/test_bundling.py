@@ -130,7 +130,7 @@ def test_a_folder_says_that_it_is_no_run(tmp_path: Path) -> None:
     manifest = report.manifest
     assert manifest is not None
     assert manifest.origin == "directory"
-    assert manifest.intent_id is manifest.policy_decision is manifest.run_id is None
+    assert (manifest.intent_id, manifest.policy_decision, manifest.run_id) == (None, None, None)
 
 
 def test_a_bundle_may_leave_the_files_out(tmp_path: Path) -> None:
