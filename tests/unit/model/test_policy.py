@@ -20,7 +20,7 @@ _ADDRESS = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
 def test_the_hash_is_over_every_member() -> None:
     """Members with their default are written out, so that a hash says all of a policy."""
     found = policy()
-    members = {
+    members: dict[str, Any] = {
         "policyVersion": "1.0.0",
         "jobTypeAllowlist": ["SAFE_REPORT"],
         "maxArtifactMb": 5,

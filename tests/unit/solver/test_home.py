@@ -73,9 +73,9 @@ def test_a_lock_is_held_by_one(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     with held(path, "the run"):
         assert is_held(path)
-        with pytest.raises(RunBusyError, match=rf"the run is in use by process {os.getpid()}"):
-            with held(path, "the run"):
-                pass
+        told = rf"the run is in use by process {os.getpid()}"
+        with pytest.raises(RunBusyError, match=told), held(path, "the run"):
+            pass
     assert not is_held(path)
 
 
@@ -113,7 +113,6 @@ def test_a_killed_process_holds_nothing(tmp_path: Path) -> None:
 
 def test_what_can_not_be_locked_is_told(tmp_path: Path) -> None:
     """A lock in a directory that is not there is an error of ours."""
-    with pytest.raises(DurableError):
-        with held(tmp_path / "none" / "lock", "it"):
-            pass
+    with pytest.raises(DurableError), held(tmp_path / "none" / "lock", "it"):
+        pass
     assert not is_held(tmp_path / "none" / "lock")
