@@ -182,14 +182,14 @@ def _status(status: str, error: str | None) -> list[Span]:
 
 
 def _signature(intent: Any, key: str, *, is_evm: bool) -> tuple[str, str]:
-    from tallystick.keys.signer_uri import open_evm_signer, open_signer
+    from tallystick.cli.signers import named_evm_signer, named_signer
 
     if is_evm:
         from tallystick.model.requester import typed_statement
 
-        signed = open_evm_signer(key).sign(typed_statement(intent))
+        signed = named_evm_signer(key).sign(typed_statement(intent))
         return "eip712", "0x" + signed.to_bytes().hex()
     from tallystick.crypto.multibase import b64u_encode
     from tallystick.model.intent import signing_bytes
 
-    return "ed25519", b64u_encode(open_signer(key).sign(signing_bytes(intent)))
+    return "ed25519", b64u_encode(named_signer(key).sign(signing_bytes(intent)))

@@ -10,7 +10,7 @@ import click
 
 from tallystick.cli.output import Exit, Stop, say
 from tallystick.cli.settings import setting_options
-from tallystick.cli.solver_settings import settings_of, unusable
+from tallystick.cli.solver_settings import ready_solver, settings_of, unusable
 from tallystick.solver.variables import SOLVER
 
 _EPILOG: Final = """\
@@ -56,4 +56,4 @@ def serve(config: str | None, **flags: Any) -> None:
         sys.stdout.flush()
 
     with unusable():
-        run_service(settings, on_ready=tell)
+        run_service(settings, on_ready=tell, opened=ready_solver)

@@ -23,9 +23,10 @@ def settings_of(config: str | None, flags: dict[str, Any]) -> Any:
 
 def ready_solver(settings: Any) -> Any:
     """Return the solver of these settings."""
+    from tallystick.cli.signers import named_evm_signer, named_signer
     from tallystick.solver.setup import open_solver
 
-    return open_solver(settings)
+    return open_solver(settings, signer_of=named_signer, evm_signer_of=named_evm_signer)
 
 
 def home_of(config: str | None, flags: dict[str, Any]) -> Any:
