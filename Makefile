@@ -53,6 +53,7 @@ bench: $(DEV)
 	$(BIN)/python bench/main.py $(ARGS) || status=1; \
 	$(BIN)/python bench/store.py || status=1; \
 	$(BIN)/python bench/postgres.py || status=1; \
+	$(BIN)/python bench/evidence.py || status=1; \
 	exit $$status
 
 soak: $(DEV)
