@@ -3,8 +3,8 @@
 
     python -m tests.faults.solver_victim FOLDER POINT run|resume
 
-The points are the states of a run, and two steps between them: `claimed` and `manifest`. What the
-runner does is counted in a file, byte by byte, so that a second execution would show.
+The points are the states of a run, and steps between them: `executing`, `claimed`, `manifest`,
+`bundled`. What the runner does is counted in a file, so that a second execution would show.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tallystick.solver.setup import Solver
 
 POINTS: Final = (
     "received", "decided", "running", "executing", "claimed", "manifest", "evidenced", "signed",
-    "done",
+    "bundled", "done",
 )  # fmt: skip
 
 

@@ -38,7 +38,7 @@ def home_of(config: str | None, flags: dict[str, Any]) -> Any:
 
 @contextmanager
 def unusable() -> Iterator[None]:
-    """Turn what can't be used into exit codes: settings 2, keys and what is busy 3."""
+    """Turn what can't be used into exit codes: settings and keys 2, what is away or busy 3."""
     from tallystick.errors import (
         KeyFileError,
         MissingExtraError,
@@ -49,7 +49,7 @@ def unusable() -> Iterator[None]:
 
     try:
         yield
-    except SettingError as fault:
+    except (KeyFileError, SettingError) as fault:
         raise Stop(Exit.USAGE, str(fault)) from None
-    except (KeyFileError, MissingExtraError, RunBusyError, SigningError) as fault:
+    except (MissingExtraError, RunBusyError, SigningError) as fault:
         raise Stop(Exit.UNCHECKED, str(fault)) from None

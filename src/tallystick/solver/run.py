@@ -164,7 +164,10 @@ def seal(run: Run, decision: Decision) -> RunResult:
         sign_manifest(run.space.path, run.solver.signer, evm_signer=run.solver.evm_signer)
         run.advance("signed")
     if run.states.state == "signed":
-        write_bundle(run.space.path, run.space.bundle)
+        # It is put in its place in one step: what is there is whole, and was made of the same.
+        if not os.path.lexists(run.space.bundle):
+            write_bundle(run.space.path, run.space.bundle)
+        run.solver.on_state(run.run_id, "bundled")
         run.advance("done")
     return RunResult(
         run_id=run.run_id,

@@ -80,7 +80,7 @@ class Workers:
         while True:
             due = self._due()
             if due is not None:
-                self._guarded(partial(resume_run, self._solver, due), due)
+                self._guarded(partial(resume_run, self._solver, due), due, run_id=due)
                 continue
             taken = self._line.take(_POLL_S)
             if taken is not None:
@@ -101,10 +101,12 @@ class Workers:
         finally:
             self._here.waiting = None
 
-    def _guarded(self, work: Callable[[], RunResult], what: str) -> bool:
+    def _guarded(
+        self, work: Callable[[], RunResult], what: str, *, run_id: str | None = None
+    ) -> bool:
         """Work, and tell how it went; return whether it came to its end."""
         started = time.monotonic()
-        self._here.run_id = None
+        self._here.run_id = run_id  # until a state tells which
         self._count_running(1)
         try:
             result = work()

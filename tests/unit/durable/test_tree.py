@@ -10,7 +10,6 @@ from types import SimpleNamespace
 
 import pytest
 
-from tallystick.durable import tree
 from tallystick.durable.tree import sync_filesystem
 from tallystick.errors import DurableError
 
@@ -23,8 +22,8 @@ def test_it_returns_when_all_is_written(tmp_path: Path) -> None:
 
 def test_a_failed_write_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the system says of lost writes does not get lost here."""
-    monkeypatch.setattr(tree.ctypes, "CDLL", lambda *_, **__: SimpleNamespace(syncfs=lambda _: -1))
-    monkeypatch.setattr(tree.ctypes, "get_errno", lambda: 5)
+    monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: SimpleNamespace(syncfs=lambda _: -1))
+    monkeypatch.setattr(ctypes, "get_errno", lambda: 5)
     with pytest.raises(DurableError, match="Input/output error"):
         sync_filesystem(tmp_path)
     assert ctypes.get_errno() == 5
@@ -33,7 +32,7 @@ def test_a_failed_write_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 def test_other_systems_sync_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where there is no call for one file system, all are synced."""
     calls: list[str] = []
-    monkeypatch.setattr(tree.ctypes, "CDLL", lambda *_, **__: SimpleNamespace())
+    monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: SimpleNamespace())
     monkeypatch.setattr(os, "sync", lambda: calls.append("sync"))
     sync_filesystem(tmp_path)
     assert calls == ["sync"]

@@ -53,8 +53,8 @@ def test_requesters_and_jobs_are_tables(tmp_path: Path) -> None:
     """Names get their keys, and job types their runners."""
     found = _load(
         tmp_path,
-        'policy_jobtype_allowlist = ["BUILD"]\n[requesters]\nalice = "%s"\n'
-        '[jobs.BUILD]\nrunner = "command"\nargv = ["true"]\n' % ALICE,
+        f'policy_jobtype_allowlist = ["BUILD"]\n[requesters]\nalice = "{ALICE}"\n'
+        '[jobs.BUILD]\nrunner = "command"\nargv = ["true"]\n',
     )
     assert found.policy.requesterKeys == {"alice": ALICE}
     assert set(make_runners(found)) == {"SAFE_REPORT", "BUILD"}
@@ -120,7 +120,7 @@ def test_lists_are_commas_or_arrays(given: Any, wanted: Any) -> None:
 @pytest.mark.parametrize("given", ["a,", ",a", "a,,b", " a", "a\n", ["a", ""], 5, True, {}])
 def test_lists_are_strict(given: Any) -> None:
     """An empty name, a space or another type is refused."""
-    with pytest.raises(ValueError, match="must be a list|holds"):
+    with pytest.raises(ValueError, match=r"must be a list|holds"):
         read_list(given)
 
 
