@@ -301,19 +301,3 @@ def _check_optional_hash(text: str | None, where: str) -> None:
     if text is not None:
         _check_hash(text, where)
 
-
-__all__ = [
-    "MANIFEST_VERSION",
-    "Environment",
-    "ExecutionSummary",
-    "Manifest",
-    "PolicyDecision",
-    "ReceiptBinding",
-    "Solver",
-    "check_manifest",
-    "encode_manifest",
-    "fit_text",
-    "manifest_sha256",
-    "manifest_statement",
-    "parse_manifest",
-]
