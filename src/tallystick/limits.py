@@ -576,8 +576,8 @@ ARTIFACT_DEPTH_MAX = 64
 # One entry of the list in canonical form: a contract hashes it in one call.
 ARTIFACT_ENTRY_BYTES_MAX = 1024
 
-# The list of artefacts where it lies outside of the manifest.
-ARTIFACT_LIST_BYTES_MAX = 128 * 1024 * 1024
+# The list of artefacts where it lies outside of the manifest; held in memory while it is checked.
+ARTIFACT_LIST_BYTES_MAX = 64 * 1024 * 1024
 
 # Reasons of one decision: the gate has fewer checks than that.
 REASONS_MAX = 16
