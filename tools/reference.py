@@ -196,36 +196,25 @@ def configuration_page() -> str:
         + table(("variable", "kind", "default", "for"), rows)
         + "\n## The daemon\n\nWhat `tally daemon` reads: as options, from these variables, and "
         "from its TOML file,\nwhere the name is the option's with underscores.\n\n"
-        + table(
-            ("option", "variable", "kind", "default", "for"),
-            [
-                (
-                    f"`{one.flag}`",
-                    f"`{one.environment}`",
-                    one.kind,
-                    f"`{one.default}`" if one.default else "none",
-                    one.purpose,
-                )
-                for one in importlib.import_module("tallystick.daemon.variables").DAEMON
-            ],
-        )
+        + _options(importlib.import_module("tallystick.daemon.variables").DAEMON)
         + "\n## The solver\n\nWhat `tally solver` reads: as options, from these variables, and "
         "from `solver.toml`,\nwhere the name is the option's with underscores. `policy-…` has no "
-        "option.\n\n"
-        + table(
-            ("option", "variable", "kind", "default", "for"),
-            [
-                (
-                    f"`{one.flag}`",
-                    f"`{one.environment}`",
-                    one.kind,
-                    f"`{one.default}`" if one.default else "none",
-                    one.purpose,
-                )
-                for one in importlib.import_module("tallystick.solver.variables").SOLVER
-            ],
-        )
+        "option.\n\n" + _options(importlib.import_module("tallystick.solver.variables").SOLVER)
     )
+
+
+def _options(variables: Any) -> str:
+    rows = [
+        (
+            f"`{one.flag}`",
+            f"`{one.environment}`",
+            one.kind,
+            f"`{one.default}`" if one.default else "none",
+            one.purpose,
+        )
+        for one in variables
+    ]
+    return table(("option", "variable", "kind", "default", "for"), rows)
 
 
 def delivery_page() -> str:
