@@ -16,7 +16,7 @@ from tests.solving import Members, body, codes, manifest_of, receipts_of
 
 from tallystick.errors import RefusedInput
 from tallystick.solver.resume import resume_run, unfinished
-from tallystick.solver.run import RunResult, run_intent
+from tallystick.solver.run import RunOutcome, run_intent
 from tallystick.solver.states import RunStates
 from tallystick.verify.verification import verify_chain
 
@@ -41,7 +41,7 @@ def _executions(folder: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def _resume(folder: Path) -> list[RunResult]:
+def _resume(folder: Path) -> list[RunOutcome]:
     made = victim(folder, _UNREACHED)
     return [resume_run(made, run_id) for run_id in unfinished(made.home)]
 

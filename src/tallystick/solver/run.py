@@ -37,7 +37,7 @@ from tallystick.solver.workspace import Workspace
 Progress = Callable[[int, int], None]
 
 
-class RunResult(msgspec.Struct, frozen=True, kw_only=True):
+class RunOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """What became of an intent."""
 
     run_id: str
@@ -72,7 +72,7 @@ class Run:
 
 def run_intent(
     solver: Solver, data: bytes, *, tenant: str | None = None, progress: Progress | None = None
-) -> RunResult:
+) -> RunOutcome:
     """Decide on an intent, run it if it may, and leave the signed bundle; return what became.
 
     `tenant` is whose credential brought it to a service: who else may ask for it there.
@@ -109,7 +109,7 @@ def finish(
     *,
     progress: Progress | None = None,
     status: Any = "complete",
-) -> RunResult:
+) -> RunOutcome:
     """Close the chain, hash what is there, and sign: the end of every run, however it went."""
     journal.close(status)
     finished = run.now() if run.states.has_reached("running") else None
@@ -157,7 +157,7 @@ def finish(
     return seal(run, decision)
 
 
-def seal(run: Run, decision: Decision) -> RunResult:
+def seal(run: Run, decision: Decision) -> RunOutcome:
     """Sign and pack what has its manifest; each step that is done already is not done again."""
     noted = run.states.facts("evidenced")
     if run.states.state == "evidenced":
@@ -169,7 +169,7 @@ def seal(run: Run, decision: Decision) -> RunResult:
             write_bundle(run.space.path, run.space.bundle)
         run.solver.on_state(run.run_id, "bundled")
         run.advance("done")
-    return RunResult(
+    return RunOutcome(
         run_id=run.run_id,
         intent_id=run.intent.intent_id,
         job_type=run.intent.jobType,

@@ -21,7 +21,7 @@ from tallystick.limits import SOLVER_RETRY_MS
 from tallystick.serve.logs import LOGGER, event
 from tallystick.serve.metrics import Meters
 from tallystick.solver.resume import resume_run, unfinished
-from tallystick.solver.run import RunResult, run_intent
+from tallystick.solver.run import RunOutcome, run_intent
 from tallystick.solver.setup import Solver
 from tallystick.solver.waiting import Waiting, Waitlist
 
@@ -102,7 +102,7 @@ class Workers:
             self._here.waiting = None
 
     def _guarded(
-        self, work: Callable[[], RunResult], what: str, *, run_id: str | None = None
+        self, work: Callable[[], RunOutcome], what: str, *, run_id: str | None = None
     ) -> bool:
         """Work, and tell how it went; return whether it came to its end."""
         started = time.monotonic()
@@ -152,7 +152,7 @@ class Workers:
         with self._lock:
             self._running += by
 
-    def _tell(self, result: RunResult, seconds: float) -> None:
+    def _tell(self, result: RunOutcome, seconds: float) -> None:
         job = result.job_type if result.job_type in self._solver.runners else "other"
         decision = "allowed" if result.decision.allowed else "refused"
         fields: dict[str, Any] = {"run": result.run_id, "intent": result.intent_id, "job": job}
