@@ -54,6 +54,7 @@ bench: $(DEV)
 	$(BIN)/python bench/store.py || status=1; \
 	$(BIN)/python bench/postgres.py || status=1; \
 	$(BIN)/python bench/evidence.py || status=1; \
+	$(BIN)/python bench/gate.py || status=1; \
 	exit $$status
 
 soak: $(DEV)

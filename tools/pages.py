@@ -138,6 +138,21 @@ def solver_page() -> str:
     )
 
 
+def options_table(variables: Any) -> str:
+    """Return a table of settings that are options as well."""
+    rows = [
+        (
+            f"`{one.flag}`",
+            f"`{one.environment}`",
+            one.kind,
+            f"`{one.default}`" if one.default else "none",
+            one.purpose,
+        )
+        for one in variables
+    ]
+    return table(("option", "variable", "kind", "default", "for"), rows)
+
+
 def _told(names: Any, problems: Any) -> set[str]:
     return {str(problems[name].status) for name in names}
 

@@ -52,6 +52,7 @@ page is private and may change.
 # Its neighbour, by its own name: this file is run as a program.
 PAGES_OF_TABLES: Any = importlib.import_module("pages")
 table: Callable[..., str] = PAGES_OF_TABLES.table
+options_table: Callable[..., str] = PAGES_OF_TABLES.options_table
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -196,25 +197,16 @@ def configuration_page() -> str:
         + table(("variable", "kind", "default", "for"), rows)
         + "\n## The daemon\n\nWhat `tally daemon` reads: as options, from these variables, and "
         "from its TOML file,\nwhere the name is the option's with underscores.\n\n"
-        + _options(importlib.import_module("tallystick.daemon.variables").DAEMON)
+        + PAGES_OF_TABLES.options_table(
+            importlib.import_module("tallystick.daemon.variables").DAEMON
+        )
         + "\n## The solver\n\nWhat `tally solver` reads: as options, from these variables, and "
         "from `solver.toml`,\nwhere the name is the option's with underscores. `policy-…` has no "
-        "option.\n\n" + _options(importlib.import_module("tallystick.solver.variables").SOLVER)
-    )
-
-
-def _options(variables: Any) -> str:
-    rows = [
-        (
-            f"`{one.flag}`",
-            f"`{one.environment}`",
-            one.kind,
-            f"`{one.default}`" if one.default else "none",
-            one.purpose,
+        "option.\n\n"
+        + PAGES_OF_TABLES.options_table(
+            importlib.import_module("tallystick.solver.variables").SOLVER
         )
-        for one in variables
-    ]
-    return table(("option", "variable", "kind", "default", "for"), rows)
+    )
 
 
 def delivery_page() -> str:
