@@ -60,6 +60,7 @@ bench: $(DEV)
 soak: $(DEV)
 	@$(BIN)/python -m pytest -n $(JOBS) -m 'soak or not soak' --hypothesis-profile=soak \
 		tests/properties tests/systems tests/faults $(ARGS)
+	@$(BIN)/python bench/evidence.py --files 100000 --bytes 100000 --rounds 1
 
 docs: $(DEV)
 	@$(BIN)/python tools/reference.py && $(BIN)/python tools/stub.py
