@@ -181,7 +181,7 @@ def errors_page() -> str:
 
 def configuration_page() -> str:
     """Return the table of settings from the environment."""
-    variables = importlib.import_module("tallystick.config").VARIABLES
+    variables: Any = importlib.import_module("tallystick.config").VARIABLES
     rows = [
         (
             f"`{one.environment}`",
@@ -197,15 +197,10 @@ def configuration_page() -> str:
         + table(("variable", "kind", "default", "for"), rows)
         + "\n## The daemon\n\nWhat `tally daemon` reads: as options, from these variables, and "
         "from its TOML file,\nwhere the name is the option's with underscores.\n\n"
-        + PAGES_OF_TABLES.options_table(
-            importlib.import_module("tallystick.daemon.variables").DAEMON
-        )
+        + options_table(importlib.import_module("tallystick.daemon.variables").DAEMON)
         + "\n## The solver\n\nWhat `tally solver` reads: as options, from these variables, and "
         "from `solver.toml`,\nwhere the name is the option's with underscores. `policy-…` has no "
-        "option.\n\n"
-        + PAGES_OF_TABLES.options_table(
-            importlib.import_module("tallystick.solver.variables").SOLVER
-        )
+        "option.\n\n" + options_table(importlib.import_module("tallystick.solver.variables").SOLVER)
     )
 
 
