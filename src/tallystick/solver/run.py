@@ -24,7 +24,7 @@ from tallystick.model.intent import Intent, parse_intent
 from tallystick.model.manifest import fit_text
 from tallystick.solver.attempts import has_run, next_attempt
 from tallystick.solver.bundling import sign_manifest, write_bundle
-from tallystick.solver.evidence import create_evidence_bundle
+from tallystick.solver.evidence import create_evidence_bundle, scan_run
 from tallystick.solver.gate import evaluate_policy
 from tallystick.solver.home import held
 from tallystick.solver.journal import RunJournal
@@ -117,6 +117,8 @@ def finish(
     summary, environment = ran["summary"], ran["environment"]
 
     def make(told: Mapping[str, Any]) -> str:
+        # Hashed before the place is claimed: a large run does not hold up the others.
+        scanned = scan_run(run.space.path, progress=progress)
         with next_place(run.solver.home, run.run_id, run.solver.clock) as (place, confirm):
             run.solver.on_state(run.run_id, "claimed")
             files = create_evidence_bundle(
@@ -137,7 +139,7 @@ def finish(
                 environment=environment,
                 previous_manifest=place.previous,
                 number=place.number,
-                progress=progress,
+                scanned=scanned,
             )
             run.solver.on_state(run.run_id, "manifest")
             confirm(files.manifest_sha256)
