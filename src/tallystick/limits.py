@@ -620,7 +620,7 @@ SOLVER_RECORD_TAIL_BYTES = 64 * 1024
 RUNNER_OUTPUT_BYTES_MAX = 16 * 1024 * 1024
 
 # How long a program may run where its job type says nothing.
-RUNNER_MS_DEFAULT = 10 * 60 * 1000
+RUNNER_UNTOLD_MS_MAX = 10 * 60 * 1000
 
 # How long any program may run: a day.
 RUNNER_MS_MAX = 24 * 60 * 60 * 1000
