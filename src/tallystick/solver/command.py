@@ -29,9 +29,9 @@ from tallystick.crypto.digest import sha256_tagged
 from tallystick.errors import RunnerError
 from tallystick.limits import (
     RUNNER_ARGUMENTS_MAX,
-    RUNNER_UNTOLD_MS_MAX,
     RUNNER_MS_MAX,
     RUNNER_OUTPUT_BYTES_MAX,
+    RUNNER_UNTOLD_MS_MAX,
 )
 from tallystick.serve.given import read_duration_ms
 from tallystick.solver.confinement import best_kind
