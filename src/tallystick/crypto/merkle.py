@@ -123,19 +123,16 @@ def path_in(rows: Sequence[Sequence[bytes]], index: int, /) -> list[bytes]:
     return path
 
 
-def batch_paths(leaves: Sequence[bytes], /) -> list[list[bytes]]:
-    """Return the inclusion paths of all leaves of a small tree."""
-    return [list(path) for path in paths_in(tree_rows(leaves))]
+def paths_in(rows: Sequence[Sequence[bytes]], /) -> list[bytes]:
+    """Return all inclusion paths from the rows of a tree, each in one piece.
 
-
-def paths_in(rows: Sequence[Sequence[bytes]], /) -> list[tuple[bytes, ...]]:
-    """Return all inclusion paths from the rows of a tree: neighbours share all but a hash."""
-    paths: list[tuple[bytes, ...]] = [()] * len(rows[-1])
+    Neighbours share all but a hash. What stands in the rows may be a spelling of the hashes.
+    """
+    paths = [b""] * len(rows[-1])
     for row in reversed(rows[:-1]):
         size, above = len(row), paths
         paths = [
-            (row[at ^ 1], *above[at >> 1]) if at ^ 1 < size else above[at >> 1]
-            for at in range(size)
+            row[at ^ 1] + above[at >> 1] if at ^ 1 < size else above[at >> 1] for at in range(size)
         ]
     return paths
 
