@@ -214,6 +214,32 @@ VARIABLES: Final = (
         secret=True,
     ),
     Variable(
+        name="log_trust",
+        environment="TALLY_LOG_TRUST",
+        kind="path",
+        default="",
+        purpose=(
+            "Folder with `log.vkey` and `sheet` of that collector's log: `connect` checks each "
+            "promise that it is given."
+        ),
+    ),
+    Variable(
+        name="promises",
+        environment="TALLY_PROMISES",
+        kind="path",
+        default="",
+        purpose="Folder where `connect` keeps those promises, for a monitor or for their proofs.",
+    ),
+    Variable(
+        name="require_promise",
+        environment="TALLY_REQUIRE_PROMISE",
+        kind="flag",
+        default="false",
+        purpose=(
+            "Whether an answer without a promise counts as not delivered. Exactly true or false."
+        ),
+    ),
+    Variable(
         name="deadline",
         environment="TALLY_DEADLINE_MS",
         kind="number",

@@ -100,7 +100,7 @@ def test_after_an_error_of_the_database_nothing_is_written(tmp_path: Path) -> No
 def test_an_old_sqlite_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What cannot run our statements says so when it is opened, not at the first write."""
     monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 32, 9))
-    with pytest.raises(StoreError, match="3.33 is needed"):
+    with pytest.raises(StoreError, match=r"3\.33 is needed"):
         engine_at(tmp_path / "db")
 
 
