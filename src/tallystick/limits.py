@@ -195,6 +195,12 @@ FRAME_USAGE_DEPTH_MAX = 16
 # Characters of a text that are searched for secrets; what is behind them is never shown.
 REDACTED_CHARS_MAX = 16 * 1024
 
+# Texts of frames that are remembered because they hold nothing to redact: names, mostly.
+CLEAN_TEXTS_MAX = 4096
+
+# Characters of such a text: longer ones hardly come again.
+CLEAN_TEXT_CHARS_MAX = 256
+
 # Steps that a pattern for secrets may take at one place of a text before it gives up.
 PATTERN_STEPS_MAX = 1024
 

@@ -270,6 +270,7 @@ def _attested(frame: Frame, arrived: Arrived) -> AttestedFrame:
         peer=arrived.connection.attestation,
         received_ns=arrived.received_ns,
         late=frame.late,
+        is_parsed=True,
     )
 
 

@@ -156,8 +156,9 @@ def claimed_risk(action_type: str | None) -> RiskLevel | None:
 
 def settled_risk(claimed: RiskLevel | None, own: Grade | None) -> RiskLevel:
     """Return the graver of the claim and our own; without either, that of unknown types."""
-    levels = [one for one in (claimed, own.risk if own is not None else None) if one is not None]
-    return max(levels, key=RISK_LEVELS.index) if levels else CUSTOM_RISK
+    if claimed is None or own is None:
+        return claimed or (own.risk if own is not None else CUSTOM_RISK)
+    return max(claimed, own.risk, key=RISK_LEVELS.index)
 
 
 @lru_cache(maxsize=1024)

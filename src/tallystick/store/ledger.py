@@ -15,7 +15,7 @@ import msgspec
 
 from tallystick.durable.file import FilePath
 from tallystick.errors import StoreCorruptError
-from tallystick.model.receipt import Receipt
+from tallystick.model.receipt import CredentialSubject, Issuer, Receipt
 from tallystick.store.sql import Row
 from tallystick.store.sqlite import LEDGER, SqliteEngine
 
@@ -43,10 +43,16 @@ class LastRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 def row_of(receipt: Receipt, body: str, digest: str) -> Row:
     """Return the row of a receipt, of its bytes as text, and of its hash."""
-    subject = receipt.credentialSubject
+    return row_of_parts(receipt.id, receipt.credentialSubject, receipt.issuer, body, digest)
+
+
+def row_of_parts(
+    receipt_id: str, subject: CredentialSubject, issuer: Issuer, body: str, digest: str
+) -> Row:
+    """Return the same of a receipt that nobody has put together as a value."""
     action, link = subject.action, subject.chain
     return (
-        receipt.id,
+        receipt_id,
         link.chain_id,
         link.sequence,
         action.type,
@@ -54,12 +60,12 @@ def row_of(receipt: Receipt, body: str, digest: str) -> Row:
         action.risk_level,
         subject.outcome.status,
         action.timestamp,
-        receipt.issuer.id,
+        issuer.id,
         subject.principal.id,
         body,
         digest,
         link.previous_receipt_hash,
-        receipt.issuer.session_id or "",
+        issuer.session_id or "",
         1 if link.terminal else 0,
     )
 
