@@ -20,7 +20,7 @@ from tallystick.model.chain import Delegation, Delegator, Head
 from tallystick.model.extension import Extension, PreviousChain, extension_of, with_extension
 from tallystick.model.frame import Acknowledgement
 from tallystick.model.receipt import Issuer, Principal
-from tallystick.model.taxonomy import AGENT_END, CHAIN_INTERRUPTED
+from tallystick.model.taxonomy import AGENT_END, CHAIN_INTERRUPTED, DAEMON_ISSUER
 from tallystick.ports import Signer
 from tallystick.store.ledger import row_of, row_of_parts
 from tallystick.store.sql import Row
@@ -30,7 +30,6 @@ Status = Literal["complete", "interrupted"]
 # What drafting makes of a frame: the arguments of `create_receipt` but for the chain's own.
 Draft = Mapping[str, Any]
 
-ISSUER_TYPE: Final = "AgentReceiptsDaemon"
 SUCCESS: Final = Outcome(status="success")
 # Of which one id takes 19 digits.
 _RANDOM_BYTES: Final = 10
@@ -58,7 +57,7 @@ class Issuing(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def issuer(self) -> Issuer:
         """The issuer of what the daemon itself has to say."""
-        return Issuer(id=self.issuer_id, type=ISSUER_TYPE)
+        return Issuer(id=self.issuer_id, type=DAEMON_ISSUER)
 
 
 class Batch:

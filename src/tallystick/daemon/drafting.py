@@ -24,9 +24,8 @@ from tallystick.model.extension import Extension, Risk, Rule, with_extension
 from tallystick.model.frame import Frame
 from tallystick.model.receipt import Issuer, Operator, Principal
 from tallystick.model.redact import Redactor
-from tallystick.model.taxonomy import EVENTS_DROPPED, UNKNOWN, check_emitted_type
+from tallystick.model.taxonomy import DAEMON_ISSUER, EVENTS_DROPPED, UNKNOWN, check_emitted_type
 
-ISSUER_TYPE: Final = "AgentReceiptsDaemon"
 # Channels whose results say themselves that they are errors.
 _MCP: Final = frozenset(("mcp", "mcp_proxy"))
 
@@ -104,7 +103,7 @@ def draft_drops(
 ) -> dict[str, Any]:
     """Return the same for what an emitter says it lost before this frame."""
     shown = settings.redactor.frame(frame)
-    issuer = Issuer(id=settings.issuer_id, session_id=shown.session_id, type=ISSUER_TYPE)
+    issuer = Issuer(id=settings.issuer_id, session_id=shown.session_id, type=DAEMON_ISSUER)
     return {
         "issuer": with_extension(issuer, Extension(emitted_at=shown.ts_emit, peer=peer.peer)),
         "principal": Principal(id=principal_id),
@@ -135,7 +134,7 @@ def _issuer(shown: Frame, settings: DraftSettings) -> Issuer:
         operator=operator,
         runtime=runtime or None,
         session_id=shown.session_id,
-        type=ISSUER_TYPE,
+        type=DAEMON_ISSUER,
     )
 
 

@@ -32,8 +32,12 @@ _TOKENS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[\]{},]|"', re.DOTALL)
 class Source:
     """A named piece of input."""
 
-    def __init__(self, data: object, *, name: str = "", form: Format = "auto") -> None:
+    def __init__(
+        self, data: object, *, name: str = "", form: Format = "auto", is_whole: bool = False
+    ) -> None:
         self.name = name
+        # Whether all that its receipts speak of has to be in it, as in the store of a daemon.
+        self.is_whole = is_whole
         self._form = form
         self._stream: BinaryIO | None = None
         self._start = 0
@@ -97,6 +101,15 @@ class Input:
             return f"receipt[{index}]"
         number = bisect_right(self._starts, index) - 1
         return f"{self._sources[number].name}:receipt[{index - self._starts[number]}]"
+
+    def of_whole(self, index: int) -> bool:
+        """Whether the receipt with that index is of a source that has to be whole."""
+        return self._sources[bisect_right(self._starts, index) - 1].is_whole
+
+    @property
+    def has_whole(self) -> bool:
+        """Whether there is a source that has to be whole."""
+        return any(source.is_whole for source in self._sources)
 
 
 def _read(stream: BinaryIO, size: int) -> bytes:

@@ -23,6 +23,7 @@ from tallystick.limits import (
     WORKERS_MAX,
 )
 from tallystick.verify.chain import Judge
+from tallystick.verify.completeness import Completeness
 from tallystick.verify.coverage import Coverage, Holdings
 from tallystick.verify.receipt import Examined, examine, plain_copy, try_signature
 from tallystick.verify.report import ChainReport, Findings, Report
@@ -140,6 +141,7 @@ def verify_input(
         method=expectations.verification_method,
     )
     responses = _Responses(expectations.responses, findings)
+    completeness = Completeness(judge, stream, findings) if stream.has_whole else None
 
     def examined(raws: list[Raw]) -> list[Examined]:
         found = [examine(raw, accept_nulls=accept_nulls) for raw in raws]
@@ -151,6 +153,8 @@ def verify_input(
         judge.take(one, index)
         if responses.bodies:
             responses.check(one, stream.where(index))
+        if completeness is not None:
+            completeness.take(one, index)
         if progress is not None:
             progress(index + 1)
     if judge.receipts == 0 and not findings.has("SOURCE_UNREADABLE"):
@@ -159,6 +163,8 @@ def verify_input(
         findings.add("incomplete_tool_roundtrip", where, message)
     responses.report_unused()
     _check_expectations(judge, expectations, findings)
+    if completeness is not None:
+        completeness.tell()
     SecondPass(judge, stream, findings, accept_nulls=accept_nulls).run()
     if holdings is not None:
         Coverage(judge, trust, findings, accept_nulls=accept_nulls).run(holdings, stream)

@@ -66,7 +66,7 @@ def test_a_day_that_was_removed_is_missed(place: Path) -> None:
     edit(home.db, "DELETE FROM receipts WHERE chain_id LIKE ?", f"{ROOT}%")
     code, text = verify(place / "d")
     assert code == 1
-    assert "CHAIN_PREDECESSOR" in text
+    assert "CHAIN_MISSING" in text
 
 
 def test_columns_that_lie_are_refused(place: Path) -> None:
