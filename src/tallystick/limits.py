@@ -374,6 +374,12 @@ COMMIT_ITEMS_MAX = 1024
 # What they may weigh together: one fsync of this takes some tens of milliseconds.
 COMMIT_BYTES_MAX = 8 * 1024 * 1024
 
+# Frames of the daemon that share one commit: the next are drafted while it is written.
+DRAFTED_FRAMES_MAX = 512
+
+# Up to so many, where no other waits, one thread does both: to change it costs more.
+ALONE_FRAMES_MAX = 16
+
 # Receipts that wait for a commit; what comes then is told to come back.
 WAITING_ITEMS_MAX = 4096
 

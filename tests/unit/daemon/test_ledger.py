@@ -370,3 +370,63 @@ def stop(ledger: Ledger) -> None:
     """Let go of a ledger whose store takes no more."""
     with pytest.raises(StoreStoppedError):
         ledger.close()
+
+
+def test_drafts_build_on_what_is_not_yet_stored(home: Home) -> None:
+    """Several transactions under way: chains go on without a gap, and all of it verifies."""
+    ledger = home.open()
+    drafts = [
+        ledger.draft([home.frame(), home.frame(agent_id=f"a{number % 2}")]) for number in range(4)
+    ]
+    assert home.receipts() == []
+    assert ledger.status().sequence == 0
+    for drafted in drafts:
+        ledger.write(drafted)
+    assert ledger.status().sequence == 6
+    ledger.close()
+    assert home.verify().verdict == "verified"
+    assert len(home.receipts()) == 13
+
+
+def test_what_needs_the_store_waits_for_what_is_under_way(home: Home) -> None:
+    """A commit, the end of a day and the end of all come behind drafts, never between them."""
+    ledger = home.open()
+    first = ledger.draft([home.frame(agent_id="a")])
+    rest: list[Any] = []
+
+    def go_on() -> None:
+        rest.append(ledger.commit([home.frame(agent_id="a")]))
+        home.now_ms += DAY_MS
+        drafted = ledger.draft([home.frame()])
+        threading.Timer(0.05, ledger.write, (drafted,)).start()
+        ledger.close()
+
+    thread = threading.Thread(target=go_on)
+    thread.start()
+    thread.join(0.1)
+    assert thread.is_alive() and not rest
+    ledger.write(first)
+    thread.join(20)
+    assert not thread.is_alive()
+    assert home.verify().verdict == "verified"
+    assert [one for one in links(home) if one[0] == "2026-03-11"] == [
+        ("2026-03-11", 1),
+        ("2026-03-11", 2),
+    ]
+
+
+def test_behind_a_lost_transaction_nothing_is_written(home: Home) -> None:
+    """A write that fails is the last: what builds on it is refused, and its losses are kept."""
+    ledger = home.open()
+    ledger.losses.note("FRAME_JSON", home.now_ms)
+    drafts = [ledger.draft([home.frame()]) for _ in range(2)]
+    ledger._store.close()
+    with pytest.raises(StoreStoppedError):
+        ledger.write(drafts[0])
+    assert ledger.losses
+    with pytest.raises(StoreStoppedError):
+        ledger.write(drafts[1])
+    with pytest.raises(StoreStoppedError):
+        ledger.draft([home.frame()])
+    ledger.close()
+    assert home.receipts() == []
