@@ -8,13 +8,14 @@ all that it signs back. Who has parsed the parts may save that. What comes out i
 
 from __future__ import annotations
 
+from binascii import b2a_base64
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 import msgspec
 
 from tallystick.crypto.digest import sha256_tagged
-from tallystick.crypto.multibase import b64u_encode
 from tallystick.errors import ReceiptError, SigningError
 from tallystick.limits import RECEIPT_BYTES_MAX
 from tallystick.model.action import Action, Intent, Outcome
@@ -28,15 +29,29 @@ from tallystick.model.receipt import (
     CredentialSubject,
     Issuer,
     Principal,
-    Proof,
     UnsignedReceipt,
 )
 from tallystick.ports import Signer
 
 _ENCODE: Final = msgspec.json.Encoder(order="sorted").encode
+_URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
 _TAIL: Final = b',"type":["VerifiableCredential","AgentReceipt"],"version":"%b"}' % VERSION.encode()
+# A proof holds only what needs no escape, but for the method.
+_BODY: Final = (
+    b'%%b,"proof":{"created":"%%b","proofPurpose":"%b","proofValue":"u%%b","type":"%b",'
+    b'"verificationMethod":%%b}%%b' % (PROOF_PURPOSE.encode(), PROOF_TYPE.encode())
+)
 # More than a proof takes.
 _PROOF_BYTES_MAX: Final = 16 * 1024
+
+
+@lru_cache(maxsize=4)
+def _quoted(text: str) -> bytes:
+    return _ENCODE(text)
+
+
+def _b64u(data: bytes) -> bytes:
+    return b2a_base64(data, newline=False).translate(_URL_SAFE, b"=")
 
 
 class Checked(dict[str, object]):
@@ -103,12 +118,13 @@ def seal_straight(
     signature = signer.sign(statement)
     if type(signature) is not bytes or len(signature) != 64:
         raise SigningError("the signer gave something that is not the 64 bytes of a signature")
-    proof = Proof(
-        created=moment,
-        proofPurpose=PROOF_PURPOSE,
-        proofValue="u" + b64u_encode(signature),
-        type=PROOF_TYPE,
-        verificationMethod=verification_method,
+    end = len(statement) - len(_TAIL)
+    parts = (
+        statement[:end],
+        moment.encode(),
+        _b64u(signature),
+        _quoted(verification_method),
+        _TAIL,
     )
-    body = b'%b,"proof":%b%b' % (statement[: -len(_TAIL)], _ENCODE(proof), _TAIL)
+    body = _BODY % parts
     return Straight(receipt_id, subject, body, sha256_tagged(statement))

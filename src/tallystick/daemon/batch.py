@@ -71,6 +71,9 @@ class Batch:
         self.rows: list[Row] = []
         self.last_ms = last_ms
         self._digits: list[str] = []
+        # Of the receipt before: most of a batch are of one millisecond.
+        self._moment_ms, self._moment = -1, ""
+        self._ids: Callable[[], str] = ordered_ids(0)
 
     def place(self, chain_id: str) -> Place:
         """Return where a chain stands behind what this batch holds already."""
@@ -110,11 +113,14 @@ class Batch:
 
     def _add_straight(self, head: Head, draft: Any, issued_ms: int) -> Acknowledgement:
         """Do the same for what a parser has checked already, in half of the time."""
-        issuing, link, moment = self._issuing, head.link(), timestamp(issued_ms * 1_000_000)
+        issuing, link = self._issuing, head.link()
+        if issued_ms != self._moment_ms:
+            self._moment_ms, self._moment = issued_ms, timestamp(issued_ms * 1_000_000)
+            self._ids = ordered_ids(issued_ms, self._draw)
         sealed = seal_straight(
             chain=link,
-            moment=moment,
-            ids=ordered_ids(issued_ms, self._draw),
+            moment=self._moment,
+            ids=self._ids,
             signer=issuing.signer,
             verification_method=issuing.verification_method,
             **draft,

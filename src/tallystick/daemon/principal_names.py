@@ -36,15 +36,25 @@ class PrincipalNames:
         self._wait_s = wait_ms / 1000
         self._lock = Lock()
         self._answers: dict[int, Future[str]] = {}
+        # Of these, what is known: looked up once for each frame.
+        self._known: dict[int, str] = {}
 
     def principal(self, uid: int | None) -> str:
         """Return the principal of a user; waits once, and a bounded time, for who is new."""
         if uid is None:
             return UNKNOWN_PRINCIPAL
+        known = self._known.get(uid)
+        if known is not None:
+            return known
+        asked = self._asked(uid)
         try:
-            return self._asked(uid).result(self._wait_s)
+            name = asked.result(self._wait_s)
         except Late:
             return self._nameless(uid)
+        with self._lock:
+            if self._answers.get(uid) is asked:
+                self._known[uid] = name
+        return name
 
     def known(self, uid: int | None) -> str | None:
         """Return the principal where it is known already; never waits, but begins to ask."""
@@ -57,6 +67,7 @@ class PrincipalNames:
         """Ask anew from now on: users may have been renamed (SIGHUP)."""
         with self._lock:
             self._answers.clear()
+            self._known.clear()
 
     def _asked(self, uid: int) -> Future[str]:
         with self._lock:
@@ -64,7 +75,9 @@ class PrincipalNames:
             if answer is not None:
                 return answer
             if len(self._answers) >= LOGIN_NAMES_MAX:
-                self._answers.pop(next(iter(self._answers)))
+                oldest = next(iter(self._answers))
+                del self._answers[oldest]
+                self._known.pop(oldest, None)
             answer = self._answers[uid] = Future()
         Thread(target=self._answer, args=(uid, answer), name="login name", daemon=True).start()
         return answer
