@@ -57,6 +57,9 @@ TRUST_FILE_BYTES_MAX = 1024 * 1024
 # Keys that one verification may try for one issuer: each costs a signature check.
 KEYS_PER_ISSUER_MAX = 16
 
+# Earlier keys of a daemon: one rotation a week for twenty years. Each is vouched for by the next.
+ARCHIVED_KEYS_MAX = 1024
+
 # One response body that is supplied to be checked against its hash.
 RESPONSE_BYTES_MAX = 16 * 1024 * 1024
 
@@ -474,6 +477,9 @@ EMITTER_WRITE_MS_MAX = 100
 
 # How long an emitter that asked for it waits for the word that a receipt is stored.
 EMITTER_ANSWER_MS_MAX = 10_000
+
+# Frames that `emit_many` sends ahead of their answers: those of as many fit into a socket.
+EMITTER_UNANSWERED_MAX = 256
 
 # Frames in a spool directory: a day of a busy agent without a daemon.
 SPOOL_FRAMES_MAX = 100_000

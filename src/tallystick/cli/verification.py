@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
+
+import msgspec
 
 from tallystick.cli.inputs import Reads, opened_sources
 from tallystick.cli.log_holdings import holdings_of
@@ -60,21 +61,32 @@ def trust_in(keys: Sequence[str], trust_path: str | None) -> Trust:
         raise Stop(Exit.USAGE, f"--trust: {fault}") from None
 
 
-def with_earlier_keys(keys: Sequence[str]) -> tuple[str, ...]:
-    """Return the keys, and those that a daemon left beside them when it went on to another."""
-    found = []
-    for key in keys:
-        found.append(key)
-        if not key.startswith("did:"):
-            folder, name = os.path.split(key)
+def with_earlier_keys(trust: Trust, keys: Sequence[str], paths: Sequence[str]) -> Trust:
+    """Return the trust, and in the stores among the paths also the keys that it vouches for.
+
+    A daemon that went on to another key left the earlier one beside the new one. Whoever may write
+    there could add some: those count for which the store holds their own hand-over, up to it.
+    """
+    from tallystick.cli.ledger_input import is_store
+    from tallystick.daemon.publishing import archived
+    from tallystick.daemon.vouching import vouched_keys
+    from tallystick.errors import KeyFileError, StoreError
+    from tallystick.store.ledger_reads import LedgerReader
+
+    found = {one.public_key: one for one in trust.anyone}
+    for path in filter(is_store, paths):
+        for key in keys:
             try:
-                beside = sorted(os.listdir(folder or "."))
-            except OSError:
-                continue
-            found += [
-                os.path.join(folder, one) for one in beside if one.startswith(f"{name}.rotated-")
-            ]
-    return tuple(found)
+                beside = [] if key.startswith("did:") else archived(key)
+            except KeyFileError:
+                beside = []
+            try:
+                with LedgerReader(path) as reader:
+                    for one in vouched_keys(reader, _public_key(key), beside):
+                        found.setdefault(one.public_key, one)
+            except StoreError:
+                break  # whoever reads the receipts will find out, and say so
+    return msgspec.structs.replace(trust, anyone=tuple(found.values()))
 
 
 def verify_paths(paths: Sequence[str], trust: Trust, options: Mapping[str, Any]) -> Report:

@@ -131,8 +131,8 @@ def command(paths: tuple[str, ...], store: str | None, **options: Any) -> None:
 
     A PATH may be a collector's URL, for all its chains or for one (URL/chains/ID). It is asked
     with the token in AGENTRECEIPTS_COLLECTOR_TOKEN, if there is one. It may also be a daemon's
-    store, whether the daemon runs or not; with --store, the earlier keys beside a --key FILE
-    (FILE.rotated-*) count, too.
+    store, whether the daemon runs or not: nothing that its chains speak of may be missing there, and
+    earlier keys beside a --key FILE (FILE.rotated-*) count up to the hand-over that it holds.
 
     All chains of all PATHs are verified together. What an open chain has lost at its end shows
     with --log, --require-terminal, --expect-length or --expect-head only.
@@ -146,8 +146,7 @@ def command(paths: tuple[str, ...], store: str | None, **options: Any) -> None:
         )
     from tallystick.cli.verification import answer, trust_in, verify_paths, with_earlier_keys
 
-    if store is not None:
-        options["keys"] = with_earlier_keys(options["keys"])
     trust = trust_in(options["keys"], options["trust"])
+    trust = with_earlier_keys(trust, options["keys"], paths)
     report = verify_paths(paths, trust, options)
     answer(report, as_json=options["as_json"])
