@@ -131,7 +131,7 @@ def command(paths: tuple[str, ...], store: str | None, **options: Any) -> None:
 
     A PATH may be a collector's URL, for all its chains or for one (URL/chains/ID). It is asked
     with the token in AGENTRECEIPTS_COLLECTOR_TOKEN, if there is one. It may also be a daemon's
-    store, whether the daemon runs or not: nothing that its chains speak of may be missing there, and
+    store, whether the daemon runs or not: all that its chains speak of has to be there, and
     earlier keys beside a --key FILE (FILE.rotated-*) count up to the hand-over that it holds.
 
     All chains of all PATHs are verified together. What an open chain has lost at its end shows
