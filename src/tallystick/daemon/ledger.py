@@ -32,6 +32,8 @@ from tallystick.errors import (
     FrameRefused,
     ReceiptError,
     RefusedInput,
+    SignerUnavailable,
+    SigningError,
     StoreError,
     StoreStoppedError,
 )
@@ -291,6 +293,12 @@ class Ledger:
             refusal = Refusal(code="FRAME_VALUE", message=f"makes no receipt: {where}")
         except RefusedInput:
             refusal = Refusal(code="FRAME_VALUE", message="makes no receipt")
+        except SignerUnavailable:
+            raise  # who asks us waits, and asks again
+        except SigningError:
+            # Of this one. A signer that signs nothing at all any more is the end.
+            self._keys.sign(b"tallystick: does this key sign?")
+            refusal = Refusal(code="SIGNER", message="the signer gave no signature for it")
         moment_ms = one.received_ns // 1_000_000
         self.losses.note(refusal.code, moment_ms)
         if one.frame.drop_count:

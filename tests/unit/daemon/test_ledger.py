@@ -11,7 +11,7 @@ import pytest
 from tests.ledgers import DAY_MS, ISSUER, NOON_MS, Home, chain_of, type_of
 
 from tallystick.daemon.ledger import Ledger
-from tallystick.errors import SigningError, StoreCorruptError, StoreStoppedError
+from tallystick.errors import SignerUnavailable, SigningError, StoreCorruptError, StoreStoppedError
 from tallystick.model.frame import Acknowledgement, Refusal
 
 ROOT = "2026-03-10"
@@ -281,7 +281,32 @@ def test_many_threads_make_one_chain(home: Home) -> None:
     assert report.receipts == 100 + 100 + 1 + 2
 
 
-def test_a_signer_that_fails_changes_nothing(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_signer_that_refuses_one_receipt(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That one is refused and told as a loss; what came with it is stored."""
+    ledger = home.open()
+    ledger.commit([home.frame()])
+    sign = ledger._keys.sign
+
+    def failing(message: bytes, /) -> bytes:
+        if b'"odd"' in message:
+            raise SigningError("not this one")
+        return sign(message)
+
+    monkeypatch.setattr(ledger._keys, "sign", failing)
+    odd = home.frame(agent_id="a", session_id="odd")
+    answers = ledger.commit([home.frame(), odd, home.frame(agent_id="a")])
+    assert [one.ok for one in answers] == [True, False, True]
+    assert isinstance(answers[1], Refusal)
+    assert answers[1].code == "SIGNER"
+    drafted = ledger.draft([odd])
+    assert [one.ok for one in ledger.write(drafted)] == [False]
+    ledger.close()
+    dropped = [one for one in home.receipts() if type_of(one) == DROPPED]
+    assert [facts_of(one)["dropped"]["reasons"] for one in dropped] == [{"SIGNER": 1}] * 2
+    assert home.verify().verdict == "verified"
+
+
+def test_a_signer_that_is_away_changes_nothing(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is stored of a batch whose signatures could not all be made; the next one goes on."""
     ledger = home.open()
     ledger.commit([home.frame()])
@@ -289,7 +314,7 @@ def test_a_signer_that_fails_changes_nothing(home: Home, monkeypatch: pytest.Mon
 
     def failing(message: bytes, /) -> bytes:
         if next(calls) == 2:
-            raise SigningError("the token is away")
+            raise SignerUnavailable("the token is away")
         return sign(message)
 
     monkeypatch.setattr(ledger._keys, "sign", failing)
