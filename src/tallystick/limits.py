@@ -60,6 +60,12 @@ KEYS_PER_ISSUER_MAX = 16
 # Earlier keys of a daemon: one rotation a week for twenty years. Each is vouched for by the next.
 ARCHIVED_KEYS_MAX = 1024
 
+# The file beside an export that says how each chain ends: 200 000 chains take 50 MiB.
+EXPORT_PROOF_BYTES_MAX = 64 * 1024 * 1024
+
+# JSON values in such a file: seven for each chain.
+EXPORT_PROOF_VALUES_MAX = 2_000_000
+
 # One response body that is supplied to be checked against its hash.
 RESPONSE_BYTES_MAX = 16 * 1024 * 1024
 

@@ -163,7 +163,7 @@ def judge(vector: Vector, data: object, workers: int = 1) -> Report:
         responses=vector.responses,
     )
     return verify_input(
-        [Source(data, is_whole=options.whole)],
+        [Source(data, whole=options.whole)],
         vector.keys,
         expectations,
         accept_nulls=options.accept_nulls,

@@ -59,7 +59,9 @@ class Completeness:
         link, action = subject.chain, subject.action
         if link.sequence != 1 and action.type != AGENT_START:
             return
-        if not self._is_daemons(receipt, at) or link.chain_id is None or link.sequence is None:
+        if link.chain_id is None or link.sequence is None:
+            return
+        if not (_is_daemons(receipt) and self._stream.of_whole(at, link.chain_id)):
             return
         if link.sequence == 1 and self._judge.has_room(CHAIN_STATE_BYTES_EACH, at):
             self._begun.setdefault(link.chain_id, _previous_of(receipt.issuer))
@@ -134,9 +136,9 @@ class Completeness:
             message = "begins a chain that is open below a root that is closed"
             self._findings.add("CHAIN_CUT", state.where, message)
 
-    def _is_daemons(self, receipt: Receipt, at: int) -> bool:
-        issuer = receipt.issuer
-        return issuer is not None and issuer.type == DAEMON_ISSUER and self._stream.of_whole(at)
+
+def _is_daemons(receipt: Receipt) -> bool:
+    return receipt.issuer is not None and receipt.issuer.type == DAEMON_ISSUER
 
 
 def _previous_of(issuer: Issuer) -> PreviousChain | None:

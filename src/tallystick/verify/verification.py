@@ -42,6 +42,8 @@ class Expectations(msgspec.Struct, frozen=True, kw_only=True):
     head: str | None = None
     terminal: bool = False
     verification_method: str | None = None
+    # Chains that must be there, with the length and the head that each must have.
+    ends: Mapping[str, tuple[int, str]] = {}
     # Receipt id → response body: bytes of strict JSON, or any JSON value.
     responses: Mapping[str, object] = {}
 
@@ -196,6 +198,13 @@ def _check_expectations(judge: Judge, expected: Expectations, findings: Findings
         for state in chains.values():
             if was_read and not state.is_closed and wanted in (None, state.chain_id):
                 findings.add("EXPECTED_TERMINAL", state.where, "begins a chain that is not closed")
+    for chain_id, (length, head) in expected.ends.items():
+        one = Expectations(length=length, head=head)
+        found = chains.get(chain_id)
+        if found is not None:
+            _check_end(found, one, findings, is_final=was_read or found.is_closed)
+        elif has_all_chains:
+            findings.add("CHAIN_UNKNOWN", "input", "does not hold this chain", expected=chain_id)
     if expected.length is None and expected.head is None:
         return
     if wanted is None and len(chains) > 1:

@@ -11,7 +11,7 @@ import pytest
 from tests.ledgers import Home, type_of
 
 from tallystick.daemon.publishing import archive, archived, published
-from tallystick.daemon.vouching import vouched_keys
+from tallystick.daemon.vouching import hand_overs, vouched_keys
 from tallystick.keys.local import generate_key_pair
 from tallystick.store.ledger_reads import LedgerReader
 from tallystick.verify.trust import TrustedKey
@@ -35,7 +35,7 @@ def trusted(home: Home) -> list[TrustedKey]:
     key = published(home.public)
     assert key is not None
     with LedgerReader(home.db) as reader:
-        return vouched_keys(reader, key, archived(home.public))
+        return vouched_keys(key, archived(home.public), hand_overs(reader))
 
 
 def keys_of(home: Home) -> list[bytes]:

@@ -101,8 +101,8 @@ def test_what_was_not_read_may_be_there(home: Home) -> None:
     rest = [one for one in home.receipts() if day_of(one) != "2026-03-10"]
     lines = [json.dumps(one).encode() for one in rest]
     key = home.public.read_text()
-    assert verify_input([Source(lines, is_whole=True)], key).codes() == ["CHAIN_MISSING"]
-    report = verify_input([Source(_Broken(lines), is_whole=True)], key)
+    assert verify_input([Source(lines, whole=True)], key).codes() == ["CHAIN_MISSING"]
+    report = verify_input([Source(_Broken(lines), whole=True)], key)
     assert "SOURCE_UNREADABLE" in report.codes()
     assert "CHAIN_MISSING" not in report.codes()
 
