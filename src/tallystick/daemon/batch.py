@@ -70,7 +70,8 @@ class Batch:
         self.places: dict[str, Place] = {}
         self.rows: list[Row] = []
         self.last_ms = last_ms
-        self._digits: list[str] = []
+        # Not a method of this object: it would hold itself, with all its rows.
+        self._draw = _drawing()
         # Of the receipt before: most of a batch are of one millisecond.
         self._moment_ms, self._moment = -1, ""
         self._ids: Callable[[], str] = ordered_ids(0)
@@ -133,14 +134,6 @@ class Batch:
         self.last_ms = issued_ms
         return Acknowledgement(id=receipt_id, chain_id=chain_id, sequence=sequence, hash=digest)
 
-    def _draw(self) -> str:
-        """Return digits for an id; the system is asked for those of many at once."""
-        if not self._digits:
-            drawn = os.urandom(_RANDOM_BYTES * _IDS_DRAWN).hex()
-            each = 2 * _RANDOM_BYTES
-            self._digits = [drawn[at : at + each] for at in range(0, len(drawn), each)]
-        return self._digits.pop()
-
     def mark(self) -> tuple[int, dict[str, Place], int]:
         """Return what `back_to` needs to forget all that comes after."""
         return len(self.rows), dict(self.places), self.last_ms
@@ -170,6 +163,19 @@ class Batch:
 
 def _random_digits() -> str:
     return os.urandom(_RANDOM_BYTES).hex()
+
+
+def _drawing() -> Callable[[], str]:
+    """Return what gives digits for an id; the system is asked for those of many at once."""
+    drawn: list[str] = []
+
+    def draw() -> str:
+        if not drawn:
+            digits, each = os.urandom(_RANDOM_BYTES * _IDS_DRAWN).hex(), 2 * _RANDOM_BYTES
+            drawn.extend(digits[at : at + each] for at in range(0, len(digits), each))
+        return drawn.pop()
+
+    return draw
 
 
 def ordered_ids(moment_ms: int, digits: Callable[[], str] = _random_digits) -> Callable[[], str]:
