@@ -20,6 +20,7 @@ import collecting
 import in_process
 import peer
 import signing_daemon
+import stored_chain
 from measure import Row, paired, ratio, show, show_times
 from nacl.bindings import crypto_sign, crypto_sign_open, crypto_sign_seed_keypair
 
@@ -197,6 +198,7 @@ def main() -> int:
         + in_process.cold_rows(options.rounds)
         + collecting.rows(options.receipts, max(3, options.rounds // 3))
         + signing_daemon.rows(options.receipts, max(3, options.rounds // 3))
+        + stored_chain.rows(options.receipts)
     )
     print()
     return show(rows)

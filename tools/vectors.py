@@ -24,6 +24,7 @@ from tools.corpus import (
     shapes,
     signatures,
     tampering,
+    whole,
 )
 from tools.corpus.evidence import EvidenceCase
 from tools.corpus.log_making import LogCase
@@ -40,7 +41,7 @@ def all_cases() -> list[Case | LogCase | EvidenceCase]:
         case
         for module in (
             genuine, shapes, tampering, signatures, json_faults, chains, chain_contents,
-            rotations, inputs, holdings,
+            rotations, inputs, holdings, whole,
         )
         for case in module.cases()
     ]  # fmt: skip

@@ -57,6 +57,15 @@ TRUST_FILE_BYTES_MAX = 1024 * 1024
 # Keys that one verification may try for one issuer: each costs a signature check.
 KEYS_PER_ISSUER_MAX = 16
 
+# Earlier keys of a daemon: one rotation a week for twenty years. Each is vouched for by the next.
+ARCHIVED_KEYS_MAX = 1024
+
+# The file beside an export that says how each chain ends: 200 000 chains take 50 MiB.
+EXPORT_PROOF_BYTES_MAX = 64 * 1024 * 1024
+
+# JSON values in such a file: seven for each chain.
+EXPORT_PROOF_VALUES_MAX = 2_000_000
+
 # One response body that is supplied to be checked against its hash.
 RESPONSE_BYTES_MAX = 16 * 1024 * 1024
 
@@ -194,6 +203,12 @@ FRAME_USAGE_DEPTH_MAX = 16
 
 # Characters of a text that are searched for secrets; what is behind them is never shown.
 REDACTED_CHARS_MAX = 16 * 1024
+
+# Texts of frames that are remembered because they hold nothing to redact: names, mostly.
+CLEAN_TEXTS_MAX = 4096
+
+# Characters of such a text: longer ones hardly come again.
+CLEAN_TEXT_CHARS_MAX = 256
 
 # Steps that a pattern for secrets may take at one place of a text before it gives up.
 PATTERN_STEPS_MAX = 1024
@@ -368,6 +383,12 @@ COMMIT_ITEMS_MAX = 1024
 # What they may weigh together: one fsync of this takes some tens of milliseconds.
 COMMIT_BYTES_MAX = 8 * 1024 * 1024
 
+# Frames of the daemon that share one commit: the next are drafted while it is written.
+DRAFTED_FRAMES_MAX = 512
+
+# Up to so many, where no other waits, one thread does both: to change it costs more.
+ALONE_FRAMES_MAX = 16
+
 # Receipts that wait for a commit; what comes then is told to come back.
 WAITING_ITEMS_MAX = 4096
 
@@ -462,6 +483,9 @@ EMITTER_WRITE_MS_MAX = 100
 
 # How long an emitter that asked for it waits for the word that a receipt is stored.
 EMITTER_ANSWER_MS_MAX = 10_000
+
+# Frames that `emit_many` sends ahead of their answers: those of as many fit into a socket.
+EMITTER_UNANSWERED_MAX = 256
 
 # Frames in a spool directory: a day of a busy agent without a daemon.
 SPOOL_FRAMES_MAX = 100_000

@@ -10,9 +10,10 @@ import logging
 from collections.abc import Callable
 
 from tallystick.daemon.chain_names import check_fixed
+from tallystick.daemon.drafted import Drafting
 from tallystick.daemon.head_file import HeadFile
 from tallystick.daemon.key_source import KeySource
-from tallystick.daemon.ledger import Drafting, Ledger
+from tallystick.daemon.ledger import Ledger
 from tallystick.daemon.publishing import publish
 from tallystick.daemon.resume import check_heads, resume
 from tallystick.daemon.rotation import recover

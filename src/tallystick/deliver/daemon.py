@@ -16,7 +16,7 @@ import os
 import sys
 import time
 from _thread import allocate_lock, get_ident  # all of `threading` that is needed here
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 
 from tallystick.deliver.daemon_line import BrokenLine, DaemonLine
@@ -156,7 +156,7 @@ class DaemonEmitter:
         self._after_a_fork()
         if self._is_closed:
             raise EmitError("this emitter is closed")
-        whole = {"session_id": self.session_id, "ts_emit": _instant(self._clock()), **members}
+        whole = self._whole(members)
         me = get_ident()
         if self._writer == me:
             fault = EmitTransportError("a signal handler interrupted this emitter; it can't emit")
@@ -171,6 +171,28 @@ class DaemonEmitter:
             fault = EmitTransportError("other threads wait for the daemon; nothing was sent")
         self._failed(fault, whole, 0)
         return None
+
+    def emit_many(self, frames: Iterable[Mapping[str, object]]) -> list[object]:
+        """Hand frames over without waiting for one after the other; return when all are stored.
+
+        Each has the members that `send` takes; `tool` is an object of name and server. In the place
+        of each stands its `Acknowledged`, or the error of it: none is raised, and those that were
+        lost are counted as drops.
+        """
+        self._after_a_fork()
+        if self._is_closed:
+            raise EmitError("this emitter is closed")
+        usual = {"channel": self.channel, "decision": "allowed"}
+        wholes = [self._whole({**usual, **one, "ack": True}) for one in frames]
+        if self._writer == get_ident() or not self._lock.acquire(timeout=self._answer_ms / 1000):
+            fault = EmitTransportError("this emitter is busy; nothing was sent")
+            return [self._kept(fault, one) for one in wholes]
+        try:
+            self._writer = get_ident()
+            return self._send_many(wholes)
+        finally:
+            self._writer = 0
+            self._lock.release()
 
     def flush(self, deadline_ms: int = EXIT_FLUSH_MS_MAX) -> int:
         """Try to deliver what is in the spool directory; return how many frames still are."""
@@ -228,6 +250,48 @@ class DaemonEmitter:
         if self._spool is not None and time.monotonic() >= self._drains_from:
             self._drain(time.monotonic() + SPOOL_FLUSH_MS_MAX / 1000)
         return answer
+
+    def _whole(self, members: Mapping[str, object]) -> dict[str, object]:
+        return {"session_id": self.session_id, "ts_emit": _instant(self._clock()), **members}
+
+    def _send_many(self, wholes: list[dict[str, object]]) -> list[object]:
+        from tallystick.deliver.volley import volley  # who sends one frame does not need it
+
+        found: list[object] = list(wholes)
+        frames: list[bytes] = []
+        places: list[int] = []
+        drops = self._drops
+        for place, whole in enumerate(wholes):
+            try:
+                frames.append(framed(body_of(whole if frames else {**whole, **_told(drops)})))
+                places.append(place)
+            except FrameRefused as fault:
+                self._add(1)
+                found[place] = fault
+        patience = self._answer_ms / 1000
+
+        def send(frame: bytes, is_first: bool) -> None:
+            until = time.monotonic() + patience
+            (self._hand_over if is_first else self._line.write)(frame, until)
+
+        answers, sent, ended = volley(frames, send, lambda: self._answer(self._answer_ms))
+        if answers and isinstance(answers[0], Acknowledged):
+            self._add(-drops)
+        for order, place in enumerate(places):
+            if order < len(answers):
+                found[place] = answers[order]
+            else:
+                lost = EmitTransportError(str(ended), may_be_stored=order < sent)
+                found[place] = self._kept(lost, wholes[place])
+        return found
+
+    def _kept(self, fault: EmitTransportError, members: dict[str, object]) -> EmitTransportError:
+        """Do what is done for a frame that was not handed over, and return what to tell."""
+        try:
+            self._failed(fault, members, 0)
+        except EmitTransportError as told:
+            return told
+        return fault
 
     def _hand_over(self, frame: bytes, until: float) -> None:
         """Write one frame; once again over a fresh connection where the kept one had died."""
@@ -322,6 +386,10 @@ def _uuid4() -> str:
     number[8] = number[8] & 0x3F | 0x80
     text = number.hex()
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def _told(drops: int) -> dict[str, object]:
+    return {"drop_count": drops} if drops else {}
 
 
 def _tell(level: str, text: str, *given: object) -> None:
