@@ -119,12 +119,12 @@ def verify(data: bytes, public_key: str) -> None:
 
 
 def verify_store(path: str, chain_id: str, public_key: str) -> float:
-    """Return how many seconds it takes to verify a chain of a store."""
+    """Return how many seconds of the processor it takes to verify a chain of a store."""
     store = open_store(path)
     try:
-        began = time.perf_counter()
+        began = time.process_time()
         outcome = verify_stored_chain(store, chain_id, public_key)
-        took = time.perf_counter() - began
+        took = time.process_time() - began
     finally:
         store.close()
     if not outcome.valid:
