@@ -504,3 +504,25 @@ SPOOL_ANSWER_MS_MAX = 2000
 
 # How long an emitter leaves the spool directory alone after the daemon failed to take from it.
 SPOOL_PAUSE_MS = 30_000
+
+# One message of an MCP client or server, in one line. The TypeScript SDK reads up to 10 MiB.
+MESSAGE_BYTES_MAX = 16 * 1024 * 1024
+
+# Values in one such message: lists of numbers are usual in results.
+MESSAGE_VALUES_MAX = 1024 * 1024
+
+# Characters of a request's id; real ones are numbers, or have under 40.
+MESSAGE_ID_CHARS_MAX = 1024
+
+# One event that a host gives to the hook on standard input. What is larger goes along by its hash
+# alone, without being read as JSON; what is smaller is parsed, in 100 MB at the worst.
+HOOK_INPUT_BYTES_MAX = 16 * 1024 * 1024
+
+# How long the hook waits for the daemon's word that the receipt is stored. Then it spools.
+HOOK_ANSWER_MS_MAX = 2000
+
+# How long the hook may live, also where its standard input never ends: the agent waits with it.
+HOOK_S_MAX = 8
+
+# What the hook reads of a transcript, from its end: a call of a tool stands in the last lines.
+TRANSCRIPT_TAIL_BYTES_MAX = 256 * 1024

@@ -156,7 +156,7 @@ class DaemonEmitter:
         self._after_a_fork()
         if self._is_closed:
             raise EmitError("this emitter is closed")
-        whole = {"session_id": self.session_id, "ts_emit": _instant(self._clock()), **members}
+        whole = {"session_id": self.session_id, "ts_emit": instant(self._clock()), **members}
         me = get_ident()
         if self._writer == me:
             fault = EmitTransportError("a signal handler interrupted this emitter; it can't emit")
@@ -310,7 +310,8 @@ class DaemonEmitter:
             self._line.close()
 
 
-def _instant(nanoseconds: int) -> str:
+def instant(nanoseconds: int) -> str:
+    """Return a time of the clock as frames write it."""
     seconds, rest = divmod(nanoseconds, 1_000_000_000)
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{rest // 1_000_000:03d}Z"
 
