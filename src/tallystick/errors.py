@@ -13,7 +13,10 @@
     │   │   └── NoteSignatureError    a note without the signatures that were asked for
     │   ├── TrustFileError            a trust file of another form (in verify/trust.py)
     │   ├── FrameRefused              a frame that makes no receipt; carries a code and a place
+    │   ├── MessageRefused            a JSON-RPC message that is not passed on; carries its code
+    │   ├── RulesError                a rules file that can't be used; says where
     │   ├── PatternError              a pattern for secrets that can't be used; says which
+    │   ├── ClientConfigError         another program's configuration, of a form we leave alone
     │   └── LimitError                larger, longer or deeper than a stated limit
     ├── KeyFileError                  a key file that we will not read or write; says why
     ├── KeyEnvError                   an environment variable that holds no key
@@ -106,8 +109,29 @@ class FrameRefused(RefusedInput):
         self.message = message
 
 
+class MessageRefused(RefusedInput):
+    """A JSON-RPC message that is not passed on; `code` is the error's number, `id` the request's.
+
+    The text quotes nothing of the message.
+    """
+
+    def __init__(self, code: int, message: str, id: str | int | None = None) -> None:  # noqa: A002
+        super().__init__(message)
+        self.code = code
+        self.id = id
+        self.message = message
+
+
+class RulesError(RefusedInput):
+    """A rules file that can't be used; says which rule, and why."""
+
+
 class PatternError(RefusedInput):
     """A pattern for secrets, or a file of them, that can't be used; says which and why."""
+
+
+class ClientConfigError(RefusedInput):
+    """Another program's configuration that can't be read beyond doubt: it is left as it is."""
 
 
 class LogFormatError(RefusedInput):

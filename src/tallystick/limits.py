@@ -526,3 +526,51 @@ HOOK_S_MAX = 8
 
 # What the hook reads of a transcript, from its end: a call of a tool stands in the last lines.
 TRANSCRIPT_TAIL_BYTES_MAX = 256 * 1024
+
+# A rules file of the MCP proxy.
+RULES_FILE_BYTES_MAX = 256 * 1024
+
+# Rules in such a file: each is asked about every call.
+RULES_MAX = 500
+
+# Nesting in a rules file; ours needs five levels.
+RULES_FILE_DEPTH_MAX = 8
+
+# Globs in one list of a rule.
+RULE_PATTERNS_MAX = 100
+
+# Steps of one JSON path in a rule.
+RULE_PATH_STEPS_MAX = 16
+
+# Characters of one argument that rules look at; of a longer one they see both ends.
+RULE_TEXT_CHARS_MAX = 64 * 1024
+
+# Characters of a rule's reason, or of an approver's.
+RULE_REASON_CHARS_MAX = 1024
+
+# Calls that one rate may allow: the time of each is kept.
+RULE_RATE_CALLS_MAX = 10_000
+
+# The longest time that a rate looks back.
+RULE_RATE_SECONDS_MAX = 24 * 60 * 60
+
+# A configuration file of an agent's host that is read and edited; one of them keeps whole histories.
+CLIENT_CONFIG_BYTES_MAX = 32 * 1024 * 1024
+
+# What hosts are told to give the hook before they go on without it; it ends itself before that.
+HOOK_HOST_TIMEOUT_S = 10
+
+# Calls of one MCP session that wait for an answer: agents have under a hundred.
+CALLS_OPEN_MAX = 4096
+
+# Unfinished states and tasks of MCP calls that are remembered; the oldest is forgotten first.
+CALLS_LINKED_MAX = 1024
+
+# Calls that wait for an approver at one moment; each holds its message.
+PAUSED_CALLS_MAX = 64
+
+# What the messages of those calls may weigh together.
+PAUSED_BYTES_MAX = 32 * 1024 * 1024
+
+# Calls whose receipts are waited for at one moment: what comes together shares a commit.
+ATTESTING_THREADS = 8

@@ -28,6 +28,8 @@ OTHER_EVENTS: Mapping[str, tuple[str, ...]] = {
 def frames_of(event: Mapping[str, object]) -> list[dict[str, object]]:
     """Return the frame of one event; none for events that are no action."""
     name = text_of(event, "hook_event_name")
+    if name is None:
+        return []
     if name in TOOL_EVENTS:
         return [_of_tool(event, name)]
     if name in OTHER_EVENTS:

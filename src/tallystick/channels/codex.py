@@ -35,15 +35,15 @@ def frames_of(event: Mapping[str, object]) -> list[dict[str, object]]:
     """Return the frames of one event; none for events that are no action."""
     name = text_of(event, "hook_event_name")
     found: list[dict[str, object]] = []
+    if name is None:
+        return found
     if name in TOOL_EVENTS:
         found.append(_of_tool(event, name))
     if name in SETTLING_EVENTS:
         found += _failures(event)
     if name in OTHER_EVENTS:
         told = {key: event[key] for key in OTHER_EVENTS[name] if key in event}
-        found.append(
-            {**_base(event), "tool": {"name": name}, "decision": "allowed", "input": told}
-        )
+        found.append({**_base(event), "tool": {"name": name}, "decision": "allowed", "input": told})
     return found
 
 

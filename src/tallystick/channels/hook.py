@@ -8,7 +8,7 @@ says why. Never 2: that would block the agent.
 
 from __future__ import annotations
 
-import _signal
+import _signal  # type: ignore[import-not-found]  # `signal` costs more than all of this
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence

@@ -41,7 +41,7 @@ def counts_of(usage: object) -> dict[str, object] | None:
     """Return the counts of tokens that a usage has, and nothing else of it."""
     if type(usage) is not dict:
         return None
-    found = {
+    found: dict[str, object] = {
         name: value
         for name in _COUNTS
         if type(value := usage.get(name)) is int and 0 <= value <= JSON_INTEGER_MAX

@@ -37,6 +37,7 @@ _HOME: Final = {
     "export": "export",
     "import-chain": "import_chain",
     "daemon": "daemon",
+    "hook": "hook",
     "collector": "collector",
     "log": "log",
     "explain": "explain",
