@@ -563,6 +563,9 @@ HOOK_HOST_TIMEOUT_S = 10
 # Calls of one MCP session that wait for an answer: agents have under a hundred.
 CALLS_OPEN_MAX = 4096
 
+# What the messages of those calls may weigh together.
+CALLS_OPEN_BYTES_MAX = 64 * 1024 * 1024
+
 # Unfinished states and tasks of MCP calls that are remembered; the oldest is forgotten first.
 CALLS_LINKED_MAX = 1024
 
@@ -574,3 +577,21 @@ PAUSED_BYTES_MAX = 32 * 1024 * 1024
 
 # Calls whose receipts are waited for at one moment: what comes together shares a commit.
 ATTESTING_THREADS = 8
+
+# Characters of a call's arguments that an approver is shown.
+APPROVAL_SHOWN_CHARS_MAX = 4000
+
+# How long a call waits for an approver, unless told otherwise; then it is denied.
+APPROVAL_WAIT_SECONDS = 300
+
+# How long a server may go on after its client has left; then it is told to end.
+SERVER_END_MS_MAX = 30_000
+
+# From telling a server to end to killing it: clients kill a proxy after two seconds.
+SERVER_KILL_MS_MAX = 1_500
+
+# How long the output of a server that has ended is waited for, where a child of it holds the pipe.
+SERVER_DRAIN_MS_MAX = 500
+
+# How long a call waits for the daemon's word that its receipt is stored, where it has to have one.
+ATTEST_ANSWER_MS_MAX = 5_000
