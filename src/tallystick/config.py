@@ -258,6 +258,22 @@ VARIABLES: Final = (
         ),
     ),
     Variable(
+        name="approvals",
+        environment="TALLY_APPROVALS",
+        kind="path",
+        default="<runtime directory>/tallystick/approvals",
+        purpose=(
+            "Directory where MCP proxies announce their approval API, for `tally mcp approvals`."
+        ),
+    ),
+    Variable(
+        name="claude_session",
+        environment="CLAUDE_CODE_SESSION_ID",
+        kind="text",
+        default="",
+        purpose="Set by Claude Code. An MCP proxy that it starts records under this session.",
+    ),
+    Variable(
         name="file",
         environment="TALLY_FILE",
         kind="text",

@@ -35,6 +35,7 @@
     │   └── WalCorruptError           its bytes are damaged where no crash could have done it
     ├── SettingError                  settings that contradict each other, or that can't be served
     │   └── SocketPathError           a path that no socket may have; carries a code
+    ├── ApprovalError                 a proxy's approval API did not do what it was asked
     ├── PeerError                     the system did not say who is at the other end of a socket
     ├── ChainClosedError              the chain has its terminal receipt; nothing can follow
     ├── KeyMismatchError              the signer's key is not the one that the chain stands on
@@ -261,6 +262,10 @@ class SocketPathError(SettingError):
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+class ApprovalError(Error):
+    """A proxy's approval API did not answer, or refused; the text says which and why."""
 
 
 class PeerError(Error):

@@ -595,3 +595,21 @@ SERVER_DRAIN_MS_MAX = 500
 
 # How long a call waits for the daemon's word that its receipt is stored, where it has to have one.
 ATTEST_ANSWER_MS_MAX = 5_000
+
+# Connections to a proxy's approval API at a time.
+APPROVAL_CONNECTIONS_MAX = 8
+
+# The body of one decision.
+APPROVAL_BODY_BYTES_MAX = 8 * 1024
+
+# How long one request of an approver may take.
+APPROVAL_REQUEST_MS_MAX = 5000
+
+# A file that says where an approval API is.
+APPROVAL_PLACE_BYTES_MAX = 4096
+
+# The list of what waits for an approver: PAUSED_CALLS_MAX calls as they are shown.
+APPROVAL_ANSWER_BYTES_MAX = 4 * 1024 * 1024
+
+# A file of recorded calls that rules are tried on.
+RECORDED_CALLS_BYTES_MAX = 64 * 1024 * 1024

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from threading import Lock
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
@@ -20,8 +20,6 @@ from tallystick.limits import (
     PAUSED_CALLS_MAX,
 )
 from tallystick.model.redact import Redactor
-
-_ID_BYTES: Final = 6
 
 
 class Paused(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,7 +59,7 @@ class Approvals:
         """Take the message off that holds the client's request with this id."""
         with self._lock:
             for paused in self._paused.values():
-                if any((type(one.call.id), one.call.id) == key for one in paused.calls):
+                if any(one.key == key for one in paused.calls):
                     return self._paused.pop(paused.id)
         return None
 

@@ -40,7 +40,8 @@ class JsonPath:
         """Parse it, or raise `RulesError`."""
         if not text.startswith("$"):
             raise RulesError("a path begins with $, as in $.path")
-        steps, at = [], 1
+        steps: list[_Step] = []
+        at = 1
         while at < len(text):
             found = _STEP.match(text, at)
             if found is None or len(steps) >= RULE_PATH_STEPS_MAX:

@@ -29,7 +29,7 @@ class Lines:
         part: Callable[[bytes, bool], None] | None = None,
         limit: int = MESSAGE_BYTES_MAX,
     ) -> None:
-        """Take who is told of a line over the limit, and who takes its parts (and which is last)."""
+        """Take who hears of a line over the limit, and who takes its parts (and which is last)."""
         self._overlong = overlong
         self._part = part
         self._limit = limit

@@ -88,6 +88,11 @@ class Open:
         self.is_forwarded = False
         self.is_late = False
 
+    @property
+    def key(self) -> Key:
+        """What its answer is found by."""
+        return type(self.call.id), self.call.id
+
 
 def call_of(request: Request, direction: Direction, server: str) -> Call:
     """Return what a request does. It has been checked: a tool's call has a name and arguments."""
@@ -147,7 +152,7 @@ class Calls:
 
     def add(self, one: Open) -> str | None:
         """Keep a call; return why it can't be, where it can't."""
-        key = (one.call.direction, (type(one.call.id), one.call.id))
+        key = (one.call.direction, one.key)
         with self._lock:
             if key in self._open:
                 return "another request with this id is not answered yet"

@@ -3,21 +3,28 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import msgspec
 
+from tallystick.channels.approval_places import Place, announce, new_token, withdraw
+from tallystick.channels.approval_service import ApprovalService, Desk
 from tallystick.channels.approvals import Approvals
-from tallystick.channels.mcp_inspection import Inspection, Policy
+from tallystick.channels.mcp_inspection import Inspection
 from tallystick.channels.mcp_receipts import Receipts
+from tallystick.channels.mcp_session import Policy
 from tallystick.channels.mcp_stdio import Stdio
 from tallystick.channels.rules import Rules
 from tallystick.deliver.daemon import DaemonEmitter
+from tallystick.errors import SettingError
 from tallystick.limits import APPROVAL_WAIT_SECONDS, ATTEST_ANSWER_MS_MAX
+from tallystick.model.framing import data_home
 from tallystick.model.redact import Redactor
+from tallystick.serve.logs import event
 
 
 class ProxySettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,7 +42,9 @@ class ProxySettings(msgspec.Struct, frozen=True, kw_only=True):
     approvals: str | None = None
 
 
-def run_proxy(settings: ProxySettings, environ: Mapping[str, str]) -> int:
+def run_proxy(
+    settings: ProxySettings, environ: Mapping[str, str], clock_ns: Callable[[], int]
+) -> int:
     """Run one server behind the proxy until it ends; return its exit code."""
     redactor = Redactor()
 
@@ -55,7 +64,11 @@ def run_proxy(settings: ProxySettings, environ: Mapping[str, str]) -> int:
         redactor=redactor,
         required=settings.require_receipt,
     )
-    stdio = Stdio(settings.command)
+    try:
+        stdio = Stdio(settings.command)
+    except SettingError:
+        receipts.close()
+        raise
     inspection = Inspection(
         Policy(
             server=settings.server,
@@ -67,12 +80,41 @@ def run_proxy(settings: ProxySettings, environ: Mapping[str, str]) -> int:
         Approvals(redactor),
         to_client=stdio.to_client.write,
         to_server=stdio.to_server.write,
-        clock_ns=time.time_ns,
+        clock_ns=clock_ns,
     )
     try:
-        return stdio.run(inspection)
+        with approval_desk(settings, inspection):
+            return stdio.run(inspection)
     finally:
         receipts.close()
+
+
+@contextmanager
+def approval_desk(settings: ProxySettings, inspection: Inspection) -> Iterator[None]:
+    """Serve and announce the approval API for as long as the block lasts, where rules need it."""
+    if not settings.rules.may_pause:
+        yield
+        return
+    if settings.approvals is None:
+        raise SettingError("rules pause calls, and there is no place to announce it: --approvals")
+    token = new_token()
+    service = ApprovalService(
+        Desk(
+            server=settings.server,
+            listing=inspection.approving.listing,
+            settle=inspection.approving.settle,
+        ),
+        token,
+    )
+    place = Place(pid=os.getpid(), port=service.port, server=settings.server, token=token)
+    path = announce(settings.approvals, place)
+    service.start()
+    try:
+        event(logging.INFO, "mcp_approvals", port=service.port, file=path)
+        yield
+    finally:
+        withdraw(path)
+        service.close()
 
 
 def server_name(command: Sequence[str]) -> str:
@@ -87,3 +129,16 @@ def runtime_folder(environ: Mapping[str, str], user: int) -> str | None:
         return named
     usual = f"/run/user/{user}"
     return usual if sys.platform.startswith("linux") and os.path.isdir(usual) else None
+
+
+def spool_folder(environ: Mapping[str, str]) -> str | None:
+    """Return where frames wait for a daemon that is down, unless told otherwise; made here."""
+    home = data_home(environ)
+    if home is None:
+        return None
+    base = f"{home}/agent-receipts"
+    try:
+        os.makedirs(base, mode=0o700, exist_ok=True)
+    except OSError:
+        return None
+    return f"{base}/spool"

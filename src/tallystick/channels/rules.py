@@ -132,6 +132,11 @@ class Rules:
         self.rules = tuple(sorted(rules, key=lambda one: -_RANK[one.action]))
         self.default: Action = default
 
+    @property
+    def may_pause(self) -> bool:
+        """Whether there is a call that somebody would have to approve."""
+        return self.default == "pause" or any(one.action == "pause" for one in self.rules)
+
     def judge(self, subject: Subject, now_ns: int) -> Ruling:
         """Return what is to be done with a call."""
         if not self.rules:
@@ -140,7 +145,7 @@ class Rules:
         now = datetime.fromtimestamp(now_s, UTC)
         best: Rule | None = None
         for rule in self.rules:
-            # A rate that holds back counts each call, one that lets through only those that it lets.
+            # A rate that holds back counts each call; one that lets through, those that it lets.
             counts = rule.rate is not None and rule.action != "pass"
             if (best is None or counts) and rule.matches(subject, now, now_s):
                 best = best or rule

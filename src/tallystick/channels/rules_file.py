@@ -90,7 +90,7 @@ def read_rules(data: bytes) -> Rules:
     content = _converted(parse_yaml(data), _File, "the file")
     if len(content.rules) > RULES_MAX:
         raise RulesError(f"{len(content.rules)} rules, over the limit of {RULES_MAX}")
-    rules = []
+    rules: list[Rule] = []
     for number, given in enumerate(content.rules, start=1):
         rule = _rule_of(given, f"rule {number}")
         if any(rule.name == other.name for other in rules):

@@ -38,6 +38,7 @@ _HOME: Final = {
     "import-chain": "import_chain",
     "daemon": "daemon",
     "hook": "hook",
+    "mcp": "mcp",
     "collector": "collector",
     "log": "log",
     "explain": "explain",
