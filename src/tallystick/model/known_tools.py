@@ -39,10 +39,26 @@ SHELL_TOOLS = frozenset(
 SHELL_TYPE = "system.command.execute"
 
 
+# Tools of OpenClaw that are neither shells nor named as those above.
+_OPENCLAW_TYPES = {
+    "browser": "system.browser.navigate",
+    "code_execution": "system.code.execute",
+    "cron": "system.settings.modify",
+    "gateway": "system.settings.modify",
+    "message": "communication.message.send",
+    "process": SHELL_TYPE,
+    "sessions_send": "communication.message.send",
+    "web_fetch": "network.egress.observed",
+    "web_search": "network.egress.observed",
+}
+
+
+def tool_types() -> dict[str, str]:
+    """Return the action type of each tool of a host that has one by its name."""
+    found = {name: row[1] for name, row in KNOWN_TOOLS.items() if row[1] is not None}
+    return {**found, **dict.fromkeys(SHELL_TOOLS, SHELL_TYPE), **_OPENCLAW_TYPES}
+
+
 def host_action_type(tool: str) -> str | None:
     """Return the action type that a host's own tool has by its name, or None where it has none."""
-    name = tool.lower()
-    if name in SHELL_TOOLS:
-        return SHELL_TYPE
-    row = KNOWN_TOOLS.get(name)
-    return None if row is None else row[1]
+    return tool_types().get(tool.lower())
