@@ -566,6 +566,9 @@ CALLS_OPEN_MAX = 4096
 # What the messages of those calls may weigh together.
 CALLS_OPEN_BYTES_MAX = 64 * 1024 * 1024
 
+# How long the next call waits until one of these is answered; then it is refused.
+CALLS_ROOM_MS_MAX = 5_000
+
 # Unfinished states and tasks of MCP calls that are remembered; the oldest is forgotten first.
 CALLS_LINKED_MAX = 1024
 
@@ -613,3 +616,9 @@ APPROVAL_ANSWER_BYTES_MAX = 4 * 1024 * 1024
 
 # A file of recorded calls that rules are tried on.
 RECORDED_CALLS_BYTES_MAX = 64 * 1024 * 1024
+
+# How long an emitter takes a spool directory for empty that it has just seen empty.
+SPOOL_LOOK_MS = 500
+
+# How long a call waits until a busy daemon takes its frame: calls are held up, and none is spooled.
+ATTEST_WRITE_MS_MAX = 1_000

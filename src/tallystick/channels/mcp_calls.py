@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from threading import Lock
+from threading import Condition
 from typing import Any, Final, Literal
 
 import msgspec
@@ -21,6 +21,7 @@ from tallystick.limits import (
     CALLS_LINKED_MAX,
     CALLS_OPEN_BYTES_MAX,
     CALLS_OPEN_MAX,
+    CALLS_ROOM_MS_MAX,
     FRAME_IDENTITY_BYTES_MAX,
     FRAME_RESOURCE_BYTES_MAX,
 )
@@ -144,25 +145,30 @@ class Calls:
         self._open: dict[tuple[Direction, Key], Open] = {}
         # Names of states and tasks, with the correlation of the call that they belong to.
         self._links: OrderedDict[str, str] = OrderedDict()
-        self._lock = Lock()
+        self._lock = Condition()
         self._bytes = 0
 
     def __len__(self) -> int:
         return len(self._open)
 
-    def add(self, one: Open) -> str | None:
-        """Keep a call; return why it can't be, where it can't."""
+    def add(self, one: Open, wait_s: float = CALLS_ROOM_MS_MAX / 1000) -> str | None:
+        """Keep a call, when there is room; return why it can't be, where it can't."""
         key = (one.call.direction, one.key)
         with self._lock:
             if key in self._open:
                 return "another request with this id is not answered yet"
-            if len(self._open) >= CALLS_OPEN_MAX:
-                return f"{CALLS_OPEN_MAX} calls wait for an answer already"
-            if self._bytes + len(one.line) > CALLS_OPEN_BYTES_MAX:
-                return "the calls that wait for an answer are too large together"
+            # Whoever sends faster than the server answers is held up, as by the server itself.
+            if not self._lock.wait_for(lambda: self._has_room(one), wait_s):
+                return f"{len(self._open)} calls wait for an answer already"
             self._bytes += len(one.line)
             self._open[key] = one
         return None
+
+    def _has_room(self, one: Open) -> bool:
+        if not self._open:
+            return True
+        fits = self._bytes + len(one.line) <= CALLS_OPEN_BYTES_MAX
+        return fits and len(self._open) < CALLS_OPEN_MAX
 
     def close(self, direction: Direction, key: Key) -> Open | None:
         """Take the call off that an answer is for; None where none waits for it."""
@@ -170,6 +176,7 @@ class Calls:
             found = self._open.pop((direction, key), None)
             if found is not None:
                 self._bytes -= len(found.line)
+                self._lock.notify()
         return found
 
     def find(self, direction: Direction, key: Key) -> Open | None:
@@ -182,6 +189,7 @@ class Calls:
             left = list(self._open.values())
             self._open.clear()
             self._bytes = 0
+            self._lock.notify_all()
         return left
 
     def late(self, now_s: float, after_s: float) -> list[Open]:

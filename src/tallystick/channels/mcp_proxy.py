@@ -21,7 +21,7 @@ from tallystick.channels.mcp_stdio import Stdio
 from tallystick.channels.rules import Rules
 from tallystick.deliver.daemon import DaemonEmitter
 from tallystick.errors import SettingError
-from tallystick.limits import APPROVAL_WAIT_SECONDS, ATTEST_ANSWER_MS_MAX
+from tallystick.limits import APPROVAL_WAIT_SECONDS, ATTEST_ANSWER_MS_MAX, ATTEST_WRITE_MS_MAX
 from tallystick.model.framing import data_home
 from tallystick.model.redact import Redactor
 from tallystick.serve.logs import event
@@ -55,6 +55,7 @@ def run_proxy(
             channel="mcp",
             spool=settings.spool,
             answer_timeout_ms=ATTEST_ANSWER_MS_MAX,
+            write_timeout_ms=ATTEST_WRITE_MS_MAX,
             environ=environ,
         )
 

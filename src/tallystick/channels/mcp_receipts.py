@@ -201,7 +201,7 @@ class Receipts:
     ) -> bool:
         for attempt in _fallbacks(frame, asked, told):
             try:
-                emitter.send(attempt)
+                emitter.send(attempt, counts_refused=False)
             except FrameRefused as fault:
                 event(logging.DEBUG, "mcp_frame_refused", code=fault.code, where=fault.where)
             except EmitError as fault:

@@ -82,7 +82,7 @@ class ServerSide:
         call = call_of(request, "server", self._session.policy.server)
         one = self._session.begin(call, _PASS, line)
         one.is_forwarded = True
-        if self._session.calls.add(one) is None:
+        if self._session.calls.add(one, wait_s=0) is None:
             self._session.receipts.asked(one)
         else:
             self._session.receipts.unknown(one, "another request with this id is open")
