@@ -81,8 +81,10 @@ def installed(
         if text.find("hooks", event) is None:
             text.put(("hooks", event), [])
         text.put(("hooks", event, _length(text, event)), {"hooks": [handler]})
-    change = ConfigChange(path=path, before=before, after=text.text.encode())
-    return change, text.value
+    after = text.text.encode()
+    if before is not None and JsonText(before.decode()).value == text.value:
+        after = before  # it is so already, in other words
+    return ConfigChange(path=path, before=before, after=after), text.value
 
 
 def removed(path: str) -> ConfigChange:
@@ -159,6 +161,15 @@ def _is_ours(handler: object) -> bool:
 
 def _says(data: bytes, value: object) -> bool:
     try:
-        return bool(JsonText(data.decode()).value == value)
+        return bool(_plain(JsonText(data.decode()).value) == _plain(value))
     except (ClientConfigError, UnicodeDecodeError):
         return False
+
+
+def _plain(value: Any) -> Any:
+    """Return settings without lists of hooks that are empty: they say nothing."""
+    if not isinstance(value, dict) or not isinstance(value.get("hooks"), dict):
+        return value
+    hooks = {event: groups for event, groups in value["hooks"].items() if groups != []}
+    rest = {name: one for name, one in value.items() if name != "hooks"}
+    return {**rest, "hooks": hooks} if hooks else rest

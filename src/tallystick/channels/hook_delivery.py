@@ -79,6 +79,9 @@ class HookDelivery:
         except EmitError as fault:
             # Also where the answer got lost: twice under one idempotency key beats not at all.
             self._keep(frame, now, fault)
+        finally:
+            if not emitter.drops:  # one that lost something has no connection, and would say so
+                emitter.close()
 
     def _keep(self, frame: dict[str, object], now: int, fault: EmitError) -> None:
         if self._spool is None:
