@@ -93,7 +93,9 @@ def codex(event: str, **more: Any) -> dict[str, Any]:
     return {**CODEX_BASE, "hook_event_name": event, **own.get(event, {}), **more}
 
 
-def assistant_line(call: str, *, message: str = "msg_1", model: str = "claude-x-5") -> dict[str, Any]:
+def assistant_line(
+    call: str, *, message: str = "msg_1", model: str = "claude-x-5"
+) -> dict[str, Any]:
     """Return the line of Claude Code's transcript that asks for a call."""
     return {
         "type": "assistant",

@@ -43,7 +43,7 @@ _PLAIN: Final[dict[str, Any]] = {
     "tool": {"name": "exec"},
     "decision": "allowed",
 }
-_DEEP: Final = {"a": [{"b": {"c": [[], {}, [{}]]}}]}
+_DEEP: Final[dict[str, Any]] = {"a": [{"b": {"c": [[], {}, [{}]]}}]}
 _SOUND: Final[dict[str, dict[str, Any]]] = {
     "plain": {},
     "all members": {
@@ -78,7 +78,9 @@ _SOUND: Final[dict[str, dict[str, Any]]] = {
     "other scripts": {"input": "äöü ß € 漢字 🎉 \u2028\u2029 \ufeff"},
     "an escape as text": {"input": "\\ud800 \\\\udfff"},
     "names of other scripts": {"tool": {"name": "größe", "server": "漢字"}},
-    "as long as may be": {"session_id": "s" * 256, "target_system": "x", "target_resource": "é" * 2048},
+    "as long as may be": {
+        "session_id": "s" * 256, "target_system": "x", "target_resource": "é" * 2048,
+    },
 }  # fmt: skip
 _UNSOUND: Final[dict[str, dict[str, Any]]] = {
     "no tool": {"tool": None},
@@ -140,8 +142,8 @@ def vectors() -> dict[str, Any]:
         "refused": [_refusal(name, more) for name, more in _UNSOUND.items()],
         "answers": [_answer(one) for one in _ANSWERS],
         "sockets": [
-            {"platform": platform, "environ": environ, "path": default_socket_path(platform, environ)}
-            for platform, environ in _PLACES
+            {"platform": system, "environ": around, "path": default_socket_path(system, around)}
+            for system, around in _PLACES
         ],
     }  # fmt: skip
 

@@ -8,7 +8,7 @@ and when a turn or the session ends.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from _collections_abc import Mapping
 
 from tallystick.channels.hook_payload import (
     error_of,

@@ -11,7 +11,7 @@ from __future__ import annotations
 import _signal  # type: ignore[import-not-found]  # `signal` costs more than all of this
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from _collections_abc import Callable, Mapping, Sequence
 from types import ModuleType
 
 from tallystick.channels.hook_delivery import HookDelivery

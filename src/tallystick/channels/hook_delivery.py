@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping
+from _collections_abc import Callable, Mapping
 
 from tallystick.channels.hook_input import omitted_bytes
 from tallystick.deliver.daemon import DaemonEmitter, instant

@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 
 from tallystick.limits import HOOK_INPUT_BYTES_MAX
+from tallystick.model.quick_json import make_decode
 
 _CHUNK_BYTES = 1 << 16
 
@@ -72,8 +72,4 @@ def _members(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return found
 
 
-def _no_number(text: str) -> object:
-    raise ValueError(f"{text} is no JSON number")
-
-
-_DECODE = json.JSONDecoder(object_pairs_hook=_members, parse_constant=_no_number).decode
+_DECODE = make_decode(_members)

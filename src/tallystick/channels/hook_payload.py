@@ -7,7 +7,7 @@ it should have counts as absent; nothing of it is trusted, and nothing of it sto
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from _collections_abc import Mapping
 
 from tallystick.limits import (
     FRAME_IDENTITY_BYTES_MAX,

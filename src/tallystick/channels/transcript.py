@@ -7,12 +7,14 @@ there is not told, and no fault of it stops the hook.
 
 from __future__ import annotations
 
-import json
 import os
 import stat
-from collections.abc import Iterator
+from _collections_abc import Iterator
 
 from tallystick.limits import JSON_INTEGER_MAX, TRANSCRIPT_TAIL_BYTES_MAX
+from tallystick.model.quick_json import make_decode
+
+_DECODE = make_decode()
 
 _COUNTS = (
     "input_tokens",
@@ -30,7 +32,7 @@ def last_lines(path: str, needle: bytes) -> Iterator[dict[str, object]]:
     for line in reversed(_tail(path).split(b"\n")):
         if needle in line:
             try:
-                value = json.loads(line)
+                value = _DECODE(line.decode("utf-8"))
             except (ValueError, RecursionError):
                 continue  # cut off, or no JSON at all
             if type(value) is dict:

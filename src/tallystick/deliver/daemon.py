@@ -16,7 +16,7 @@ import os
 import sys
 import time
 from _thread import allocate_lock, get_ident  # all of `threading` that is needed here
-from collections.abc import Callable, Mapping
+from _collections_abc import Callable, Mapping
 from types import TracebackType
 
 from tallystick.deliver.daemon_line import BrokenLine, DaemonLine

@@ -65,9 +65,7 @@ def test_mcp_names_are_split() -> None:
     """Server and tool stand apart; the host's own word of the server decides."""
     frame = frame_of(claude("PreToolUse", tool_name="mcp__github__create_issue"))
     assert (frame.tool.server, frame.tool.name) == ("github", "create_issue")
-    told = claude(
-        "PreToolUse", tool_name="mcp__my__server__run", mcp_server={"name": "my__server"}
-    )
+    told = claude("PreToolUse", tool_name="mcp__my__server__run", mcp_server={"name": "my__server"})
     assert (frame_of(told).tool.server, frame_of(told).tool.name) == ("my__server", "run")
 
 
@@ -117,7 +115,9 @@ def test_other_events_are_nothing(name: object) -> None:
 
 
 @pytest.mark.parametrize("hostile", [None, 7, [], {}, "", "x" * 300, "a\nb", "a/b", "\ud800"])
-@pytest.mark.parametrize("member", ["session_id", "agent_id", "agent_type", "tool_use_id", "tool_name"])
+@pytest.mark.parametrize(
+    "member", ["session_id", "agent_id", "agent_type", "tool_use_id", "tool_name"]
+)
 def test_odd_members_cost_no_receipt(member: str, hostile: object) -> None:
     """Whatever stands where a name belongs, the frame is one that the daemon takes."""
     (members,) = frames_of(claude("PostToolUse", **{member: hostile}))

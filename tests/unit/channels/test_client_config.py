@@ -67,10 +67,21 @@ def test_there_and_back(tmp_path: Path, client: str) -> None:
     found = servers(path, client)
     assert found["files"] == {
         "command": PROGRAM,
-        "args": ["mcp", "run", "--name", "files", "--require-receipt", "--", "npx", "-y", "@x/files",
-                 "--", "/tmp"],
+        "args": [
+            "mcp",
+            "run",
+            "--name",
+            "files",
+            "--require-receipt",
+            "--",
+            "npx",
+            "-y",
+            "@x/files",
+            "--",
+            "/tmp",
+        ],
         "env": {"TOKEN": "t"},
-    }  # fmt: skip
+    }
     assert found["remote"] == {"url": "https://example.com/mcp"} | (
         {} if client == "codex" else {"type": "http"}
     )
@@ -124,10 +135,19 @@ def test_projects_of_claude_code(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ['{"mcpServers": []}', '{"mcpServers": {"a": 7}}', '{"mcpServers": {"a": {"command": 7}}}',
-     '{"mcpServers": {"a": {"command": "x", "args": "y"}}}', '{"mcpServers": {"a": {"command": ""}}}',
-     '{"mcpServers": {"a": {"command": "x", "args": [1]}}}', "[]", "// no\n{}", '{"a":1,"a":2}', ""],
-)  # fmt: skip
+    [
+        '{"mcpServers": []}',
+        '{"mcpServers": {"a": 7}}',
+        '{"mcpServers": {"a": {"command": 7}}}',
+        '{"mcpServers": {"a": {"command": "x", "args": "y"}}}',
+        '{"mcpServers": {"a": {"command": ""}}}',
+        '{"mcpServers": {"a": {"command": "x", "args": [1]}}}',
+        "[]",
+        "// no\n{}",
+        '{"a":1,"a":2}',
+        "",
+    ],
+)
 def test_forms_that_we_do_not_know_are_left_alone(tmp_path: Path, text: str) -> None:
     """What can't be read beyond doubt is refused, and not written."""
     path = tmp_path / "c"

@@ -44,7 +44,9 @@ def test_attempt_and_outcome_are_tied() -> None:
 
 def test_an_exit_code_is_found(tmp_path: Path) -> None:
     """A command that ended with a code is a failure, though the hook is told of a success."""
-    path = rollout(tmp_path, rollout_line("other", exit_code=0), rollout_line(CODEX_CALL, exit_code=3))
+    path = rollout(
+        tmp_path, rollout_line("other", exit_code=0), rollout_line(CODEX_CALL, exit_code=3)
+    )
     (frame,) = all_of(codex("PostToolUse", transcript_path=path))
     assert frame.error == "exit code 3"
 
@@ -55,9 +57,7 @@ def test_what_no_hook_was_told(tmp_path: Path) -> None:
         tmp_path,
         rollout_line("a", type="CommandExecution", exit_code=1, status="failed"),
         rollout_line("b", type="CommandExecution", exit_code=0, status="completed"),
-        rollout_line(
-            "c", type="McpToolCall", server="demo", tool="add", result={"isError": True}
-        ),
+        rollout_line("c", type="McpToolCall", server="demo", tool="add", result={"isError": True}),
         rollout_line("d", type="McpToolCall", server="demo", tool="add", status="failed"),
     )
     found = all_of(codex("Stop", transcript_path=path))

@@ -133,9 +133,15 @@ def test_what_cannot_be_read_is_recorded(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["cursor"], ["claude-code", "--socket"], ["codex", "--what", "x"], ["--help"],
-     ["codex", "--spool", "a", "--spool", "b"]],
-)  # fmt: skip
+    [
+        [],
+        ["cursor"],
+        ["claude-code", "--socket"],
+        ["codex", "--what", "x"],
+        ["--help"],
+        ["codex", "--spool", "a", "--spool", "b"],
+    ],
+)
 def test_wrong_usage_does_not_block(
     arguments: list[str], capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -30,7 +30,9 @@ def host(path: Path, name: str = "claude-code") -> HookHost:
 
 
 @pytest.mark.parametrize("name", ["claude-code", "codex"])
-@pytest.mark.parametrize("before", [OTHERS, "{}", '{"hooks":{}}', '{"hooks":{"PreToolUse":[]}}', None])
+@pytest.mark.parametrize(
+    "before", [OTHERS, "{}", '{"hooks":{}}', '{"hooks":{"PreToolUse":[]}}', None]
+)
 def test_there_and_back(tmp_path: Path, name: str, before: str | None) -> None:
     """After installing and undoing, the file is what it was, byte by byte."""
     known = host(tmp_path, name)

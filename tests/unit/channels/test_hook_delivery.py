@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from tests.frame_listener import FrameListener
 
+from tallystick.chain.payload import payload_hash
 from tallystick.channels import hook_delivery as module
 from tallystick.channels.hook_delivery import HookDelivery, load_packages
-from tallystick.chain.payload import payload_hash
 from tallystick.errors import EmitError, SettingError
 
 FRAME: dict[str, Any] = {"session_id": "s", "tool": {"name": "a"}, "decision": "allowed"}

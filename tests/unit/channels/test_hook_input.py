@@ -39,11 +39,23 @@ def test_an_object_is_read() -> None:
 @pytest.mark.parametrize(
     "data",
     [
-        b"", b"null", b"[]", b"7", b'"x"', b"{", b"{} {}", b'{"a":1,"a":2}', b'{"a":{"b":1,"b":1}}',
-        b'{"a":NaN}', b'{"a":Infinity}', b"\xff", b'\xef\xbb\xbf{}', b"[" * 100_000,
+        b"",
+        b"null",
+        b"[]",
+        b"7",
+        b'"x"',
+        b"{",
+        b"{} {}",
+        b'{"a":1,"a":2}',
+        b'{"a":{"b":1,"b":1}}',
+        b'{"a":NaN}',
+        b'{"a":Infinity}',
+        b"\xff",
+        b"\xef\xbb\xbf{}",
+        b"[" * 100_000,
         b'{"a":' * 100_000,
     ],
-)  # fmt: skip
+)
 def test_what_is_no_object_is_known_by_its_hash(data: bytes) -> None:
     """Anything that two parsers may read differently, or not at all."""
     with pytest.raises(UnreadInput) as fault:

@@ -16,6 +16,8 @@ from tallystick.channels.hook_payload import (
 )
 from tallystick.limits import FRAME_IDENTITY_BYTES_MAX, FRAME_TEXT_BYTES_MAX
 
+_NO_FAILURES: list[object] = [{"isError": 1}, {}, [], None, "isError"]
+
 
 @pytest.mark.parametrize(
     ("name", "tool"),
@@ -38,7 +40,12 @@ def test_names_are_split(name: object, tool: dict[str, str]) -> None:
 
 def test_an_identity_that_no_frame_takes_is_hashed() -> None:
     """Too long, with control characters, or an agent with a slash: a hash in its place."""
-    for name, value in (("x", "a" * 257), ("x", "a\x00"), ("agent_id", "../root"), ("x", "é" * 200)):
+    for name, value in (
+        ("x", "a" * 257),
+        ("x", "a\x00"),
+        ("agent_id", "../root"),
+        ("x", "é" * 200),
+    ):
         found = identity_of({name: value}, name)
         assert found is not None
         assert found.startswith("sha256:")
@@ -65,7 +72,9 @@ def test_targets() -> None:
 
 def test_errors_are_never_empty_and_never_too_long() -> None:
     """An empty error would be a success; one that is too long is cut between characters."""
-    assert error_of("", "failed") == error_of(None, "failed") == error_of(" \n", "failed") == "failed"
+    assert (
+        error_of("", "failed") == error_of(None, "failed") == error_of(" \n", "failed") == "failed"
+    )
     assert error_of("why", "failed") == "why"
     assert len(error_of("é" * FRAME_TEXT_BYTES_MAX, "").encode()) <= FRAME_TEXT_BYTES_MAX
 
@@ -75,4 +84,4 @@ def test_texts_and_results() -> None:
     assert text_of({"a": 7}, "a") is None
     assert text_of({"a": "b"}, "a") == "b"
     assert is_error_result({"isError": True})
-    assert not any(is_error_result(one) for one in ({"isError": 1}, {}, [], None, "isError"))
+    assert not [one for one in _NO_FAILURES if is_error_result(one)]

@@ -38,7 +38,7 @@ def test_a_line_that_is_cut_off_is_passed_over(tmp_path: Path) -> None:
 
 
 def test_what_is_no_file_is_empty(tmp_path: Path) -> None:
-    """No file, a folder, a pipe that nobody writes to, a path with a zero byte: nothing, at once."""
+    """No file, a folder, a pipe without a writer, a path with a zero byte: nothing, at once."""
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "none", tmp_path, tmp_path / "pipe", "a\0b"):
         assert list(last_lines(str(path), b"")) == []
