@@ -38,6 +38,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What came back: its payload, the message that it came in, and what went wrong."""
 
     error: str | None = None
+    is_parsed: bool = True
     line: bytes = b""
     output: Any = None
 
@@ -147,7 +148,8 @@ class Receipts:
         frame = self._frame(one, decision, "outcome")
         error = answer.error
         if answer.line:
-            frame["output"] = answer.output if fits(answer.line) else omitted(answer.line)
+            is_whole = answer.is_parsed and fits(answer.line)
+            frame["output"] = answer.output if is_whole else omitted(answer.line)
         frame["error"] = None if error is None else self._clear(error, _ERROR_CHARS_MAX)
         self._send(self._emitter, frame, one.line, answer.line)
 

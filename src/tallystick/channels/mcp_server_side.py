@@ -70,9 +70,8 @@ class ServerSide:
         one = None if seen is None else self._session.calls.close("client", seen.key)
         if seen is None or one is None:
             return False
-        self._session.end(
-            one, Answer(error="the server says: an error" if seen.is_error else None, line=line)
-        )
+        error = "the server says: an error" if seen.is_error else None
+        self._session.end(one, Answer(error=error, is_parsed=False, line=line))
         return True
 
     def _asked(self, request: Request, line: bytes) -> None:
