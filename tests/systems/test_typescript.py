@@ -73,9 +73,8 @@ def test_what_is_shared_is_up_to_date() -> None:
 def test_suites(suite: str) -> None:
     """The packages' own tests pass, all of them."""
     told = node("--test", "--test-reporter=tap", f"test/{suite}")
-    counts = {
-        name: int(number) for name, number in re.findall(r"^# (\w+) (\d+)$", told, re.MULTILINE)
-    }
+    found = re.findall(r"^# (\w+) (\d+)$", told, re.MULTILINE)
+    counts = {name: int(number) for name, number in found}
     assert counts["pass"] >= SUITES[suite], told
     assert counts["fail"] == counts["skipped"] == counts["todo"] == counts["cancelled"] == 0
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
-from tallystick.channels.config_file import ConfigChange, backups, read_config, text_of
+from tallystick.channels.config_file import ConfigChange, about, backups, read_config, text_of
 from tallystick.channels.json_text import JsonText
 from tallystick.channels.toml_text import TomlText
 from tallystick.errors import ClientConfigError, SettingError
@@ -97,11 +97,27 @@ def _changed(
     before = read_config(path)
     if before is None:
         raise ClientConfigError(f"{path}: there is no such file, so there are no servers")
-    text = _parsed(client, path, before)
+    with about(path):
+        text = _parsed(client, before)
+        told, left = _remade(client, text, remake, only)
+    after = text.text.encode()
+    if undo and told:
+        after = _as_it_was(client, path, text) or after
+    change = ConfigChange(path=path, before=before, after=after)
+    return Installation(change=change, wrapped=tuple(told), untouched=tuple(left))
+
+
+def _remade(
+    client: str,
+    text: JsonText | TomlText,
+    remake: Callable[[str, str, list[str]], tuple[str, list[str]]],
+    only: Collection[str],
+) -> tuple[list[str], list[str]]:
+    """Change the servers in the text; return the names of those, and of those left alone."""
     servers = _servers(client, text)
     missing = set(only) - {one.name for one in servers}
     if missing:
-        raise ClientConfigError(f"{path}: has no server {', '.join(sorted(missing))!r}")
+        raise ClientConfigError(f"has no server {', '.join(sorted(missing))!r}")
     told, left = [], []
     for server in servers:
         if not _is_started(server) or (only and server.name not in only):
@@ -113,19 +129,12 @@ def _changed(
             continue  # it is so already
         told.append(server.name)
         _set(text, server, *new)
-    after = text.text.encode()
-    if undo and told:
-        after = _as_it_was(client, path, text) or after
-    change = ConfigChange(path=path, before=before, after=after)
-    return Installation(change=change, wrapped=tuple(told), untouched=tuple(left))
+    return told, left
 
 
-def _parsed(client: str, path: str, data: bytes) -> JsonText | TomlText:
-    text = text_of(path, data)
-    try:
-        return TomlText(text) if client == "codex" else JsonText(text)
-    except ClientConfigError as fault:
-        raise ClientConfigError(f"{path} {fault}") from None
+def _parsed(client: str, data: bytes) -> JsonText | TomlText:
+    text = text_of(data)
+    return TomlText(text) if client == "codex" else JsonText(text)
 
 
 def _servers(client: str, text: JsonText | TomlText) -> list[_Server]:
@@ -195,7 +204,7 @@ def _as_it_was(client: str, path: str, text: JsonText | TomlText) -> bytes | Non
         if old is None:
             continue
         try:
-            if _plain(client, _parsed(client, backup, old)) == wanted:
+            if _plain(client, _parsed(client, old)) == wanted:
                 return old
         except ClientConfigError:
             continue

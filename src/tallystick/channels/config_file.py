@@ -11,6 +11,7 @@ import difflib
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import msgspec
 
@@ -73,12 +74,21 @@ def read_config(path: str) -> bytes | None:
         return None
 
 
-def text_of(path: str, data: bytes) -> str:
+def text_of(data: bytes) -> str:
     """Return the content of a configuration file as text, or raise `ClientConfigError`."""
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:
-        raise ClientConfigError(f"{shown(path)} is not UTF-8; nothing was changed") from None
+        raise ClientConfigError("is not UTF-8; nothing was changed") from None
+
+
+@contextmanager
+def about(path: str) -> Iterator[None]:
+    """Have refusals say which file they are about."""
+    try:
+        yield
+    except ClientConfigError as fault:
+        raise ClientConfigError(f"{shown(path)} {fault}") from None
 
 
 def backups(path: str) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from tallystick.channels import claude_code, codex, hook_start
-from tallystick.channels.config_file import ConfigChange, backups, read_config, text_of
+from tallystick.channels.config_file import ConfigChange, about, backups, read_config, text_of
 from tallystick.channels.json_text import JsonText
 from tallystick.errors import ClientConfigError
 from tallystick.limits import HOOK_HOST_TIMEOUT_S
@@ -66,8 +66,38 @@ def installed(
     `blocks` has Claude Code refuse a call whose attempt could not be recorded.
     """
     before = read_config(path)
-    text = JsonText("{}\n" if before is None else text_of(path, before))
-    _take_out(text)
+    with about(path):
+        text = JsonText("{}\n" if before is None else text_of(before))
+        _take_out(text)
+        _put_in(host, text, command, blocks=blocks)
+    after = text.text.encode()
+    if before is not None and JsonText(before.decode()).value == text.value:
+        after = before  # it is so already, in other words
+    return ConfigChange(path=path, before=before, after=after), text.value
+
+
+def removed(path: str) -> ConfigChange:
+    """Return the change that takes our handlers out; what was there before comes back byte by byte
+    where nothing else has changed since."""
+    before = read_config(path)
+    if before is None:
+        return ConfigChange(path=path, before=None, after=None)
+    with about(path):
+        text = JsonText(text_of(before))
+        taken = _take_out(text)
+    if not taken:
+        return ConfigChange(path=path, before=before, after=before)
+    left = text.value
+    for backup in backups(path):
+        old = read_config(backup)
+        if old is not None and _says(old, left):
+            return ConfigChange(path=path, before=before, after=old)
+    if left == {}:
+        return ConfigChange(path=path, before=before, after=None)
+    return ConfigChange(path=path, before=before, after=text.text.encode())
+
+
+def _put_in(host: HookHost, text: JsonText, command: str, *, blocks: bool) -> None:
     if text.find("hooks") is None:
         text.put(("hooks",), {})
     for event in host.events:
@@ -81,29 +111,6 @@ def installed(
         if text.find("hooks", event) is None:
             text.put(("hooks", event), [])
         text.put(("hooks", event, _length(text, event)), {"hooks": [handler]})
-    after = text.text.encode()
-    if before is not None and JsonText(before.decode()).value == text.value:
-        after = before  # it is so already, in other words
-    return ConfigChange(path=path, before=before, after=after), text.value
-
-
-def removed(path: str) -> ConfigChange:
-    """Return the change that takes our handlers out; what was there before comes back byte by byte
-    where nothing else has changed since."""
-    before = read_config(path)
-    if before is None:
-        return ConfigChange(path=path, before=None, after=None)
-    text = JsonText(text_of(path, before))
-    if not _take_out(text):
-        return ConfigChange(path=path, before=before, after=before)
-    left = text.value
-    for backup in backups(path):
-        old = read_config(backup)
-        if old is not None and _says(old, left):
-            return ConfigChange(path=path, before=before, after=old)
-    if left == {}:
-        return ConfigChange(path=path, before=before, after=None)
-    return ConfigChange(path=path, before=before, after=text.text.encode())
 
 
 def _take_out(text: JsonText) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tallystick.channels.config_file import ConfigChange, backups, read_config, text_of
+from tallystick.channels.config_file import ConfigChange, about, backups, read_config, text_of
 from tallystick.errors import ClientConfigError
 from tallystick.limits import CLIENT_CONFIG_BYTES_MAX
 
@@ -78,5 +78,5 @@ def test_what_is_read(tmp_path: Path) -> None:
         file.truncate(CLIENT_CONFIG_BYTES_MAX + 1)
     with pytest.raises(ClientConfigError):
         read_config(str(big))
-    with pytest.raises(ClientConfigError, match="UTF-8"):
-        text_of("x", b"\xff")
+    with pytest.raises(ClientConfigError, match=r"^/x is not UTF-8"), about("/x"):
+        text_of(b"\xff")
