@@ -17,6 +17,7 @@ import sys
 from typing import Any
 
 import collecting
+import hooking
 import in_process
 import peer
 import signing_daemon
@@ -197,6 +198,7 @@ def main() -> int:
         + in_process.cold_rows(options.rounds)
         + collecting.rows(options.receipts, max(3, options.rounds // 3))
         + signing_daemon.rows(options.receipts, max(3, options.rounds // 3))
+        + hooking.rows(options.rounds * 5)
     )
     print()
     return show(rows)
