@@ -8,7 +8,7 @@ from _collections_abc import Mapping
 from tallystick.channels.hook_payload import (
     error_of,
     identity_of,
-    is_error_result,
+    says_it_failed,
     text_of,
     what_it_is,
 )
@@ -60,7 +60,7 @@ def _of_tool(event: Mapping[str, object], name: str) -> dict[str, object]:
     if name == "PostToolUse":
         response = event.get("tool_response")
         frame["output"] = response
-        if is_error_result(response):
+        if says_it_failed(response):
             frame["error"] = "the tool says that it failed"
         elif type(response) is dict and response.get("interrupted") is True:
             frame["error"] = "interrupted"

@@ -13,7 +13,7 @@ from _collections_abc import Mapping
 from tallystick.channels.hook_payload import (
     error_of,
     identity_of,
-    is_error_result,
+    says_it_failed,
     text_of,
     what_it_is,
 )
@@ -58,7 +58,7 @@ def _of_tool(event: Mapping[str, object], name: str) -> dict[str, object]:
     if name == "PostToolUse":
         response = event.get("tool_response")
         frame["output"] = response
-        if is_error_result(response):
+        if says_it_failed(response):
             frame["error"] = "the tool says that it failed"
         else:
             call, path = text_of(event, "tool_use_id"), _rollout(event)
@@ -124,7 +124,7 @@ def _fault_of(item: Mapping[str, object]) -> str | None:
     code = item.get("exit_code")
     if type(code) is int and code != 0:
         return f"exit code {code}"
-    if is_error_result(item.get("result")):
+    if says_it_failed(item.get("result")):
         return "the tool says that it failed"
     if item.get("status") in ("failed", "declined", "error"):
         return error_of(item.get("error"), f"the host says that it {item['status']}")

@@ -88,7 +88,7 @@ def error_of(value: object, otherwise: str) -> str:
     return data[:FRAME_TEXT_BYTES_MAX].decode("utf-8", "ignore")
 
 
-def is_error_result(response: object) -> bool:
+def says_it_failed(response: object) -> bool:
     """Whether a result says itself that it is a failure, as those of MCP tools do."""
     return type(response) is dict and response.get("isError") is True
 

@@ -8,8 +8,8 @@ import pytest
 from tallystick.channels.hook_payload import (
     error_of,
     identity_of,
-    is_error_result,
     resource_of,
+    says_it_failed,
     text_of,
     tool_of,
     what_it_is,
@@ -83,5 +83,5 @@ def test_texts_and_results() -> None:
     """Only texts count as text, and only `true` as a failure."""
     assert text_of({"a": 7}, "a") is None
     assert text_of({"a": "b"}, "a") == "b"
-    assert is_error_result({"isError": True})
-    assert not [one for one in _NO_FAILURES if is_error_result(one)]
+    assert says_it_failed({"isError": True})
+    assert not [one for one in _NO_FAILURES if says_it_failed(one)]
