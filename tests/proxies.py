@@ -61,7 +61,7 @@ def echo(log: Path | None = None) -> list[str]:
     return [sys.executable, "-c", ECHO, *([str(log)] if log is not None else [])]
 
 
-def call(id: Any, name: str, arguments: Any = None, **params: Any) -> dict[str, Any]:  # noqa: A002
+def call(id: Any, name: Any, arguments: Any = None, **params: Any) -> dict[str, Any]:  # noqa: A002
     """Return a tool's call."""
     given = {"name": name, "arguments": {} if arguments is None else arguments, **params}
     return {"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": given}

@@ -153,7 +153,8 @@ def test_what_passes_passes_byte_for_byte(proxy: tuple[Proxy, Path]) -> None:
     for line in (
         b'{"id":9007199254740993,"params":{"arguments":{"b":1.0,"a":1e2,"c":0.10},"name":"x"},'
         b'"jsonrpc":"2.0","method":"tools/call","extra":true}\n',
-        b'  {"jsonrpc" : "2.0","id":"\\u00e9","method":"tools/call","params":{"name":"\xc3\xa9"}} \r\n',
+        b'  {"jsonrpc" : "2.0","id":"\\u00e9","method":"tools/call",'
+        b'"params":{"name":"\xc3\xa9"}} \r\n',
         b'{"jsonrpc":"2.0","id":123456789012345678901,"method":"some/thing","params":{}}\n',
         b'[{"jsonrpc":"2.0","id":"b1","method":"ping"}]\n',
         b'{"jsonrpc":"2.0","method":"notifications/x","params":{"n":12345678901234567890123}}\n'

@@ -91,7 +91,7 @@ def test_each_outcome_has_its_receipt(home: DaemonHome) -> None:
 
 
 def test_what_the_server_says_passes(home: DaemonHome) -> None:
-    """Unreadable lines, requests of the server and lines over the limit reach the client as sent."""
+    """Unreadable lines, requests of the server and notifications reach the client as sent."""
     lines = [
         "this is no JSON",
         '{"jsonrpc":"2.0","id":1,"result":{"a":1,"a":2}}',
@@ -158,14 +158,18 @@ def test_an_approved_call_goes_on(home: DaemonHome) -> None:
     assert [told(one)[1] for one in found] == ["pending", "pending", "allowed"]
     facts = [one["issuer"]["runtime"]["tallystick"]["rule"] for one in found]
     assert facts[0] == {"name": "ask-first", "action": "pause", "reason": "somebody has to look"}
-    assert facts[1:] == [
-        {
-            "name": "ask-first",
-            "action": "pause",
-            "approver": "ada@example.org",
-            "reason": "checked with ops",
-        }
-    ] * 2
+    assert (
+        facts[1:]
+        == [
+            {
+                "name": "ask-first",
+                "action": "pause",
+                "approver": "ada@example.org",
+                "reason": "checked with ops",
+            }
+        ]
+        * 2
+    )
     assert place.pid == proxy.process.pid
 
 
@@ -274,7 +278,7 @@ def test_the_server_ends_by_itself(home: DaemonHome) -> None:
 
 @pytest.mark.parametrize("step", ["before", "attempted", "answered"])
 def test_the_proxy_is_killed(home: DaemonHome, step: str) -> None:
-    """Killed at any step, it leaves a chain that verifies; a call without an end is told as such."""
+    """Killed at any step, it leaves a chain that verifies, and calls without an end show."""
     with home.daemon() as daemon, Proxy(home) as proxy:
         proxy.ask({"jsonrpc": "2.0", "id": 0, "method": "ping"})
         children = proxy.children()
@@ -287,9 +291,9 @@ def test_the_proxy_is_killed(home: DaemonHome, step: str) -> None:
         wait_until(lambda: not any(os.path.exists(f"/proc/{one}/exe") for one in children))
         daemon.stop()
     found = [told(one)[1] for one in of_calls(home)]
-    assert found == {"before": [], "attempted": ["pending"], "answered": ["pending", "allowed"]}[
-        step
-    ]
+    assert (
+        found == {"before": [], "attempted": ["pending"], "answered": ["pending", "allowed"]}[step]
+    )
     open_calls = [one for one in home.report().findings if "is pending" in one.message]
     assert bool(open_calls) is (step == "attempted")
 

@@ -57,7 +57,7 @@ async def conversation(session: Any) -> list[Any]:
     return found
 
 
-async def elicited(_context: Any, _params: Any) -> ElicitResult:
+async def elicited(context: Any, params: Any) -> ElicitResult:
     """Answer what the server asks."""
     return ElicitResult(action="accept", content={"ok": True})
 

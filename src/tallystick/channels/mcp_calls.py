@@ -16,7 +16,7 @@ import msgspec
 
 from tallystick.channels.jsonrpc import Id, Key, Request
 from tallystick.channels.mcp_methods import ACTING, TOOL_CALL, operation_of
-from tallystick.channels.rules import Ruling, Subject
+from tallystick.channels.rules import Decision, Subject
 from tallystick.limits import (
     CALLS_LINKED_MAX,
     CALLS_OPEN_BYTES_MAX,
@@ -75,7 +75,7 @@ class Open:
     )
 
     def __init__(
-        self, call: Call, ruling: Ruling, line: bytes, number: int, since_s: float
+        self, call: Call, ruling: Decision, line: bytes, number: int, since_s: float
     ) -> None:
         self.call = call
         self.line = line

@@ -42,7 +42,7 @@ from tallystick.channels.mcp_session import (
     UNRECORDED,
     Session,
 )
-from tallystick.channels.rules import Ruling
+from tallystick.channels.rules import Decision
 from tallystick.crypto.digest import sha256_tagged
 from tallystick.errors import MessageRefused
 from tallystick.serve.logs import event
@@ -242,5 +242,5 @@ def check_call(request: Request) -> None:
         raise MessageRefused(INVALID_PARAMS, "arguments are an object", request.id)
 
 
-def _told(what: str, ruling: Ruling) -> str:
+def _told(what: str, ruling: Decision) -> str:
     return f"{what} by rule {ruling.name}" + (f": {ruling.reason}" if ruling.reason else "")

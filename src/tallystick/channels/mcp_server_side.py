@@ -21,11 +21,11 @@ from tallystick.channels.mcp_calls import call_of
 from tallystick.channels.mcp_methods import CANCELLED, HOUSEKEEPING, TOOL_CALL
 from tallystick.channels.mcp_receipts import Answer, fits
 from tallystick.channels.mcp_session import Session
-from tallystick.channels.rules import Ruling
+from tallystick.channels.rules import Decision
 from tallystick.crypto.digest import sha256_tagged
 from tallystick.errors import MessageRefused
 
-_PASS = Ruling("pass")
+_PASS = Decision("pass")
 
 
 class ServerSide:

@@ -17,7 +17,7 @@ from tallystick.channels.approvals import Approvals, Paused
 from tallystick.channels.jsonrpc import Id, Response, error_line
 from tallystick.channels.mcp_calls import Call, Calls, Open
 from tallystick.channels.mcp_receipts import Answer, Receipts
-from tallystick.channels.rules import Rules, Ruling
+from tallystick.channels.rules import Decision, Rules
 from tallystick.limits import APPROVAL_WAIT_SECONDS
 
 BLOCKED: Final = -32010
@@ -65,11 +65,11 @@ class Session:
         self.calls = Calls()
         self.numbers = count(1)
 
-    def ruling(self, call: Call) -> Ruling:
+    def ruling(self, call: Call) -> Decision:
         """Return what the rules say of a call."""
         return self.policy.rules.judge(call.subject(self.policy.server), self.clock_ns())
 
-    def begin(self, call: Call, ruling: Ruling, line: bytes) -> Open:
+    def begin(self, call: Call, ruling: Decision, line: bytes) -> Open:
         """Return a call with its number."""
         return Open(call, ruling, line, next(self.numbers), time.monotonic())
 

@@ -36,7 +36,7 @@ class Subject(NamedTuple):
     arguments: Any
 
 
-class Ruling(NamedTuple):
+class Decision(NamedTuple):
     """What was decided on a call, by which rule, and why."""
 
     action: Action
@@ -137,7 +137,7 @@ class Rules:
         """Whether there is a call that somebody would have to approve."""
         return self.default == "pause" or any(one.action == "pause" for one in self.rules)
 
-    def judge(self, subject: Subject, now_ns: int) -> Ruling:
+    def judge(self, subject: Subject, now_ns: int) -> Decision:
         """Return what is to be done with a call."""
         if not self.rules:
             return _BY_DEFAULT[self.default]
@@ -151,13 +151,13 @@ class Rules:
                 best = best or rule
         if best is None:
             return _BY_DEFAULT[self.default]
-        return Ruling(best.action, best.name, best.reason)
+        return Decision(best.action, best.name, best.reason)
 
 
 # Without rules, nothing is said of rules: a receipt that names one was decided by one.
-_BY_DEFAULT: Final[dict[Action, Ruling]] = {
-    "pass": Ruling("pass"),
-    "flag": Ruling("flag", DEFAULT, "no rule matches"),
-    "pause": Ruling("pause", DEFAULT, "no rule matches"),
-    "block": Ruling("block", DEFAULT, "no rule lets it pass"),
+_BY_DEFAULT: Final[dict[Action, Decision]] = {
+    "pass": Decision("pass"),
+    "flag": Decision("flag", DEFAULT, "no rule matches"),
+    "pause": Decision("pause", DEFAULT, "no rule matches"),
+    "block": Decision("block", DEFAULT, "no rule lets it pass"),
 }

@@ -10,19 +10,19 @@ from tests.proxies import call
 from tallystick.channels.approvals import Approvals, Paused
 from tallystick.channels.jsonrpc import Request
 from tallystick.channels.mcp_calls import Open, call_of
-from tallystick.channels.rules import Ruling
+from tallystick.channels.rules import Decision
 from tallystick.limits import APPROVAL_SHOWN_CHARS_MAX, PAUSED_BYTES_MAX, PAUSED_CALLS_MAX
 from tallystick.model.redact import Redactor
 
 
 def paused(
-    id: str, number: Any = 1, until_s: float = 10, line: bytes = b"x", **arguments: Any
-) -> Paused:  # noqa: A002
+    name: str, number: Any = 1, until_s: float = 10, line: bytes = b"x", **arguments: Any
+) -> Paused:
     params = call(number, "deploy", arguments)["params"]
     request = Request(id=number, method="tools/call", params=params)
-    one = Open(call_of(request, "client", "s"), Ruling("pause", "r", "why"), line, 1, 0.0)
+    one = Open(call_of(request, "client", "s"), Decision("pause", "r", "why"), line, 1, 0.0)
     return Paused(
-        id=id,
+        id=name,
         calls=(one,),
         is_batch=False,
         line=line,

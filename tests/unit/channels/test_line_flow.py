@@ -77,7 +77,12 @@ def test_a_slow_pipe_that_would_not_wait() -> None:
     os.set_blocking(read, False)
     outlet = Outlet(write, lambda: None)
     data = b"x" * 500_000
-    writer = threading.Thread(target=lambda: (outlet.write(data), outlet.close()))
+
+    def write_all() -> None:
+        outlet.write(data)
+        outlet.close()
+
+    writer = threading.Thread(target=write_all)
     writer.start()
     found = b""
     while part := read_some(read):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tallystick.channels.jsonrpc import Request
 from tallystick.channels.mcp_calls import Call, Calls, Open, call_of, fitting, links_of
-from tallystick.channels.rules import Ruling
+from tallystick.channels.rules import Decision
 from tallystick.limits import (
     CALLS_LINKED_MAX,
     CALLS_OPEN_BYTES_MAX,
@@ -26,7 +26,7 @@ def made(id: Any = 1, method: str = "tools/call", **params: Any) -> Call:  # noq
 
 
 def waiting(id: Any, line: bytes = b"x", **params: Any) -> Open:  # noqa: A002
-    return Open(made(id, **params), Ruling("pass"), line, 1, 0.0)
+    return Open(made(id, **params), Decision("pass"), line, 1, 0.0)
 
 
 def test_what_a_call_is() -> None:

@@ -12,15 +12,15 @@ from tests.proxies import call
 from tallystick.channels.jsonrpc import Request
 from tallystick.channels.mcp_calls import Open, call_of
 from tallystick.channels.mcp_receipts import Answer, Receipts, fits, omitted
-from tallystick.channels.rules import Ruling
+from tallystick.channels.rules import Decision
 from tallystick.deliver.daemon import DaemonEmitter
 from tallystick.limits import FRAME_PAYLOAD_BYTES_MAX, JSON_VALUES_MAX
 from tallystick.model.redact import Redactor
 
 
-def opened(id: Any = 1, name: str = "x", ruling: Ruling = Ruling("pass"), **params: Any) -> Open:  # noqa: A002, B008
-    request = Request(id=id, method="tools/call", params={"name": name, **params})
-    return Open(call_of(request, "client", "s"), ruling, b"line", 5, 0.0)
+def opened(number: Any = 1, name: str = "x", ruling: Decision | None = None, **params: Any) -> Open:
+    request = Request(id=number, method="tools/call", params={"name": name, **params})
+    return Open(call_of(request, "client", "s"), ruling or Decision("pass"), b"line", 5, 0.0)
 
 
 def receipts(listener: FrameListener) -> Receipts:
@@ -51,7 +51,7 @@ def test_the_rule_goes_along() -> None:
     """With who approved, and why; without a rule, nothing is said of one."""
     with FrameListener() as listener:
         one = receipts(listener)
-        held = opened(ruling=Ruling("pause", "r", "look"))
+        held = opened(ruling=Decision("pause", "r", "look"))
         one.attempts([held, opened(2)])
         held.approver, held.reason = "ada\x1b[2J", "fine"
         one.approved(held)

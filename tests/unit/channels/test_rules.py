@@ -7,7 +7,7 @@ from datetime import UTC, datetime, time
 
 from tests.inspections import NOON_NS
 
-from tallystick.channels.rules import Hours, Rate, Rules, Ruling, Subject
+from tallystick.channels.rules import Decision, Hours, Rate, Rules, Subject
 from tallystick.channels.rules_file import read_rules
 
 SECOND_NS = 1_000_000_000
@@ -36,7 +36,7 @@ def test_the_most_restrictive_decides() -> None:
 
 def test_the_default() -> None:
     """It holds where no rule matches, and is named where it holds something back."""
-    assert Rules().judge(subject(), NOON_NS) == Ruling("pass")
+    assert Rules().judge(subject(), NOON_NS) == Decision("pass")
     ruling = rules("  - {name: a, action: pass, tool: x}\n", "block").judge(subject(), NOON_NS)
     assert (ruling.action, ruling.name) == ("block", "default")
 
