@@ -19,6 +19,7 @@ from typing import Any
 import collecting
 import hooking
 import in_process
+import mcp_proxy
 import peer
 import signing_daemon
 from measure import Row, paired, ratio, show, show_times
@@ -198,6 +199,7 @@ def main() -> int:
         + in_process.cold_rows(options.rounds)
         + collecting.rows(options.receipts, max(3, options.rounds // 3))
         + signing_daemon.rows(options.receipts, max(3, options.rounds // 3))
+        + mcp_proxy.rows(3000, max(3, options.rounds // 3))
         + hooking.rows(options.rounds * 5)
     )
     print()
