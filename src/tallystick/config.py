@@ -253,8 +253,8 @@ VARIABLES: Final = (
         kind="path",
         default="",
         purpose=(
-            "Directory where `connect` keeps what a daemon that is down could not be told; it is "
-            "sent later."
+            "Directory where `connect`, the MCP proxy and the hook keep what a daemon that is down "
+            "could not be told; it is sent later. The hook has one among the user's data without it."
         ),
     ),
     Variable(
@@ -272,6 +272,20 @@ VARIABLES: Final = (
         kind="text",
         default="",
         purpose="Set by Claude Code. An MCP proxy that it starts records under this session.",
+    ),
+    Variable(
+        name="claude_settings",
+        environment="CLAUDE_CONFIG_DIR",
+        kind="path",
+        default="",
+        purpose="Moves Claude Code's settings, and so what `tally hook|mcp install` edits.",
+    ),
+    Variable(
+        name="codex_settings",
+        environment="CODEX_HOME",
+        kind="path",
+        default="",
+        purpose="Moves Codex's settings, and so what `tally hook|mcp install` edits.",
     ),
     Variable(
         name="file",

@@ -19,6 +19,7 @@ from tests.command import tally
 from tests.hook_payloads import assistant_line, claude, codex, rollout_line
 from tests.running_daemon import RunningDaemon, daemon_home
 
+import tallystick
 from tallystick.channels.hook_config import hook_command, hook_host, installed
 
 # The whole process, against an interpreter that does nothing.
@@ -243,3 +244,24 @@ def test_the_process_is_small(daemon: RunningDaemon) -> None:
         hooks.append(seconds(line(daemon)))
     daemon.end()
     assert min(hooks) / min(bare) <= START_RATIO_MAX, (min(hooks), min(bare))
+
+
+def test_a_host_that_never_ends_its_input(daemon: RunningDaemon) -> None:
+    """The hook ends by itself, with 1 and a line that says why."""
+    program = (
+        f"import sys; sys.path.append({str(Path(tallystick.__file__).parents[1])!r})\n"
+        "from tallystick.channels import hook\n"
+        "hook.HOOK_S_MAX = 1\n"
+        f"sys.exit(hook.main(['codex', '--socket', {daemon.socket!r}]))"
+    )
+    running = subprocess.Popen(
+        [sys.executable, "-I", "-S", "-c", program], stdin=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert running.stdin is not None
+    running.stdin.write(b'{"hook_event_name":')
+    running.stdin.flush()
+    assert running.wait(timeout=30) == 1
+    assert running.stderr is not None
+    assert running.stderr.read() == b"tally-hook: not recorded within 1 s\n"
+    running.stdin.close()
+    running.stderr.close()
