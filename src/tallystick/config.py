@@ -254,7 +254,7 @@ VARIABLES: Final = (
         default="",
         purpose=(
             "Directory where `connect`, the MCP proxy and the hook keep what a daemon that is down "
-            "could not be told; it is sent later. The hook has one among the user's data without it."
+            "could not be told; it is sent later. Without it, the hook has one among your data."
         ),
     ),
     Variable(

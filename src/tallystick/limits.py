@@ -521,8 +521,12 @@ HOOK_INPUT_BYTES_MAX = 16 * 1024 * 1024
 # How long the hook waits for the daemon's word that the receipt is stored. Then it spools.
 HOOK_ANSWER_MS_MAX = 2000
 
-# How long the hook may live, also where its standard input never ends: the agent waits with it.
-HOOK_S_MAX = 8
+# How long the hook waits for the end of its standard input: the agent waits with it.
+HOOK_INPUT_S_MAX = 8
+
+# How long it then tries to deliver or keep what it read. Each step has a bound of its own; this one
+# is for a machine that is so busy, or a disk so slow, that nobody else gets on either.
+HOOK_DELIVERY_S_MAX = 45
 
 # What the hook reads of a transcript, from its end: a call of a tool stands in the last lines.
 TRANSCRIPT_TAIL_BYTES_MAX = 256 * 1024
@@ -558,7 +562,7 @@ RULE_RATE_SECONDS_MAX = 24 * 60 * 60
 CLIENT_CONFIG_BYTES_MAX = 32 * 1024 * 1024
 
 # What hosts are told to give the hook before they go on without it; it ends itself before that.
-HOOK_HOST_TIMEOUT_S = 10
+HOOK_HOST_TIMEOUT_S = 60
 
 # Calls of one MCP session that wait for an answer: agents have under a hundred.
 CALLS_OPEN_MAX = 4096

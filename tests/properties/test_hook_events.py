@@ -34,7 +34,7 @@ def test_any_event(host: Any, data: st.DataObject) -> None:
     event = data.draw(
         st.fixed_dictionaries(
             {"hook_event_name": st.sampled_from(events)},
-            optional={name: values | MCP_NAMES for name in MEMBERS},
+            optional=dict.fromkeys(MEMBERS, values | MCP_NAMES),
         )
     )
     for frame in host.frames_of(event):

@@ -18,7 +18,7 @@ from tallystick.channels.hook_delivery import HookDelivery
 from tallystick.channels.hook_input import UnreadInput, read_event
 from tallystick.environment import process_environment
 from tallystick.errors import Error
-from tallystick.limits import HOOK_S_MAX
+from tallystick.limits import HOOK_DELIVERY_S_MAX, HOOK_INPUT_S_MAX
 from tallystick.model.framing import data_home
 
 HOSTS = ("claude-code", "codex")
@@ -37,7 +37,6 @@ def main(
     options = _options(arguments)
     if options is None:
         return _failed(_USAGE)
-    _end_in_time()
     around = process_environment() if environ is None else environ
     name = options["host"]
     host = _host(name)
@@ -48,12 +47,15 @@ def main(
         clock=clock,
     )
     try:
+        _end_within(HOOK_INPUT_S_MAX)
         try:
             event, source = read_event(descriptor)
         except UnreadInput as fault:
+            _end_within(HOOK_DELIVERY_S_MAX)
             session = around.get(_SESSION_VARIABLES.get(name, ""))
             delivery.hand_over(_unread(fault, session), b"")
             return 0
+        _end_within(HOOK_DELIVERY_S_MAX)
         frames = host.frames_of(event)
         for frame in frames:
             delivery.hand_over(frame, source)
@@ -63,6 +65,8 @@ def main(
         return _failed(str(fault))
     except Exception as fault:  # noqa: BLE001 - whatever it is, the agent goes on
         return _failed(f"a bug of ours: {type(fault).__name__}")
+    finally:
+        _end_within(0)  # an interpreter that is ending would die of it
     return 0
 
 
@@ -108,17 +112,17 @@ def _unread(fault: UnreadInput, session: str | None) -> dict[str, object]:
     }
 
 
-def _end_in_time() -> None:
+def _end_within(seconds: int) -> None:
     """Let nothing hold the agent: not a host that never ends its input, not a slow disk."""
 
     def give_up(_number: int, _frame: object) -> None:
-        os._exit(_failed(f"not recorded within {HOOK_S_MAX} s"))
+        os._exit(_failed(f"not recorded within {seconds} s"))
 
     try:
         _signal.signal(_signal.SIGALRM, give_up)
     except ValueError:
         return  # not the main thread: somebody else's process
-    _signal.alarm(HOOK_S_MAX)
+    _signal.alarm(seconds)
 
 
 def _failed(text: str) -> int:

@@ -21,7 +21,7 @@ from tallystick.limits import FRAME_PAYLOAD_BYTES_MAX
 @pytest.fixture(autouse=True)
 def no_alarm(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the end of the hook's time from being that of the tests."""
-    monkeypatch.setattr(module, "_end_in_time", lambda: None)
+    monkeypatch.setattr(module, "_end_within", lambda _seconds: None)
 
 
 def run(
