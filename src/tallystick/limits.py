@@ -562,7 +562,7 @@ RULE_RATE_SECONDS_MAX = 24 * 60 * 60
 CLIENT_CONFIG_BYTES_MAX = 32 * 1024 * 1024
 
 # What hosts are told to give the hook before they go on without it; it ends itself before that.
-HOOK_HOST_TIMEOUT_S = 60
+HOOK_HOST_S_MAX = 60
 
 # Calls of one MCP session that wait for an answer: agents have under a hundred.
 CALLS_OPEN_MAX = 4096

@@ -15,7 +15,7 @@ from tallystick.channels import claude_code, codex, hook_start
 from tallystick.channels.config_file import ConfigChange, about, backups, read_config, text_of
 from tallystick.channels.json_text import JsonText
 from tallystick.errors import ClientConfigError
-from tallystick.limits import HOOK_HOST_TIMEOUT_S
+from tallystick.limits import HOOK_HOST_S_MAX
 
 _LAUNCHER: Final = "/tallystick/channels/hook_start.py"
 _COMMAND: Final = "tally-hook"
@@ -104,7 +104,7 @@ def _put_in(host: HookHost, text: JsonText, command: str, *, blocks: bool) -> No
         handler: dict[str, Any] = {
             "type": "command",
             "command": command,
-            "timeout": HOOK_HOST_TIMEOUT_S,
+            "timeout": HOOK_HOST_S_MAX,
         }
         if blocks and event == "PreToolUse":
             handler["onFailure"] = "block"
