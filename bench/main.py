@@ -17,7 +17,9 @@ import sys
 from typing import Any
 
 import collecting
+import hooking
 import in_process
+import mcp_proxy
 import peer
 import signing_daemon
 import stored_chain
@@ -199,6 +201,8 @@ def main() -> int:
         + collecting.rows(options.receipts, max(3, options.rounds // 3))
         + signing_daemon.rows(options.receipts, max(3, options.rounds // 3))
         + stored_chain.rows(options.receipts)
+        + mcp_proxy.rows(3000, max(3, options.rounds // 3))
+        + hooking.rows(options.rounds * 5)
     )
     print()
     return show(rows)

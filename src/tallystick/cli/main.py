@@ -37,6 +37,8 @@ _HOME: Final = {
     "export": "export",
     "import-chain": "import_chain",
     "daemon": "daemon",
+    "hook": "hook",
+    "mcp": "mcp",
     "collector": "collector",
     "log": "log",
     "explain": "explain",

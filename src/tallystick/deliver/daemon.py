@@ -16,7 +16,7 @@ import os
 import sys
 import time
 from _thread import allocate_lock, get_ident  # all of `threading` that is needed here
-from collections.abc import Callable, Iterable, Mapping
+from _collections_abc import Callable, Iterable, Mapping
 from types import TracebackType
 
 from tallystick.deliver.daemon_line import BrokenLine, DaemonLine
@@ -31,6 +31,7 @@ from tallystick.limits import (
     JSON_INTEGER_MAX,
     SPOOL_ANSWER_MS_MAX,
     SPOOL_FLUSH_MS_MAX,
+    SPOOL_LOOK_MS,
     SPOOL_PAUSE_MS,
 )
 from tallystick.model.framing import SOCKET_VARIABLE, default_socket_path, framed, read_answer
@@ -75,6 +76,7 @@ class DaemonEmitter:
         best_effort: bool = False,
         spool: str | os.PathLike[str] | None = None,
         answer_timeout_ms: int = EMITTER_ANSWER_MS_MAX,
+        write_timeout_ms: int = EMITTER_WRITE_MS_MAX,
         environ: Mapping[str, str] | None = None,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
@@ -90,6 +92,7 @@ class DaemonEmitter:
         self.session_id = self.session_id or _uuid4()
         self._is_best_effort = best_effort
         self._answer_ms = answer_timeout_ms
+        self._write_ms = write_timeout_ms
         self._clock = clock
         self._line = DaemonLine(path)
         self._lock = allocate_lock()
@@ -97,6 +100,7 @@ class DaemonEmitter:
         self._drops = 0
         self._writer = 0
         self._drains_from = 0.0
+        self._empty_until = 0.0
         self._is_closed = False
         self._spool = None if spool is None else Spool(spool)
 
@@ -150,9 +154,14 @@ class DaemonEmitter:
 
         return await asyncio.to_thread(emit)
 
-    def send(self, members: Mapping[str, object]) -> Acknowledged | None:
-        """Hand a frame with these members over, as `emit` does; session and time are added."""
-        patience = (self._answer_ms if members.get("ack") else EMITTER_WRITE_MS_MAX) / 1000
+    def send(
+        self, members: Mapping[str, object], *, counts_refused: bool = True
+    ) -> Acknowledged | None:
+        """Hand a frame with these members over, as `emit` does; session and time are added.
+
+        Without `counts_refused`, a frame that is refused here is no drop: the caller sends another.
+        """
+        patience = (self._answer_ms if members.get("ack") else self._write_ms) / 1000
         self._after_a_fork()
         if self._is_closed:
             raise EmitError("this emitter is closed")
@@ -163,7 +172,8 @@ class DaemonEmitter:
         elif self._lock.acquire(timeout=patience):
             try:
                 self._writer = me
-                return self._send(whole, time.monotonic() + EMITTER_WRITE_MS_MAX / 1000)
+                until = time.monotonic() + self._write_ms / 1000
+                return self._send(whole, until, counts_refused=counts_refused)
             finally:
                 self._writer = 0
                 self._lock.release()
@@ -225,14 +235,17 @@ class DaemonEmitter:
     ) -> None:
         self.close()
 
-    def _send(self, members: dict[str, object], until: float) -> Acknowledged | None:
+    def _send(
+        self, members: dict[str, object], until: float, *, counts_refused: bool
+    ) -> Acknowledged | None:
         drops = self._drops
         if drops:
             members["drop_count"] = drops
         try:
             body = body_of(members)
         except FrameRefused:
-            self._add(1)  # the action was done, and there will be no receipt of it
+            if counts_refused:
+                self._add(1)  # the action was done, and there will be no receipt of it
             raise
         has_gone = False
         try:
@@ -247,12 +260,13 @@ class DaemonEmitter:
                 self._failed(fault, members, drops)
                 return None
             raise  # the daemon has seen this frame, and counts it itself
-        if self._spool is not None and time.monotonic() >= self._drains_from:
+        now = time.monotonic()
+        if self._spool is not None and now >= self._drains_from and now >= self._empty_until:
             self._drain(time.monotonic() + SPOOL_FLUSH_MS_MAX / 1000)
         return answer
 
     def _whole(self, members: Mapping[str, object]) -> dict[str, object]:
-        return {"session_id": self.session_id, "ts_emit": _instant(self._clock()), **members}
+        return {"session_id": self.session_id, "ts_emit": instant(self._clock()), **members}
 
     def _send_many(self, wholes: list[dict[str, object]]) -> list[object]:
         from tallystick.deliver.volley import volley  # who sends one frame does not need it
@@ -339,6 +353,7 @@ class DaemonEmitter:
                 fault = EmitTransportError(f"{fault}; {full}")
             else:
                 self._add(-drops)
+                self._empty_until = 0.0
                 if self._is_best_effort or not members.get("ack"):
                     return
                 raise EmitTransportError(f"{fault}; the frame is kept and will be sent later")
@@ -358,6 +373,9 @@ class DaemonEmitter:
 
         try:
             self._spool.deliver(deliver, until)
+            if not len(self._spool):
+                # Looking each time costs as much as sending; others' frames can wait a moment.
+                self._empty_until = time.monotonic() + SPOOL_LOOK_MS / 1000
         except EmitError as fault:
             # A daemon that is slow would be asked to record the same frame at each `emit`.
             self._drains_from = time.monotonic() + SPOOL_PAUSE_MS / 1000
@@ -374,7 +392,8 @@ class DaemonEmitter:
             self._line.close()
 
 
-def _instant(nanoseconds: int) -> str:
+def instant(nanoseconds: int) -> str:
+    """Return a time of the clock as frames write it."""
     seconds, rest = divmod(nanoseconds, 1_000_000_000)
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{rest // 1_000_000:03d}Z"
 

@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Final
 
 from tallystick.limits import ARGUMENTS_MAX
+from tallystick.model.known_tools import KNOWN_TOOLS
 from tallystick.model.path_risk import Access, path_grade
 from tallystick.model.shell_risk import shell_grade, words_grade
 from tallystick.model.sql_risk import is_sql, sql_grade
@@ -26,7 +27,6 @@ from tallystick.model.taxonomy import (
 )
 
 _EXECUTE: Final = "system.command.execute"
-_READ: Final = Grade("low", "filesystem.file.read", "tool:read")
 _DEPTH_MAX: Final = 6
 
 
@@ -34,25 +34,9 @@ def _names(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-# Tools of well-known hosts, by their names in lower case.
 _TOOLS: Final = {
-    "read": _READ,
-    "view": _READ,
-    "glob": Grade("low", "filesystem.directory.list", "tool:list"),
-    "ls": Grade("low", "filesystem.directory.list", "tool:list"),
-    "grep": _READ,
-    "notebookread": _READ,
-    "todowrite": Grade("low", None, "tool:note"),
-    "todoread": Grade("low", None, "tool:note"),
-    "write": Grade("medium", "filesystem.file.modify", "tool:write"),
-    "edit": Grade("medium", "filesystem.file.modify", "tool:write"),
-    "multiedit": Grade("medium", "filesystem.file.modify", "tool:write"),
-    "notebookedit": Grade("medium", "filesystem.file.modify", "tool:write"),
-    "apply_patch": Grade("medium", "filesystem.file.modify", "tool:write"),
-    "webfetch": Grade("medium", "network.egress.observed", "tool:fetch"),
-    "websearch": Grade("medium", "network.egress.observed", "tool:fetch"),
-    "task": Grade("medium", None, "tool:agent"),
-    "agent": Grade("medium", None, "tool:agent"),
+    name: Grade(*row)  # type: ignore[arg-type]  # a test holds its risks to the levels
+    for name, row in KNOWN_TOOLS.items()
 }
 _SHELL_WORDS: Final = frozenset(
     (
