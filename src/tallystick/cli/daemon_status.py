@@ -22,7 +22,7 @@ Examples
 \b
 Exit codes
   0  it runs, and stores what it is sent
-  1  it runs, and stores nothing any more; it says why
+  1  its store has failed: it says why, and is about to end
   2  usage
   3  no daemon answers
 """
