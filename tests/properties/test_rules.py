@@ -13,67 +13,18 @@ from tallystick.channels.rules import ACTIONS, Rules, Subject
 from tallystick.channels.rules_file import read_rules
 from tallystick.errors import RulesError
 
+# fmt: off
+LONG = "x" * 70
 WORDS = st.sampled_from(
-    [
-        "a",
-        "b*",
-        "[a]",
-        "[",
-        "$.a",
-        "$..b",
-        "/a",
-        "..",
-        "block",
-        "pass",
-        "pause",
-        "flag",
-        "high",
-        "low",
-        "read",
-        "09:00",
-        "UTC",
-        "mon",
-        "x" * 70,
-        "",
-        "(a+)+",
-        "a{1,3}",
-        "é",
-        "\x00",
-    ]
+    ["a", "b*", "[a]", "[", "$.a", "$..b", "/a", "..", "block", "pass", "pause", "flag", "high",
+     "low", "read", "09:00", "UTC", "mon", "(a+)+", "a{1,3}", LONG, "", "é", "\x00"]
 )
 KEYS = st.sampled_from(
-    [
-        "name",
-        "action",
-        "reason",
-        "server",
-        "tool",
-        "method",
-        "operation",
-        "risk",
-        "arguments",
-        "time",
-        "rate",
-        "path",
-        "glob",
-        "regex",
-        "within",
-        "equals",
-        "in",
-        "above",
-        "below",
-        "exists",
-        "from",
-        "to",
-        "days",
-        "zone",
-        "outside",
-        "calls",
-        "seconds",
-        "tol",
-        "x",
-    ]
+    ["name", "action", "reason", "server", "tool", "method", "operation", "risk", "arguments",
+     "time", "rate", "path", "glob", "regex", "within", "equals", "in", "above", "below",
+     "exists", "from", "to", "days", "zone", "outside", "calls", "seconds", "tol", "x"]
 )
+# fmt: on
 VALUES: Any = st.recursive(
     WORDS | st.none() | st.booleans() | st.integers(-5, 10**6) | st.floats(allow_nan=False),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4),

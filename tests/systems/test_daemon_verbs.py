@@ -59,8 +59,10 @@ def test_rotation_while_it_runs(home: DaemonHome) -> None:
     before = home.public.read_bytes()
     with home.daemon() as daemon, daemon.line() as line:
         assert line.ask()["sequence"] == 1
-        code, out, err = verb(home, "rotate")
+        # Who asks may have settings of another daemon: what counts is where this one publishes.
+        code, out, err = verb(home, "rotate", "--public-key", "/elsewhere.pub")
         assert code == 0, err
+        assert out.endswith(f"published in {home.public}\n")
         answer = line.ask()
         assert answer["ok"] is True
         assert daemon.stop() == 0

@@ -141,12 +141,21 @@ class Outlet:
                 self._on_gone()
 
 
-def read_some(descriptor: int) -> bytes:
-    """Return what can be read, or nothing at the end; waits also where the pipe would not."""
-    while True:
-        try:
-            return os.read(descriptor, _READ_BYTES)
-        except BlockingIOError:
-            select.select((descriptor,), (), ())
-        except OSError:
-            return b""
+class Inlet:
+    """Reads from a pipe, into one buffer: a fresh one for each read would fray the heap."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._buffer = bytearray(_READ_BYTES)
+
+    def read(self) -> bytes:
+        """Return what can be read, or nothing at the end; waits also where the pipe would not."""
+        while True:
+            try:
+                size = os.readv(self._descriptor, (self._buffer,))
+            except BlockingIOError:
+                select.select((self._descriptor,), (), ())
+            except OSError:
+                return b""
+            else:
+                return bytes(memoryview(self._buffer)[:size])

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from threading import Thread, Timer
 from typing import Any, Final, Protocol
 
-from tallystick.channels.line_flow import Lines, Outlet, read_some
+from tallystick.channels.line_flow import Inlet, Lines, Outlet
 from tallystick.errors import SettingError
 from tallystick.limits import SERVER_DRAIN_MS_MAX, SERVER_END_MS_MAX, SERVER_KILL_MS_MAX
 
@@ -103,7 +103,8 @@ class Stdio:
 
     def _up(self, session: Session) -> None:
         lines = Lines(overlong=session.refuse_overlong)
-        while data := read_some(self._source):
+        inlet = Inlet(self._source)
+        while data := inlet.read():
             if whole := lines.feed(data):
                 session.from_client(whole)
         if last := lines.last():
@@ -114,9 +115,10 @@ class Stdio:
 
     def _down(self, session: Session) -> None:
         lines = Lines(overlong=session.note_overlong, part=self.to_client.write_part)
+        inlet = Inlet(self._server_out)
         while True:
             self._is_reading = True
-            data = read_some(self._server_out)
+            data = inlet.read()
             self._is_reading = False
             self._turns += 1
             if not data:

@@ -16,7 +16,7 @@ _EPILOG: Final = """\
 \b
 Examples
   tally daemon init
-  sudo -u agentreceipts tally daemon init --config /etc/agentreceipts/daemon.toml
+  sudo runuser -u agentreceipts -- tally daemon init --config /etc/agentreceipts/daemon.toml
   tally daemon init --forensic
 
 \b

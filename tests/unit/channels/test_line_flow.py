@@ -10,7 +10,7 @@ import threading
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tallystick.channels.line_flow import Lines, Outlet, read_some
+from tallystick.channels.line_flow import Inlet, Lines, Outlet
 
 
 @given(st.lists(st.binary(max_size=20)), st.integers(1, 30))
@@ -85,13 +85,14 @@ def test_a_slow_pipe_that_would_not_wait() -> None:
     writer = threading.Thread(target=write_all)
     writer.start()
     found = b""
-    while part := read_some(read):
+    inlet = Inlet(read)
+    while part := inlet.read():
         found += part
     writer.join()
     assert found == data
     outlet.close()
     os.close(read)
-    assert read_some(read) == b""
+    assert inlet.read() == b""
 
 
 def test_parts_are_not_interrupted() -> None:
