@@ -46,6 +46,7 @@ check: $(DEV)
 	@echo '== mypy';              $(BIN)/mypy $(wildcard src tools tests examples bench)
 	@echo '== import-linter';     $(BIN)/lint-imports --no-logo
 	@echo '== docs/reference';    $(BIN)/python tools/reference.py --check && $(BIN)/python tools/stub.py --check
+	@echo '== packages/ts';       $(BIN)/python -m tools.typescript --check
 	@echo '== documented commands'; $(BIN)/python -m pytest -q tests/test_docs.py
 
 bench: $(DEV)
@@ -64,6 +65,7 @@ soak: $(DEV)
 
 docs: $(DEV)
 	@$(BIN)/python tools/reference.py && $(BIN)/python tools/stub.py
+	@$(BIN)/python -m tools.typescript
 
 format: $(DEV)
 	@$(BIN)/ruff format .

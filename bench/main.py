@@ -17,9 +17,12 @@ import sys
 from typing import Any
 
 import collecting
+import hooking
 import in_process
+import mcp_proxy
 import peer
 import signing_daemon
+import stored_chain
 from measure import Row, paired, ratio, show, show_times
 from nacl.bindings import crypto_sign, crypto_sign_open, crypto_sign_seed_keypair
 
@@ -197,6 +200,9 @@ def main() -> int:
         + in_process.cold_rows(options.rounds)
         + collecting.rows(options.receipts, max(3, options.rounds // 3))
         + signing_daemon.rows(options.receipts, max(3, options.rounds // 3))
+        + stored_chain.rows(options.receipts)
+        + mcp_proxy.rows(3000, max(3, options.rounds // 3))
+        + hooking.rows(options.rounds * 5)
     )
     print()
     return show(rows)

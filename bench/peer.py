@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ from obsigna import (
 )
 from obsigna.receipt.create import ActionInput
 from obsigna.receipt.types import Chain, Issuer, Outcome, Principal
+from obsigna.store.store import open_store
+from obsigna.store.verify import verify_stored_chain
 
 KEYS = generate_key_pair()
 METHOD = "did:agent:bench#key-1"
@@ -113,3 +116,17 @@ def verify(data: bytes, public_key: str) -> None:
     outcome = verify_chain(receipts, public_key)
     if not outcome.valid:
         raise AssertionError(outcome.error)
+
+
+def verify_store(path: str, chain_id: str, public_key: str) -> float:
+    """Return how many seconds of the processor it takes to verify a chain of a store."""
+    store = open_store(path)
+    try:
+        began = time.process_time()
+        outcome = verify_stored_chain(store, chain_id, public_key)
+        took = time.process_time() - began
+    finally:
+        store.close()
+    if not outcome.valid:
+        raise AssertionError(outcome.error)
+    return took

@@ -7,7 +7,14 @@ from hashlib import sha256
 
 from tests.logs import LOG_KEY, ORIGIN, PROMISE_KEY, SHEET, TIME_KEY, WITNESS_KEY, lookup
 
-from tallystick.crypto.merkle import batch_paths, consistency, inclusion, leaf_hash, tree_root
+from tallystick.crypto.merkle import (
+    consistency,
+    inclusion,
+    leaf_hash,
+    path_in,
+    tree_root,
+    tree_rows,
+)
 from tallystick.crypto.note import sign_note
 from tallystick.model.checkpoint import Checkpoint
 from tallystick.model.fraud import FraudLeaf, Prefix
@@ -82,7 +89,7 @@ class HonestLog:
             by_ms=time_ms + SHEET.max_delay_ms,
         )
         note = sign_note(promise.encode(), [PROMISE_KEY])
-        return encode_promise_file(index, batch_paths(leaves)[index - start], note)
+        return encode_promise_file(index, path_in(tree_rows(leaves), index - start), note)
 
     def path(self, index: int, size: int) -> tuple[bytes, ...]:
         """Return an inclusion path."""

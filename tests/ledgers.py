@@ -75,6 +75,11 @@ class Home:
             rows = connection.execute("SELECT receipt_json FROM receipts ORDER BY rowid")
             return [str(one) for (one,) in rows]
 
+    def rows(self) -> list[tuple[Any, ...]]:
+        """Return all rows of the store with all of their columns."""
+        with closing(sqlite3.connect(f"file:{self.db}?mode=ro", uri=True)) as connection:
+            return connection.execute("SELECT * FROM receipts ORDER BY rowid").fetchall()
+
     def receipts(self) -> list[dict[str, Any]]:
         """Return all receipts as values."""
         return [json.loads(one) for one in self.bodies()]

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from binascii import a2b_base64
 from collections.abc import Sequence
 from functools import cache
 from hashlib import sha256
@@ -17,6 +18,7 @@ from tallystick.crypto.merkle import HashAt
 from tallystick.crypto.note import PLAIN, TIMED, NoteKey
 from tallystick.crypto.strict import parse_json
 from tallystick.model.sheet import Sheet
+from tallystick.model.submission import Placed
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 SHARED: Final = Path(os.environ.get("TALLY_SHARED") or ROOT.parent / "shared")
@@ -84,6 +86,11 @@ def lookup(leaves: Sequence[bytes]) -> HashAt:
         return found
 
     return hash_at
+
+
+def path_of(placed: Placed) -> list[bytes]:
+    """Return the hashes that the path of a place spells."""
+    return [a2b_base64(line) for line in placed.path_lines.splitlines()]
 
 
 def numbered(count: int) -> list[bytes]:

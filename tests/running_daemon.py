@@ -44,6 +44,11 @@ class RunningDaemon:
         self._process.communicate(timeout=30)
         return self._process.returncode
 
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal, and go on."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
     def verify(self) -> str:
         """Verify the whole store under the published key; return what was told."""
         answer = tally("verify", "--store", self.store, "--key", f"{self.key}.pub")

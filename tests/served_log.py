@@ -18,7 +18,7 @@ import msgspec
 from tests import logs
 
 from tallystick.collector.log_keys import LogKeys
-from tallystick.crypto.merkle import HASH_BYTES, batch_paths, tree_root
+from tallystick.crypto.merkle import HASH_BYTES, path_in, tree_root, tree_rows
 from tallystick.crypto.multibase import b64_encode
 from tallystick.crypto.note import sign_note
 from tallystick.model.log_entry import Entry
@@ -84,8 +84,9 @@ class ServedLog:
         batch = Batch(start, start + len(leaves), time_ms, tree_root(leaves))
         note = KEYS.promise_note(batch)
         bodies = []
-        for place, (path, entry) in enumerate(zip(batch_paths(leaves), entries, strict=True)):
-            file = encode_promise_file(start + place, path, note)
+        rows = tree_rows(leaves)
+        for place, entry in enumerate(entries):
+            file = encode_promise_file(start + place, path_in(rows, place), note)
             body = {"id": receipt_ids[place], "entry": b64_encode(entry), "promise": file.decode()}
             bodies.append(msgspec.json.encode(body))
         self.answers |= dict(zip(receipt_ids, bodies, strict=True))

@@ -27,6 +27,7 @@ from tools.corpus import (
     shapes,
     signatures,
     tampering,
+    whole,
 )
 from tools.corpus.bundle_making import BundleCase
 from tools.corpus.evidence import EvidenceCase
@@ -44,7 +45,7 @@ def all_cases() -> list[Case | LogCase | EvidenceCase | BundleCase]:
         case
         for module in (
             genuine, shapes, tampering, signatures, json_faults, chains, chain_contents,
-            rotations, inputs, holdings,
+            rotations, inputs, holdings, whole,
         )
         for case in module.cases()
     ]  # fmt: skip

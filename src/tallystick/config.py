@@ -214,6 +214,32 @@ VARIABLES: Final = (
         secret=True,
     ),
     Variable(
+        name="log_trust",
+        environment="TALLY_LOG_TRUST",
+        kind="path",
+        default="",
+        purpose=(
+            "Folder with `log.vkey` and `sheet` of that collector's log: `connect` checks each "
+            "promise that it is given."
+        ),
+    ),
+    Variable(
+        name="promises",
+        environment="TALLY_PROMISES",
+        kind="path",
+        default="",
+        purpose="Folder where `connect` keeps those promises, for a monitor or for their proofs.",
+    ),
+    Variable(
+        name="require_promise",
+        environment="TALLY_REQUIRE_PROMISE",
+        kind="flag",
+        default="false",
+        purpose=(
+            "Whether an answer without a promise counts as not delivered. Exactly true or false."
+        ),
+    ),
+    Variable(
         name="deadline",
         environment="TALLY_DEADLINE_MS",
         kind="number",
@@ -253,9 +279,39 @@ VARIABLES: Final = (
         kind="path",
         default="",
         purpose=(
-            "Directory where `connect` keeps what a daemon that is down could not be told; it is "
-            "sent later."
+            "Directory where `connect`, the MCP proxy and the hook keep what a daemon that is down "
+            "could not be told; it is sent later. Without it, the hook has one among your data."
         ),
+    ),
+    Variable(
+        name="approvals",
+        environment="TALLY_APPROVALS",
+        kind="path",
+        default="<runtime directory>/tallystick/approvals",
+        purpose=(
+            "Directory where MCP proxies announce their approval API, for `tally mcp approvals`."
+        ),
+    ),
+    Variable(
+        name="claude_session",
+        environment="CLAUDE_CODE_SESSION_ID",
+        kind="text",
+        default="",
+        purpose="Set by Claude Code. An MCP proxy that it starts records under this session.",
+    ),
+    Variable(
+        name="claude_settings",
+        environment="CLAUDE_CONFIG_DIR",
+        kind="path",
+        default="",
+        purpose="Moves Claude Code's settings, and so what `tally hook|mcp install` edits.",
+    ),
+    Variable(
+        name="codex_settings",
+        environment="CODEX_HOME",
+        kind="path",
+        default="",
+        purpose="Moves Codex's settings, and so what `tally hook|mcp install` edits.",
     ),
     Variable(
         name="file",

@@ -7,7 +7,7 @@ A module of its own, because a process that sends one frame can't afford the tab
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from _collections_abc import Mapping
 
 
 def read(name: str, environ: Mapping[str, str] | None = None) -> str | None:

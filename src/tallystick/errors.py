@@ -19,7 +19,10 @@
     │   ├── TrustFileError            a trust file of another form (in verify/trust.py)
     │   ├── IntentError               what is asked of a solver is no intent; carries a code
     │   ├── FrameRefused              a frame that makes no receipt; carries a code and a place
+    │   ├── MessageRefused            a JSON-RPC message that is not passed on; carries its code
+    │   ├── RulesError                a rules file that can't be used; says where
     │   ├── PatternError              a pattern for secrets that can't be used; says which
+    │   ├── ClientConfigError         another program's configuration, of a form we leave alone
     │   └── LimitError                larger, longer or deeper than a stated limit
     ├── KeyFileError                  a key file that we will not read or write; says why
     ├── KeyEnvError                   an environment variable that holds no key
@@ -41,6 +44,7 @@
     ├── RunError                      a run can't be begun, gone on with or found
     │   ├── RunBusyError              another process has the run, the intent or the solver's home
     │   └── RunnerError               what would execute an intent can't be used as it is set up
+    ├── ApprovalError                 a proxy's approval API did not do what it was asked
     ├── PeerError                     the system did not say who is at the other end of a socket
     ├── ChainClosedError              the chain has its terminal receipt; nothing can follow
     ├── KeyMismatchError              the signer's key is not the one that the chain stands on
@@ -133,8 +137,29 @@ class IntentError(RefusedInput):
         self.message = message
 
 
+class MessageRefused(RefusedInput):
+    """A JSON-RPC message that is not passed on; `code` is the error's number, `id` the request's.
+
+    The text quotes nothing of the message.
+    """
+
+    def __init__(self, code: int, message: str, id: str | int | None = None) -> None:  # noqa: A002
+        super().__init__(message)
+        self.code = code
+        self.id = id
+        self.message = message
+
+
+class RulesError(RefusedInput):
+    """A rules file that can't be used; says which rule, and why."""
+
+
 class PatternError(RefusedInput):
     """A pattern for secrets, or a file of them, that can't be used; says which and why."""
+
+
+class ClientConfigError(RefusedInput):
+    """Another program's configuration that can't be read beyond doubt: it is left as it is."""
 
 
 class LogFormatError(RefusedInput):
@@ -305,6 +330,8 @@ class RunBusyError(RunError):
 
 class RunnerError(RunError):
     """What would execute an intent can't be used as it is set up."""
+class ApprovalError(Error):
+    """A proxy's approval API did not answer, or refused; the text says which and why."""
 
 
 class PeerError(Error):

@@ -13,6 +13,7 @@ daemon signs, on a host.
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
@@ -231,7 +232,7 @@ def connect(
     where TALLY_WAL names one, else in memory). Neither: sign here, append to the file that
     TALLY_FILE names (`receipts.jsonl` in this folder by default). What an earlier process left in
     the log is delivered first: here, for two seconds at most, and by each `emit` before its own
-    receipt.
+    receipt. TALLY_LOG_TRUST says whose promises the answers must hold.
 
     `signer` is a key pair, a signer, or a function that makes a signer anew for each chain (a
     `SessionSigner`, say). Without one, AGENTRECEIPTS_KEY is the key; without that, a key is made
@@ -338,6 +339,27 @@ def _to_collector(deadline_ms: int | None, environ: Mapping[str, str] | None) ->
     )
     if deadline_ms is not None:
         settings = msgspec.structs.replace(settings, deadline_ms=deadline_ms)
+    folder = config.read("TALLY_LOG_TRUST", environ)
+    if folder:
+        settings = msgspec.structs.replace(
+            settings,
+            log=_log_trust(folder),
+            promises=config.read("TALLY_PROMISES", environ) or None,
+            require_promise=config.read_flag("TALLY_REQUIRE_PROMISE", environ),
+        )
+    elif config.read_flag("TALLY_REQUIRE_PROMISE", environ):
+        raise SettingError("TALLY_REQUIRE_PROMISE: TALLY_LOG_TRUST must say which log promises")
     emitter = WalEmitter(inner=HttpEmitter(settings), wal=FileWal(path) if path else MemoryWal())
     emitter.flush()  # what an earlier process left; a cold start does not wait for all its attempts
     return emitter
+
+
+def _log_trust(folder: str) -> Any:
+    """Return which log is meant by a folder with its public key and its sheet."""
+    from tallystick.deliver.promises import LogTrust
+    from tallystick.durable.file import read_bounded
+    from tallystick.limits import NOTE_BYTES_MAX
+
+    vkey = read_bounded(os.path.join(folder, "log.vkey"), NOTE_BYTES_MAX)
+    sheet = read_bounded(os.path.join(folder, "sheet"), NOTE_BYTES_MAX)
+    return LogTrust(vkey.decode("utf-8", "replace"), sheet)

@@ -73,9 +73,9 @@ def test_two_collectors_on_one_database(
     """The same on PostgreSQL, where two share the database and one of them is killed each time."""
     monkeypatch.setattr(tempfile, "tempdir", str(memory_folder.parent))
     with running_postgres() as server:
-        seen = killed(memory_folder, KILLS // 2, seed=4, db=server.new_database())
+        seen = killed(memory_folder, KILLS, seed=4, db=server.new_database())
     assert not seen["wrong"], seen
-    assert seen["acknowledged"] > KILLS
+    assert seen["acknowledged"] > 2 * KILLS
 
 
 def test_kills_on_a_disk(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from tests.logs import path_of
 from tests.postgres_server import PostgresServer, running_postgres
 from tests.submissions import note_of, submission
 
@@ -149,11 +150,15 @@ class Machine(RuleBasedStateMachine):
                 leaf_hash(one.entry),
                 one.index - batch.start,
                 batch.stop - batch.start,
-                one.path,
+                path_of(one),
                 batch.root,
             )
             kept = self.model.places.setdefault((sent.tenant, sent.digest), one)
-            assert (one.batch, one.entry, one.path) == (kept.batch, kept.entry, kept.path)
+            assert (one.batch, one.entry, one.path_lines) == (
+                kept.batch,
+                kept.entry,
+                kept.path_lines,
+            )
 
     @rule(step=st.integers(-5000, 20_000))
     def tick(self, step: int) -> None:

@@ -19,7 +19,7 @@ from tallystick.collector.log_keys import LogKeys
 from tallystick.collector.log_view import LogView
 from tallystick.collector.service import LogService
 from tallystick.crypto.multibase import b64_encode
-from tallystick.model.promise import encode_promise_file
+from tallystick.model.promise import promise_file
 from tallystick.model.sheet import parse_sheet
 from tallystick.model.tile import parse_tile_path
 from tallystick.store.sqlite_log import SqliteLog
@@ -78,7 +78,7 @@ class Honest:
         placed = self.store.place(submissions(count, f"{self.count}."))
         note = self.keys.promise_note(placed[0].batch)
         for one in (placed[0], placed[-1]):
-            promise = encode_promise_file(one.index, one.path, note).decode()
+            promise = promise_file(one.index, one.path_lines, note).decode()
             answer = {"entry": b64_encode(one.entry), "promise": promise}
             self.answers.append(msgspec.json.encode(answer))
 

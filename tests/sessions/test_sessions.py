@@ -197,6 +197,16 @@ def test_every_exit_code_of_every_verb_is_in_a_session() -> None:
         "evidence prove": {0, 1, 2, 3},
         "evidence extract": {0, 1, 2, 3},
         "evidence make": {0, 1, 2, 3},
+        "daemon init": {0, 2, 3},
+        "daemon run": {0, 1, 2, 3},
+        "daemon status": {0, 1, 2, 3},
+        "daemon rotate": {0, 1, 2, 3},
+        "daemon doctor": {0, 1, 2, 3},
+        "daemon install": {0, 2, 3},
+        "list": {0, 1, 2, 3},
+        "tail": {0, 1, 2, 3},
+        "stats": {0, 1, 2, 3},
+        "import-chain": {0, 1, 2, 3},
     }
     missing = {
         verb: codes - {code for line, code in steps if line.startswith(f"{verb} ")}

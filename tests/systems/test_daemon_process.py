@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+from contextlib import ExitStack
 from pathlib import Path
 
 import obsigna
@@ -278,15 +279,15 @@ def test_idle_and_slow_lines_do_not_hold_up_the_end(home: DaemonHome) -> None:
 
 def test_slow_loris_and_flood_do_not_harm_others(home: DaemonHome) -> None:
     """200 half frames, a flood without reading, junk: one who asks is answered meanwhile."""
-    with home.daemon("--frame-timeout", "300ms") as daemon:
-        slow = [daemon.line() for _ in range(200)]
+    with home.daemon("--frame-timeout", "300ms") as daemon, ExitStack() as stack:
+        slow = [stack.enter_context(daemon.line()) for _ in range(200)]
         for line in slow:
             line.send(b"\0\0\0")
-        flood = daemon.line()
+        flood = stack.enter_context(daemon.line())
         sent = 0
         while sent < 3000 and flood.may_send(frame(ack=True)):
             sent += 1
-        junk = daemon.line()
+        junk = stack.enter_context(daemon.line())
         junk.may_send(b"\xff" * 100_000)
         with daemon.line() as line:
             assert line.ask()["ok"] is True
@@ -298,20 +299,46 @@ def test_slow_loris_and_flood_do_not_harm_others(home: DaemonHome) -> None:
     home.check()
 
 
+_FEW_DESCRIPTORS = [
+    sys.executable,
+    "-c",
+    "import os, resource, sys; resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100)); "
+    "os.execvp(sys.argv[1], sys.argv[1:])",
+]
+
+
 def test_no_descriptors_left_is_no_end(home: DaemonHome) -> None:
     """With 100 descriptors and 300 connections it goes on, and serves who was waiting."""
-    before = [sys.executable, "-c", "import os, resource, sys; "
-              "resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100)); "
-              "os.execvp(sys.argv[1], sys.argv[1:])"]  # fmt: skip
-    with home.daemon(before=before) as daemon:
-        lines = [Line(home.socket, wait_s=60) for _ in range(300)]
+    with home.daemon(before=_FEW_DESCRIPTORS) as daemon, ExitStack() as stack:
+        # All of them have spoken before it looks: who is silent when it comes is over its quota.
+        daemon.signal(signal.SIGSTOP)
+        lines = [stack.enter_context(Line(home.socket, wait_s=60)) for _ in range(300)]
         for number, line in enumerate(lines):
             line.send(frame(session_id=f"s{number}"))
+        daemon.signal(signal.SIGCONT)
         for line in lines:
             line.close()
         assert daemon.stop() == 0
     found = {one["issuer"].get("session_id") for one in home.check()}
     assert {f"s{number}" for number in range(300)} <= found
+
+
+def test_who_is_over_its_quota_and_silent_is_told(home: DaemonHome) -> None:
+    """Its own write fails, so that it knows; who was there before is served, and goes on."""
+    with home.daemon(before=_FEW_DESCRIPTORS) as daemon, ExitStack() as stack:
+        lines = [stack.enter_context(Line(home.socket, wait_s=60)) for _ in range(40)]
+        wait_until(lambda: daemon.status()["guarded"]["over_quota"] > 0)
+        told = 0
+        for line in lines:
+            try:
+                assert line.ask()["ok"] is True
+            except (BrokenPipeError, ConnectionResetError):
+                told += 1
+            finally:
+                line.close()
+        assert 0 < told < 20
+        assert daemon.stop() == 0
+    assert sum("session_id" in one["issuer"] for one in home.check()) == 40 - told
 
 
 def test_only_one_daemon_lives_in_a_store(home: DaemonHome) -> None:

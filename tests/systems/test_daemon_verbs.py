@@ -59,8 +59,10 @@ def test_rotation_while_it_runs(home: DaemonHome) -> None:
     before = home.public.read_bytes()
     with home.daemon() as daemon, daemon.line() as line:
         assert line.ask()["sequence"] == 1
-        code, out, err = verb(home, "rotate")
+        # Who asks may have settings of another daemon: what counts is where this one publishes.
+        code, out, err = verb(home, "rotate", "--public-key", "/elsewhere.pub")
         assert code == 0, err
+        assert out.endswith(f"published in {home.public}\n")
         answer = line.ask()
         assert answer["ok"] is True
         assert daemon.stop() == 0
@@ -151,6 +153,40 @@ def test_the_doctor_leaves_nothing_behind(home: DaemonHome) -> None:
         assert daemon.stop() == 0
     code, out, _ = verb(home, "doctor", "--json")
     assert (code, checks(out)["daemon"]) == (1, "fail")
+
+
+@pytest.mark.skipif(not is_root(), reason="becoming another user needs root")
+@pytest.mark.parametrize(("is_member", "code"), [(True, 0), (False, 1)])
+def test_the_doctor_of_an_emitter(
+    home: DaemonHome, tmp_path: Path, is_member: bool, code: int
+) -> None:
+    """What an emitter can't reach is as it should be; a socket that it can't reach is not."""
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder.is_relative_to("/tmp/pytest-of-root"):
+            folder.chmod(folder.stat().st_mode | 0o011)
+    state = home.folder / "state"
+    state.mkdir(mode=0o700)
+    home.db, moved = state / "receipts.db", state / "signing.key"
+    home.key.rename(moved)
+    home.key = moved
+    program = """
+import json, os, sys
+from tallystick.daemon.checkup import check_up
+from tallystick.daemon.settings import load_settings
+os.setgroups([]); os.setgid(int(sys.argv[1])); os.setuid(54321)
+checks = list(check_up(load_settings({"unsafe_socket_path": True})[0]))
+print(json.dumps({one.name: [one.state, one.found, one.remedy] for one in checks}))
+"""
+    with home.daemon(TALLY_EMIT_GROUP="54321") as daemon, daemon.line() as line:
+        line.ask()
+        home.folder.chmod(0o711)
+        group = "54321" if is_member else "54322"
+        done = python(program, group, stdout=subprocess.PIPE, env=home.variables())
+        seen = json.loads(done.communicate(timeout=60)[0])
+        failed = [name for name, (state, _, _) in seen.items() if state == "fail"]
+        assert failed == ([] if code == 0 else ["daemon", "socket"]), seen
+        assert all("group" in seen[name][2] for name in failed)
+        assert {"out of this user" in seen[one][1] for one in ("key", "store", "chain")} == {True}
 
 
 def test_the_socket_that_went_away_is_told(home: DaemonHome) -> None:

@@ -11,7 +11,10 @@ from tallystick.errors import SettingError
 # Set by the platforms themselves; we look whether they are there.
 PLATFORMS = {
     "AWS_LAMBDA_FUNCTION_NAME",
+    "CLAUDE_CODE_SESSION_ID",
+    "CLAUDE_CONFIG_DIR",
     "CLOUD_RUN_JOB",
+    "CODEX_HOME",
     "FUNCTIONS_WORKER_RUNTIME",
     "K_SERVICE",
 }

@@ -18,7 +18,10 @@ from tests import material
 from tests.collector import StoringCollector
 from tests.deliveries import Collector, receipts
 from tests.frame_listener import FrameListener
+from tests.honest_log import SHEET_NOTE
+from tests.logs import LOG_KEY
 from tests.misbehaving import answer, silent
+from tests.promising import PromisingCollector
 
 from tallystick import (
     Acknowledged,
@@ -115,6 +118,33 @@ def test_the_same_code_over_file_and_collector(tmp_path: Path) -> None:
         ).ensure()
         assert not report.findings
         assert report.chains[0].termination == "complete"
+
+
+def test_promises_are_checked_where_the_log_is_named(tmp_path: Path) -> None:
+    """With TALLY_LOG_TRUST each answer's promise is checked and kept; without one, none counts."""
+    trust = tmp_path / "keys"
+    trust.mkdir()
+    (trust / "log.vkey").write_text(LOG_KEY.verifier.encode())
+    (trust / "sheet").write_bytes(SHEET_NOTE)
+    kept = tmp_path / "promises"
+    settings = KEY | {"TALLY_LOG_TRUST": str(trust), "TALLY_PROMISES": str(kept)}
+    with PromisingCollector(lambda: time.time_ns() // 1_000_000) as collector:
+        url = {"AGENTRECEIPTS_COLLECTOR_URL": collector.url}
+        with connected(settings | url) as recorder:
+            recorder.emit(READ, SUCCESS)
+        assert len(list(kept.iterdir())) == 2
+    required = KEY | {"TALLY_REQUIRE_PROMISE": "true", "TALLY_DEADLINE_MS": "500"}
+    with StoringCollector() as collector:
+        url = {"AGENTRECEIPTS_COLLECTOR_URL": collector.url}
+        with pytest.raises(SettingError, match="TALLY_LOG_TRUST"):
+            connected(required | url)
+        recorder = connected(required | url | {"TALLY_LOG_TRUST": str(trust)})
+        with pytest.raises(EmitError, match="promise"):
+            recorder.emit(READ, SUCCESS)
+        with pytest.raises(Error):
+            recorder.close()
+    with pytest.raises(Error, match=r"log\.vkey"):
+        connected(settings | url | {"TALLY_LOG_TRUST": str(tmp_path)})
 
 
 def test_neither_named_is_a_file_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

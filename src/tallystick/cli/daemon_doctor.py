@@ -24,6 +24,7 @@ Exit codes
   0  nothing is wrong
   1  a check failed; with --strict also where one warns
   2  usage, also settings that contradict each other
+  3  the file of settings can't be read
 """
 
 

@@ -16,7 +16,7 @@ _EPILOG: Final = """\
 \b
 Examples
   tally daemon init
-  sudo -u agentreceipts tally daemon init --config /etc/agentreceipts/daemon.toml
+  sudo runuser -u agentreceipts -- tally daemon init --config /etc/agentreceipts/daemon.toml
   tally daemon init --forensic
 
 \b
@@ -37,7 +37,8 @@ def command(config: str | None, forensic: bool, **flags: Any) -> None:
 
     Run it as the user that the daemon runs as. A file that is there already is never touched.
     """
-    settings, _ = daemon_settings(config, flags)
+    # Where the daemon listens is its own affair: a key has no socket.
+    settings, _ = daemon_settings(config, {**flags, "unsafe_socket_path": True})
     from tallystick.crypto.multibase import did_key_encode
     from tallystick.daemon.assembly import prepare_key_folder, prepare_store_folder, set_umask
     from tallystick.daemon.key_source import make_keys

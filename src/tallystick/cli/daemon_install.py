@@ -30,8 +30,8 @@ Exit codes
 
 
 @click.command("install", short_help="Have the system start the daemon.", epilog=_EPILOG)
-@click.option("--system", "scope", flag_value="system", help="With a user of its own. Needs root.")
-@click.option("--user", "scope", flag_value="user", help="As you, while you are logged in.")
+@click.option("--system", is_flag=True, help="With a user of its own. Needs root.")
+@click.option("--user", is_flag=True, help="As you, while you are logged in.")
 @click.option("--dry-run", is_flag=True, help="Show the files and commands, and do nothing.")
 @click.option(
     "--uninstall", is_flag=True, help="Stop it, and remove the files. Key and store stay."
@@ -42,7 +42,7 @@ Exit codes
     default="",
     help="Write below this directory and run no command: for packages.",
 )
-def command(scope: str | None, *, dry_run: bool, uninstall: bool, root: str) -> None:
+def command(*, system: bool, user: bool, dry_run: bool, uninstall: bool, root: str) -> None:
     """Write what systemd or launchd needs to start the daemon, and say what is left to do.
 
     No key is made, and nothing is started: the steps for that are printed.
@@ -50,13 +50,15 @@ def command(scope: str | None, *, dry_run: bool, uninstall: bool, root: str) -> 
     from tallystick.daemon.installing import plan_for
     from tallystick.errors import SettingError
 
-    if scope is None:
-        raise click.UsageError("give --system or --user.")
+    if system == user:
+        raise click.UsageError("give --system or --user, and not both.")
     try:
         plan = plan_for(
-            "system" if scope == "system" else "user",
+            "system" if system else "user",
             sys.platform,
             program=_program(),
+            # A package is for another machine, whose Python is not this one.
+            interpreter="" if root or uninstall else os.path.realpath(sys.executable),
             home=os.path.expanduser("~"),
         )
         if uninstall:

@@ -22,7 +22,7 @@ Examples
 \b
 Exit codes
   0  it runs, and stores what it is sent
-  1  it runs, and stores nothing any more; it says why
+  1  its store has failed: it says why, and is about to end
   2  usage
   3  no daemon answers
 """
@@ -31,7 +31,7 @@ _ROTATE_EPILOG: Final = """\
 \b
 Examples
   tally daemon rotate
-  sudo -u agentreceipts tally daemon rotate --config /etc/agentreceipts/daemon.toml
+  sudo runuser -u agentreceipts -- tally daemon rotate --config /etc/agentreceipts/daemon.toml
 
 \b
 Exit codes
@@ -89,7 +89,7 @@ def rotate(config: str | None, **flags: Any) -> None:
         raise Stop(code, f"not rotated: {answer.get('message')}")
     say(f"outgoing  {answer['outgoing']}")
     say(f"incoming  {answer['incoming']}")
-    say(f"published in {settings.public_key}")
+    say(f"published in {answer['published']}")
 
 
 def _rotate_here(settings: Any) -> dict[str, Any]:
@@ -109,6 +109,7 @@ def _rotate_here(settings: Any) -> dict[str, Any]:
         "ok": True,
         "outgoing": fingerprint_of(outgoing),
         "incoming": fingerprint_of(incoming),
+        "published": settings.public_key,
     }
 
 

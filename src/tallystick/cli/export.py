@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import click
@@ -18,7 +18,7 @@ Examples
   tally export https://collector.example --out all.jsonl
   tally export https://collector.example/chains/chain:a > chain.jsonl
   tally export old.json new.jsonl --chain chain:a --out chain.jsonl
-  tally export --store receipts.db --out all.jsonl --heads heads.jsonl
+  tally export --store receipts.db --out all.jsonl --proof all.proof --key signing.key.pub
 
 \b
 A collector is asked with the token in AGENTRECEIPTS_COLLECTOR_TOKEN, if there is one.
@@ -37,24 +37,34 @@ Exit codes
 @click.option("--chain", metavar="ID", help="Only the receipts of this chain.")
 @click.option("--out", metavar="FILE", help="Write a new file instead of standard output.")
 @click.option(
-    "--heads",
+    "--proof",
     metavar="FILE",
-    help="Write a new file, too: how long each chain is, and the hash that it ends with.",
+    help="Write a new file, too: what has to be there, for `tally verify --proof`.",
+)
+@click.option(
+    "--key",
+    metavar="FILE",
+    help="The daemon's public key: with --proof, earlier ones that lie beside it are named there.",
 )
 def command(
-    paths: tuple[str, ...], store: str | None, chain: str | None, out: str | None, heads: str | None
+    paths: tuple[str, ...], store: str | None, chain: str | None, out: str | None, **proving: Any
 ) -> None:
     """Copy receipts from files, a daemon's store, or a collector's URL, as JSON Lines.
 
     Nothing is verified. A line feed between the values of a receipt becomes a blank; else every
     byte stays.
 
-    What --heads writes, kept elsewhere, shows later whether the end of a chain was cut off: give
-    its numbers to `tally verify --chain … --expect-length … --expect-head …`.
+    What --proof writes says how long each chain is and how it ends, which chains are all that a
+    daemon has stored, and how its earlier keys vouch for each other. With it and the newest public
+    key anybody sees whether all of it is there: `tally verify --proof`.
     """
     from tallystick.cli.inputs import paths_of
 
-    lines = _Lines(paths_of(paths, store), chain, with_heads=heads is not None)
+    proof, key = proving["proof"], proving["key"]
+    if key is not None and proof is None:
+        raise click.UsageError("--key says what --proof is to name: give both.")
+    paths = paths_of(paths, store)
+    lines = _Lines(paths, chain, with_heads=proof is not None)
     if out is None:
         sys.stdout.flush()
         for line in lines:
@@ -65,8 +75,8 @@ def command(
     lines.damage.stop()
     if not lines.count:
         raise Stop(Exit.UNCHECKED, "there was no receipt to export")
-    if heads is not None:
-        _write(heads, lines.heads())
+    if proof is not None:
+        _write(proof, [_proof_of(lines, paths, key).encoded()])
     if out is not None:
         print(f"{count(lines.count, 'receipt')} to {out}", file=sys.stderr)
 
@@ -97,7 +107,7 @@ class _Lines:
                 if isinstance(raw, bytes):
                     if self._chain is None or _chain_of(raw) == self._chain:
                         self.count += 1
-                        self._note_head(raw)
+                        self._note_head(raw, is_stored=stream.of_whole(index, ""))
                         yield raw.replace(b"\r", b" ").replace(b"\n", b" ") + b"\n"
                 elif isinstance(raw, MalformedInput):
                     code = CODES[raw.code]
@@ -106,14 +116,16 @@ class _Lines:
                         f"{stream.where(index)}: {raw.message}",
                     )
 
-    def heads(self) -> Iterator[bytes]:
-        """Yield a line for each chain, once all receipts have passed by."""
-        import msgspec
+    def heads(self) -> list[Any]:
+        """Return each chain as it was exported, once all receipts have passed by."""
+        from tallystick.model.export_proof import ExportedChain
 
-        for chain_id, head in sorted((self._heads or {}).items()):
-            yield msgspec.json.encode({"chain_id": chain_id, **head}) + b"\n"
+        return [
+            ExportedChain(chain_id=name, **head)
+            for name, head in sorted((self._heads or {}).items())
+        ]
 
-    def _note_head(self, raw: bytes) -> None:
+    def _note_head(self, raw: bytes, *, is_stored: bool) -> None:
         if self._heads is None:
             return
         from tallystick.verify.receipt import examine
@@ -131,7 +143,39 @@ class _Lines:
         }
         if before is not None and before["sequence"] > link.sequence:
             newest = {name: before[name] for name in newest}
-        self._heads[link.chain_id] = {**newest, "length": length}
+        stored = is_stored and self._chain is None
+        self._heads[link.chain_id] = {**newest, "length": length, "stored": stored}
+
+
+def _proof_of(lines: _Lines, paths: Sequence[str], key: str | None) -> Any:
+    """Return what has to be there, and how the keys of the stores among the paths hang together."""
+    from tallystick.cli.ledger_input import is_store
+    from tallystick.crypto.multibase import did_key_encode
+    from tallystick.daemon.publishing import archived
+    from tallystick.daemon.vouching import hand_overs
+    from tallystick.errors import KeyFileError, StoreError
+    from tallystick.model.export_proof import ExportProof, HandOver
+    from tallystick.store.ledger_reads import LedgerReader
+
+    pairs: list[tuple[bytes, bytes]] = []
+    for path in filter(is_store, paths):
+        try:
+            with LedgerReader(path) as reader:
+                pairs += hand_overs(reader)
+        except StoreError as fault:
+            raise Stop(Exit.UNCHECKED, str(fault)) from None
+    try:
+        earlier = [] if key is None else archived(key)
+    except KeyFileError as fault:
+        raise Stop(Exit.USAGE, f"--key: {fault}") from None
+    return ExportProof(
+        chains=tuple(lines.heads()),
+        hand_overs=tuple(
+            HandOver(outgoing=one.decode(), behind=behind.decode()) for one, behind in pairs
+        ),
+        keys=tuple(did_key_encode(one) for one in earlier),
+        receipts=lines.count,
+    )
 
 
 def _chain_of(raw: bytes) -> str | None:

@@ -13,6 +13,12 @@ class VerbGroup(click.Group):
 
     group_class = type  # groups within are of the same kind
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Ask for a verb where there is none, in one line: the help is for who asks for it."""
+        if not args and not self.invoke_without_command:
+            raise click.UsageError(f"give a command: {', '.join(self.list_commands(ctx))}.", ctx)
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the verb; a fault that its parser found is told as the verb's."""
         try:

@@ -154,6 +154,7 @@ def opened_sources(paths: Sequence[str]) -> Iterator[tuple[list[Source], list[Re
             one,
             name=_name_of(one.path),
             form="lines" if one.path.endswith(".jsonl") or _is_list(one.path) else "auto",
+            whole=not isinstance(one, InputFile),
         )
         for one in files
     ]

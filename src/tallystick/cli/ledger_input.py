@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A daemon's store as input of `verify`, `show` and `export`: its receipts, as they are signed.
 
-What was there when it was opened is read, on each pass the same. Two things are looked at besides
-that no receipt shows by itself: whether the columns that lists are made from say what the
-receipts say, and whether the chain that a new chain goes on from is there, up to that place.
+What was there when it was opened is read, on each pass the same. One thing is looked at besides
+that no receipt shows: whether the columns that lists are made from say what the receipts say.
 """
 
 from __future__ import annotations
@@ -13,11 +12,8 @@ import stat
 from collections.abc import Iterator
 from typing import Final
 
-import msgspec
-
-from tallystick.errors import MalformedInput, RefusedInput, StoreError
+from tallystick.errors import MalformedInput, StoreError
 from tallystick.limits import LEDGER_PAGE_BYTES_MAX, LEDGER_PAGE_ROWS_MAX
-from tallystick.model.extension import MEMBER, PreviousChain
 from tallystick.store.ledger_reads import LedgerReader, StoredReceipt, column_faults
 
 _MAGIC: Final = b"SQLite format 3\0"
@@ -84,35 +80,17 @@ class LedgerInput:
                     break
                 self.bytes_read += len(one.body)
                 yield one.body
-                yield from self._faults(self._reader, one)
+                yield from _faults(one)
             mark = page[-1].mark
             if mark > self._end:
                 break
             size = sum(len(one.body) for one in page)
             limit = max(1, min(LEDGER_PAGE_ROWS_MAX, limit * LEDGER_PAGE_BYTES_MAX // (size + 1)))
 
-    def _faults(self, reader: LedgerReader, one: StoredReceipt) -> Iterator[MalformedInput]:
-        wrong = column_faults(one)
-        if wrong:
-            yield MalformedInput(
-                "STORE_COLUMN", f"of the receipt before it, in column {', '.join(wrong)}"
-            )
-        before = _previous_of(one.body) if one.sequence == 1 else None
-        if before is None:
-            return
-        there = reader.at(before.chain_id, before.sequence)
-        if there is None or there.hash != before.hash:
-            yield MalformedInput(
-                "CHAIN_PREDECESSOR",
-                f"chain {one.chain_id} goes on from {before.chain_id}, receipt "
-                f"{before.sequence}: the store does not have it",
-            )
 
-
-def _previous_of(body: bytes) -> PreviousChain | None:
-    """Return what a first receipt says of the chain before its own."""
-    try:
-        members = msgspec.json.decode(body)["issuer"]["runtime"][MEMBER]["previous_chain"]
-        return PreviousChain.from_dict(members)
-    except (msgspec.MsgspecError, RefusedInput, KeyError, TypeError, RecursionError):
-        return None  # of another shape: the verifier says so
+def _faults(one: StoredReceipt) -> Iterator[MalformedInput]:
+    wrong = column_faults(one)
+    if wrong:
+        yield MalformedInput(
+            "STORE_COLUMN", f"of the receipt before it, in column {', '.join(wrong)}"
+        )

@@ -38,6 +38,8 @@ _HOME: Final = {
     "export": "export",
     "import-chain": "import_chain",
     "daemon": "daemon",
+    "hook": "hook",
+    "mcp": "mcp",
     "collector": "collector",
     "solver": "solver",
     "log": "log",

@@ -47,7 +47,9 @@ def _find(reader: LedgerReader, wanted: str, chain_id: str | None) -> StoredRece
     if chain_id is not None:
         return reader.at(chain_id, int(wanted))
     newest = reader.newest(Filter(), limit=1)
-    if newest and all(one.chain_id == newest[0].chain_id for one in reader.chains()):
+    if not newest:
+        return None
+    if all(one.chain_id == newest[0].chain_id for one in reader.chains()):
         return reader.at(newest[0].chain_id, int(wanted))
     raise Stop(Exit.USAGE, f"the store has several chains: whose receipt {wanted}? Give --chain")
 

@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
+
+import msgspec
 
 from tallystick.cli.inputs import Reads, opened_sources
 from tallystick.cli.log_holdings import holdings_of
@@ -17,7 +18,13 @@ from tallystick.cli.responses import ResponseFolder
 from tallystick.crypto.ed25519 import NOT_ON_CURVE, key_weakness, public_key_from
 from tallystick.durable.file import read_bounded
 from tallystick.errors import KeyFormatError, LimitError, UnreadableError
-from tallystick.limits import KEY_FILE_BYTES_MAX, KEYS_PER_ISSUER_MAX, TRUST_FILE_BYTES_MAX
+from tallystick.limits import (
+    EXPORT_PROOF_BYTES_MAX,
+    KEY_FILE_BYTES_MAX,
+    KEYS_PER_ISSUER_MAX,
+    TRUST_FILE_BYTES_MAX,
+)
+from tallystick.model.export_proof import ExportedChain, ExportProof, read_export_proof
 from tallystick.verify.findings import CODES, Severity
 from tallystick.verify.report import ChainReport, Finding, Report, Verdict
 from tallystick.verify.trust import Trust, TrustFileError, parse_trust, trust_of
@@ -60,25 +67,74 @@ def trust_in(keys: Sequence[str], trust_path: str | None) -> Trust:
         raise Stop(Exit.USAGE, f"--trust: {fault}") from None
 
 
-def with_earlier_keys(keys: Sequence[str]) -> tuple[str, ...]:
-    """Return the keys, and those that a daemon left beside them when it went on to another."""
-    found = []
+def with_earlier_keys(
+    trust: Trust, keys: Sequence[str], paths: Sequence[str], proof: ExportProof | None
+) -> Trust:
+    """Return the trust, and the keys for which those that were given vouch.
+
+    A daemon that went on to another key left the earlier one beside the new one, and an export
+    names it. Whoever may write there could add some: those count that have a hand-over of their
+    own, in a store among the paths or in the proof of an export, and no longer than up to it.
+    """
+    from tallystick.cli.ledger_input import is_store
+
+    stores = [path for path in paths if is_store(path)]
+    if not stores and proof is None:
+        return trust
+    from tallystick.daemon.publishing import archived
+    from tallystick.daemon.vouching import hand_overs, vouched_keys
+    from tallystick.errors import KeyFileError, StoreError
+    from tallystick.store.ledger_reads import LedgerReader
+
+    named, given = ([], []) if proof is None else _proven(proof)
+    for path in stores:
+        try:
+            with LedgerReader(path) as reader:
+                given += hand_overs(reader)
+        except StoreError:
+            continue  # whoever reads the receipts will find out, and say so
+    found = {one.public_key: one for one in trust.anyone}
     for key in keys:
-        found.append(key)
-        if not key.startswith("did:"):
-            folder, name = os.path.split(key)
-            try:
-                beside = sorted(os.listdir(folder or "."))
-            except OSError:
-                continue
-            found += [
-                os.path.join(folder, one) for one in beside if one.startswith(f"{name}.rotated-")
-            ]
-    return tuple(found)
+        try:
+            beside = [] if key.startswith("did:") else archived(key)
+        except KeyFileError:
+            beside = []
+        for one in vouched_keys(_public_key(key), [*named, *beside], given):
+            found.setdefault(one.public_key, one)
+    return msgspec.structs.replace(trust, anyone=tuple(found.values()))
 
 
-def verify_paths(paths: Sequence[str], trust: Trust, options: Mapping[str, Any]) -> Report:
-    """Return the report on all receipts of the paths."""
+def export_proof_in(path: str | None) -> ExportProof | None:
+    """Return the proof of an export, or stop where the file is none."""
+    if path is None:
+        return None
+    from tallystick.errors import RefusedInput
+
+    try:
+        return read_export_proof(read_bounded(path, EXPORT_PROOF_BYTES_MAX))
+    except UnreadableError as fault:
+        raise Stop(Exit.UNCHECKED, f"--proof: {fault}") from None
+    except RefusedInput as fault:
+        raise Stop(Exit.USAGE, f"--proof: {path}: {fault}") from None
+
+
+def _proven(proof: ExportProof) -> tuple[list[bytes], list[tuple[bytes, bytes]]]:
+    named = []
+    for key in proof.keys:
+        try:
+            named.append(public_key_from(key))
+        except KeyFormatError:
+            continue  # what is no key stops nobody from reading the others
+    return named, [(one.outgoing.encode(), one.behind.encode()) for one in proof.hand_overs]
+
+
+def verify_paths(
+    paths: Sequence[str],
+    trust: Trust,
+    options: Mapping[str, Any],
+    proof: ExportProof | None = None,
+) -> Report:
+    """Return the report on all receipts of the paths; with a proof, they must be those of it."""
     folder = options["responses"]
     expectations = Expectations(
         chain_id=options["chain"],
@@ -86,6 +142,7 @@ def verify_paths(paths: Sequence[str], trust: Trust, options: Mapping[str, Any])
         head=options["expect_head"],
         terminal=options["require_terminal"],
         verification_method=options["method"],
+        ends={} if proof is None else {one.chain_id: _end_of(one) for one in proof.chains},
         responses=ResponseFolder(folder) if folder is not None else {},
     )
     with (
@@ -93,6 +150,9 @@ def verify_paths(paths: Sequence[str], trust: Trust, options: Mapping[str, Any])
         holdings_of(options["log"]) as holdings,
         _progress(files) as progress,
     ):
+        if proof is not None:
+            for source in sources:
+                source.whole = source.whole or proof.stored()
         return verify_input(
             sources,
             trust,
@@ -102,6 +162,10 @@ def verify_paths(paths: Sequence[str], trust: Trust, options: Mapping[str, Any])
             progress=progress,
             holdings=holdings,
         )
+
+
+def _end_of(chain: ExportedChain) -> tuple[int, str]:
+    return chain.length, chain.head
 
 
 def answer(report: Report, *, as_json: bool) -> None:

@@ -23,6 +23,7 @@ Examples
   tally verify run.jsonl --key signing.key.pub --require-terminal --expect-length 12
   tally verify run.jsonl --key signing.key.pub --log exported.jsonl
   tally verify --store /var/lib/agentreceipts/receipts.db --key signing.key.pub
+  tally verify all.jsonl --key signing.key.pub --proof all.proof
 
 \b
 A trust file
@@ -113,6 +114,12 @@ def _check_filled(
     "input lacks.",
 )
 @click.option(
+    "--proof",
+    metavar="FILE",
+    callback=_check_filled,
+    help="What `tally export --proof` wrote: every chain of it must be there, as it was.",
+)
+@click.option(
     "--accept-nulls",
     is_flag=True,
     help="Read optional members that are null as absent, which the protocol allows.",
@@ -131,11 +138,11 @@ def command(paths: tuple[str, ...], store: str | None, **options: Any) -> None:
 
     A PATH may be a collector's URL, for all its chains or for one (URL/chains/ID). It is asked
     with the token in AGENTRECEIPTS_COLLECTOR_TOKEN, if there is one. It may also be a daemon's
-    store, whether the daemon runs or not; with --store, the earlier keys beside a --key FILE
-    (FILE.rotated-*) count, too.
+    store, whether the daemon runs or not: all that its chains speak of has to be there, and
+    earlier keys beside a --key FILE (FILE.rotated-*) count up to the hand-over that it holds.
 
     All chains of all PATHs are verified together. What an open chain has lost at its end shows
-    with --log, --require-terminal, --expect-length or --expect-head only.
+    with --proof, --log, --require-terminal, --expect-length or --expect-head only.
     """
     from tallystick.cli.inputs import paths_of
 
@@ -144,10 +151,16 @@ def command(paths: tuple[str, ...], store: str | None, **options: Any) -> None:
         raise click.UsageError(
             "whose signatures count? Give the issuer's public key with --key, or --trust."
         )
-    from tallystick.cli.verification import answer, trust_in, verify_paths, with_earlier_keys
+    from tallystick.cli.verification import (
+        answer,
+        export_proof_in,
+        trust_in,
+        verify_paths,
+        with_earlier_keys,
+    )
 
-    if store is not None:
-        options["keys"] = with_earlier_keys(options["keys"])
     trust = trust_in(options["keys"], options["trust"])
-    report = verify_paths(paths, trust, options)
+    proof = export_proof_in(options["proof"])
+    trust = with_earlier_keys(trust, options["keys"], paths, proof)
+    report = verify_paths(paths, trust, options, proof)
     answer(report, as_json=options["as_json"])

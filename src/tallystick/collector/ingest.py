@@ -12,7 +12,7 @@ parser for all others (100 µs). `tests/unit/collector/test_ingest.py` holds the
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 from typing import Any, Final
 
@@ -28,7 +28,12 @@ from tallystick.limits import (
     JSON_VALUES_MAX,
 )
 from tallystick.model.reader import without_nulls
-from tallystick.model.receipt import RUNTIME_TEXTS, Receipt, split_canonical
+from tallystick.model.receipt import (
+    RUNTIME_TEXTS,
+    Receipt,
+    split_canonical,
+    split_canonical_lines,
+)
 from tallystick.model.submission import Submission
 from tallystick.serve.problem import Refusal
 
@@ -70,6 +75,24 @@ def parse_submission(tenant: str, body: bytes) -> Submission:
     if plain is not None:
         return _of_value(tenant, body, *plain, _ENCODE)
     return _of_value(tenant, body, *_strict(body), canonicalize)
+
+
+def parse_submissions(tenant: str, lines: Sequence[bytes]) -> list[Submission | Refusal]:
+    """Return for each line what `parse_submission` returns or raises."""
+    split = split_canonical_lines(lines) if all(lines) else None
+    if split is None:
+        return [_parsed(tenant, line) for line in lines]
+    return [
+        _of_canonical(tenant, line, *one) or _parsed(tenant, line)
+        for line, one in zip(lines, split, strict=True)
+    ]
+
+
+def _parsed(tenant: str, line: bytes) -> Submission | Refusal:
+    try:
+        return parse_submission(tenant, line)
+    except Refusal as refusal:
+        return refusal
 
 
 def _of_canonical(

@@ -23,7 +23,7 @@ from tallystick.limits import (
     WAITING_BYTES_MAX,
     WAITING_ITEMS_MAX,
 )
-from tallystick.model.promise import encode_promise_file
+from tallystick.model.promise import promise_file
 from tallystick.model.submission import Batch, Placed, Submission
 from tallystick.ports import LogStore
 from tallystick.store.committer import GroupCommit
@@ -92,7 +92,7 @@ class Sequencer:
 
     def promise_file(self, placed: Placed, /) -> bytes:
         """Return the signed promise of a place: the same bytes whenever it is asked for."""
-        return encode_promise_file(placed.index, placed.path, self._note(placed.batch))
+        return promise_file(placed.index, placed.path_lines, self._note(placed.batch))
 
     def close(self) -> None:
         """Take no more; return when what was handed over is durable. Others are told so."""

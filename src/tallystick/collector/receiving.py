@@ -8,12 +8,12 @@ only from what `place` returned, and `place` returns after stable storage.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, Protocol
 
 import msgspec
 
-from tallystick.collector.ingest import parse_submission
+from tallystick.collector.ingest import parse_submission, parse_submissions
 from tallystick.limits import BATCH_BODY_BYTES_MAX, BATCH_RECEIPTS_MAX
 from tallystick.model.submission import Placed, Submission
 from tallystick.serve.access import Gate
@@ -75,6 +75,11 @@ class _Problem(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 _ENCODE: Final = msgspec.json.Encoder().encode
+_ENCODE_LINES: Final = msgspec.json.Encoder().encode_lines
+
+# How much of a batch is done in one go: a millisecond, or one line where it is large.
+_LINES_AT_ONCE: Final = 64
+_BYTES_AT_ONCE: Final = 128 * 1024
 
 
 class Receiving:
@@ -145,8 +150,8 @@ class Receiving:
                 raise _too_many()
             lines = [
                 (number, line)
-                for number, line in enumerate(body.split(b"\n"), start=1)
-                if line.strip(_BLANK)
+                for number, one in enumerate(body.split(b"\n"), start=1)
+                if (line := one.strip(_BLANK))
             ]
             if not lines:
                 raise Refusal("empty-body", "no line holds a receipt")
@@ -154,31 +159,39 @@ class Receiving:
                 raise _too_many()
             self._slow_down(tenant, len(lines))
             parsed: list[tuple[int, Submission | Refusal]] = []
-            for number, line in lines:
-                parsed.append((number, self._parse_line(tenant, line)))
-                if not len(parsed) % 32:
-                    await asyncio.sleep(0)  # single posts must not wait for a whole batch
+            for part in _parts(lines):
+                parsed += zip(
+                    [number for number, _ in part],
+                    self._parse_lines(tenant, [line for _, line in part]),
+                    strict=True,
+                )
+                await asyncio.sleep(0)  # single posts must not wait for a whole batch
             good = [one for _, one in parsed if isinstance(one, Submission)]
             placed = iter(await self._sequencer.place_all(good) if good else ())
         finally:
             self._door.leave(len(body))
         answer = bytearray()
-        for number, one in parsed:
-            if isinstance(one, Refusal):
-                answer += _ENCODE(_line_of_refusal(number, one)) + b"\n"
-            else:
-                answer += _ENCODE(self._line_of_place(number, one, next(placed))) + b"\n"
-            if not number % 32:
-                await asyncio.sleep(0)
+        for start in range(0, len(parsed), _LINES_AT_ONCE):
+            answer += _ENCODE_LINES(
+                [
+                    _line_of_refusal(number, one)
+                    if isinstance(one, Refusal)
+                    else self._line_of_place(number, one, next(placed))
+                    for number, one in parsed[start : start + _LINES_AT_ONCE]
+                ]
+            )
+            await asyncio.sleep(0)
         return 200, _headers(b"application/x-ndjson", len(answer)), bytes(answer)
 
-    def _parse_line(self, tenant: str, line: bytes) -> Submission | Refusal:
-        try:
-            if len(line) > self._body_bytes_max:
-                raise too_large(self._body_bytes_max)
-            return parse_submission(tenant, line.strip(_BLANK))
-        except Refusal as refusal:
-            return refusal
+    def _parse_lines(self, tenant: str, lines: Sequence[bytes]) -> list[Submission | Refusal]:
+        if max(map(len, lines)) <= self._body_bytes_max:
+            return parse_submissions(tenant, lines)
+        return [
+            too_large(self._body_bytes_max)
+            if len(line) > self._body_bytes_max
+            else parse_submissions(tenant, [line])[0]
+            for line in lines
+        ]
 
     def _line_of_place(
         self, number: int, submission: Submission, placed: Placed
@@ -236,6 +249,17 @@ class Receiving:
                 shares_id=placed.shares_id,
                 shares_position=placed.shares_position,
             )
+
+
+def _parts(lines: Sequence[tuple[int, bytes]]) -> Iterator[Sequence[tuple[int, bytes]]]:
+    """Yield the lines of a batch, few enough at once."""
+    start = size = 0
+    for at, (_, line) in enumerate(lines):
+        size += len(line)
+        if at > start and (at - start == _LINES_AT_ONCE or size > _BYTES_AT_ONCE):
+            yield lines[start:at]
+            start, size = at, len(line)
+    yield lines[start:]
 
 
 def _too_many() -> Refusal:

@@ -70,6 +70,17 @@ class Edge:
         self._hashes.append(leaf)
         self._size += 1
 
+    def append_subtree(self, root: bytes, level: int, /) -> None:
+        """Add 2^level leaves at once by the root over them, where they begin a subtree."""
+        size, rest = divmod(self._size, 1 << level)
+        if rest:
+            raise RefusedInput(f"a tree of {self._size} leaves has no place for 2^{level} at once")
+        while size & 1:
+            root = sha256(b"\1" + self._hashes.pop() + root).digest()
+            size >>= 1
+        self._hashes.append(root)
+        self._size += 1 << level
+
     def extend(self, leaves: Iterable[bytes], /) -> None:
         """Add leaves by their hashes, in order."""
         for leaf in leaves:
@@ -90,6 +101,16 @@ class Edge:
 
     def __repr__(self) -> str:
         return f"Edge(size={self._size}, root={self.root().hex()})"
+
+
+def perfect_root(leaves: Sequence[bytes], /) -> bytes:
+    """Return the head of a tree over 2^n leaf hashes: row by row, which is faster."""
+    assert len(leaves).bit_count() == 1
+    row = leaves
+    while len(row) > 1:
+        pairs = iter(row)
+        row = [sha256(b"\1" + left + right).digest() for left, right in zip(pairs, pairs)]  # noqa: B905  # of one iterator
+    return row[0]
 
 
 def tree_root(leaves: Iterable[bytes], /) -> bytes:
@@ -123,19 +144,16 @@ def path_in(rows: Sequence[Sequence[bytes]], index: int, /) -> list[bytes]:
     return path
 
 
-def batch_paths(leaves: Sequence[bytes], /) -> list[list[bytes]]:
-    """Return the inclusion paths of all leaves of a small tree."""
-    return [list(path) for path in paths_in(tree_rows(leaves))]
+def paths_in(rows: Sequence[Sequence[bytes]], /) -> list[bytes]:
+    """Return all inclusion paths from the rows of a tree, each in one piece.
 
-
-def paths_in(rows: Sequence[Sequence[bytes]], /) -> list[tuple[bytes, ...]]:
-    """Return all inclusion paths from the rows of a tree: neighbours share all but a hash."""
-    paths: list[tuple[bytes, ...]] = [()] * len(rows[-1])
+    Neighbours share all but a hash. What stands in the rows may be a spelling of the hashes.
+    """
+    paths = [b""] * len(rows[-1])
     for row in reversed(rows[:-1]):
         size, above = len(row), paths
         paths = [
-            (row[at ^ 1], *above[at >> 1]) if at ^ 1 < size else above[at >> 1]
-            for at in range(size)
+            row[at ^ 1] + above[at >> 1] if at ^ 1 < size else above[at >> 1] for at in range(size)
         ]
     return paths
 

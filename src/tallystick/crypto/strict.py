@@ -30,8 +30,13 @@ _BEGIN_VALUE = frozenset((b",", b"{", b"["))
 _CLOSE = frozenset((b"}", b"]"))
 
 
-def parse_json(data: bytes, size_max: int, values_max: int = JSON_VALUES_MAX) -> Any:
-    """Return the one JSON value in `data`, or raise `MalformedInput` with the fault's code."""
+def parse_json(
+    data: bytes, size_max: int, values_max: int = JSON_VALUES_MAX, *, exact_numbers: bool = True
+) -> Any:
+    """Return the one JSON value in `data`, or raise `MalformedInput` with the fault's code.
+
+    Without `exact_numbers`, whole numbers are read as they are and others as the nearest double.
+    """
     if len(data) > size_max:
         raise MalformedInput("MALFORMED_SIZE", f"{len(data)} bytes, over the limit of {size_max}")
     try:
@@ -42,7 +47,7 @@ def parse_json(data: bytes, size_max: int, values_max: int = JSON_VALUES_MAX) ->
         raise MalformedInput("MALFORMED_ENCODING", "begins with a byte order mark")
     bound_structure(data, values_max)
     try:
-        value = _DECODER.decode(text)
+        value = (_DECODER if exact_numbers else _LENIENT).decode(text)
     except json.JSONDecodeError as fault:
         place = f"line {fault.lineno} column {fault.colno}"
         if fault.msg == "Extra data":
@@ -145,10 +150,30 @@ def _bound(literal: str) -> None:
         )
 
 
+def _long_integer(literal: str) -> int:
+    if len(literal) >= 16:
+        _bound(literal)
+    return int(literal)
+
+
+def _nearest(literal: str) -> float:
+    _bound(literal)
+    value = float(literal)
+    if not math.isfinite(value):
+        raise MalformedInput("MALFORMED_NUMBER", f"{literal} is over what a double holds")
+    return value
+
+
 def _constant(name: str) -> NoReturn:
     raise MalformedInput("MALFORMED_NUMBER", f"{name} is not a JSON number")
 
 
 _DECODER = json.JSONDecoder(
     object_pairs_hook=_object, parse_int=_integer, parse_float=_float, parse_constant=_constant
+)
+_LENIENT = json.JSONDecoder(
+    object_pairs_hook=_object,
+    parse_int=_long_integer,
+    parse_float=_nearest,
+    parse_constant=_constant,
 )

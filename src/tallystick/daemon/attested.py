@@ -18,3 +18,5 @@ class AttestedFrame(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     received_ns: int
     # Sent later than it was made, from an emitter's spool.
     late: bool = False
+    # Whether `parse_frame` made the frame: then all of its texts keep their bounds.
+    is_parsed: bool = False

@@ -30,6 +30,8 @@ from tallystick.store.ledger_reads import LedgerReader
 
 State = Literal["ok", "warn", "fail"]
 _SECRET_MODE: Final = 0o077
+_OUT_OF_REACH: Final = "out of this user's reach"
+_JOIN: Final = "add the user to the emitters' group, and log in anew"
 _STORE_MODE: Final = 0o137  # nobody executes, the group does not write, others do nothing
 
 
@@ -83,6 +85,14 @@ def roundtrip(settings: Settings, now: str, session_id: str) -> Check:
 def _guarded(name: str, check: Callable[[Settings], Check], settings: Settings) -> Check:
     try:
         return check(settings)
+    except PermissionError as fault:
+        where = f"{shown(str(fault.filename))}: " if fault.filename else ""
+        return Check(
+            name=name,
+            state="fail",
+            found=f"{where}this user may not",
+            remedy=_JOIN if name == "socket" else "ask as the daemon's user",
+        )
     except (Error, OSError) as fault:
         why = fault.strerror or "" if isinstance(fault, OSError) else str(fault)
         return Check(name=name, state="fail", found=why, remedy="see the message")
@@ -98,7 +108,12 @@ def _status_of(settings: Settings) -> dict[str, Any] | str:
 def _daemon(settings: Settings, status: dict[str, Any] | str) -> Check:
     if isinstance(status, str):
         return Check(
-            name="daemon", state="fail", found=status, remedy="start it: `tally daemon run`"
+            name="daemon",
+            state="fail",
+            found=status,
+            remedy="start it: `tally daemon run`"
+            if _is_in_reach(settings.status_socket)
+            else _JOIN,
         )
     if status.get("fault"):
         return Check(
@@ -144,7 +159,7 @@ def _socket(settings: Settings) -> Check:
             name="socket",
             state="fail",
             found=f"this user may not write to {shown(path)}",
-            remedy="add the user to the emitters' group",
+            remedy=_JOIN,
         )
     if not settings.is_safe_path:
         return Check(
@@ -161,7 +176,7 @@ def _key(settings: Settings) -> Check:
     try:
         found = os.lstat(path)
     except PermissionError:
-        return Check(name="key", state="ok", found="out of this user's reach")
+        return Check(name="key", state="ok", found=_OUT_OF_REACH)
     except FileNotFoundError:
         return Check(
             name="key",
@@ -187,6 +202,8 @@ def _key(settings: Settings) -> Check:
 
 
 def _public_key(settings: Settings) -> Check:
+    if not _is_in_reach(settings.public_key):
+        return Check(name="public_key", state="ok", found=f"{_OUT_OF_REACH}: it needs a copy")
     if published(settings.public_key) is None:
         return Check(
             name="public_key",
@@ -198,6 +215,8 @@ def _public_key(settings: Settings) -> Check:
 
 
 def _store(settings: Settings) -> Check:
+    if not _is_in_reach(settings.db):
+        return Check(name="store", state="ok", found=_OUT_OF_REACH)
     wide = []
     for path in (settings.db, f"{settings.db}-wal", f"{settings.db}-shm"):
         try:
@@ -237,12 +256,18 @@ def _attestation(_settings: Settings) -> Check:
             found=f"the program of a peer is {found.peer.exe_status}",
             remedy="the daemon's unit must not hide /proc, nor map users",
         )
-    return Check(name="attestation", state="ok", found=f"{found.credential.exe_path} is this one")
+    return Check(
+        name="attestation", state="ok", found=f"a peer is seen: {found.credential.exe_path}"
+    )
 
 
 def _chain(settings: Settings) -> Check:
+    if not _is_in_reach(settings.db):
+        return Check(name="chain", state="ok", found=_OUT_OF_REACH)
     if not os.path.exists(settings.db):
         return Check(name="chain", state="warn", found="there is no receipt yet")
+    if not os.access(settings.db, os.R_OK):
+        return Check(name="chain", state="ok", found=_OUT_OF_REACH)
     with LedgerReader(settings.db) as reader:
         newest = reader.newest(limit=1)
         total = reader.count()
@@ -264,6 +289,17 @@ def _chain(settings: Settings) -> Check:
         state="ok",
         found=f"{total} receipts; the last, {last.sequence} of {last.chain_id}, is sound",
     )
+
+
+def _is_in_reach(path: str) -> bool:
+    """Whether this user may look into the folder of a path."""
+    try:
+        os.lstat(path)
+    except PermissionError:
+        return False
+    except OSError:
+        pass  # it is not there, which others judge
+    return True
 
 
 def _exchange(path: str, data: bytes) -> bytes:

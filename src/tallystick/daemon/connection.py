@@ -37,7 +37,7 @@ class Account:
 class Arrived:
     """Frames that came in together on one connection; `fault` is what stands behind the last."""
 
-    __slots__ = ("bodies", "connection", "fault", "received_ns", "size")
+    __slots__ = ("bodies", "connection", "fault", "is_passed_on", "received_ns", "size")
 
     def __init__(
         self,
@@ -50,6 +50,7 @@ class Arrived:
         self.bodies = bodies
         self.received_ns = received_ns
         self.fault = fault
+        self.is_passed_on = False  # whether the thread that writes answers it
         self.size = sum(map(len, bodies)) + FRAME_WEIGHT_BYTES_EACH * len(bodies)
 
 

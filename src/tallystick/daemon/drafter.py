@@ -20,7 +20,14 @@ class Drafter:
     def receipt(self, one: AttestedFrame) -> dict[str, Any]:
         """Return the arguments of `create_receipt` for a frame."""
         principal = self._names.principal(one.peer.credential.uid)
-        return draft_receipt(one.frame, one.peer, principal, self.settings, late=one.late)
+        return draft_receipt(
+            one.frame,
+            one.peer,
+            principal,
+            self.settings,
+            late=one.late,
+            is_parsed=one.is_parsed,
+        )
 
     def drops(self, one: AttestedFrame) -> dict[str, Any]:
         """Return the same for what the emitter says it lost before this frame."""

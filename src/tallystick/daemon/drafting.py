@@ -13,18 +13,19 @@ from typing import Any, Final
 import msgspec
 
 from tallystick.chain.payload import payload_hash
+from tallystick.chain.straight import Checked
+from tallystick.crypto.canonical import is_plain
 from tallystick.daemon.attestation import Attestation
 from tallystick.daemon.disclosing import NOTHING, Disclosed, Disclosure
-from tallystick.limits import ERROR_CHARS_MAX, PREVIEW_CHARS_MAX
+from tallystick.limits import ERROR_CHARS_MAX, FRAME_USAGE_DEPTH_MAX, PREVIEW_CHARS_MAX
 from tallystick.model.action import Action, EmitterMetadata, Intent, Outcome, Target
 from tallystick.model.classify import claimed_risk, classify, settled_risk
 from tallystick.model.extension import Extension, Risk, Rule, with_extension
 from tallystick.model.frame import Frame
 from tallystick.model.receipt import Issuer, Operator, Principal
 from tallystick.model.redact import Redactor
-from tallystick.model.taxonomy import EVENTS_DROPPED, UNKNOWN, check_emitted_type
+from tallystick.model.taxonomy import DAEMON_ISSUER, EVENTS_DROPPED, UNKNOWN, check_emitted_type
 
-ISSUER_TYPE: Final = "AgentReceiptsDaemon"
 # Channels whose results say themselves that they are errors.
 _MCP: Final = frozenset(("mcp", "mcp_proxy"))
 
@@ -44,8 +45,13 @@ def draft_receipt(
     settings: DraftSettings,
     *,
     late: bool = False,
+    is_parsed: bool = False,
 ) -> dict[str, Any]:
-    """Return the arguments of `create_receipt` for a frame, but for chain, delegation and clock."""
+    """Return the arguments of `create_receipt` for a frame, but for chain, delegation and clock.
+
+    They are `Checked` where the parser has seen every value of them: `is_parsed` says that the
+    frame comes from it.
+    """
     shown = settings.redactor.frame(frame)
     own = classify(frame.tool.name, frame.input, frame.tool.server)
     claimed = claimed_risk(shown.type)
@@ -63,10 +69,16 @@ def draft_receipt(
         else Risk(claimed=claimed, own=None if own is None else own.risk),
         rule=_rule(shown),
     )
-    arguments: dict[str, Any] = {
-        "issuer": with_extension(_issuer(shown, settings), facts),
-        "principal": Principal(id=principal_id),
-        "action": Action(
+    is_checked = (
+        is_parsed
+        and shown is frame
+        and sealed == NOTHING
+        and (frame.usage is None or is_plain(frame.usage, FRAME_USAGE_DEPTH_MAX + 1))
+    )
+    arguments: dict[str, Any] = (Checked if is_checked else dict)(
+        issuer=with_extension(_issuer(shown, settings), facts),
+        principal=Principal(id=principal_id),
+        action=Action(
             idempotency_key=shown.idempotency_key,
             parameters_disclosure=sealed.parameters,
             parameters_hash=None if frame.input is None else payload_hash(frame.input),
@@ -76,9 +88,9 @@ def draft_receipt(
             tool_name=shown.tool.name,
             type=shown.type,
         ),
-        "outcome": _outcome(frame, shown, sealed),
-        "check_type": check_emitted_type,
-    }
+        outcome=_outcome(frame, shown, sealed),
+        check_type=check_emitted_type,
+    )
     if shown.prompt_preview is not None:
         arguments["intent"] = _intent(shown.prompt_preview)
     if shown.correlation_id is not None:
@@ -91,7 +103,7 @@ def draft_drops(
 ) -> dict[str, Any]:
     """Return the same for what an emitter says it lost before this frame."""
     shown = settings.redactor.frame(frame)
-    issuer = Issuer(id=settings.issuer_id, session_id=shown.session_id, type=ISSUER_TYPE)
+    issuer = Issuer(id=settings.issuer_id, session_id=shown.session_id, type=DAEMON_ISSUER)
     return {
         "issuer": with_extension(issuer, Extension(emitted_at=shown.ts_emit, peer=peer.peer)),
         "principal": Principal(id=principal_id),
@@ -122,7 +134,7 @@ def _issuer(shown: Frame, settings: DraftSettings) -> Issuer:
         operator=operator,
         runtime=runtime or None,
         session_id=shown.session_id,
-        type=ISSUER_TYPE,
+        type=DAEMON_ISSUER,
     )
 
 

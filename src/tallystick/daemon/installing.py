@@ -46,14 +46,23 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     next_steps: tuple[str, ...]
 
 
-def plan_for(scope: Scope, platform: str, *, program: str, home: str) -> Plan:
-    """Return what installing means here, or raise `SettingError`."""
+def plan_for(
+    scope: Scope, platform: str, *, program: str, home: str, interpreter: str = ""
+) -> Plan:
+    """Return what installing means here, or raise `SettingError`.
+
+    `interpreter` is the file of the Python that runs the program, links followed.
+    """
     if not _PLAIN.fullmatch(program):
         raise SettingError(f"{program!r}: its path must be absolute and need no quotes")
     if not _PLAIN.fullmatch(home):
         raise SettingError(f"{home!r}: the home directory's path must need no quotes")
     if platform.startswith("linux"):
-        return _systemd_system(program) if scope == "system" else _systemd_user(program, home)
+        if scope == "user":
+            return _systemd_user(program, home)
+        for one in (program, interpreter):
+            _refuse_hidden(one)
+        return _systemd_system(program)
     if platform == "darwin":
         return _launchd(scope, program, home)
     raise SettingError(f"there is no way yet to install the daemon on {platform}")
@@ -97,12 +106,16 @@ def remove(plan: Plan, root: str = "") -> list[str]:
     return gone
 
 
-def _systemd_system(program: str) -> Plan:
+def _refuse_hidden(program: str) -> None:
+    """Refuse what `ProtectHome=` hides: an environment elsewhere may have its Python there."""
     if program.startswith(("/home/", "/root/", "/run/user/")):
         raise SettingError(
             f"{program} lies in a home directory, which the service does not see: install "
-            "tallystick below /opt or /usr first"
+            "tallystick below /opt or /usr first, with a Python of the system"
         )
+
+
+def _systemd_system(program: str) -> Plan:
     as_daemon = "runuser -u agentreceipts --"
     return Plan(
         files=(

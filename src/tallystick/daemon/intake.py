@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """From bytes to receipts and back: parses what arrived, has it stored, and answers who asked.
 
-One thread does all of it, batch by batch, so that everything that waits shares one transaction and
-one fsync. A frame that our own code stumbles over is refused; its neighbours are stored.
+One thread reads, drafts and signs, batch by batch, so that everything that waits shares one
+transaction and one fsync; where there is much to do, another one stores and answers meanwhile. A
+frame that our own code stumbles over is refused; its neighbours are stored.
 """
 
 from __future__ import annotations
@@ -12,18 +13,24 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from struct import Struct
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 
 from tallystick.daemon.attested import AttestedFrame
 from tallystick.daemon.connection import Arrived, Connection
+from tallystick.daemon.drafted import Answer, Drafted
 from tallystick.daemon.losses import Losses
 from tallystick.daemon.tallies import Tallies
+from tallystick.daemon.writing import Writing
 from tallystick.errors import Error, FrameRefused, SignerUnavailable, StoreError
-from tallystick.limits import HELD_FRAMES_MAX, SIGNER_PAUSE_MS_MAX
+from tallystick.limits import (
+    ALONE_FRAMES_MAX,
+    DRAFTED_FRAMES_MAX,
+    HELD_FRAMES_MAX,
+    SIGNER_PAUSE_MS_MAX,
+)
 from tallystick.model.frame import (
-    Acknowledgement,
     Frame,
     Refusal,
     encode_acknowledgement,
@@ -37,14 +44,18 @@ _LOOSE: Final = msgspec.json.Decoder().decode
 # The loop holds back who sends too much; the line itself must never say no.
 _LINE_BYTES_MAX: Final = 1 << 40
 
-Answer = Acknowledgement | Refusal
-
 
 class Writes(Protocol):
     """What makes receipts of frames: the ledger."""
 
+    def draft(self, frames: Sequence[AttestedFrame], /) -> Drafted:
+        """Return a transaction that is signed, and that `write` puts on stable storage."""
+
+    def write(self, drafted: Drafted, /) -> list[Answer]:
+        """Return what became of each frame, when all of it is on stable storage."""
+
     def commit(self, frames: Sequence[AttestedFrame], /) -> list[Answer]:
-        """Return, in order, what became of each frame, when all of it is on stable storage."""
+        """Do both."""
 
     @property
     def losses(self) -> Losses:
@@ -64,6 +75,9 @@ class Task:
 
 
 Item = Arrived | Task
+# For each frame of a connection: whether its sender asks, and the answer or its place.
+Outcomes = list[tuple[bool, int | Refusal]]
+Stored = TypeVar("Stored")
 
 
 class Intake:
@@ -83,11 +97,17 @@ class Intake:
         self._clock_ns = clock_ns
         self._finished = finished
         self._on_stop = on_stop
-        self._began_ns = 0
+        self._fault: Exception | None = None
+        # Since when this batch is drafted, and since when that one is written.
+        self._began_ns = self._write_began_ns = 0
         self._is_closing = threading.Event()
-        self._line: GroupCommit[Item, list[bytes]] = GroupCommit(
-            self._commit,
+        self._ending = threading.Lock()
+        self._is_ended = False
+        self._writing = Writing("tally-ledger-write")
+        self._line: GroupCommit[Item, None] = GroupCommit(
+            self._take,
             self._done,
+            count_max=DRAFTED_FRAMES_MAX,
             waiting_max=HELD_FRAMES_MAX * 1024,
             waiting_bytes_max=_LINE_BYTES_MAX,
             name="tally-ledger",
@@ -96,13 +116,13 @@ class Intake:
     @property
     def busy_ms(self) -> int:
         """How long the commit that runs now has been running."""
-        began_ns = self._began_ns
-        return (time.monotonic_ns() - began_ns) // 1_000_000 if began_ns else 0
+        began_ns = [one for one in (self._began_ns, self._write_began_ns) if one]
+        return (time.monotonic_ns() - min(began_ns)) // 1_000_000 if began_ns else 0
 
     @property
     def fault(self) -> Exception | None:
         """The error after which nothing is stored any more."""
-        return self._line.fault
+        return self._fault or self._line.fault
 
     def submit(self, arrived: Arrived) -> None:
         """Put what arrived in line."""
@@ -116,57 +136,91 @@ class Intake:
         """Commit what waits, and end the thread."""
         self._is_closing.set()
         self._line.close()
+        with self._ending:
+            if not self._is_ended:
+                self._is_ended = True
+                self._writing.close()
 
-    # ------------------------------------------------------------------ the thread that commits
+    # ------------------------------------------------------------------- the thread that drafts
 
-    def _commit(self, batch: Sequence[Item]) -> list[bytes]:
-        """Return the bytes to send back, for each item."""
+    def _take(self, batch: Sequence[Item]) -> None:
+        """Draft what came, and pass it on; do what is to be done between two commits."""
         self._began_ns = time.monotonic_ns()
-        answers: list[bytes] = []
         waiting: list[Arrived] = []
         try:
             for item in batch:
                 if isinstance(item, Arrived):
                     waiting.append(item)
                     continue
-                answers += self._store(waiting)
+                self._store(waiting)
                 waiting = []
                 _do(item)
-                answers.append(b"")
-            answers += self._store(waiting)
+            self._store(waiting)
         finally:
             self._began_ns = 0
-        return answers
 
-    def _store(self, batch: list[Arrived]) -> list[bytes]:
-        """Store what some connections sent, in one commit."""
+    def _store(self, batch: list[Arrived]) -> None:
+        """Draft what some connections sent, in one transaction, and have it stored."""
         if not batch:
-            return []
+            return
         frames: list[AttestedFrame] = []
         # For each frame that came in: where its answer stands, or why it was refused.
-        outcomes: list[list[tuple[bool, int | Refusal]]] = []
+        outcomes: list[Outcomes] = []
         for arrived in batch:
             outcomes.append([self._read(arrived, body, frames) for body in arrived.bodies])
             if arrived.fault is not None:
                 self._lose(arrived, arrived.fault.code)
-        began_ns = time.monotonic_ns()
-        answers = self._write(frames) if frames else []
+        self._tallies.frames += sum(len(one) for one in outcomes)
+        found = self._draft(frames) if frames else []
+        for answer in found.answers if isinstance(found, Drafted) else found:
+            if isinstance(answer, Refusal):
+                self._tallies.rejected[answer.code] += 1
+        for arrived in batch:
+            arrived.is_passed_on = True
+        is_alone = len(frames) <= ALONE_FRAMES_MAX and not self._line.waiting
+        self._writing.do(lambda: self._finish(batch, outcomes, found), is_alone=is_alone)
+
+    # -------------------------------------------------------------------- the thread that writes
+
+    def _finish(
+        self, batch: list[Arrived], outcomes: list[Outcomes], found: Drafted | list[Answer]
+    ) -> None:
+        """Store what is drafted, and answer who asked."""
+        began_ns = self._write_began_ns = time.monotonic_ns()
+        try:
+            answers = self._ledger.write(found) if isinstance(found, Drafted) else found
+        except Exception as fault:  # noqa: BLE001 - whatever it is, who waits hears
+            self._write_began_ns = 0
+            self._stop(batch, fault)
+            return
+        self._write_began_ns = 0
         tallies = self._tallies
-        tallies.frames += sum(len(one) for one in outcomes)
-        if frames:
+        if answers:
             tallies.note_commit(
                 sum(one.ok for one in answers), time.monotonic_ns() - began_ns, self._clock_ns()
             )
-        sent = []
-        for of_one in outcomes:
+        for arrived, of_one in zip(batch, outcomes, strict=True):
             told = [
                 encode_acknowledgement(answers[what] if isinstance(what, int) else what)
                 for asks, what in of_one
                 if asks
             ]
-            tallies.acknowledged += len(told)
-            sent.append(b"".join([_HEADER.pack(len(body)) + body for body in told]))
-        return sent
+            if told:
+                tallies.acknowledged += len(told)
+                arrived.connection.answer(b"".join([_HEADER.pack(len(one)) + one for one in told]))
+            self._finished(arrived)
+
+    def _stop(self, batch: Sequence[Arrived], fault: Exception) -> None:
+        """Tell who waits that nothing is stored any more, and then the daemon."""
+        is_first = self._fault is None
+        self._fault = self._fault or fault
+        for arrived in batch:
+            _refuse_all(arrived)
+            self._finished(arrived)
+        if is_first:
+            self._on_stop(fault)  # last: it closes connections
+
+    # --------------------------------------------------------------------------- parts of these
 
     def _read(
         self, arrived: Arrived, body: bytes, frames: list[AttestedFrame]
@@ -186,15 +240,22 @@ class Intake:
         frames.append(_attested(frame, arrived))
         return frame.ack, len(frames) - 1
 
-    def _write(self, frames: list[AttestedFrame]) -> list[Answer]:
+    def _draft(self, frames: list[AttestedFrame]) -> Drafted | list[Answer]:
+        """Return what is to be written; where our own code stumbles, what was stored one by one."""
+        try:
+            return self._patiently(self._ledger.draft, frames)
+        except Error:
+            raise
+        except Exception:  # noqa: BLE001 - one frame's trouble is not another's
+            return self._commit(frames)
+
+    def _commit(self, frames: list[AttestedFrame]) -> list[Answer]:
         """Have frames stored; where that fails for another reason than the store, one by one."""
         try:
-            answers = self._commit_patiently(frames)
-        except StoreError:
+            return self._patiently(self._ledger.commit, frames)
+        except Error:
             raise
-        except Exception as fault:
-            if isinstance(fault, Error):
-                raise
+        except Exception as fault:  # noqa: BLE001 - one frame's trouble is not another's
             if len(frames) == 1:
                 one = frames[0]
                 self._tallies.faults += 1
@@ -202,18 +263,16 @@ class Intake:
                 self._note_lost("INTERNAL", one.received_ns)
                 return [Refusal(code="INTERNAL", message="the daemon failed on this frame")]
             middle = len(frames) // 2
-            return self._write(frames[:middle]) + self._write(frames[middle:])
-        for answer in answers:
-            if isinstance(answer, Refusal):
-                self._tallies.rejected[answer.code] += 1
-        return answers
+            return self._commit(frames[:middle]) + self._commit(frames[middle:])
 
-    def _commit_patiently(self, frames: list[AttestedFrame]) -> list[Answer]:
+    def _patiently(
+        self, work: Callable[[list[AttestedFrame]], Stored], frames: list[AttestedFrame]
+    ) -> Stored:
         """Wait for a signer that is away for now: emitters are held back, and lose nothing."""
         pause_ms = SIGNER_PAUSE_MS_MAX // 64
         while True:
             try:
-                return self._ledger.commit(frames)
+                return work(frames)
             except SignerUnavailable as fault:
                 event(logging.WARNING, "signer_unavailable", reason=str(fault))
                 if self._is_closing.wait(pause_ms / 1000):
@@ -233,23 +292,16 @@ class Intake:
         self._tallies.rejected[code] += 1
         self._ledger.losses.note(code, received_ns // 1_000_000)
 
-    def _done(
-        self, batch: Sequence[Item], answers: list[bytes] | None, fault: Exception | None
-    ) -> None:
-        """Answer who asked. What is said here is on stable storage, or refused."""
-        for place, item in enumerate(batch):
+    def _done(self, batch: Sequence[Item], _: None, fault: Exception | None) -> None:
+        """Answer what was not passed on because of a fault."""
+        if fault is None:
+            return
+        for item in batch:
             if isinstance(item, Task):
-                if fault is not None:
-                    item.done(None, fault)
-                continue
-            if answers is not None:
-                if answers[place]:
-                    item.connection.answer(answers[place])
-            else:
-                _refuse_all(item)
-            self._finished(item)
-        if fault is not None:
-            self._on_stop(fault)  # last: it closes connections
+                item.done(None, fault)
+        left = [one for one in batch if isinstance(one, Arrived) and not one.is_passed_on]
+        # Behind what was passed on: answers keep their order.
+        self._writing.do(lambda: self._stop(left, fault), is_alone=False)
 
 
 def _do(task: Task) -> None:
@@ -270,6 +322,7 @@ def _attested(frame: Frame, arrived: Arrived) -> AttestedFrame:
         peer=arrived.connection.attestation,
         received_ns=arrived.received_ns,
         late=frame.late,
+        is_parsed=True,
     )
 
 

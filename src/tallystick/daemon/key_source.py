@@ -93,7 +93,9 @@ class FileKeySource:
     def init(self) -> None:
         """Read and check the key file."""
         check_folders(self.path)
-        self._key = _read(self.path)
+        before, self._key = self._key, _read(self.path)
+        if before is not None:
+            before.erase()
 
     def sign(self, message: bytes, /) -> bytes:
         """Return the 64 bytes of the signature over `message`."""
@@ -265,7 +267,8 @@ def check_folders(path: FilePath) -> None:
         is_sticky = status.st_mode & stat.S_ISVTX
         if status.st_uid not in ours:
             raise KeyFileError(
-                f"{shown(folder)} belongs to user {status.st_uid}, who could replace the key in it"
+                f"{shown(folder)} belongs to user {status.st_uid}, who could replace the key in it;"
+                " run this as that user, or keep the key elsewhere"
             )
         if status.st_mode & 0o022 and not is_sticky:
             raise KeyFileError(
@@ -296,7 +299,7 @@ def harden_process() -> list[str]:
 
 
 def _read(path: str) -> ErasableKey:
-    data = read_key_file(path)
+    data = read_key_file(path, made_by="tally daemon init")
     seed = pem.read_seed(data)
     overwrite(data)
     if isinstance(seed, str):

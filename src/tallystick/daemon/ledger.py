@@ -3,20 +3,24 @@
 
 One call of `commit` is one transaction, whatever it holds: receipts of all chains, what was lost,
 and at midnight the end of yesterday's chains. One lock puts callers in order.
+
+`draft` and `write` are its two halves, for who drafts the next transaction while one is written.
+What is drafted builds on what is not yet stored: where a `write` fails, nothing more is written.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import msgspec
 
 from tallystick.daemon.attested import AttestedFrame
-from tallystick.daemon.batch import Draft, Issuing, Place, Status
+from tallystick.daemon.batch import Issuing, Place, Status
 from tallystick.daemon.chain_names import agents_of, day_of, is_of
+from tallystick.daemon.drafted import Answer, Drafted, Drafting
 from tallystick.daemon.head_file import HeadFile
 from tallystick.daemon.key_source import KeySource
 from tallystick.daemon.losses import Losses, told
@@ -28,29 +32,17 @@ from tallystick.errors import (
     FrameRefused,
     ReceiptError,
     RefusedInput,
+    SignerUnavailable,
+    SigningError,
     StoreError,
     StoreStoppedError,
 )
 from tallystick.limits import CHAIN_NAMES_KEPT_MAX
 from tallystick.model.chain import Head
-from tallystick.model.frame import Acknowledgement, Refusal
+from tallystick.model.frame import Refusal
 from tallystick.model.rotation import KeyRotation
 from tallystick.ports import Signer
 from tallystick.store.ledger import LedgerStore
-
-Answer = Acknowledgement | Refusal
-
-
-class Drafting(Protocol):
-    """Turns frames into the arguments of `create_receipt`; `Drafter` is the daemon's own."""
-
-    def receipt(self, one: AttestedFrame, /) -> Draft:
-        """Return what the receipt of a frame states."""
-        ...
-
-    def drops(self, one: AttestedFrame, /) -> Draft:
-        """Return what is stated of the frames that its emitter lost before it."""
-        ...
 
 
 class LedgerStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,7 +92,11 @@ class Ledger:
         self._is_closed = False
         self._fault: StoreError | None = None
         self._commits = 0
+        # Transactions that are drafted and not yet written.
+        self._unwritten = 0
+        self._written = threading.Condition(self._lock)
         self._standing = resumed.standing if resumed is not None else Standing()
+        self._durable = self._standing
         # Of the open chains, those that were used last.
         self._places: OrderedDict[str, Place] = OrderedDict(
             (place.head.chain_id, place)
@@ -121,8 +117,7 @@ class Ledger:
 
     def commit(self, frames: Sequence[AttestedFrame]) -> list[Answer]:
         """Return, in order, what became of each frame, when all of it is on stable storage."""
-        with self._lock:
-            self._check_open()
+        with self._alone():
             now_ms = frames[0].received_ns // 1_000_000 if frames else self._now_ms()
             turn = self._turn(now_ms)
             self._roll_over(turn, now_ms)
@@ -130,10 +125,53 @@ class Ledger:
             self._write(turn, now_ms, with_losses=bool(turn.batch.rows))
             return answers
 
-    def tick(self) -> None:
-        """Do what is due without a frame: the end of a day, and losses that nothing carries."""
+    def draft(self, frames: Sequence[AttestedFrame]) -> Drafted:
+        """Return what to `write`, soon and in this order; raising, nothing has changed."""
         with self._lock:
             self._check_open()
+            now_ms = frames[0].received_ns // 1_000_000
+            if self._is_due(now_ms):
+                self._settle()  # what ends a day looks into the store
+            turn = self._turn(now_ms)
+            self._roll_over(turn, now_ms)
+            answers = [self._answer(turn, one) for one in frames]
+            taken = self.losses.take() if turn.batch.rows else None
+            try:
+                if taken is not None:
+                    turn.note_losses(*told(taken), now_ms)
+            except BaseException:
+                self.losses.give_back(taken)
+                raise
+            closed = self._advance(turn)
+            self._unwritten += 1
+            heads = [place.head for place in turn.batch.places.values()]
+            return Drafted(answers, turn.batch.rows, heads, closed, turn.standing, taken)
+
+    def write(self, drafted: Drafted) -> list[Answer]:
+        """Return the answers when a transaction is on stable storage; once for each, in order."""
+        try:
+            if self._fault is not None:
+                raise StoreStoppedError(str(self._fault))
+            if drafted.rows:
+                self._store.append(drafted.rows)
+                self._commits += 1
+                self._durable = drafted.standing
+                self._note_heads(drafted.heads, drafted.closed, drafted.standing)
+        except BaseException as error:
+            self.losses.give_back(drafted.losses)
+            if self._fault is None:
+                told_error = error if isinstance(error, StoreError) else None
+                self._fault = told_error or StoreError(f"a commit failed: {type(error).__name__}")
+            raise
+        finally:
+            with self._lock:
+                self._unwritten -= 1
+                self._written.notify_all()
+        return drafted.answers
+
+    def tick(self) -> None:
+        """Do what is due without a frame: the end of a day, and losses that nothing carries."""
+        with self._alone():
             now_ms = self._now_ms()
             turn = self._turn(now_ms)
             self._roll_over(turn, now_ms)
@@ -144,8 +182,7 @@ class Ledger:
 
     def rotate(self, reached: Reached = lambda _: None) -> tuple[bytes, bytes]:
         """Hand over to the next key, close all chains, and return both public keys, old and new."""
-        with self._lock:
-            self._check_open()
+        with self._alone():
             commits = self._commits
             try:
                 keys = rotate(self._keys, self._public_path, self._hand_over, reached)
@@ -166,6 +203,7 @@ class Ledger:
             if self._is_closed:
                 return
             self._is_closed = True
+            self._settle()
             try:
                 if self._fault is None:
                     now_ms = self._now_ms()
@@ -186,7 +224,7 @@ class Ledger:
 
     def status(self) -> LedgerStatus:
         """Return how things stand; waits for nobody."""
-        standing = self._standing
+        standing = self._durable
         head = standing.root.head if standing.root is not None else None
         return LedgerStatus(
             root=None if head is None else head.chain_id,
@@ -202,6 +240,20 @@ class Ledger:
             raise StoreStoppedError("the ledger is closed")
         if self._fault is not None:
             raise StoreStoppedError(str(self._fault))
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Hold the lock, with nothing drafted that is not written."""
+        with self._lock:
+            self._check_open()
+            self._settle()
+            self._check_open()
+            yield
+
+    def _settle(self) -> None:
+        """Wait until all that is drafted is written, or can't be."""
+        while self._unwritten and self._fault is None:
+            self._written.wait()
 
     def _now_ms(self) -> int:
         return self._clock() // 1_000_000
@@ -241,20 +293,30 @@ class Ledger:
             refusal = Refusal(code="FRAME_VALUE", message=f"makes no receipt: {where}")
         except RefusedInput:
             refusal = Refusal(code="FRAME_VALUE", message="makes no receipt")
+        except SignerUnavailable:
+            raise  # who asks us waits, and asks again
+        except SigningError:
+            # Of this one. A signer that signs nothing at all any more is the end.
+            self._keys.sign(b"tallystick: does this key sign?")
+            refusal = Refusal(code="SIGNER", message="the signer gave no signature for it")
         moment_ms = one.received_ns // 1_000_000
         self.losses.note(refusal.code, moment_ms)
         if one.frame.drop_count:
             self.losses.note(CLAIMED, moment_ms, one.frame.drop_count)
         return refusal
 
-    def _roll_over(self, turn: Turn, now_ms: int) -> None:
-        """Close yesterday's chains; the next receipt begins today's."""
+    def _is_due(self, now_ms: int) -> bool:
+        """Whether the root is of another day."""
         root = self._standing.root
-        if (
+        return (
             self._fixed is None
             and root is not None
             and not is_of(root.head.chain_id, self._base(now_ms))
-        ):
+        )
+
+    def _roll_over(self, turn: Turn, now_ms: int) -> None:
+        """Close yesterday's chains; the next receipt begins today's."""
+        if self._is_due(now_ms):
             turn.end_all("complete", self._agents(), now_ms)
 
     def _agents(self) -> Iterator[Place]:
@@ -301,27 +363,34 @@ class Ledger:
             return
         self._store.append(batch.rows)
         self._commits += 1
+        closed = self._advance(turn)
+        self._durable = turn.standing
+        self._note_heads([place.head for place in batch.places.values()], closed, turn.standing)
+
+    def _advance(self, turn: Turn) -> list[str]:
+        """Go on from where a turn ends; return the chains that it closed."""
         self._standing = turn.standing
         closed = []
-        for chain_id, place in batch.places.items():
+        for chain_id, place in turn.batch.places.items():
             if place.is_terminal:
                 self._places.pop(chain_id, None)
                 closed.append(chain_id)
             else:
                 self._places[chain_id] = place
                 self._places.move_to_end(chain_id)
+        # Those of the few turns that are not yet stored are the last that go.
         while len(self._places) > CHAIN_NAMES_KEPT_MAX:
             self._places.popitem(last=False)
-        self._note_heads(batch.places.values(), closed)
+        return closed
 
-    def _note_heads(self, places: Iterable[Place], closed: list[str]) -> None:
+    def _note_heads(self, heads: Sequence[Head], closed: list[str], standing: Standing) -> None:
         """Write the new heads beside the key. The receipts are safe already, whatever comes."""
-        previous = self._standing.previous
+        previous = standing.previous
         if closed and previous is not None:
             # The root's end vouches for all before it, and stays until the next root has ended.
             closed = [one for one in (*self._heads.heads, *closed) if one != previous.chain_id]
         try:
-            self._heads.write([place.head for place in places], closed)
+            self._heads.write(heads, closed)
         except StoreError as error:
             self._fault = error
 

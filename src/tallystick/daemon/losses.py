@@ -13,6 +13,9 @@ from tallystick.model.extension import Dropped
 # Where the reasons are too many to be told apart.
 OTHER = "OTHER"
 
+# Reasons with their counts, the first and the last moment.
+Taken = tuple[dict[str, int], int, int]
+
 
 class Losses:
     """Counts from any thread; the ledger takes them, and gives back what it could not write."""
@@ -30,7 +33,7 @@ class Losses:
         with self._lock:
             self._add({reason: count}, now_ms, now_ms)
 
-    def take(self) -> tuple[dict[str, int], int, int] | None:
+    def take(self) -> Taken | None:
         """Return reasons with their counts, first and last moment, and begin anew."""
         with self._lock:
             if not self._reasons:
@@ -39,7 +42,7 @@ class Losses:
             self._reasons.clear()
             return taken
 
-    def give_back(self, taken: tuple[dict[str, int], int, int] | None) -> None:
+    def give_back(self, taken: Taken | None) -> None:
         """Count again what was taken and not written."""
         if taken is not None:
             with self._lock:
@@ -55,7 +58,7 @@ class Losses:
             self._reasons[reason if is_known else OTHER] += count
 
 
-def told(taken: tuple[dict[str, int], int, int]) -> tuple[int, Dropped]:
+def told(taken: Taken) -> tuple[int, Dropped]:
     """Return how many frames were lost, and what the receipt says of them."""
     reasons, since_ms, until_ms = taken
     facts = Dropped(

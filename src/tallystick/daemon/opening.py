@@ -7,12 +7,14 @@ Nothing is written before all of it was looked at, but for what a crash left of 
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable
 
 from tallystick.daemon.chain_names import check_fixed
+from tallystick.daemon.drafted import Drafting
 from tallystick.daemon.head_file import HeadFile
 from tallystick.daemon.key_source import KeySource
-from tallystick.daemon.ledger import Drafting, Ledger
+from tallystick.daemon.ledger import Ledger
 from tallystick.daemon.publishing import publish
 from tallystick.daemon.resume import check_heads, resume
 from tallystick.daemon.rotation import recover
@@ -39,7 +41,13 @@ def open_ledger(
     be used, another public key is published, or the store is not the one that we left.
     """
     fixed = check_fixed(chain_id) if chain_id else None
-    store = LedgerStore(db, clock_ms=lambda: clock() // 1_000_000)
+    try:
+        if not os.path.lexists(db):
+            keys.init()  # a start without a key leaves no empty store behind
+        store = LedgerStore(db, clock_ms=lambda: clock() // 1_000_000)
+    except BaseException:
+        keys.teardown()
+        raise
     try:
         heads = HeadFile(heads_path)
         try:

@@ -2,13 +2,15 @@
 """On whose behalf a user id acts: `did:user:<login>`, asked once and off the hot path.
 
 Where users live in a directory service, asking may take seconds or fail. It is done in a thread of
-its own; nobody waits longer than the limit, and who can't be named is `did:user:<platform>:<uid>`.
+its own; nobody waits longer than the limit since it began, and who can't be named is
+`did:user:<platform>:<uid>`.
 """
 
 from __future__ import annotations
 
 import re
 import sys
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as Late
@@ -35,39 +37,55 @@ class PrincipalNames:
         self._lookup = lookup or _login_of
         self._wait_s = wait_ms / 1000
         self._lock = Lock()
-        self._answers: dict[int, Future[str]] = {}
+        # The answer, and until when it is waited for.
+        self._answers: dict[int, tuple[Future[str], float]] = {}
+        # Of these, what is known: looked up once for each frame.
+        self._known: dict[int, str] = {}
 
     def principal(self, uid: int | None) -> str:
-        """Return the principal of a user; waits once, and a bounded time, for who is new."""
+        """Return the principal of a user; waits a bounded time in all for who is new."""
         if uid is None:
             return UNKNOWN_PRINCIPAL
+        known = self._known.get(uid)
+        if known is not None:
+            return known
+        asked = self._asked(uid)
+        answer, until = asked
         try:
-            return self._asked(uid).result(self._wait_s)
+            name = answer.result(max(0.0, until - time.monotonic()))
         except Late:
             return self._nameless(uid)
+        with self._lock:
+            if self._answers.get(uid) is asked:
+                self._known[uid] = name
+        return name
 
     def known(self, uid: int | None) -> str | None:
         """Return the principal where it is known already; never waits, but begins to ask."""
         if uid is None:
             return UNKNOWN_PRINCIPAL
-        answer = self._asked(uid)
+        answer, _ = self._asked(uid)
         return answer.result() if answer.done() else None
 
     def forget(self) -> None:
         """Ask anew from now on: users may have been renamed (SIGHUP)."""
         with self._lock:
             self._answers.clear()
+            self._known.clear()
 
-    def _asked(self, uid: int) -> Future[str]:
+    def _asked(self, uid: int) -> tuple[Future[str], float]:
         with self._lock:
-            answer = self._answers.get(uid)
-            if answer is not None:
-                return answer
+            known = self._answers.get(uid)
+            if known is not None:
+                return known
             if len(self._answers) >= LOGIN_NAMES_MAX:
-                self._answers.pop(next(iter(self._answers)))
-            answer = self._answers[uid] = Future()
+                oldest = next(iter(self._answers))
+                del self._answers[oldest]
+                self._known.pop(oldest, None)
+            answer: Future[str] = Future()
+            asked = self._answers[uid] = (answer, time.monotonic() + self._wait_s)
         Thread(target=self._answer, args=(uid, answer), name="login name", daemon=True).start()
-        return answer
+        return asked
 
     def _answer(self, uid: int, answer: Future[str]) -> None:
         try:

@@ -32,7 +32,7 @@ from tallystick.errors import (
     LimitError,
     PathTakenError,
 )
-from tallystick.limits import KEY_FILE_BYTES_MAX
+from tallystick.limits import ARCHIVED_KEYS_MAX, KEY_FILE_BYTES_MAX
 
 _MODE: Final = 0o644
 _OPEN: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
@@ -57,7 +57,7 @@ def publish(path: FilePath, public_key: bytes) -> None:
         )
 
 
-def published(path: FilePath) -> bytes | None:
+def published(path: FilePath, *, mends: bool = True) -> bytes | None:
     """Return the key in a published file, its mode made right, or None where there is none."""
     try:
         directory, name = open_directory(path)
@@ -74,7 +74,7 @@ def published(path: FilePath) -> bytes | None:
         if not stat.S_ISREG(status.st_mode):
             raise KeyFileError(f"{shown(path)} is not a regular file: refused")
         key = public_key_from(read_descriptor(descriptor, KEY_FILE_BYTES_MAX))
-        if stat.S_IMODE(status.st_mode) != _MODE and status.st_uid == os.geteuid():
+        if mends and stat.S_IMODE(status.st_mode) != _MODE and status.st_uid == os.geteuid():
             os.fchmod(descriptor, _MODE)
     except (KeyFormatError, LimitError) as error:
         raise KeyFileError(f"{shown(path)} holds no public key: {error}") from None
@@ -107,22 +107,24 @@ def archive(path: FilePath, public_key: bytes) -> str:
 
 
 def archived(path: FilePath) -> list[bytes]:
-    """Return the earlier keys beside a published one; nothing vouches for them yet."""
+    """Return the earlier keys beside a published one; nothing vouches for them yet.
+
+    Of very many files, which somebody must have put there, the first by name are read.
+    """
     folder, name = os.path.split(os.path.abspath(os.fspath(path)))
     prefix = f"{name}{_ARCHIVED}"
     found = []
     try:
-        names = sorted(os.listdir(folder))
+        names = sorted(one for one in os.listdir(folder) if one.startswith(prefix))
     except OSError as error:
         raise KeyFileError(f"{shown(folder)} could not be read: {reason_of(error)}") from error
-    for one in names:
-        if one.startswith(prefix):
-            try:
-                key = published(os.path.join(folder, one))
-            except KeyFileError:
-                continue  # what is no key stops nobody from reading the others
-            if key is not None and archive_path(path, key).endswith(one):
-                found.append(key)
+    for one in names[:ARCHIVED_KEYS_MAX]:
+        try:
+            key = published(os.path.join(folder, one), mends=False)
+        except KeyFileError:
+            continue  # what is no key stops nobody from reading the others
+        if key is not None and archive_path(path, key).endswith(one):
+            found.append(key)
     return found
 
 

@@ -217,7 +217,7 @@ class Daemon:
         outgoing, incoming = self._ledger.rotate()
         told = {"outgoing": fingerprint_of(outgoing), "incoming": fingerprint_of(incoming)}
         event(logging.WARNING, "rotated", **told)
-        return told
+        return {**told, "published": self._settings.public_key}
 
     # --------------------------------------------------------------------------------- the end
 

@@ -64,7 +64,8 @@ def check_socket_path(
         raise SocketPathError(
             "unsafe",
             f"{_shown(path)} is outside of {', '.join(safe_roots(platform, environ))}: others may"
-            " be able to put a socket there",
+            " be able to put a socket there; choose a path below one of these, or allow it with"
+            " --unsafe-socket-path",
         )
     return is_safe
 

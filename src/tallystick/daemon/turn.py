@@ -26,11 +26,8 @@ from tallystick.model.chain import Head
 from tallystick.model.extension import Dropped, Extension
 from tallystick.model.frame import Acknowledgement, Frame
 from tallystick.model.rotation import KeyRotation
-from tallystick.model.taxonomy import AGENT_START, EVENTS_DROPPED, KEY_ROTATE
+from tallystick.model.taxonomy import AGENT_START, CHAINS_SYSTEM, EVENTS_DROPPED, KEY_ROTATE
 from tallystick.ports import Signer
-
-# What a target is in, where the target is a chain of ours.
-CHAINS_SYSTEM = "agent_receipts"
 
 
 class Standing(NamedTuple):

@@ -4,37 +4,47 @@
 An earlier public key lies beside the published one, in a file that proves nothing by itself. What
 proves it is the store: the key's own hand-over, and the receipt right behind it, which the next key
 signed and which holds the hash of the hand-over. So each key vouches for the one before it, and
-the published one, which the reader trusts, in the end for all.
+the published one, which the reader trusts, in the end for all. An earlier key counts up to its
+hand-over: what it signs later, whoever has it by then, counts no more.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from tallystick.crypto.digest import sha256_tagged
 from tallystick.crypto.ed25519 import check
 from tallystick.crypto.multibase import b64u_decode
 from tallystick.errors import RefusedInput
+from tallystick.limits import ARCHIVED_KEYS_MAX
 from tallystick.model.receipt import Receipt, split_canonical
 from tallystick.model.rotation import incoming_key, rotation_faults
 from tallystick.model.taxonomy import KEY_ROTATE
 from tallystick.store.ledger_reads import Filter, LedgerReader
+from tallystick.verify.trust import TrustedKey
+
+
+def hand_overs(reader: LedgerReader) -> list[tuple[bytes, bytes]]:
+    """Return each hand-over of a store, oldest first, with the receipt behind it."""
+    found = []
+    for one in reader.receipts(Filter(action_type=KEY_ROTATE)):
+        behind = reader.at(one.chain_id, one.sequence + 1)
+        if behind is not None:
+            found.append((one.body, behind.body))
+    return found[-ARCHIVED_KEYS_MAX:]
 
 
 def vouched_keys(
-    reader: LedgerReader, published_key: bytes, archived_keys: Iterable[bytes]
-) -> list[bytes]:
-    """Return the keys under which chains of this store may stand, the published one first."""
+    published_key: bytes, archived_keys: Iterable[bytes], given: Iterable[tuple[bytes, bytes]]
+) -> list[TrustedKey]:
+    """Return the keys under which chains may stand by these hand-overs, the published one first."""
+    pairs = [(split_canonical(one), split_canonical(behind)) for one, behind in given]
+    rotations = [(one, behind) for one, behind in pairs if one is not None and behind is not None]
     by_fingerprint = {sha256_tagged(key): key for key in archived_keys}
-    vouched = [published_key]
+    by_fingerprint.update(_announced(one for (one, _), _ in rotations))
+    vouched = {published_key: TrustedKey(public_key=published_key)}
     # Oldest first they are found, newest first they are followed.
-    for stored in reversed(list(reader.receipts(Filter(action_type=KEY_ROTATE)))):
-        found = split_canonical(stored.body)
-        behind = reader.at(stored.chain_id, stored.sequence + 1)
-        last = None if behind is None else split_canonical(behind.body)
-        if found is None or last is None:
-            continue
-        receipt, statement = found
+    for (receipt, statement), last in reversed(rotations):
         rotation = receipt.credentialSubject.keyRotation
         if rotation is None:
             continue
@@ -49,8 +59,17 @@ def vouched_keys(
             and last[0].link.chain_id == receipt.link.chain_id
             and last[0].link.previous_receipt_hash == sha256_tagged(statement)
         ):
-            vouched.append(outgoing)
-    return vouched
+            vouched[outgoing] = TrustedKey(public_key=outgoing, valid_until=receipt.issuanceDate)
+    return list(vouched.values())
+
+
+def _announced(rotations: Iterable[Receipt]) -> Iterator[tuple[str, bytes]]:
+    """Yield the keys that hand-overs name in full: of all but the first, no file is needed."""
+    for receipt in rotations:
+        rotation = receipt.credentialSubject.keyRotation
+        key = None if rotation is None else incoming_key(rotation)
+        if key is not None:
+            yield sha256_tagged(key), key
 
 
 def is_signed(receipt: Receipt, statement: bytes, key: bytes) -> bool:

@@ -16,7 +16,7 @@ import os
 import sys
 import time
 from _thread import allocate_lock, get_ident  # all of `threading` that is needed here
-from collections.abc import Callable, Mapping
+from _collections_abc import Callable, Iterable, Mapping
 from types import TracebackType
 
 from tallystick.deliver.daemon_line import BrokenLine, DaemonLine
@@ -31,6 +31,7 @@ from tallystick.limits import (
     JSON_INTEGER_MAX,
     SPOOL_ANSWER_MS_MAX,
     SPOOL_FLUSH_MS_MAX,
+    SPOOL_LOOK_MS,
     SPOOL_PAUSE_MS,
 )
 from tallystick.model.framing import SOCKET_VARIABLE, default_socket_path, framed, read_answer
@@ -75,6 +76,7 @@ class DaemonEmitter:
         best_effort: bool = False,
         spool: str | os.PathLike[str] | None = None,
         answer_timeout_ms: int = EMITTER_ANSWER_MS_MAX,
+        write_timeout_ms: int = EMITTER_WRITE_MS_MAX,
         environ: Mapping[str, str] | None = None,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
@@ -90,6 +92,7 @@ class DaemonEmitter:
         self.session_id = self.session_id or _uuid4()
         self._is_best_effort = best_effort
         self._answer_ms = answer_timeout_ms
+        self._write_ms = write_timeout_ms
         self._clock = clock
         self._line = DaemonLine(path)
         self._lock = allocate_lock()
@@ -97,6 +100,7 @@ class DaemonEmitter:
         self._drops = 0
         self._writer = 0
         self._drains_from = 0.0
+        self._empty_until = 0.0
         self._is_closed = False
         self._spool = None if spool is None else Spool(spool)
 
@@ -150,20 +154,26 @@ class DaemonEmitter:
 
         return await asyncio.to_thread(emit)
 
-    def send(self, members: Mapping[str, object]) -> Acknowledged | None:
-        """Hand a frame with these members over, as `emit` does; session and time are added."""
-        patience = (self._answer_ms if members.get("ack") else EMITTER_WRITE_MS_MAX) / 1000
+    def send(
+        self, members: Mapping[str, object], *, counts_refused: bool = True
+    ) -> Acknowledged | None:
+        """Hand a frame with these members over, as `emit` does; session and time are added.
+
+        Without `counts_refused`, a frame that is refused here is no drop: the caller sends another.
+        """
+        patience = (self._answer_ms if members.get("ack") else self._write_ms) / 1000
         self._after_a_fork()
         if self._is_closed:
             raise EmitError("this emitter is closed")
-        whole = {"session_id": self.session_id, "ts_emit": _instant(self._clock()), **members}
+        whole = self._whole(members)
         me = get_ident()
         if self._writer == me:
             fault = EmitTransportError("a signal handler interrupted this emitter; it can't emit")
         elif self._lock.acquire(timeout=patience):
             try:
                 self._writer = me
-                return self._send(whole, time.monotonic() + EMITTER_WRITE_MS_MAX / 1000)
+                until = time.monotonic() + self._write_ms / 1000
+                return self._send(whole, until, counts_refused=counts_refused)
             finally:
                 self._writer = 0
                 self._lock.release()
@@ -171,6 +181,28 @@ class DaemonEmitter:
             fault = EmitTransportError("other threads wait for the daemon; nothing was sent")
         self._failed(fault, whole, 0)
         return None
+
+    def emit_many(self, frames: Iterable[Mapping[str, object]]) -> list[object]:
+        """Hand frames over without waiting for one after the other; return when all are stored.
+
+        Each has the members that `send` takes; `tool` is an object of name and server. In the place
+        of each stands its `Acknowledged`, or the error of it: none is raised, and those that were
+        lost are counted as drops.
+        """
+        self._after_a_fork()
+        if self._is_closed:
+            raise EmitError("this emitter is closed")
+        usual = {"channel": self.channel, "decision": "allowed"}
+        wholes = [self._whole({**usual, **one, "ack": True}) for one in frames]
+        if self._writer == get_ident() or not self._lock.acquire(timeout=self._answer_ms / 1000):
+            fault = EmitTransportError("this emitter is busy; nothing was sent")
+            return [self._kept(fault, one) for one in wholes]
+        try:
+            self._writer = get_ident()
+            return self._send_many(wholes)
+        finally:
+            self._writer = 0
+            self._lock.release()
 
     def flush(self, deadline_ms: int = EXIT_FLUSH_MS_MAX) -> int:
         """Try to deliver what is in the spool directory; return how many frames still are."""
@@ -203,14 +235,17 @@ class DaemonEmitter:
     ) -> None:
         self.close()
 
-    def _send(self, members: dict[str, object], until: float) -> Acknowledged | None:
+    def _send(
+        self, members: dict[str, object], until: float, *, counts_refused: bool
+    ) -> Acknowledged | None:
         drops = self._drops
         if drops:
             members["drop_count"] = drops
         try:
             body = body_of(members)
         except FrameRefused:
-            self._add(1)  # the action was done, and there will be no receipt of it
+            if counts_refused:
+                self._add(1)  # the action was done, and there will be no receipt of it
             raise
         has_gone = False
         try:
@@ -225,9 +260,52 @@ class DaemonEmitter:
                 self._failed(fault, members, drops)
                 return None
             raise  # the daemon has seen this frame, and counts it itself
-        if self._spool is not None and time.monotonic() >= self._drains_from:
+        now = time.monotonic()
+        if self._spool is not None and now >= self._drains_from and now >= self._empty_until:
             self._drain(time.monotonic() + SPOOL_FLUSH_MS_MAX / 1000)
         return answer
+
+    def _whole(self, members: Mapping[str, object]) -> dict[str, object]:
+        return {"session_id": self.session_id, "ts_emit": instant(self._clock()), **members}
+
+    def _send_many(self, wholes: list[dict[str, object]]) -> list[object]:
+        from tallystick.deliver.volley import volley  # who sends one frame does not need it
+
+        found: list[object] = list(wholes)
+        frames: list[bytes] = []
+        places: list[int] = []
+        drops = self._drops
+        for place, whole in enumerate(wholes):
+            try:
+                frames.append(framed(body_of(whole if frames else {**whole, **_told(drops)})))
+                places.append(place)
+            except FrameRefused as fault:
+                self._add(1)
+                found[place] = fault
+        patience = self._answer_ms / 1000
+
+        def send(frame: bytes, is_first: bool) -> None:
+            until = time.monotonic() + patience
+            (self._hand_over if is_first else self._line.write)(frame, until)
+
+        answers, sent, ended = volley(frames, send, lambda: self._answer(self._answer_ms))
+        if answers and isinstance(answers[0], Acknowledged):
+            self._add(-drops)
+        for order, place in enumerate(places):
+            if order < len(answers):
+                found[place] = answers[order]
+            else:
+                lost = EmitTransportError(str(ended), may_be_stored=order < sent)
+                found[place] = self._kept(lost, wholes[place])
+        return found
+
+    def _kept(self, fault: EmitTransportError, members: dict[str, object]) -> EmitTransportError:
+        """Do what is done for a frame that was not handed over, and return what to tell."""
+        try:
+            self._failed(fault, members, 0)
+        except EmitTransportError as told:
+            return told
+        return fault
 
     def _hand_over(self, frame: bytes, until: float) -> None:
         """Write one frame; once again over a fresh connection where the kept one had died."""
@@ -275,6 +353,7 @@ class DaemonEmitter:
                 fault = EmitTransportError(f"{fault}; {full}")
             else:
                 self._add(-drops)
+                self._empty_until = 0.0
                 if self._is_best_effort or not members.get("ack"):
                     return
                 raise EmitTransportError(f"{fault}; the frame is kept and will be sent later")
@@ -294,6 +373,9 @@ class DaemonEmitter:
 
         try:
             self._spool.deliver(deliver, until)
+            if not len(self._spool):
+                # Looking each time costs as much as sending; others' frames can wait a moment.
+                self._empty_until = time.monotonic() + SPOOL_LOOK_MS / 1000
         except EmitError as fault:
             # A daemon that is slow would be asked to record the same frame at each `emit`.
             self._drains_from = time.monotonic() + SPOOL_PAUSE_MS / 1000
@@ -310,7 +392,8 @@ class DaemonEmitter:
             self._line.close()
 
 
-def _instant(nanoseconds: int) -> str:
+def instant(nanoseconds: int) -> str:
+    """Return a time of the clock as frames write it."""
     seconds, rest = divmod(nanoseconds, 1_000_000_000)
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{rest // 1_000_000:03d}Z"
 
@@ -322,6 +405,10 @@ def _uuid4() -> str:
     number[8] = number[8] & 0x3F | 0x80
     text = number.hex()
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def _told(drops: int) -> dict[str, object]:
+    return {"drop_count": drops} if drops else {}
 
 
 def _tell(level: str, text: str, *given: object) -> None:

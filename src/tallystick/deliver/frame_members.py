@@ -7,7 +7,7 @@ Only what costs nothing is imported; the strict parser is asked where a number l
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from _collections_abc import Mapping
 
 from tallystick.errors import FrameRefused
 from tallystick.limits import (

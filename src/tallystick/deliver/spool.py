@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Callable, Mapping
+from _collections_abc import Callable, Mapping
 
 from tallystick.deliver.frame_members import body_of
 from tallystick.errors import (

@@ -67,8 +67,11 @@ class FileKeyProvider:
         return f"FileKeyProvider({getattr(self, 'path', None)!r}, {pair!r})"
 
 
-def read_key_file(path: FilePath) -> bytes:
-    """Return the bytes of a file that holds a secret, after checking who else could read it."""
+def read_key_file(path: FilePath, *, made_by: str = "tally keygen") -> bytes:
+    """Return the bytes of a file that holds a secret, after checking who else could read it.
+
+    `made_by` is the command that makes such a file, for whoever has none.
+    """
     if is_key_itself(path):
         del path  # out of the frame that a traceback shows
         raise KeyFileError(GIVE_A_PATH)
@@ -76,7 +79,7 @@ def read_key_file(path: FilePath) -> bytes:
     try:
         descriptor = os.open(path, _OPEN)
     except (OSError, ValueError) as error:
-        raise KeyFileError(f"{shown(path)} {_open_fault(path, error)}") from error
+        raise KeyFileError(f"{shown(path)} {_open_fault(path, error, made_by)}") from error
     try:
         fault = _file_fault(path, os.fstat(descriptor))
         if fault is not None:
@@ -96,7 +99,7 @@ def is_key_itself(path: FilePath) -> bool:
     return re.fullmatch(_KEY_ITSELF, text, re.DOTALL) is not None and not os.path.lexists(text)
 
 
-def _open_fault(path: str, error: OSError | ValueError) -> str:
+def _open_fault(path: str, error: OSError | ValueError, made_by: str) -> str:
     if not isinstance(error, OSError):
         return "is no path that can be opened"
     if error.errno in {errno.ELOOP, errno.EMLINK} and os.path.islink(path):
@@ -104,7 +107,7 @@ def _open_fault(path: str, error: OSError | ValueError) -> str:
     if error.errno in {errno.ENXIO, errno.ENODEV, errno.EOPNOTSUPP}:
         return _NOT_A_FILE  # a socket, or a device without a driver
     if error.errno == errno.ENOENT:
-        return "does not exist; `tally keygen` makes a key"
+        return f"does not exist; `{made_by}` makes a key"
     return f"could not be opened: {error.strerror}"
 
 

@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Final
 
 from tallystick.limits import ARGUMENTS_MAX
+from tallystick.model.known_tools import KNOWN_TOOLS
 from tallystick.model.path_risk import Access, path_grade
 from tallystick.model.shell_risk import shell_grade, words_grade
 from tallystick.model.sql_risk import is_sql, sql_grade
@@ -26,7 +27,6 @@ from tallystick.model.taxonomy import (
 )
 
 _EXECUTE: Final = "system.command.execute"
-_READ: Final = Grade("low", "filesystem.file.read", "tool:read")
 _DEPTH_MAX: Final = 6
 
 
@@ -34,25 +34,9 @@ def _names(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-# Tools of well-known hosts, by their names in lower case.
 _TOOLS: Final = {
-    "read": _READ,
-    "view": _READ,
-    "glob": Grade("low", "filesystem.directory.list", "tool:list"),
-    "ls": Grade("low", "filesystem.directory.list", "tool:list"),
-    "grep": _READ,
-    "notebookread": _READ,
-    "todowrite": Grade("low", None, "tool:note"),
-    "todoread": Grade("low", None, "tool:note"),
-    "write": Grade("medium", "filesystem.file.modify", "tool:write"),
-    "edit": Grade("medium", "filesystem.file.modify", "tool:write"),
-    "multiedit": Grade("medium", "filesystem.file.modify", "tool:write"),
-    "notebookedit": Grade("medium", "filesystem.file.modify", "tool:write"),
-    "apply_patch": Grade("medium", "filesystem.file.modify", "tool:write"),
-    "webfetch": Grade("medium", "network.egress.observed", "tool:fetch"),
-    "websearch": Grade("medium", "network.egress.observed", "tool:fetch"),
-    "task": Grade("medium", None, "tool:agent"),
-    "agent": Grade("medium", None, "tool:agent"),
+    name: Grade(*row)  # type: ignore[arg-type]  # a test holds its risks to the levels
+    for name, row in KNOWN_TOOLS.items()
 }
 _SHELL_WORDS: Final = frozenset(
     (
@@ -131,6 +115,9 @@ _PATH_KEYS: Final = _names(
     " new_path"
 )
 _CODE_KEYS: Final = frozenset(("code", "javascript", "python", "expression"))
+_TELLING_KEYS: Final = _COMMAND_KEYS | _SQL_KEYS | _PATH_KEYS | _CODE_KEYS
+# Arguments that are looked at one by one, without a list of what waits.
+_FEW: Final = 16
 
 
 def classify(tool: str, arguments: object = None, server: str | None = None) -> Grade | None:
@@ -139,11 +126,11 @@ def classify(tool: str, arguments: object = None, server: str | None = None) -> 
     access, is_shell = _manner(tool[:256])
     if arguments is None:
         return named
-    found = gravest(_found_grades(arguments, access, is_shell=is_shell))
+    found = _told_grade(arguments, access, is_shell=is_shell)
     if found is not None and is_shell:
         # What a shell runs is told by its command, not by its being a shell.
         return found
-    return gravest((named, found))
+    return named if found is None else gravest((named, found))
 
 
 def claimed_risk(action_type: str | None) -> RiskLevel | None:
@@ -156,8 +143,9 @@ def claimed_risk(action_type: str | None) -> RiskLevel | None:
 
 def settled_risk(claimed: RiskLevel | None, own: Grade | None) -> RiskLevel:
     """Return the graver of the claim and our own; without either, that of unknown types."""
-    levels = [one for one in (claimed, own.risk if own is not None else None) if one is not None]
-    return max(levels, key=RISK_LEVELS.index) if levels else CUSTOM_RISK
+    if claimed is None or own is None:
+        return claimed or (own.risk if own is not None else CUSTOM_RISK)
+    return max(claimed, own.risk, key=RISK_LEVELS.index)
 
 
 @lru_cache(maxsize=1024)
@@ -195,6 +183,23 @@ def _tool_grade(tool: str, server: str) -> Grade | None:
                 return Grade("high", kind, f"tool:{risk}-of-secrets")
             return Grade(risk, kind, f"tool:{kind}")
     return None
+
+
+def _told_grade(arguments: object, access: Access, *, is_shell: bool) -> Grade | None:
+    """Return the gravest grade of all arguments; quickly where there is not one inside another."""
+    if type(arguments) is dict and len(arguments) <= _FEW:
+        best: Grade | None = None
+        for name, value in arguments.items():
+            if type(value) is str:
+                key = name.lower()
+                if value and key in _TELLING_KEYS:
+                    grade = _text_grade(key, value, access, is_shell=is_shell)
+                    best = gravest((grade, best)) if best is not None else grade
+            elif isinstance(value, (dict, list)):
+                break
+        else:
+            return best
+    return gravest(_found_grades(arguments, access, is_shell=is_shell))
 
 
 def _found_grades(value: object, access: Access, *, is_shell: bool) -> Iterator[Grade | None]:

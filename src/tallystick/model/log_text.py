@@ -54,9 +54,12 @@ def lines_of(text: str, count: int, what: str) -> list[str]:
 
 def encode_proof(head: Sequence[str], path: Sequence[bytes], note: bytes) -> bytes:
     """Return a proof file: lines of a head, a path, an empty line, a note."""
-    above = "\n".join(head).encode() + b"\n"
-    # A collector makes one of these for each receipt: this is canonical base64 with its line's end.
-    return above + b"".join(map(b2a_base64, path)) + b"\n" + note
+    return "\n".join(head).encode() + b"\n" + b"".join(map(hash_line, path)) + b"\n" + note
+
+
+def hash_line(value: bytes) -> bytes:
+    """Return a hash as a line of its own."""
+    return b2a_base64(value)  # canonical base64 with a line feed
 
 
 def split_proof(data: bytes, size_max: int, what: str) -> tuple[list[str], bytes]:

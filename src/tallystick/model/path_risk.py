@@ -97,7 +97,7 @@ _FOLDED_CHARS_MAX: Final = 4096
 def path_grade(path: str, access: Access) -> Grade | None:
     """Return how grave this access is, or None where the path says nothing."""
     folded = _folded(path)
-    if _SCRATCH.fullmatch(folded):
+    if folded.startswith("/dev/") and _SCRATCH.fullmatch(folded):
         return None
     name = folded.rsplit("/", 1)[-1]
     # A path may be relative to any folder: `ssh/` of `.ssh/` is still found behind a slash.
@@ -107,7 +107,7 @@ def path_grade(path: str, access: Access) -> Grade | None:
         kind = f"filesystem.file.{'delete' if access == 'delete' else 'modify'}"
         if _ACCOUNTS.fullmatch(folded) or name.startswith("authorized_keys"):
             return Grade("critical", kind, "path:accounts")
-        if _START_UP.fullmatch(name) or any(part in within for part in _START_UP_PARTS):
+        if _START_UP.fullmatch(name) or _holds_any(within, _START_UP_PARTS):
             return Grade("high", kind, "path:start-up")
         if _SYSTEM.fullmatch(folded):
             return Grade("high", kind, "path:system")
@@ -127,13 +127,19 @@ _KINDS: Final = {"write": "modify", "delete": "delete"}
 
 
 def _is_secret(name: str, within: str) -> bool:
-    if _HARMLESS_NAMES.fullmatch(name):
-        return False
-    return (
+    found = (
         _SECRET_NAMES.fullmatch(name) is not None
-        or any(part in within for part in _SECRET_PARTS)
-        or _PROCESS_SECRET.match(within) is not None
+        or _holds_any(within, _SECRET_PARTS)
+        or (within.startswith("/proc/") and _PROCESS_SECRET.match(within) is not None)
     )
+    return found and _HARMLESS_NAMES.fullmatch(name) is None
+
+
+def _holds_any(text: str, parts: tuple[str, ...]) -> bool:
+    for part in parts:  # noqa: SIM110  # a generator would take three times as long
+        if part in text:
+            return True
+    return False
 
 
 def _folded(path: str) -> str:

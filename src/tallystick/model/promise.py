@@ -35,8 +35,8 @@ from tallystick.errors import LogFormatError
 from tallystick.limits import LOG_PROOF_BYTES_MAX
 from tallystick.model.log_text import (
     after,
-    encode_proof,
     hash_in,
+    hash_line,
     lines_of,
     number_in,
     path_from,
@@ -46,6 +46,7 @@ from tallystick.model.sheet import Sheet
 
 _FIRST_LINE: Final = "tally-promise/v1"
 _FILE_FIRST_LINE: Final = "tally-promise-proof/v1"
+_FILE_HEAD: Final = f"{_FILE_FIRST_LINE}\nindex %d\n".encode()
 
 
 class Promise(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,7 +100,12 @@ class SignedPromise(msgspec.Struct, frozen=True, kw_only=True):
 
 def encode_promise_file(index: int, path: Sequence[bytes], note: bytes) -> bytes:
     """Return the bytes of a promise file."""
-    return encode_proof((_FILE_FIRST_LINE, f"index {index}"), path, note)
+    return promise_file(index, b"".join(map(hash_line, path)), note)
+
+
+def promise_file(index: int, path_lines: bytes, note: bytes) -> bytes:
+    """Return the bytes of a promise file whose path is spelled already: one for each receipt."""
+    return _FILE_HEAD % index + path_lines + b"\n" + note
 
 
 def parse_promise_file(data: bytes) -> PromiseFile:

@@ -7,7 +7,7 @@ class stand in the order in which RFC 8785 sorts them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Annotated, Any, Final, Literal, get_args, get_type_hints
 
@@ -176,7 +176,8 @@ class Receipt(UnsignedReceipt, frozen=True, kw_only=True, gc=True, rename={"cont
         )
 
 
-_ENCODE = msgspec.json.Encoder(order="sorted").encode
+_ENCODER: Final = msgspec.json.Encoder(order="sorted")
+_ENCODE: Final = _ENCODER.encode
 # Members are declared in RFC 8785's order: without open objects there is nothing left to sort.
 _ENCODE_DECLARED = msgspec.json.Encoder().encode
 # What follows the proof in a canonical receipt: always these bytes but for the version's digits.
@@ -241,7 +242,8 @@ def holds_only_plain(receipt: UnsignedReceipt) -> bool:
 
 
 # Made on import, which only one thread does: two that make it at once crash inside msgspec.
-_DECODE: Final = msgspec.json.Decoder(Receipt).decode
+_DECODER: Final = msgspec.json.Decoder(Receipt)
+_DECODE: Final = _DECODER.decode
 
 
 def split_canonical(data: bytes, *, is_shaped: bool = True) -> tuple[Receipt, bytes] | None:
@@ -270,6 +272,29 @@ def split_canonical(data: bytes, *, is_shaped: bool = True) -> tuple[Receipt, by
     end = len(data) - _TAIL_BYTES
     start = end - len(proof) - len(b',"proof":')
     return receipt, data[:start] + data[end:]
+
+
+def split_canonical_lines(lines: Sequence[bytes]) -> list[tuple[Receipt, bytes]] | None:
+    """Return what `split_canonical` gives for each line, shapes aside, or None where one has none.
+
+    All lines take one step together, then the next: that costs half as much as line by line. No
+    canonical text holds a line feed, so where the whole comes back unchanged, each line has.
+    """
+    data = b"\n".join(lines)
+    try:
+        receipts = _DECODER.decode_lines(data)
+        if len(receipts) != len(lines) or not all(map(holds_only_plain, receipts)):
+            return None
+        if _ENCODER.encode_lines(receipts) != data + b"\n":
+            return None
+        proofs = [len(_ENCODE_DECLARED(receipt.proof)) for receipt in receipts]
+    except (msgspec.MsgspecError, RecursionError, UnicodeError):
+        return None
+    split = []
+    for receipt, line, proof in zip(receipts, lines, proofs, strict=True):
+        end = len(line) - _TAIL_BYTES
+        split.append((receipt, line[: end - proof - len(b',"proof":')] + line[end:]))
+    return split
 
 
 # The ids of a receipt in one match: no shape lets a line feed pass, so a text that holds one can't

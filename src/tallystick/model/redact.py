@@ -11,14 +11,21 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
 
 from tallystick.errors import PatternError
-from tallystick.limits import PATTERN_FILE_BYTES_MAX, PATTERNS_MAX, REDACTED_CHARS_MAX
-from tallystick.model.frame import Frame, FrameRule
+from tallystick.limits import (
+    CLEAN_TEXT_CHARS_MAX,
+    CLEAN_TEXTS_MAX,
+    PATTERN_FILE_BYTES_MAX,
+    PATTERNS_MAX,
+    REDACTED_CHARS_MAX,
+)
+from tallystick.model.frame import Frame
 from tallystick.model.pattern_check import pattern_fault
 from tallystick.model.secret_patterns import BUILT_IN, KEYS, Pattern
 
@@ -45,10 +52,14 @@ _FIELDS: Final = (
     "target_resource",
     "target_system",
 )
+_TEXTS_OF: Final = attrgetter(*_FIELDS, "tool.name", "tool.server")
 
 
 class Redactor:
-    """All patterns, compiled. Keeps no text and may be shared by threads."""
+    """All patterns, compiled. Threads may share it.
+
+    It keeps short texts in which nothing was found, as names are: most frames hold the same again.
+    """
 
     def __init__(self, custom: Iterable[Pattern] = ()) -> None:
         self._patterns = [
@@ -56,6 +67,8 @@ class Redactor:
         ]
         hints = [one.hints for one in (*BUILT_IN, *custom)]
         self._hints = None if not all(hints) else tuple(sorted({h for some in hints for h in some}))
+        # Only of what holds no hint at all: no text is kept that could hold a secret.
+        self._clean: set[str | None] = {None}
 
     def text(self, text: str) -> str:
         """Return a text without its secrets; what is over the limit is cut off."""
@@ -65,7 +78,7 @@ class Redactor:
             return text
         if text[:1] in ("{", "["):
             text = self._json(text)
-        lower = text.lower()
+        lower = _folded(text)
         for name, pattern, hints in self._patterns:
             if not hints or any(hint in lower for hint in hints):
                 text = pattern.sub(lambda found, name=name: _masked(found, name), text)  # type: ignore[misc]  # mypy sees no default of a lambda
@@ -91,25 +104,43 @@ class Redactor:
 
         `input` and `output` stay: they are hashed and sealed, never shown.
         """
-        if not self._may_hold(_clear_text(frame)):
-            return frame
         changed: dict[str, Any] = {}
-        for name in _FIELDS:
-            text = getattr(frame, name)
-            if text is not None and (clean := self.text(text)) != text:
-                changed[name] = clean
-        if (tool := self._struct(frame.tool)) is not frame.tool:
-            changed["tool"] = tool
-        if frame.rule is not None and (rule := self._struct(frame.rule)) is not frame.rule:
-            changed["rule"] = rule
-        if frame.usage is not None:
-            changed["usage"] = self.value(frame.usage)
+        if not self._are_clean(frame):
+            for name in _FIELDS:
+                text = getattr(frame, name)
+                if text not in self._clean and (clean := self.text(text)) != text:
+                    changed[name] = clean
+            if (tool := self._struct(frame.tool)) is not frame.tool:
+                changed["tool"] = tool
+            if frame.rule is not None and (rule := self._struct(frame.rule)) is not frame.rule:
+                changed["rule"] = rule
+        if frame.usage is not None and (usage := self.value(frame.usage)) != frame.usage:
+            changed["usage"] = usage
         return msgspec.structs.replace(frame, **changed) if changed else frame
+
+    def _are_clean(self, frame: Frame) -> bool:
+        """Whether no text of a frame, beside those in its `usage`, holds a hint."""
+        if self._hints is None:
+            return False
+        texts: Sequence[str | None] = _TEXTS_OF(frame)
+        if frame.rule is not None:
+            texts = [*texts, *msgspec.structs.astuple(frame.rule)]
+        clean = self._clean
+        if clean.issuperset(texts):
+            return True
+        fresh = [one for one in texts if one is not None and one not in clean]
+        # A line feed is in no hint: none can begin in one text and end in the next.
+        if self._may_hold("\n".join(fresh)):
+            return False
+        if len(clean) > CLEAN_TEXTS_MAX:
+            clean = self._clean = {None}
+        clean.update(one for one in fresh if len(one) <= CLEAN_TEXT_CHARS_MAX)
+        return True
 
     def _may_hold(self, text: str) -> bool:
         if self._hints is None:
             return True
-        lower = text.lower()
+        lower = _folded(text)
         for hint in self._hints:  # noqa: SIM110  # a generator would take twice the time
             if hint in lower:
                 return True
@@ -157,15 +188,13 @@ def read_patterns(data: bytes) -> tuple[Pattern, ...]:
     return tuple(_read_pattern(table, at) for at, table in enumerate(tables, 1))
 
 
-def _clear_text(frame: Frame) -> str:
-    """Return all that a receipt would carry of a frame, in one text."""
-    texts = [getattr(frame, name) for name in _FIELDS]
-    texts += [frame.tool.name, frame.tool.server]
-    if frame.rule is not None:
-        texts += [getattr(frame.rule, name) for name in FrameRule.__struct_fields__]
-    if frame.usage is not None:
-        texts.append(json.dumps(frame.usage))
-    return "\n".join([one for one in texts if one is not None])
+# Letters that patterns take for these ASCII ones where they look past case.
+_FOLDS: Final = {0x130: "i", 0x131: "i", 0x17F: "s", 0x212A: "k"}
+
+
+def _folded(text: str) -> str:
+    """Return a text in lower case, so that each text that a pattern takes shows its hint."""
+    return text.lower() if text.isascii() else text.translate(_FOLDS).lower()
 
 
 _NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")

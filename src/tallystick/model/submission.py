@@ -38,7 +38,8 @@ class Placed(msgspec.Struct, frozen=True, kw_only=True):
     batch: Batch
     leaf_hash: bytes
     entry: bytes
-    path: tuple[bytes, ...]  # inclusion of index - start in the batch's own tree
+    # Inclusion of index - start in the batch's own tree, as a promise file spells it.
+    path_lines: bytes
     is_new: bool  # False: this very receipt was there before (409 with the stored promise)
     shares_id: bool = False  # another receipt has the same id
     shares_position: bool = False  # another receipt has the same (chain, sequence)

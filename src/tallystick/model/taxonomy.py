@@ -25,6 +25,9 @@ _RANK: Final = {level: rank for rank, level in enumerate(RISK_LEVELS)}
 
 UNKNOWN: Final = "unknown"
 KEY_ROTATE: Final = "agent.key.rotate"
+# What a daemon calls itself as an issuer, and what a target is in that is a chain of its own.
+DAEMON_ISSUER: Final = "AgentReceiptsDaemon"
+CHAINS_SYSTEM: Final = "agent_receipts"
 AGENT_START: Final = "agent_receipts.agent_start"
 AGENT_END: Final = "agent_receipts.agent_end"
 CHAIN_INTERRUPTED: Final = "agent_receipts.chain_interrupted"

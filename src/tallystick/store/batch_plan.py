@@ -9,6 +9,7 @@ from typing import Final
 
 from tallystick.crypto.merkle import path_in, paths_in, tree_rows
 from tallystick.model.log_entry import encode_entry
+from tallystick.model.log_text import hash_line
 from tallystick.model.submission import Batch, Placed, Submission
 from tallystick.store.sql import Row
 
@@ -184,9 +185,9 @@ class BatchTree:
         self._rows = tree_rows(leaves)
         self.batch = Batch(start, start + len(leaves), time_ms, self._rows[-1][0])
 
-    def paths(self) -> list[tuple[bytes, ...]]:
-        """Return the inclusion path of each entry."""
-        return paths_in(self._rows)
+    def paths(self) -> list[bytes]:
+        """Return the inclusion path of each entry, as a promise file spells it."""
+        return paths_in([list(map(hash_line, row)) for row in self._rows])
 
     def old_place(self, index: int, digest: bytes, id_hash: bytes) -> Placed:
         """Return the place that an entry of this batch has since long."""
@@ -197,6 +198,6 @@ class BatchTree:
             batch=batch,
             leaf_hash=self._leaves[at],
             entry=encode_entry(batch.time_ms, digest, id_hash),
-            path=tuple(path_in(self._rows, at)),
+            path_lines=b"".join(map(hash_line, path_in(self._rows, at))),
             is_new=False,
         )

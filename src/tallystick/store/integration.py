@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from tallystick.crypto.merkle import Edge, tree_root
+from tallystick.crypto.merkle import Edge, perfect_root
 from tallystick.errors import StoreCorruptError
 from tallystick.store.log_reads import leaves_of, tile_roots
 from tallystick.store.sql import Access, Row
@@ -25,12 +25,16 @@ def integrate(access: Access, edge: Edge, stop: int) -> None:
     leaves = leaves_of(access, base, stop)
     if len(leaves) != stop - base:
         raise StoreCorruptError(f"entries {base} to {stop - 1} have gaps")
-    for leaf in leaves[size - base :]:
-        edge.append(leaf)
     tiles: list[Row] = []
     for number in range(base // 256, stop // 256):
         row = leaves[number * 256 - base : number * 256 - base + 256]
-        tiles.append((0, number, tree_root(row), b"".join(row)))
+        root = perfect_root(row)
+        if number * 256 < size:
+            edge.extend(row[size % 256 :])
+        else:
+            edge.append_subtree(root, 8)
+        tiles.append((0, number, root, b"".join(row)))
+    edge.extend(leaves[edge.size - base :])
     _insert_tiles(access, tiles)
     level = 1
     first, last = base // 256, stop // 256  # tiles that the level below has gained
@@ -38,7 +42,7 @@ def integrate(access: Access, edge: Edge, stop: int) -> None:
         tiles = []
         for number in range(first // 256, last // 256):
             row = tile_roots(access, level - 1, number * 256, number * 256 + 256)
-            tiles.append((level, number, tree_root(row), b"".join(row)))
+            tiles.append((level, number, perfect_root(row), b"".join(row)))
         _insert_tiles(access, tiles)
         level, first, last = level + 1, first // 256, last // 256
     access.run("UPDATE tree SET size = ?, edge = ? WHERE one = 1", (stop, b"".join(edge.hashes)))

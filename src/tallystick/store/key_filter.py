@@ -55,13 +55,17 @@ class KeyFilter:
 
     def segments(self, key: int, stop: int) -> list[int]:
         """Return the segments below `stop` that may hold a key, oldest first."""
-        found = list(range(min(self._first * GROUP_SEGMENTS, stop)))
+        began = self._first
+        found = list(range(min(began * GROUP_SEGMENTS, stop)))
         first, second, third, fourth = (
             key & _MASK, key >> 10 & _MASK, key >> 20 & _MASK, key >> 29 & _MASK,
         )  # fmt: skip
-        for number in range(self._first, -(-stop // GROUP_SEGMENTS)):
+        for number in range(began, -(-stop // GROUP_SEGMENTS)):
             words = self._groups.get(number)
             if words is None:
+                if number < self._first:  # dropped by another thread meanwhile
+                    base = number * GROUP_SEGMENTS
+                    found += range(base, min(base + GROUP_SEGMENTS, stop))
                 continue
             bits = words[first] & words[second]
             if bits:

@@ -111,10 +111,14 @@ class KeyIndex:
         return self.closed if self.known >= (self.closed + 1) * INDEX_SEGMENT_ENTRIES else None
 
     def runs_of(self, segment: int, leaves: Sequence[bytes]) -> list[Row]:
-        """Return the rows that close a full segment: sorted keys of each kind, by bucket."""
+        """Return the rows that close a full segment: sorted keys of each kind, by bucket.
+
+        The filters learn of it here: they are asked for closed segments alone.
+        """
         tables = self._tables[segment]
         rows: list[Row] = []
         for kind in (DIGEST, RECEIPT_ID):
+            self._filters[kind].add(segment, tables[kind])
             rows += _runs(segment, kind, _pairs(tables[kind]))
         base = segment << _SEGMENT_BITS
         rows += _runs(
@@ -137,8 +141,6 @@ class KeyIndex:
             _put(digests, digest, index)
             _put(ids, receipt_id, index)
             index += 1
-        for kind in (DIGEST, RECEIPT_ID):
-            self._filters[kind].add(segment, [pair[kind] for pair in keys])
 
 
 def _put(table: _Table, key: int, index: int) -> None:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from typing import Final
 
 import msgspec
 
 from tallystick.durable.file import FilePath
 from tallystick.errors import StoreCorruptError
-from tallystick.model.receipt import Receipt
+from tallystick.model.receipt import CredentialSubject, Issuer, Receipt
 from tallystick.store.sql import Row
 from tallystick.store.sqlite import LEDGER, SqliteEngine
 
@@ -24,6 +25,11 @@ _INSERT: Final = (
     "timestamp, issuer_id, principal_id, receipt_json, receipt_hash, previous_receipt_hash, "
     "session_id, terminal)"
 )
+# Rows of one statement; older SQLite takes no more than 999 values.
+_ROWS: Final = 64
+_COLUMNS: Final = _INSERT.count(",") + 1
+_ONE: Final = f"({','.join('?' * _COLUMNS)})"
+_INSERT_MANY: Final = f"{_INSERT} VALUES {','.join([_ONE] * _ROWS)}"
 _ROW: Final = (
     "SELECT chain_id, sequence, receipt_hash, terminal, id, timestamp, receipt_json FROM receipts "
 )
@@ -43,10 +49,16 @@ class LastRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 def row_of(receipt: Receipt, body: str, digest: str) -> Row:
     """Return the row of a receipt, of its bytes as text, and of its hash."""
-    subject = receipt.credentialSubject
+    return row_of_parts(receipt.id, receipt.credentialSubject, receipt.issuer, body, digest)
+
+
+def row_of_parts(
+    receipt_id: str, subject: CredentialSubject, issuer: Issuer, body: str, digest: str
+) -> Row:
+    """Return the same of a receipt that nobody has put together as a value."""
     action, link = subject.action, subject.chain
     return (
-        receipt.id,
+        receipt_id,
         link.chain_id,
         link.sequence,
         action.type,
@@ -54,12 +66,12 @@ def row_of(receipt: Receipt, body: str, digest: str) -> Row:
         action.risk_level,
         subject.outcome.status,
         action.timestamp,
-        receipt.issuer.id,
+        issuer.id,
         subject.principal.id,
         body,
         digest,
         link.previous_receipt_hash,
-        receipt.issuer.session_id or "",
+        issuer.session_id or "",
         1 if link.terminal else 0,
     )
 
@@ -90,7 +102,11 @@ class LedgerStore:
                     f"{self.path}: another program wrote into it ({last} rows, we know of "
                     f"{self._last})"
                 )
-            access.insert(_INSERT, rows)
+            whole = len(rows) - len(rows) % _ROWS
+            for start in range(0, whole, _ROWS):
+                # One step of SQLite, in which other threads go on undisturbed.
+                access.run(_INSERT_MANY, list(chain.from_iterable(rows[start : start + _ROWS])))
+            access.insert(_INSERT, rows[whole:])
         self._last += len(rows)
         self.engine.check_in_place()
 

@@ -20,7 +20,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from tallystick.durable.file import FilePath, shown
+from tallystick.durable.file import FilePath, reason_of, shown
 from tallystick.errors import StoreCorruptError, StoreError
 from tallystick.limits import LEDGER_PAGE_BYTES_MAX, LEDGER_PAGE_ROWS_MAX, SQLITE_BUSY_MS
 from tallystick.model.receipt import split_canonical
@@ -64,6 +64,7 @@ class StoredReceipt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     principal_id: str | None
     body: bytes
     hash: str
+    previous_hash: str | None
     session_id: str
     terminal: bool
 
@@ -106,8 +107,12 @@ class LedgerReader:
         self._connection: sqlite3.Connection | None = None
         # What the file was when it was opened without locks; None while SQLite's locks are used.
         self._still: tuple[int, ...] | None = None
-        if not os.path.exists(self.path):
-            raise StoreError(f"{self._shown} does not exist")
+        try:
+            os.stat(self.path)
+        except FileNotFoundError:
+            raise StoreError(f"{self._shown} does not exist") from None
+        except OSError as fault:
+            raise StoreError(f"{self._shown} could not be opened: {reason_of(fault)}") from None
         self.mark()
 
     def __enter__(self) -> Self:
@@ -248,7 +253,7 @@ class LedgerReader:
         try:
             connection.execute(f"PRAGMA busy_timeout = {SQLITE_BUSY_MS}")
             connection.execute("PRAGMA query_only = ON")
-            connection.execute("SELECT 1 FROM receipts LIMIT 1").fetchall()
+            _check_shape(connection, self._shown)
         except BaseException:
             connection.close()
             raise
@@ -265,6 +270,26 @@ class LedgerReader:
         if name.startswith("SQLITE_CANTOPEN") and os.path.exists(f"{self.path}-wal"):
             hint = f"; to read beside a daemon, {self._shown}-wal and -shm must be readable, too"
         return StoreError(f"{self._shown} could not be read: {fault}{hint}")
+
+
+def _check_shape(connection: sqlite3.Connection, path: str) -> None:
+    """Raise where a list could show rows that a walk from the first mark on does not meet.
+
+    Rows are walked by their marks, from 1. So the marks have to be SQLite's own, and none before 1.
+    """
+    connection.execute("SELECT 1 FROM receipts LIMIT 1").fetchall()
+    found = connection.execute(
+        "SELECT type, rootpage FROM sqlite_master WHERE lower(name) = 'receipts'"
+    ).fetchall()
+    columns = connection.execute("SELECT lower(name) FROM pragma_table_xinfo('receipts')")
+    names = {name for (name,) in columns}
+    if len(found) != 1 or found[0][0] != "table" or not found[0][1] or "rowid" in names:
+        raise StoreCorruptError(f"{path} is no ledger: what it calls receipts is no plain table")
+    (least,) = connection.execute("SELECT min(rowid) FROM receipts").fetchone()
+    if least is not None and least < 1:
+        raise StoreCorruptError(
+            f"{path} holds rows that were put before the first one ({least}): no daemon does that"
+        )
 
 
 def column_faults(stored: StoredReceipt) -> list[str]:
@@ -289,7 +314,7 @@ def column_faults(stored: StoredReceipt) -> list[str]:
         stored.principal_id,
         told[10],
         stored.hash,
-        told[12],
+        stored.previous_hash,
         stored.session_id,
         1 if stored.terminal else 0,
     )
@@ -332,6 +357,7 @@ def _stored_receipt(row: Row) -> StoredReceipt:
         principal_id=row[10],
         body=body if isinstance(body, bytes) else str(body).encode("utf-8", "surrogatepass"),
         hash=row[12],
+        previous_hash=row[13],
         session_id=row[14],
         terminal=bool(row[15]),
     )

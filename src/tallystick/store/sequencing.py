@@ -263,7 +263,7 @@ class Sequencing:
                     batch=tree.batch,
                     leaf_hash=rows.leaves[at],
                     entry=rows.encoded[at],
-                    path=paths[at],
+                    path_lines=paths[at],
                     is_new=is_new,
                     shares_id=shares_id,
                     shares_position=shares_position,

@@ -13,6 +13,8 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
+from itertools import chain
 from typing import Final, NamedTuple
 
 from tallystick.durable.file import (
@@ -74,7 +76,33 @@ _SCHEMA: Final = (
     "ORDER BY type, name"
 )
 
+# UPDATE … FROM.
+_SQLITE_MIN: Final = (3, 33, 0)
+
 _CORRUPT: Final = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
+
+
+# The interpreter lock is given away and taken again for each statement: row by row, a writer would
+# wait for it once for every row while another thread parses what comes next.
+_ROWS_AT_ONCE: Final = (128, 32, 8, 1)
+
+
+@cache
+def _insertion(head: str, tail: str, width: int, count: int) -> str:
+    row = f"({','.join('?' * width)})"
+    return f"{head} VALUES {','.join([row] * count)} {tail}"
+
+
+@cache
+def _updating(table: str, columns: tuple[str, ...], keys: tuple[str, ...], count: int) -> str:
+    names = (*columns, *keys)
+    row = f"({','.join('?' * len(names))})"
+    given = [f"{name} = given.column{at}" for at, name in enumerate(columns, start=1)]
+    same = [f"{table}.{name} = given.column{at}" for at, name in enumerate(keys, len(columns) + 1)]
+    return (
+        f"UPDATE {table} SET {', '.join(given)} FROM (VALUES {','.join([row] * count)}) AS given "
+        f"WHERE {' AND '.join(same)}"
+    )
 
 
 class SqliteAccess:
@@ -82,7 +110,6 @@ class SqliteAccess:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._execute = connection.execute
-        self._executemany = connection.executemany
 
     def rows(self, statement: str, values: Sequence[object] = (), /) -> list[Row]:
         """Return all rows that a statement yields."""
@@ -104,18 +131,24 @@ class SqliteAccess:
         return self._execute(statement, values).rowcount
 
     def insert(self, head: str, rows: Sequence[Sequence[object]], tail: str = "", /) -> None:
-        """Insert all rows by one prepared statement."""
-        if rows:
-            marks = ",".join("?" * len(rows[0]))
-            self._executemany(f"{head} VALUES ({marks}) {tail}", rows)
+        """Insert all rows, many by one statement each: see `_ROWS_AT_ONCE`."""
+        at = 0
+        for count in _ROWS_AT_ONCE:
+            while len(rows) - at >= count:
+                statement = _insertion(head, tail, len(rows[at]), count)
+                self._execute(statement, [*chain.from_iterable(rows[at : at + count])])
+                at += count
 
     def update(
         self, table: str, columns: Sequence[str], keys: Sequence[str], rows: Sequence[Row], /
     ) -> None:
-        """Update all rows by one prepared statement."""
-        if rows:
-            values, where = (" = ?, ".join(columns), " = ? AND ".join(keys))
-            self._executemany(f"UPDATE {table} SET {values} = ? WHERE {where} = ?", rows)
+        """Update all rows, many by one statement each: see `_ROWS_AT_ONCE`."""
+        at = 0
+        for count in _ROWS_AT_ONCE:
+            while len(rows) - at >= count:
+                statement = _updating(table, tuple(columns), tuple(keys), count)
+                self._execute(statement, [*chain.from_iterable(rows[at : at + count])])
+                at += count
 
 
 class SqliteEngine:
@@ -132,6 +165,10 @@ class SqliteEngine:
         # modes count, `prepare_files` refuses links.
         self._path = (os.path.realpath if schema.mode_max is None else os.path.abspath)(path)
         self._shown = shown(path)
+        if sqlite3.sqlite_version_info < _SQLITE_MIN:
+            raise StoreError(
+                f"{self._shown}: this Python has SQLite {sqlite3.sqlite_version}; 3.33 is needed"
+            )
         self._clock_ms = clock_ms
         self._writing = threading.Lock()
         self._lending = threading.Lock()

@@ -49,7 +49,9 @@ def _tighten(path: str, mode_max: int) -> None:
     if not stat.S_ISREG(status.st_mode):
         raise StoreError(f"{shown(path)} is not a regular file, perhaps a symbolic link: refused")
     if status.st_uid != os.geteuid():
-        raise StoreError(f"{shown(path)} belongs to another user ({status.st_uid}): refused")
+        raise StoreError(
+            f"{shown(path)} belongs to another user ({status.st_uid}); run this as that user"
+        )
     mode = stat.S_IMODE(status.st_mode)
     if mode & ~mode_max:
         os.chmod(path, mode & mode_max)

@@ -22,6 +22,7 @@ from tallystick.limits import CHAIN_STATE_BYTES_MAX, OPEN_ROUNDTRIPS_MAX
 from tallystick.model.chain import Link
 from tallystick.model.receipt import Receipt
 from tallystick.model.shapes import is_before
+from tallystick.model.taxonomy import DAEMON_ISSUER
 from tallystick.verify.fingerprints import Fingerprints, fingerprint
 from tallystick.verify.receipt import Examined
 from tallystick.verify.report import Findings
@@ -97,7 +98,7 @@ class Judge:
             return
         in_place = self._judge_place(state, link, at)
         if state.issuer is None and receipt.issuer is not None:
-            if self._has_room(bytes_of(receipt.issuer.id), at):
+            if self.has_room(bytes_of(receipt.issuer.id), at):
                 state.issuer = receipt.issuer.id
         elif receipt.issuer is not None and receipt.issuer.id != state.issuer:
             self._findings.add(
@@ -112,7 +113,7 @@ class Judge:
             state.note_signed(link.sequence)
         if receipt.credentialSubject.keyRotation is not None:
             self._signatures.judge_rotation(state, examined, receipt, at, signed=bool(signed))
-            if not self._has_room(KEY_USE_BYTES_EACH, at):
+            if not self.has_room(KEY_USE_BYTES_EACH, at):
                 state.key_uses.clear()  # a report without them is better than no bound
         if in_place:
             state.sequence = link.sequence or state.sequence + 1
@@ -124,6 +125,17 @@ class Judge:
                 if signed:
                     state.status = link.status or "complete"
         self._advise(state, receipt, at, in_place=in_place)
+
+    def has_room(self, more: int, at: int) -> bool:
+        """Count memory that is to be kept, unless it goes over the limit; then say so, once."""
+        if self._bytes_kept + more <= CHAIN_STATE_BYTES_MAX:
+            self._bytes_kept += more
+            return True
+        if not self._is_over_limit:
+            self._is_over_limit = True
+            message = "brings more chains, names or keys than fit into the memory limit"
+            self._findings.add("CHAINS_OVER_LIMIT", self._where(at), message)
+        return False
 
     def _is_ordinary_next(self, examined: Examined) -> bool:
         """Take a receipt about which there is nothing to say, as most are; else change nothing.
@@ -184,22 +196,11 @@ class Judge:
                 )
                 return None
             state = ChainState(link.chain_id, receipt, self._where(at))
-            if not self._has_room(state.bytes_kept(), at):
+            if not self.has_room(state.bytes_kept(), at):
                 return None
             self.chains[link.chain_id] = state
         state.length += 1
         return state
-
-    def _has_room(self, more: int, at: int) -> bool:
-        """Count memory that is to be kept, unless it goes over the limit; then say so, once."""
-        if self._bytes_kept + more <= CHAIN_STATE_BYTES_MAX:
-            self._bytes_kept += more
-            return True
-        if not self._is_over_limit:
-            self._is_over_limit = True
-            message = "brings more chains, names or keys than fit into the memory limit"
-            self._findings.add("CHAINS_OVER_LIMIT", self._where(at), message)
-        return False
 
     def _judge_place(self, state: ChainState, link: Link, at: int) -> bool:
         """Check sequence, link and closing; return whether the chain goes on from here."""
@@ -277,17 +278,20 @@ class Judge:
 
     def _advise_of_changes(self, state: ChainState, receipt: Receipt, at: int) -> None:
         subject, issuer, issued = receipt.credentialSubject, receipt.issuer, receipt.issuanceDate
+        is_shared = _is_of_shared_chain(receipt)
         if issuer is not None and issuer.session_id != state.session:
-            place = f"{self._where(at)}/issuer/session_id"
-            self._note_change("session_changed", place, state.session, issuer.session_id)
-            if self._has_room(bytes_of(issuer.session_id) - bytes_of(state.session), at):
+            if not is_shared:
+                place = f"{self._where(at)}/issuer/session_id"
+                self._note_change("session_changed", place, state.session, issuer.session_id)
+            if self.has_room(bytes_of(issuer.session_id) - bytes_of(state.session), at):
                 state.session = issuer.session_id
         principal = subject.principal.id if subject.principal is not None else None
         if principal is not None and principal != state.principal:
-            if state.principal is not None:  # or else the one before it was refused
+            # Where it is not known, the one before it was refused.
+            if state.principal is not None and not is_shared:
                 place = f"{self._where(at)}/credentialSubject/principal/id"
                 self._note_change("principal_changed", place, state.principal, principal)
-            if self._has_room(bytes_of(principal) - bytes_of(state.principal), at):
+            if self.has_room(bytes_of(principal) - bytes_of(state.principal), at):
                 state.principal = principal
         if issued is not None:
             if state.issued is not None and is_before(issued, state.issued):
@@ -332,7 +336,7 @@ class Judge:
                 expected=state.method or f"{state.issuer}#…",
                 found=method,
             )
-        if self._has_room(bytes_of(method) - bytes_of(state.method), at):
+        if self.has_room(bytes_of(method) - bytes_of(state.method), at):
             state.method = method
 
     def _follow_call(
@@ -371,3 +375,15 @@ class Judge:
             )
         if self._calls_forgotten:
             yield "input", f"{self._calls_forgotten} further pending calls could not be followed"
+
+
+def _is_of_shared_chain(receipt: Receipt) -> bool:
+    """Whether a daemon issued this, whose chain is that of all emitters of a host by design.
+
+    It says of each receipt which process sent it, as the system told, or speaks for itself.
+    """
+    issuer, subject = receipt.issuer, receipt.credentialSubject
+    if issuer is None or issuer.type != DAEMON_ISSUER or subject.action is None:
+        return False
+    is_own = subject.principal is not None and subject.principal.id == issuer.id
+    return is_own or subject.action.peer_credential is not None

@@ -64,9 +64,21 @@ _REFUSED = {
         "A column of the store says something else than the receipt: lists and filters lie.",
         "Somebody wrote into the store. Trust the receipts that verify, and no list made from it.",
     ),
-    "CHAIN_PREDECESSOR": (
-        "A chain goes on from another one that the store does not have, up to the place it names.",
+    "CHAIN_MISSING": (
+        "A chain that others in the store speak of is not there, or not up to where they say.",
         "Receipts were removed, or the store is not whole: look for the missing chain in a backup.",
+    ),
+    "CHAIN_REPLACED": (
+        "A chain goes on from a receipt of another one, and another receipt stands there.",
+        "Both were signed: ask the keeper of the key. Compare with a backup, or what a log holds.",
+    ),
+    "CHAIN_UNANNOUNCED": (
+        "A chain hangs below one that does not say so.",
+        "The daemon says so first, always: somebody else who has the key wrote this chain.",
+    ),
+    "CHAIN_CUT": (
+        "A chain is open below one that is closed.",
+        "The daemon closes both at once: the end was removed. Look for it in a backup.",
     ),
     # Shape: the JSON is sound and the receipt is not.
     "FIELD_MISSING": ("A member that every receipt has is missing.", _TAMPERED),

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from tallystick.crypto.ed25519 import check, signature_fault
 from tallystick.limits import STRANGERS_MAX
@@ -12,7 +12,7 @@ from tallystick.model.rotation import incoming_key, rotation_faults
 from tallystick.verify.receipt import Examined
 from tallystick.verify.report import Findings
 from tallystick.verify.state import ChainState
-from tallystick.verify.trust import Trust
+from tallystick.verify.trust import Trust, TrustedKey
 
 _ROTATION = "/credentialSubject/keyRotation"
 
@@ -25,12 +25,16 @@ class SignatureJudge:
         self._findings = findings
         self._where = where
         self._strangers: set[str] = set()
+        # The key that the newest chain stands on: the next will stand on it, too, mostly.
+        self._newest: bytes | None = None
 
     def first_key(self, receipt: Receipt) -> bytes | None:
         """Return the key that is tried first on a chain of that issuer."""
         if receipt.issuer is None:
             return None
         keys = self._trust.keys_for(receipt.issuer.id)
+        if any(key.public_key == self._newest for key in keys):
+            return self._newest
         return keys[0].public_key if keys else None
 
     def judge(
@@ -63,14 +67,14 @@ class SignatureJudge:
             self._note_stranger(receipt.issuer.id, at)
             return None
         assert examined.signature is not None and examined.body is not None
-        for candidate in candidates:
-            key = candidate.public_key
+        for key in _tried_first(candidates, examined.tried_key):
             if examined.tried_key == key:
                 fits = examined.fits_tried_key
             else:
                 fits = check(examined.signature, examined.body, key)
             if fits:
                 state.stand_on(key, candidates)
+                self._newest = key
                 if state.windows and receipt.issuanceDate is not None:
                     self._judge_window(state, receipt.issuanceDate, at)
                 return True
@@ -141,3 +145,11 @@ class SignatureJudge:
         new_key = incoming_key(rotation)
         if signed and not faults and new_key is not None:
             state.stand_on(new_key, self._trust.keys_for(receipt.issuer.id))
+
+
+def _tried_first(candidates: Sequence[TrustedKey], tried: bytes | None) -> list[bytes]:
+    """Return the keys, that one first of which it is known already whether it fits."""
+    keys = [candidate.public_key for candidate in candidates]
+    if tried in keys:
+        keys.sort(key=lambda key: key != tried)
+    return keys

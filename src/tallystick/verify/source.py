@@ -32,8 +32,18 @@ _TOKENS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[\]{},]|"', re.DOTALL)
 class Source:
     """A named piece of input."""
 
-    def __init__(self, data: object, *, name: str = "", form: Format = "auto") -> None:
+    def __init__(
+        self,
+        data: object,
+        *,
+        name: str = "",
+        form: Format = "auto",
+        whole: bool | frozenset[str] = False,
+    ) -> None:
         self.name = name
+        # Whether all that its receipts speak of has to be there, as in the store of a daemon: of
+        # all of its chains, or of those that are named.
+        self.whole = whole
         self._form = form
         self._stream: BinaryIO | None = None
         self._start = 0
@@ -97,6 +107,16 @@ class Input:
             return f"receipt[{index}]"
         number = bisect_right(self._starts, index) - 1
         return f"{self._sources[number].name}:receipt[{index - self._starts[number]}]"
+
+    def of_whole(self, index: int, chain_id: str) -> bool:
+        """Whether the receipt with that index is of a chain whose source has to be whole."""
+        whole = self._sources[bisect_right(self._starts, index) - 1].whole
+        return whole if isinstance(whole, bool) else chain_id in whole
+
+    @property
+    def has_whole(self) -> bool:
+        """Whether there is a source that has to be whole."""
+        return any(source.whole for source in self._sources)
 
 
 def _read(stream: BinaryIO, size: int) -> bytes:

@@ -23,6 +23,7 @@ from tallystick.limits import (
     WORKERS_MAX,
 )
 from tallystick.verify.chain import Judge
+from tallystick.verify.completeness import Completeness
 from tallystick.verify.coverage import Coverage, Holdings
 from tallystick.verify.receipt import Examined, examine, plain_copy, try_signature
 from tallystick.verify.report import ChainReport, Findings, Report
@@ -41,6 +42,8 @@ class Expectations(msgspec.Struct, frozen=True, kw_only=True):
     head: str | None = None
     terminal: bool = False
     verification_method: str | None = None
+    # Chains that must be there, with the length and the head that each must have.
+    ends: Mapping[str, tuple[int, str]] = {}
     # Receipt id → response body: bytes of strict JSON, or any JSON value.
     responses: Mapping[str, object] = {}
 
@@ -140,6 +143,7 @@ def verify_input(
         method=expectations.verification_method,
     )
     responses = _Responses(expectations.responses, findings)
+    completeness = Completeness(judge, stream, findings) if stream.has_whole else None
 
     def examined(raws: list[Raw]) -> list[Examined]:
         found = [examine(raw, accept_nulls=accept_nulls) for raw in raws]
@@ -151,6 +155,8 @@ def verify_input(
         judge.take(one, index)
         if responses.bodies:
             responses.check(one, stream.where(index))
+        if completeness is not None:
+            completeness.take(one, index)
         if progress is not None:
             progress(index + 1)
     if judge.receipts == 0 and not findings.has("SOURCE_UNREADABLE"):
@@ -159,6 +165,8 @@ def verify_input(
         findings.add("incomplete_tool_roundtrip", where, message)
     responses.report_unused()
     _check_expectations(judge, expectations, findings)
+    if completeness is not None:
+        completeness.tell()
     SecondPass(judge, stream, findings, accept_nulls=accept_nulls).run()
     if holdings is not None:
         Coverage(judge, trust, findings, accept_nulls=accept_nulls).run(holdings, stream)
@@ -190,6 +198,13 @@ def _check_expectations(judge: Judge, expected: Expectations, findings: Findings
         for state in chains.values():
             if was_read and not state.is_closed and wanted in (None, state.chain_id):
                 findings.add("EXPECTED_TERMINAL", state.where, "begins a chain that is not closed")
+    for chain_id, (length, head) in expected.ends.items():
+        one = Expectations(length=length, head=head)
+        found = chains.get(chain_id)
+        if found is not None:
+            _check_end(found, one, findings, is_final=was_read or found.is_closed)
+        elif has_all_chains:
+            findings.add("CHAIN_UNKNOWN", "input", "does not hold this chain", expected=chain_id)
     if expected.length is None and expected.head is None:
         return
     if wanted is None and len(chains) > 1:

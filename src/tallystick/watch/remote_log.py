@@ -2,21 +2,23 @@
 """Reads a log over HTTP: plain GETs, each bounded in bytes; no redirect is followed.
 
 Plain http will do: all of it is public, and nothing counts that the log's key did not sign.
-
-BUG: the time limit is one for each read, so an answer of one byte at a time takes long to end.
 """
 
 from __future__ import annotations
 
 import http.client
+import socket
 import ssl
+import threading
 from typing import Final
 from urllib.parse import urlsplit
 
 from tallystick.errors import RefusedInput, UnreadableError
 from tallystick.limits import LOG_RESOURCE_BYTES_MAX, URL_CHARS_MAX
 
+# For each read of the socket, and for an answer as a whole.
 _TIMEOUT_S: Final = 10.0
+_ANSWER_S: Final = 30.0
 _OK: Final = 200
 _MISSING: Final = (404, 410)
 
@@ -24,7 +26,9 @@ _MISSING: Final = (404, 410)
 class RemoteLog:
     """The log below a URL: of a collector, or of the log itself where it ends in `/log`."""
 
-    def __init__(self, url: str, *, timeout_s: float = _TIMEOUT_S) -> None:
+    def __init__(
+        self, url: str, *, timeout_s: float = _TIMEOUT_S, answer_s: float = _ANSWER_S
+    ) -> None:
         """Take where the log is; nothing is asked yet."""
         found = urlsplit(url) if len(url) <= URL_CHARS_MAX else None
         if found is None or found.scheme not in ("http", "https") or not found.hostname:
@@ -32,6 +36,7 @@ class RemoteLog:
         if found.username is not None or found.query or found.fragment:
             raise RefusedInput("a log's URL has no user, query or fragment: all of it is public")
         path = found.path.rstrip("/")
+        self._answer_s = answer_s
         self._prefix = path if path.endswith("/log") else f"{path}/log"
         try:
             port = found.port
@@ -51,6 +56,9 @@ class RemoteLog:
         """Return the body of one resource, or None where the log says that there is none."""
         try:
             status, body = self._ask(path)
+        except TimeoutError as fault:
+            self._connection.close()
+            raise UnreadableError(f"{self.url}/{path} could not be read: {fault}") from fault
         except (OSError, http.client.HTTPException):
             self._connection.close()
             try:  # a connection that was idle for too long shows only when it is used
@@ -70,10 +78,33 @@ class RemoteLog:
         self._connection.close()
 
     def _ask(self, path: str) -> tuple[int, bytes]:
+        late = threading.Event()
         self._connection.request("GET", f"{self._prefix}/{path}")
-        answer = self._connection.getresponse()
-        body = answer.read(LOG_RESOURCE_BYTES_MAX + 1)
+        # Answers of one byte at a time keep within the limit of each read.
+        watch = threading.Timer(self._answer_s, _cut, (self._connection.sock, late))
+        watch.daemon = True
+        watch.start()
+        try:
+            answer = self._connection.getresponse()
+            body = answer.read(LOG_RESOURCE_BYTES_MAX + 1)
+        except (OSError, http.client.HTTPException):
+            if late.is_set():
+                raise TimeoutError(f"no whole answer after {self._answer_s:g} s") from None
+            raise
+        finally:
+            watch.cancel()
+        if late.is_set():  # what was cut may look whole where its length was not told
+            raise TimeoutError(f"no whole answer after {self._answer_s:g} s")
         if len(body) > LOG_RESOURCE_BYTES_MAX:
             self._connection.close()
             raise UnreadableError(f"{self.url}/{path} has more than {LOG_RESOURCE_BYTES_MAX} bytes")
         return answer.status, body
+
+
+def _cut(connected: socket.socket | None, late: threading.Event) -> None:
+    late.set()
+    if connected is not None:
+        try:
+            connected.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass  # closed already

@@ -35,6 +35,15 @@ def test_keys_and_folders_are_made(bare: Path) -> None:
     assert "fingerprint" in done.out
 
 
+def test_a_key_needs_no_socket(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the daemon is going to listen is looked at when it does."""
+    monkeypatch.setenv("AGENTRECEIPTS_SOCKET", "/srv/agent/events.sock")
+    assert tally("daemon", "init").code == 0
+    refused = tally("daemon", "run")
+    assert refused.code == 2
+    assert "--unsafe-socket-path" in refused.err
+
+
 def test_what_is_there_is_not_touched(bare: Path) -> None:
     """A second time it refuses, and so it does for a planted link."""
     assert tally("daemon", "init").code == 0

@@ -38,8 +38,9 @@ def test_written_and_removed(tmp_path: Path) -> None:
 
 
 def test_a_scope_is_needed(tmp_path: Path) -> None:
-    """Neither system nor user is a fault of usage; so is a file of somebody else."""
+    """Neither system nor user is a fault of usage, as are both, or a file of somebody else."""
     assert tally("daemon", "install").code == 2
+    assert tally("daemon", "install", "--user", "--system").code == 2
     assert tally("daemon", "install", "--user", "--root", str(tmp_path)).code == 0
     next(tmp_path.rglob("tally-daemon.service")).write_text("[Unit]\n")
     done = tally("daemon", "install", "--user", "--root", str(tmp_path))

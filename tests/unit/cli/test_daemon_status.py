@@ -27,7 +27,10 @@ def test_nobody_answers() -> None:
 
 def test_a_key_is_rotated_without_a_daemon(bare: Path) -> None:
     """The store's lock is taken for it; without a key there is nothing to rotate."""
-    assert tally("daemon", "rotate").code == 3
+    refused = tally("daemon", "rotate")
+    assert refused.code == 3
+    assert "`tally daemon init` makes a key" in refused.err
+    assert not (bare / "receipts.db").exists()
     assert tally("daemon", "init").code == 0
     before = (bare / "signing.key.pub").read_bytes()
     done = tally("daemon", "rotate")

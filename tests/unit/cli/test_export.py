@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 from tests.command import tally
+from tests.ledgers import Home
 from tests.material import chain_of, lines, wire
 from tests.served import NDJSON, Served
+from tests.stored import another_day, fill
 
 
 def test_bytes_stay_and_lines_are_lines(place: Path) -> None:
@@ -56,3 +58,78 @@ def test_a_place_that_can_not_be_written_is_told(place: Path) -> None:
     answer = tally("export", "run.jsonl", "--out", "no/where")
     assert (answer.code, answer.out) == (3, "")
     assert "no/where could not be written" in answer.err
+
+
+def two_days(place: Path) -> Home:
+    """Make a store of two days and two keys, and export it with its proof."""
+    home = fill(place / "d")
+    ledger = home.open()
+    ledger.rotate()
+    ledger.close()
+    another_day(home)
+    told = ("--out", "all.jsonl", "--proof", "all.proof", "--key", str(home.public))
+    assert tally("export", "--store", str(home.db), *told).code == 0
+    return home
+
+
+def judged(path: str, *more: str) -> tuple[int, list[str]]:
+    """Return exit code and deciding codes of exported lines under the newest key alone."""
+    answer = tally("verify", path, "--key", "stranger/newest.pub", "--json", *more)
+    codes = [one["code"] for one in json.loads(answer.out)["findings"]]
+    return answer.code, sorted({code for code in codes if code.isupper()})
+
+
+def test_a_stranger_checks_an_export_offline(place: Path) -> None:
+    """With the lines, the proof and the newest public key: no store, no earlier key, no network."""
+    home = two_days(place)
+    Path("stranger").mkdir()
+    Path("stranger/newest.pub").write_bytes(home.public.read_bytes())
+    proof = ("--proof", "all.proof")
+    assert judged("all.jsonl", *proof) == (0, [])
+    # Without the proof the earlier key is unknown; and nothing says that anything is missing.
+    assert judged("all.jsonl") == (1, ["SIGNATURE_INVALID"])
+    lines = Path("all.jsonl").read_bytes().splitlines(keepends=True)
+    Path("cut.jsonl").write_bytes(b"".join(lines[:-1]))
+    assert judged("cut.jsonl", *proof) == (1, ["EXPECTED_HEAD", "EXPECTED_LENGTH"])
+    first = [one for one in lines if json.loads(one)["issuanceDate"] < "2026-03-11"]
+    Path("first.jsonl").write_bytes(b"".join(first))
+    assert judged("first.jsonl", *proof) == (1, ["CHAIN_UNKNOWN"])
+    Path("last.jsonl").write_bytes(b"".join(one for one in lines if one not in first))
+    assert judged("last.jsonl", *proof) == (1, ["CHAIN_MISSING", "CHAIN_UNKNOWN"])
+
+
+def test_a_proof_can_not_vouch_for_another_key(place: Path) -> None:
+    """Keys that stand in it count with their hand-over alone: who writes one adds nothing."""
+    home = two_days(place)
+    Path("stranger").mkdir()
+    Path("stranger/newest.pub").write_bytes(home.public.read_bytes())
+    told = json.loads(Path("all.proof").read_text())
+    assert len(told["keys"]) == len(told["hand_overs"]) == 1
+    told["hand_overs"] = []
+    Path("less.proof").write_text(json.dumps(told))
+    assert judged("all.jsonl", "--proof", "less.proof")[1] == ["SIGNATURE_INVALID"]
+    told = json.loads(Path("all.proof").read_text())
+    told["hand_overs"][0]["behind"] = told["hand_overs"][0]["outgoing"]
+    told["keys"].append("no key")
+    Path("other.proof").write_text(json.dumps(told))
+    assert judged("all.jsonl", "--proof", "other.proof")[1] == ["SIGNATURE_INVALID"]
+    for bad, code in (("run.jsonl", 2), ("nowhere", 3)):
+        answer = tally("verify", "all.jsonl", "--key", str(home.public), "--proof", bad)
+        assert (answer.code, answer.out) == (code, "")
+        assert answer.err.count("\n") == 1
+
+
+def test_what_was_imported_is_exported_and_not_missed(place: Path) -> None:
+    """Chains from elsewhere have their heads in the proof, and need nothing around them."""
+    home = fill(place / "d")
+    assert tally("import-chain", "run.jsonl", "--store", str(home.db)).code == 0
+    told = ("--out", "all.jsonl", "--proof", "all.proof")
+    assert tally("export", "--store", str(home.db), *told).code == 0
+    chains = json.loads(Path("all.proof").read_text())["chains"]
+    assert {one["chain_id"]: one["stored"] for one in chains} == {
+        "2026-03-10": True,
+        "2026-03-10/agent/a1": True,
+        "run-1": False,
+    }
+    keys = ("--key", str(home.public), "--key", "agent.pub")
+    assert tally("verify", "all.jsonl", "--proof", "all.proof", *keys).code == 0

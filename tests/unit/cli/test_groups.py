@@ -23,6 +23,16 @@ def test_a_fault_of_usage_names_its_verb(words: tuple[str, ...]) -> None:
     assert missing.err.endswith(f"See `tally {' '.join(words)} --help`.\n")
 
 
+@pytest.mark.parametrize("words", [("daemon",), ("collector",), ("collector", "keys"), ("log",)])
+def test_a_group_alone_asks_for_a_verb(words: tuple[str, ...]) -> None:
+    """One line with the verbs that there are, and not the whole help in one line."""
+    answer = tally(*words)
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err.startswith("tally: give a command: ")
+    assert answer.err.endswith(f". See `tally {' '.join(words)} --help`.\n")
+    assert "Usage" not in answer.err
+
+
 def test_groups_within_are_of_the_same_kind() -> None:
     """So that nobody has to say it again."""
     outer = VerbGroup("outer")

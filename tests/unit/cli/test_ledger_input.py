@@ -9,9 +9,11 @@ from contextlib import closing
 from pathlib import Path
 
 from tests.command import tally
+from tests.ledgers import Home
 from tests.stored import ROOT, another_day, fill
 
 from tallystick.cli.ledger_input import LedgerInput, is_store, with_imported
+from tallystick.daemon.publishing import archive, published
 
 
 def edit(path: Path, statement: str, *values: object) -> None:
@@ -66,7 +68,7 @@ def test_a_day_that_was_removed_is_missed(place: Path) -> None:
     edit(home.db, "DELETE FROM receipts WHERE chain_id LIKE ?", f"{ROOT}%")
     code, text = verify(place / "d")
     assert code == 1
-    assert "CHAIN_PREDECESSOR" in text
+    assert "CHAIN_MISSING" in text
 
 
 def test_columns_that_lie_are_refused(place: Path) -> None:
@@ -93,3 +95,69 @@ def test_imported_chains_stand_beside(place: Path) -> None:
         (place / "s.imported" / name).touch()
     assert with_imported("s") == ["s", "s.imported/a.jsonl", "s.imported/b.jsonl"]
     assert with_imported("t") == ["t"]
+
+
+def test_a_store_with_forty_rotations(place: Path) -> None:
+    """The published key vouches for all before it: none has to be named, and none is too many."""
+    home = fill(place / "d")
+    for _ in range(40):
+        home.now_ms += 1000
+        ledger = home.open()
+        ledger.commit([home.frame(), home.frame(agent_id="a1")])
+        ledger.rotate()
+        ledger.close()
+    code, text = verify(place / "d")
+    assert code == 0, text
+    assert text.count("\nchain ") > 80
+    assert len(list((place / "d").glob("*.rotated-*"))) == 40
+
+
+def test_a_key_that_somebody_put_there_counts_for_nothing(place: Path) -> None:
+    """Whoever may write beside the key and into the store adds no chain that verifies."""
+    home = fill(place / "d")
+    ledger = home.open()
+    ledger.rotate()
+    ledger.close()
+    assert verify(place / "d")[0] == 0
+    (place / "e").mkdir()
+    forged = Home(place / "e")
+    forger = forged.open(chain_id="forged")
+    forger.commit([forged.frame()])
+    forger.close()
+    raw = published(forged.public)
+    assert raw is not None
+    archive(home.public, raw)
+    rows = forged.rows()
+    with closing(sqlite3.connect(home.db)) as base, base:
+        marks = ", ".join("?" * len(rows[0]))
+        base.executemany(f"INSERT INTO receipts VALUES ({marks})", rows)
+    code, text = verify(place / "d")
+    assert code == 1
+    assert "SIGNATURE_INVALID" in text
+    # Asked for by name, as one that the reader trusts, it counts: that is what --key is for.
+    more = ("--key", str(forged.public))
+    assert "SIGNATURE_INVALID" not in verify(place / "d", *more)[1]
+
+
+def test_an_earlier_key_signs_nothing_new(place: Path) -> None:
+    """Who gets hold of a key after it was handed over adds no chain that verifies."""
+    home = fill(place / "d")
+    old_key = home.key.read_bytes()
+    ledger = home.open()
+    ledger.rotate()
+    ledger.close()
+    (place / "e").mkdir()
+    forged = Home(place / "e", with_key=False)
+    forged.key.write_bytes(old_key)
+    forged.key.chmod(0o600)
+    forged.now_ms = home.now_ms + 1
+    forger = forged.open(chain_id="forged")
+    forger.commit([forged.frame()])
+    forger.close()
+    rows = forged.rows()
+    with closing(sqlite3.connect(home.db)) as base, base:
+        marks = ", ".join("?" * len(rows[0]))
+        base.executemany(f"INSERT INTO receipts VALUES ({marks})", rows)
+    code, text = verify(place / "d")
+    assert code == 1
+    assert "KEY_NOT_VALID_THEN" in text

@@ -6,6 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.command import tally
+from tests.ledgers import Home
 from tests.stored import AGENT, ROOT, fill
 from tests.unit.cli.test_ledger_input import edit
 
@@ -26,6 +27,14 @@ def test_by_id_and_by_place(place: Path) -> None:
     for missing in ("99", "urn:receipt:nobody"):
         assert tally("show", "--store", db, "--receipt", missing, "--chain", ROOT).code == 3
     assert tally("show", "run.jsonl", "--receipt", "1").code == 2
+
+
+def test_an_empty_store_has_no_receipt(place: Path) -> None:
+    """It is not said to have several chains."""
+    (place / "e").mkdir()
+    Home(place / "e").open().close()
+    answer = tally("show", "--store", str(place / "e" / "receipts.db"), "--receipt", "1")
+    assert (answer.code, answer.err) == (3, "tally: the store has no receipt 1\n")
 
 
 def test_columns_that_lie_are_told(place: Path) -> None:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from tests.material import full_statement, hash_of, signed, statement, wire, with_member
 
 from tallystick.collector import ingest
-from tallystick.collector.ingest import INTEGERS, parse_submission
+from tallystick.collector.ingest import INTEGERS, parse_submission, parse_submissions
 from tallystick.crypto.canonical import canonicalize
 from tallystick.crypto.strict import parse_json
 from tallystick.errors import MalformedInput
@@ -77,6 +77,33 @@ def test_the_three_ways_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, body in spellings(receipt).items():
         parse_submission("t", body)
         assert calls == (["s"] if name == "loose" else [])
+
+
+_LINES = [
+    *spellings(signed(statement(2, "sha256:" + "a" * 64))).values(),
+    *spellings(signed(full_statement(3, "sha256:" + "b" * 64))).values(),
+    rfc8785.dumps(with_member(signed(statement(1, None)), "/id", "")),
+    b"{}",
+    b"not JSON",
+    rfc8785.dumps(signed(statement(1, None))) * 2,
+    b" ",
+    b"",
+]
+
+
+@given(st.lists(st.sampled_from(_LINES), max_size=6))
+def test_many_lines_are_read_as_each_by_itself(lines: list[bytes]) -> None:
+    """What stands beside a line changes nothing of what is stored, or why it is refused."""
+    for line, found in zip(lines, parse_submissions("t", lines), strict=True):
+        try:
+            alone: Submission | Refusal = parse_submission("t", line)
+        except Refusal as refusal:
+            alone = refusal
+        if isinstance(alone, Refusal):
+            assert isinstance(found, Refusal)
+            assert (found.name, found.detail) == (alone.name, alone.detail)
+        else:
+            assert found == alone
 
 
 def test_nulls_count_for_the_entry_and_not_for_the_hash() -> None:

@@ -39,7 +39,14 @@ class Sequencer:
             raise self.fault
         batch = Batch(0, len(submissions), 1, bytes(32))
         return [
-            Placed(index=index, batch=batch, leaf_hash=bytes(32), entry=b"e", path=(), is_new=True)
+            Placed(
+                index=index,
+                batch=batch,
+                leaf_hash=bytes(32),
+                entry=b"e",
+                path_lines=b"",
+                is_new=True,
+            )
             for index, _ in enumerate(submissions)
         ]
 

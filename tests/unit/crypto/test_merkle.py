@@ -18,12 +18,13 @@ from tests.logs import lookup, needs_vectors, numbered, root_by_definition, vect
 from tallystick.crypto.merkle import (
     EMPTY_ROOT,
     Edge,
-    batch_paths,
     consistency,
     inclusion,
     leaf_hash,
     path_in,
     path_len,
+    paths_in,
+    perfect_root,
     subtree,
     tree_root,
     tree_rows,
@@ -141,14 +142,31 @@ def test_inclusion_in_every_small_tree(size: int) -> None:
     """Each leaf's path has its exact length, passes, and passes for no other leaf."""
     leaves = numbered(size)
     hash_at, root, rows = lookup(leaves), tree_root(leaves), tree_rows(leaves)
-    paths = batch_paths(leaves)
+    paths = paths_in(rows)
     for index in range(size):
         path = inclusion(hash_at, index, size)
-        assert path == paths[index] == path_in(rows, index)
+        assert path == path_in(rows, index)
+        assert b"".join(path) == paths[index]
         assert len(path) == path_len(index, size)
         for other in range(size):
             assert verify_inclusion(leaves[index], other, size, path, root) is (other == index)
             assert verify_inclusion(leaves[other], index, size, path, root) is (other == index)
+
+
+@pytest.mark.parametrize("level", range(5))
+def test_whole_subtrees_are_added_at_once(level: int) -> None:
+    """A tree that grows by subtrees is the one that grows leaf by leaf; elsewhere it is refused."""
+    leaves, width = numbered(100), 1 << level
+    edge = Edge()
+    for start in range(0, 100 - width + 1, width):
+        root = perfect_root(leaves[start : start + width])
+        assert root == tree_root(leaves[start : start + width])
+        edge.append_subtree(root, level)
+        assert (edge.size, edge.root()) == (start + width, tree_root(leaves[: start + width]))
+    if level:
+        edge.append(leaves[0])
+        with pytest.raises(RefusedInput, match="no place"):
+            edge.append_subtree(leaves[1], level)
 
 
 @pytest.mark.parametrize("size", range(SMALL))

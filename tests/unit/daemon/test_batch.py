@@ -3,23 +3,28 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import weakref
 
 import pytest
 from tests.ledgers import ISSUER, METHOD, NOON_MS
 
 from tallystick import verify_chain
+from tallystick.chain.straight import Checked
 from tallystick.daemon.batch import Batch, Issuing, Place, going_on_from, ordered_ids
 from tallystick.errors import ReceiptError
 from tallystick.keys.local import LocalSigner, generate_key_pair
 from tallystick.model.action import Action, EmitterMetadata
 from tallystick.model.chain import Head
 from tallystick.model.extension import Dropped, Extension, extension_of
-from tallystick.model.taxonomy import EVENTS_DROPPED
+from tallystick.model.taxonomy import EVENTS_DROPPED, check_emitted_type
 
 PAIR = generate_key_pair()
 NOON = "2026-03-10T12:00:00.000Z"
 DROPPED = Action(type=EVENTS_DROPPED, emitter_metadata=EmitterMetadata(drop_count=1))
+
+READ = Action(type="filesystem.file.read", risk_level="low")
 
 
 def new_batch(last_ms: int = 0) -> Batch:
@@ -90,3 +95,20 @@ def test_ids_are_in_order_and_all_different() -> None:
     many = {make() for _ in range(1000)}
     assert len(many) == 1000
     assert all(one[14] == "7" and one[19] in "89ab" and len(one) == 36 for one in many)
+
+
+def test_a_batch_that_is_over_leaves_no_garbage() -> None:
+    """It holds receipts by the hundred: nothing in it may wait for the collector of cycles."""
+    batch = new_batch()
+    for _ in range(2):
+        batch.add(batch.place("a"), batch.own(DROPPED), NOON_MS)
+        batch.add(
+            batch.place("a"), Checked(batch.own(READ), check_type=check_emitted_type), NOON_MS
+        )
+    left = weakref.ref(batch)
+    gc.disable()
+    try:
+        del batch
+        assert left() is None
+    finally:
+        gc.enable()

@@ -84,6 +84,17 @@ def test_what_can_not_work(scope: str, platform: str, program: str) -> None:
         plan(scope, platform, program)
 
 
+def test_a_python_in_a_home_directory() -> None:
+    """An environment below /opt whose Python is a link into a home starts for no other user."""
+    python = "/root/.pyenv/versions/3.12/bin/python3.12"
+    with pytest.raises(SettingError, match="home directory"):
+        plan_for("system", "linux", program=PROGRAM, home=HOME, interpreter=python)
+    of_user = plan_for("user", "linux", program=PROGRAM, home=HOME, interpreter=python)
+    assert of_user == plan("user")
+    seen = plan_for("system", "linux", program=PROGRAM, home=HOME, interpreter="/usr/bin/python3")
+    assert seen == plan("system")
+
+
 @pytest.mark.parametrize("scope", ["system", "user"])
 def test_property_lists_are_ones(scope: str) -> None:
     """launchd's files parse, start the daemon, keep it running, and dump no core."""

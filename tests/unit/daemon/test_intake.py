@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import socket
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from struct import unpack_from
@@ -17,12 +18,14 @@ from tests.ledgers import Home
 
 from tallystick.daemon.attested import AttestedFrame
 from tallystick.daemon.connection import Account, Arrived, Connection
+from tallystick.daemon.drafted import Drafted
 from tallystick.daemon.intake import Intake
 from tallystick.daemon.ledger import Ledger
 from tallystick.daemon.losses import Losses
 from tallystick.daemon.peer import attest
 from tallystick.daemon.tallies import Tallies
-from tallystick.errors import FrameRefused, SignerUnavailable, StoreError
+from tallystick.errors import FrameRefused, SignerUnavailable, StoreError, StoreStoppedError
+from tallystick.limits import ALONE_FRAMES_MAX
 from tallystick.model.frame import Acknowledgement, Refusal
 
 
@@ -33,12 +36,26 @@ class Stumbling:
         self._ledger = ledger
         self.unavailable = 0
         self.batches: list[int] = []
+        self.holds: threading.Event | None = None
 
     @property
     def losses(self) -> Losses:
         return self._ledger.losses
 
     def commit(self, frames: Sequence[AttestedFrame], /) -> list[Acknowledgement | Refusal]:
+        self._meet(frames)
+        return self._ledger.commit(frames)
+
+    def draft(self, frames: Sequence[AttestedFrame], /) -> Drafted:
+        self._meet(frames)
+        return self._ledger.draft(frames)
+
+    def write(self, drafted: Drafted, /) -> list[Acknowledgement | Refusal]:
+        if self.holds is not None:
+            assert self.holds.wait(20)
+        return self._ledger.write(drafted)
+
+    def _meet(self, frames: Sequence[AttestedFrame]) -> None:
         sessions = {one.frame.session_id for one in frames}
         self.batches.append(len(frames))
         if "bug" in sessions:
@@ -48,7 +65,6 @@ class Stumbling:
         if "signer" in sessions and self.unavailable:
             self.unavailable -= 1
             raise SignerUnavailable("on purpose")
-        return self._ledger.commit(frames)
 
 
 class House:
@@ -193,6 +209,40 @@ def test_a_store_that_fails_stops_everything(house: House) -> None:
     assert [one["code"] for one in house.answers()] == ["STORE"]
     assert [str(one) for one in house.stopped] == ["the disk is gone"]
     assert house.intake.fault is not None
+
+
+def test_the_next_is_drafted_while_one_is_written(house: House) -> None:
+    """Many frames: the second batch is signed before the first is stored; answers keep order."""
+    house.stumbling.holds = threading.Event()
+    now_ns = house.home.now_ms * 1_000_000
+    many = [body(ack=True) for _ in range(ALONE_FRAMES_MAX + 1)]
+    for _ in range(3):
+        house.intake.submit(Arrived(house.connection, list(many), now_ns))
+    end = time.monotonic() + 20
+    while len(house.stumbling.batches) < 2 and time.monotonic() < end:
+        time.sleep(0.001)
+    assert house.answers() == []
+    assert house.intake.busy_ms >= 0
+    house.stumbling.holds.set()
+    for _ in range(3):
+        assert house.done.acquire(timeout=20)
+    assert [one["sequence"] for one in house.answers()] == list(range(1, 3 * len(many) + 1))
+
+
+def test_a_write_that_fails_stops_what_was_drafted_behind_it(house: House) -> None:
+    """Nothing that builds on a lost transaction is stored; everybody who asked hears of it."""
+    house.stumbling.holds = threading.Event()
+    now_ns = house.home.now_ms * 1_000_000
+    many = [body(ack=True) for _ in range(ALONE_FRAMES_MAX + 1)]
+    for _ in range(3):
+        house.intake.submit(Arrived(house.connection, list(many), now_ns))
+    house.ledger._store.close()
+    house.stumbling.holds.set()
+    for _ in range(3):
+        assert house.done.acquire(timeout=20)
+    assert [one["code"] for one in house.answers()] == ["STORE"] * 3 * len(many)
+    assert [type(one) for one in house.stopped] == [StoreStoppedError]
+    assert house.home.receipts() == []
 
 
 def test_a_task_runs_between_two_commits(house: House) -> None:

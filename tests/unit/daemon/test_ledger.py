@@ -11,7 +11,7 @@ import pytest
 from tests.ledgers import DAY_MS, ISSUER, NOON_MS, Home, chain_of, type_of
 
 from tallystick.daemon.ledger import Ledger
-from tallystick.errors import SigningError, StoreCorruptError, StoreStoppedError
+from tallystick.errors import SignerUnavailable, SigningError, StoreCorruptError, StoreStoppedError
 from tallystick.model.frame import Acknowledgement, Refusal
 
 ROOT = "2026-03-10"
@@ -281,7 +281,32 @@ def test_many_threads_make_one_chain(home: Home) -> None:
     assert report.receipts == 100 + 100 + 1 + 2
 
 
-def test_a_signer_that_fails_changes_nothing(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_signer_that_refuses_one_receipt(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That one is refused and told as a loss; what came with it is stored."""
+    ledger = home.open()
+    ledger.commit([home.frame()])
+    sign = ledger._keys.sign
+
+    def failing(message: bytes, /) -> bytes:
+        if b'"odd"' in message:
+            raise SigningError("not this one")
+        return sign(message)
+
+    monkeypatch.setattr(ledger._keys, "sign", failing)
+    odd = home.frame(agent_id="a", session_id="odd")
+    answers = ledger.commit([home.frame(), odd, home.frame(agent_id="a")])
+    assert [one.ok for one in answers] == [True, False, True]
+    assert isinstance(answers[1], Refusal)
+    assert answers[1].code == "SIGNER"
+    drafted = ledger.draft([odd])
+    assert [one.ok for one in ledger.write(drafted)] == [False]
+    ledger.close()
+    dropped = [one for one in home.receipts() if type_of(one) == DROPPED]
+    assert [facts_of(one)["dropped"]["reasons"] for one in dropped] == [{"SIGNER": 1}] * 2
+    assert home.verify().verdict == "verified"
+
+
+def test_a_signer_that_is_away_changes_nothing(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is stored of a batch whose signatures could not all be made; the next one goes on."""
     ledger = home.open()
     ledger.commit([home.frame()])
@@ -289,7 +314,7 @@ def test_a_signer_that_fails_changes_nothing(home: Home, monkeypatch: pytest.Mon
 
     def failing(message: bytes, /) -> bytes:
         if next(calls) == 2:
-            raise SigningError("the token is away")
+            raise SignerUnavailable("the token is away")
         return sign(message)
 
     monkeypatch.setattr(ledger._keys, "sign", failing)
@@ -370,3 +395,63 @@ def stop(ledger: Ledger) -> None:
     """Let go of a ledger whose store takes no more."""
     with pytest.raises(StoreStoppedError):
         ledger.close()
+
+
+def test_drafts_build_on_what_is_not_yet_stored(home: Home) -> None:
+    """Several transactions under way: chains go on without a gap, and all of it verifies."""
+    ledger = home.open()
+    drafts = [
+        ledger.draft([home.frame(), home.frame(agent_id=f"a{number % 2}")]) for number in range(4)
+    ]
+    assert home.receipts() == []
+    assert ledger.status().sequence == 0
+    for drafted in drafts:
+        ledger.write(drafted)
+    assert ledger.status().sequence == 6
+    ledger.close()
+    assert home.verify().verdict == "verified"
+    assert len(home.receipts()) == 13
+
+
+def test_what_needs_the_store_waits_for_what_is_under_way(home: Home) -> None:
+    """A commit, the end of a day and the end of all come behind drafts, never between them."""
+    ledger = home.open()
+    first = ledger.draft([home.frame(agent_id="a")])
+    rest: list[Any] = []
+
+    def go_on() -> None:
+        rest.append(ledger.commit([home.frame(agent_id="a")]))
+        home.now_ms += DAY_MS
+        drafted = ledger.draft([home.frame()])
+        threading.Timer(0.05, ledger.write, (drafted,)).start()
+        ledger.close()
+
+    thread = threading.Thread(target=go_on)
+    thread.start()
+    thread.join(0.1)
+    assert thread.is_alive() and not rest
+    ledger.write(first)
+    thread.join(20)
+    assert not thread.is_alive()
+    assert home.verify().verdict == "verified"
+    assert [one for one in links(home) if one[0] == "2026-03-11"] == [
+        ("2026-03-11", 1),
+        ("2026-03-11", 2),
+    ]
+
+
+def test_behind_a_lost_transaction_nothing_is_written(home: Home) -> None:
+    """A write that fails is the last: what builds on it is refused, and its losses are kept."""
+    ledger = home.open()
+    ledger.losses.note("FRAME_JSON", home.now_ms)
+    drafts = [ledger.draft([home.frame()]) for _ in range(2)]
+    ledger._store.close()
+    with pytest.raises(StoreStoppedError):
+        ledger.write(drafts[0])
+    assert ledger.losses
+    with pytest.raises(StoreStoppedError):
+        ledger.write(drafts[1])
+    with pytest.raises(StoreStoppedError):
+        ledger.draft([home.frame()])
+    ledger.close()
+    assert home.receipts() == []

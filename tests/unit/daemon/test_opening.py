@@ -20,11 +20,12 @@ def home(tmp_path: Path) -> Home:
 
 
 def test_a_missing_key_is_never_made(home: Home) -> None:
-    """A start without a key is refused: a new key would be a new issuer."""
+    """A start without a key is refused, as a new key would be a new issuer; it leaves nothing."""
     home.key.unlink()
-    with pytest.raises(KeyFileError, match="does not exist"):
+    before = sorted(home.folder.iterdir())
+    with pytest.raises(KeyFileError, match="does not exist; `tally daemon init` makes a key"):
         home.open()
-    assert not home.key.exists()
+    assert sorted(home.folder.iterdir()) == before
 
 
 def test_a_refusal_lets_go_of_everything(home: Home) -> None:

@@ -74,6 +74,23 @@ def test_nobody_waits_for_a_slow_directory() -> None:
     assert names.principal(501) == names.known(501) == "did:user:ada"
 
 
+def test_all_wait_together_and_not_one_after_the_other() -> None:
+    """A thousand frames of a user that no directory names hold up the daemon once, not each."""
+    never = threading.Event()
+
+    def lookup(uid: int) -> str | None:
+        never.wait(20)
+        return None
+
+    names = PrincipalNames("linux", lookup, wait_ms=300)
+    assert names.known(7) is None  # as at accept: from here on time runs
+    start = time.monotonic()
+    for _ in range(1000):
+        assert names.principal(7) == "did:user:linux:7"
+    assert time.monotonic() - start < 10
+    never.set()
+
+
 @pytest.mark.parametrize("login", ["", "a b", "a\n", "linux:0", "a/b", "é" * 3, "x" * 200, None])
 def test_strange_names_are_not_taken(login: str | None) -> None:
     """A directory can't make a user pass for another principal."""

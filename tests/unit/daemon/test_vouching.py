@@ -8,12 +8,13 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from tests.ledgers import Home
+from tests.ledgers import Home, type_of
 
 from tallystick.daemon.publishing import archive, archived, published
-from tallystick.daemon.vouching import vouched_keys
+from tallystick.daemon.vouching import hand_overs, vouched_keys
 from tallystick.keys.local import generate_key_pair
 from tallystick.store.ledger_reads import LedgerReader
+from tallystick.verify.trust import TrustedKey
 
 
 @pytest.fixture
@@ -29,12 +30,17 @@ def home(tmp_path: Path) -> Home:
     return home
 
 
-def keys_of(home: Home) -> list[bytes]:
-    """Return the keys that the published one vouches for."""
+def trusted(home: Home) -> list[TrustedKey]:
+    """Return the keys that the published one vouches for, and until when."""
     key = published(home.public)
     assert key is not None
     with LedgerReader(home.db) as reader:
-        return vouched_keys(reader, key, archived(home.public))
+        return vouched_keys(key, archived(home.public), hand_overs(reader))
+
+
+def keys_of(home: Home) -> list[bytes]:
+    """Return the keys that the published one vouches for."""
+    return [one.public_key for one in trusted(home)]
 
 
 def test_each_key_vouches_for_the_one_before_it(home: Home) -> None:
@@ -45,13 +51,24 @@ def test_each_key_vouches_for_the_one_before_it(home: Home) -> None:
     assert set(keys_of(home)) == expected
 
 
-def test_without_its_archive_a_key_and_those_before_it_are_unknown(home: Home) -> None:
-    """The chain of vouching ends where a file is missing: older keys are then not trusted."""
-    newest = keys_of(home)[1]
+def test_a_key_counts_up_to_its_hand_over(home: Home) -> None:
+    """The published one counts always, the others no longer than until they were handed over."""
+    handed_over = [one for one in home.receipts() if type_of(one) == "agent.key.rotate"]
+    ends = [one["issuanceDate"] for one in reversed(handed_over)]
+    assert [one.valid_until for one in trusted(home)] == [None, *ends]
+    assert all(one.valid_from is None for one in trusted(home))
+
+
+def test_only_the_first_key_needs_its_file(home: Home) -> None:
+    """The hand-over before it names each other one in full; without its file the first is unknown.
+
+    Its chains are then refused: of nobody's word it is known what it was.
+    """
+    before = keys_of(home)
+    assert len(before) == 3
     for path in home.folder.glob("*.rotated-*"):
-        if published(path) == newest:
-            path.unlink()
-    assert keys_of(home) == [published(home.public)]
+        path.unlink()
+    assert keys_of(home) == before[:2]
 
 
 def test_a_hand_over_that_nobody_took_up_vouches_for_nothing(home: Home) -> None:

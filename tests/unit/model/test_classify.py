@@ -10,8 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tallystick.limits import ARGUMENTS_MAX
-from tallystick.model.classify import claimed_risk, classify, settled_risk
-from tallystick.model.taxonomy import RISK_LEVELS, TAXONOMY, Grade
+from tallystick.model.classify import (
+    _found_grades,
+    _told_grade,
+    claimed_risk,
+    classify,
+    settled_risk,
+)
+from tallystick.model.taxonomy import RISK_LEVELS, TAXONOMY, Grade, gravest
 
 
 @pytest.mark.parametrize(
@@ -105,3 +111,24 @@ def test_any_action_is_graded(tool: str, arguments: Any) -> None:
     if grade is not None and grade.type is not None:
         floor = TAXONOMY[grade.type]
         assert RISK_LEVELS.index(grade.risk) >= RISK_LEVELS.index(floor)
+
+
+WORDS = st.sampled_from(
+    ["rm -rf /", "ls", "cat ~/.ssh/id_rsa", "~/.bashrc", "drop table t", "select 1", "", "eval(x)"]
+)
+KEYS = st.sampled_from(["command", "Path", "file", "sql", "code", "note", "dst", "script"])
+FLAT = st.dictionaries(KEYS, WORDS | st.none() | st.integers(0, 9) | st.booleans(), max_size=6)
+NESTED = st.dictionaries(KEYS, WORDS | FLAT | st.lists(WORDS, max_size=3), max_size=4)
+
+
+@given(
+    FLAT | NESTED | st.lists(WORDS, max_size=3) | WORDS,
+    st.sampled_from(["read", "write", "delete"]),
+    st.booleans(),
+)
+def test_the_quick_look_finds_what_the_long_one_finds(
+    arguments: object, access: Any, is_shell: bool
+) -> None:
+    """Arguments without others inside them are looked at more cheaply, to the same end."""
+    found = _told_grade(arguments, access, is_shell=is_shell)
+    assert found == gravest(_found_grades(arguments, access, is_shell=is_shell))

@@ -18,7 +18,7 @@ from tests.logs import (
     vectors,
 )
 
-from tallystick.crypto.merkle import batch_paths, leaf_hash, tree_root
+from tallystick.crypto.merkle import leaf_hash, path_in, tree_root, tree_rows
 from tallystick.crypto.note import PLAIN, TIMED, NoteKey, sign_note
 from tallystick.errors import LogFormatError, NoteSignatureError
 from tallystick.limits import LOG_PROOF_BYTES_MAX
@@ -34,7 +34,7 @@ from tallystick.model.promise import (
 LEAVES = numbered(4)
 PROMISE = Promise(origin=ORIGIN, start=4, stop=8, root=tree_root(LEAVES), time_ms=1000, by_ms=6000)
 NOTE = sign_note(PROMISE.encode(), [PROMISE_KEY])
-PATH = batch_paths(LEAVES)[1]
+PATH = path_in(tree_rows(LEAVES), 1)
 FILE = encode_promise_file(5, PATH, NOTE)
 
 
@@ -57,7 +57,7 @@ def test_the_published_promises() -> None:
             time_ms=time_ms,
             by_ms=time_ms + SHEET.max_delay_ms,
         )
-        path = batch_paths(leaves[start:stop])[index - start]
+        path = path_in(tree_rows(leaves[start:stop]), index - start)
         data = encode_promise_file(index, path, sign_note(promise.encode(), [PROMISE_KEY]))
         assert data == published[name].encode()
         opened = open_promise(data, SHEET)
@@ -67,7 +67,8 @@ def test_the_published_promises() -> None:
 
 def test_a_promise_holds_for_its_own_leaf() -> None:
     """At its own index, with its own path."""
-    for index, path in enumerate(batch_paths(LEAVES)):
+    for index in range(len(LEAVES)):
+        path = path_in(tree_rows(LEAVES), index)
         opened = open_promise(encode_promise_file(4 + index, path, NOTE), SHEET)
         assert [opened.holds(leaf) for leaf in LEAVES] == [at == index for at in range(4)]
     moved = open_promise(encode_promise_file(6, PATH, NOTE), SHEET)

@@ -13,7 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tallystick.errors import PatternError
-from tallystick.limits import PATTERN_FILE_BYTES_MAX, PATTERNS_MAX, REDACTED_CHARS_MAX
+from tallystick.limits import (
+    CLEAN_TEXT_CHARS_MAX,
+    CLEAN_TEXTS_MAX,
+    PATTERN_FILE_BYTES_MAX,
+    PATTERNS_MAX,
+    REDACTED_CHARS_MAX,
+)
 from tallystick.model.frame import Frame, parse_frame
 from tallystick.model.redact import Redactor, read_patterns
 
@@ -192,6 +198,62 @@ def test_bad_files_are_refused(data: bytes, reason: str) -> None:
     """A pattern file that is not understood as a whole is not used at all."""
     with pytest.raises(PatternError, match=reason.replace("[", "\\[")):
         read_patterns(data)
+
+
+# What patterns take, cut small, with the letters that only look past case finds.
+WORDS = """password paſſword PASSWD pİn otp toKen = : => is : " ' { } [ ] , ? & # ; -u --user a:b
+    user:pass ghp_0123456789abcdefABCD sk-0123456789abcdef0 eyJabcdef.ghijk :// @ host postgres
+    Authorization Cookie Bearer basic abcdefgh -----BEGIN PRIVATE KEY----- AKIA0123456789ABCDEF
+    xoxb-12345678 hunter2 secret key x ſecret ıs sıg= hooks.slack.com/a/ \\ é tokens --api-key
+    session_id"""
+PIECES = st.sampled_from(WORDS.split())
+TEXTS = st.lists(PIECES, max_size=8).flatmap(
+    lambda found: st.sampled_from(["", " ", "\n"]).map(lambda between: between.join(found))
+)
+
+
+def without_hints() -> Redactor:
+    """Return a redactor that looks for every pattern in every text."""
+    full = Redactor()
+    full._patterns = [(name, pattern, ()) for name, pattern, _ in full._patterns]
+    full._hints = None
+    return full
+
+
+FULL = without_hints()
+
+
+@given(TEXTS)
+def test_looking_less_finds_as_much(text: str) -> None:
+    """Hints only save work: without them, the same is taken out of every text."""
+    assert REDACTOR.text(text) == FULL.text(text)
+
+
+@given(st.lists(st.tuples(TEXTS, TEXTS, TEXTS, st.booleans()), min_size=1, max_size=4))
+def test_remembering_what_is_clean_changes_nothing(found: list[tuple[str, str, str, bool]]) -> None:
+    """Frames one after the other: each comes out as from a redactor that remembers nothing."""
+    redactor = Redactor()
+    for error, target, name, has_usage in found:
+        one = frame(error=f"e{error}", target_system="s", target_resource=f"t{target}")
+        tool = msgspec.structs.replace(one.tool, name=name or "t")
+        usage = {"a": error, target: 1} if has_usage else None
+        one = msgspec.structs.replace(one, tool=tool, usage=usage)
+        for _ in range(2):
+            assert redactor.frame(one) == FULL.frame(one)
+    assert len(redactor._clean) <= CLEAN_TEXTS_MAX + 30
+
+
+def test_only_what_is_clean_is_remembered() -> None:
+    """What holds a hint, or is long, is not kept; and what is kept is bounded."""
+    redactor = Redactor()
+    redactor.frame(frame(error=f"x {SECRET}", session_id="kept-1"))
+    assert redactor._clean == {None}
+    redactor.frame(frame(error="y" * (CLEAN_TEXT_CHARS_MAX + 1), session_id="kept-2"))
+    assert "kept-2" in redactor._clean
+    assert max(len(one or "") for one in redactor._clean) <= CLEAN_TEXT_CHARS_MAX
+    for number in range(2 * CLEAN_TEXTS_MAX):
+        redactor.frame(frame(session_id=f"s{number}"))
+    assert len(redactor._clean) <= CLEAN_TEXTS_MAX + 30
 
 
 def test_redacting_is_quick() -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from tests.logs import path_of
 from tests.submissions import submission
 
 from tallystick.crypto.merkle import leaf_hash, tree_root, verify_inclusion
@@ -50,5 +51,6 @@ def test_places_of_a_batch_are_proven() -> None:
     for at, leaf in enumerate(leaves):
         placed = tree.old_place(100 + at, bytes(32), bytes(32))
         assert placed.leaf_hash == leaf
-        assert placed.path == tree.paths()[at]
-        assert verify_inclusion(leaf, at, 7, placed.path, tree.batch.root)
+        assert placed.path_lines == tree.paths()[at]
+        path = path_of(placed)
+        assert verify_inclusion(leaf, at, 7, path, tree.batch.root)

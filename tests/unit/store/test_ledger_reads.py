@@ -138,6 +138,15 @@ def test_a_reader_follows_a_daemon_that_comes_and_goes(home: Home) -> None:
         assert reader.count() == 4
 
 
+def test_what_is_not_there_and_what_is_out_of_reach_differ(tmp_path: Path) -> None:
+    """A store that this user can't get at is not said to be missing."""
+    with pytest.raises(StoreError, match="does not exist"):
+        LedgerReader(tmp_path / "receipts.db")
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match="could not be opened: Not a directory"):
+        LedgerReader(tmp_path / "file" / "receipts.db")
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may start a process as another user")
 @pytest.mark.parametrize("state", ["up", "stopped", "killed"])
 def test_another_user_of_the_readers_group_reads(open_home: Home, state: str) -> None:
@@ -202,3 +211,49 @@ def test_what_is_no_ledger_is_told(tmp_path: Path) -> None:
         connection.execute("CREATE TABLE mine (x)")
     with pytest.raises(StoreCorruptError, match="no ledger"):
         LedgerReader(tmp_path / "other")
+
+
+def _spoiled(home: Home, script: str) -> Path:
+    """Return a store with one receipt on which someone who may write it ran a script."""
+    ledger = home.open()
+    ledger.commit([home.frame()])
+    ledger.close()
+    with closing(sqlite3.connect(home.db)) as connection:
+        connection.executescript(script)
+    return home.db
+
+
+_FORGED = """
+INSERT INTO receipts (rowid, id, chain_id, sequence, action_type, risk_level, status, timestamp,
+  issuer_id, receipt_json, receipt_hash)
+SELECT {mark}, 'urn:receipt:forged', chain_id, 99, 'com.example.forged', 'low', status, timestamp,
+  issuer_id, receipt_json, receipt_hash FROM receipts LIMIT 1;
+"""
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        _FORGED.format(mark=-5),
+        _FORGED.format(mark=0),
+        "ALTER TABLE receipts RENAME TO r; CREATE VIEW receipts AS SELECT rowid, * FROM r;",
+        "CREATE TABLE r AS SELECT 'x' || rowid AS rowid, * FROM receipts; DROP TABLE receipts; "
+        "ALTER TABLE r RENAME TO receipts;",
+    ],
+)
+def test_no_row_is_listed_that_a_walk_over_all_does_not_meet(home: Home, script: str) -> None:
+    """Rows before the first, or a table that is none: `verify` must see what `list` shows."""
+    path = _spoiled(home, script)
+    with pytest.raises(StoreCorruptError):
+        LedgerReader(path)
+
+
+def test_the_column_of_the_hash_before_is_compared(home: Home) -> None:
+    """The protocol's other tools read it: what it says has to be what the receipt says."""
+    path = _spoiled(
+        home,
+        "DROP TRIGGER receipts_update; UPDATE receipts SET previous_receipt_hash = 'sha256:00';",
+    )
+    with LedgerReader(path) as reader:
+        first, *_ = reader.receipts()
+        assert column_faults(first) == ["previous_receipt_hash"]

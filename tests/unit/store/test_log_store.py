@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import partial
 
 import pytest
+from tests.logs import path_of
 from tests.stores import Place
 from tests.submissions import note_of, submission, submissions
 
@@ -27,7 +28,7 @@ def holds(placed: Placed) -> bool:
         placed.leaf_hash,
         placed.index - batch.start,
         batch.stop - batch.start,
-        placed.path,
+        path_of(placed),
         batch.root,
     )
 
@@ -91,11 +92,11 @@ def test_the_same_receipt_keeps_its_place(place: Place) -> None:
     place.now_ms += 5000
     later = place.open()
     kept = later.place([one])[0]
-    assert (kept.batch, kept.entry, kept.leaf_hash, kept.path, kept.index) == (
+    assert (kept.batch, kept.entry, kept.leaf_hash, kept.path_lines, kept.index) == (
         first[0].batch,
         first[0].entry,
         first[0].leaf_hash,
-        first[0].path,
+        first[0].path_lines,
         0,
     )
     assert later.placed("t", one.digest) == kept

@@ -26,8 +26,8 @@ def test_stores_on_one_database_know_each_other_s_entries(postgres: PostgresServ
         placed = placing.place(sent)
         assert [one.index for one in placed] == [4 * turn, 4 * turn + 1, 4 * turn + 2]
         again = other.place(sent)
-        assert [(one.index, one.is_new, one.path) for one in again] == [
-            (one.index, False, one.path) for one in placed
+        assert [(one.index, one.is_new, one.path_lines) for one in again] == [
+            (one.index, False, one.path_lines) for one in placed
         ]
         shared = other.place([submission(str(3 * turn), note=f"x{turn}")])[0]
         assert shared.shares_id

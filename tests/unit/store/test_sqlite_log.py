@@ -22,7 +22,7 @@ def test_a_closed_segment_answers_as_before(tmp_path: Path) -> None:
         for at in (0, 17, INDEX_SEGMENT_ENTRIES - 1, INDEX_SEGMENT_ENTRIES, len(sent) - 1):
             found = store.placed("t", sent[at].digest)
             assert found is not None
-            assert (found.index, found.path) == (at, placed[at].path)
+            assert (found.index, found.path_lines) == (at, placed[at].path_lines)
             assert [one.index for one in store.by_id("t", sent[at].receipt_id)] == [at]
             stored = store.by_leaf("t", placed[at].leaf_hash)
             assert stored is not None

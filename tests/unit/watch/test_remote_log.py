@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import socket
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -73,6 +75,29 @@ def test_an_endless_answer_is_cut() -> None:
         reader = RemoteLog(url)
         with pytest.raises(UnreadableError, match="more than"):
             reader.get("checkpoint")
+
+
+@pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\nX: ", b"HTTP/1.0 200 OK\r\n\r\n"])
+def test_an_answer_byte_by_byte_is_cut(head: bytes) -> None:
+    """Each byte comes in time and the whole does not: that could not be read, within its limit."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def dribble() -> None:
+            connected, _ = server.accept()
+            with connected, suppress(OSError):
+                connected.sendall(head)
+                while True:
+                    connected.sendall(b"x")
+                    time.sleep(0.02)
+
+        thread = threading.Thread(target=dribble)
+        thread.start()
+        reader = RemoteLog(f"http://127.0.0.1:{server.getsockname()[1]}", timeout_s=5, answer_s=0.3)
+        began = time.monotonic()
+        with pytest.raises(UnreadableError, match=r"no whole answer after 0\.3 s"):
+            reader.get("checkpoint")
+        assert time.monotonic() - began < 3
+        thread.join()
 
 
 def test_a_closed_connection_is_opened_again() -> None:

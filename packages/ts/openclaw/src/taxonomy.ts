@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// Written by tools/typescript.py.
+
+/** Action types by the names of hosts' own tools, in lower case. */
+export const TOOL_TYPES: ReadonlyMap<string, string> = new Map([
+  ["apply_patch", "filesystem.file.modify"],
+  ["bash", "system.command.execute"],
+  ["browser", "system.browser.navigate"],
+  ["code_execution", "system.code.execute"],
+  ["cron", "system.settings.modify"],
+  ["edit", "filesystem.file.modify"],
+  ["exec", "system.command.execute"],
+  ["exec_command", "system.command.execute"],
+  ["gateway", "system.settings.modify"],
+  ["glob", "filesystem.directory.list"],
+  ["grep", "filesystem.file.read"],
+  ["local_shell", "system.command.execute"],
+  ["ls", "filesystem.directory.list"],
+  ["message", "communication.message.send"],
+  ["multiedit", "filesystem.file.modify"],
+  ["notebookedit", "filesystem.file.modify"],
+  ["notebookread", "filesystem.file.read"],
+  ["process", "system.command.execute"],
+  ["read", "filesystem.file.read"],
+  ["sessions_send", "communication.message.send"],
+  ["shell", "system.command.execute"],
+  ["shell_command", "system.command.execute"],
+  ["unified_exec", "system.command.execute"],
+  ["view", "filesystem.file.read"],
+  ["web_fetch", "network.egress.observed"],
+  ["web_search", "network.egress.observed"],
+  ["webfetch", "network.egress.observed"],
+  ["websearch", "network.egress.observed"],
+  ["write", "filesystem.file.modify"],
+]);

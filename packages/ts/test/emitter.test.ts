@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the emitter does when the daemon is there, away, slow, rude, or killed.
+
+import assert from "node:assert/strict";
+import { createServer } from "node:net";
+import { afterEach, beforeEach, test } from "node:test";
+
+import { DaemonEmitter, EmitError, EmitTransportError, FrameRefused } from "@tallystick/emitter";
+
+import { Listener } from "./listener.ts";
+
+let listener: Listener;
+
+beforeEach(async () => {
+  listener = await new Listener().start();
+});
+afterEach(() => listener.remove());
+
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
+
+test("frames arrive in order, with one session, over one connection", async () => {
+  const emitter = new DaemonEmitter({ socketPath: listener.path, channel: "openclaw" });
+  await Promise.all(Array.from({ length: 50 }, (_, n) => emitter.emit(`t${n}`)));
+  await listener.wait(50);
+  await emitter.close();
+  assert.deepEqual(listener.frames.map((one) => one["tool"].name), Array.from({ length: 50 }, (_, n) => `t${n}`));
+  assert.deepEqual(new Set(listener.frames.map((one) => one["session_id"])), new Set([emitter.sessionId]));
+  assert.match(emitter.sessionId, UUID);
+  assert.equal(listener.connections, 1);
+});
+
+test("an acknowledgement says which receipt", async () => {
+  const emitter = new DaemonEmitter({ socketPath: listener.path });
+  const answers = await Promise.all([emitter.emit("a", { ack: true }), emitter.emit("b", { ack: true })]);
+  assert.deepEqual(answers.map((one) => one?.sequence), [1, 2]);
+  assert.equal(await emitter.emit("c"), undefined);
+  await emitter.close();
+});
+
+test("session ids: given ones are trimmed, blank ones are made", () => {
+  assert.equal(new DaemonEmitter({ socketPath: "/x", sessionId: " s " }).sessionId, "s");
+  assert.match(new DaemonEmitter({ socketPath: "/x", sessionId: "  " }).sessionId, UUID);
+});
+
+test("losses are counted, and the next frame tells them", async () => {
+  const emitter = new DaemonEmitter({ socketPath: listener.path });
+  await listener.stop();
+  await assert.rejects(emitter.emit("a"), EmitTransportError);
+  await assert.rejects(emitter.emit("b", { decision: "maybe" }), FrameRefused);
+  assert.equal(emitter.drops, 2);
+  await listener.start();
+  await emitter.emit("c", { ack: true });
+  assert.equal(listener.frames[0]?.["drop_count"], 2);
+  assert.equal(emitter.drops, 0);
+  await emitter.emit("d", { ack: true });
+  assert.equal(listener.frames[1]?.["drop_count"], undefined);
+  await emitter.close();
+});
+
+test("best effort rejects no transport failure, and counts it", async () => {
+  const emitter = new DaemonEmitter({ socketPath: "/nowhere/s", bestEffort: true });
+  assert.equal(await emitter.emit("a"), undefined);
+  assert.equal(emitter.drops, 1);
+  await assert.rejects(emitter.emit("b", { agent_id: "a/b" }), FrameRefused);
+});
+
+test("a restart of the daemon loses nothing", async () => {
+  const emitter = new DaemonEmitter({ socketPath: listener.path });
+  await emitter.emit("a", { ack: true });
+  await listener.stop();
+  await listener.start();
+  await emitter.emit("b", { ack: true });
+  assert.deepEqual(listener.frames.map((one) => one["tool"].name), ["a", "b"]);
+  await emitter.close();
+});
+
+test("an answer that does not come leaves open whether it is stored", async () => {
+  listener.answer = () => undefined;
+  const emitter = new DaemonEmitter({ socketPath: listener.path, answerMs: 50 });
+  await assert.rejects(
+    emitter.emit("a", { ack: true }),
+    (fault) => fault instanceof EmitTransportError && fault.mayBeStored,
+  );
+  assert.equal(emitter.drops, 1);
+  await emitter.close();
+});
+
+test("refusals of the daemon are told apart", async () => {
+  const emitter = new DaemonEmitter({ socketPath: listener.path });
+  listener.answer = () => ({ ok: false, code: "FRAME_VALUE", message: "no" });
+  await assert.rejects(emitter.emit("a", { ack: true }), FrameRefused);
+  listener.answer = () => ({ ok: false, code: "STORE", message: "no" });
+  await assert.rejects(
+    emitter.emit("a", { ack: true }),
+    (fault) => fault instanceof EmitError && fault.isTransient && !(fault instanceof EmitTransportError),
+  );
+  assert.equal(emitter.drops, 0);
+  await emitter.close();
+});
+
+for (const [name, answer] of [
+  ["no JSON", Buffer.from([0, 0, 0, 1, 0x7b])],
+  ["a length over the limit", Buffer.from([0xff, 0xff, 0xff, 0xff])],
+  ["an answer without a member", { ok: true }],
+] as const) {
+  test(`what is no answer ends the connection: ${name}`, async () => {
+    listener.answer = () => answer;
+    const emitter = new DaemonEmitter({ socketPath: listener.path, answerMs: 2000 });
+    await assert.rejects(emitter.emit("a", { ack: true }), EmitTransportError);
+    listener.answer = () => undefined;
+    await emitter.emit("b");
+    await listener.wait(2);
+    assert.equal(listener.connections, 2);
+    await emitter.close();
+  });
+}
+
+test("a daemon that takes nothing does not hang the agent", async () => {
+  const stuck = createServer((socket) => socket.pause());
+  const path = `${listener.path}2`;
+  await new Promise<void>((resolve) => stuck.listen(path, resolve));
+  const emitter = new DaemonEmitter({ socketPath: path });
+  const before = Date.now();
+  const sent = Array.from({ length: 4 }, () =>
+    emitter.emit("a", { input: "x".repeat(400_000) }).catch((fault: unknown) => fault),
+  );
+  const faults = await Promise.all(sent);
+  assert.ok(faults.some((one) => one instanceof EmitTransportError));
+  assert.ok(Date.now() - before < 3000);
+  await emitter.close();
+  stuck.close();
+  (stuck as unknown as { closeAllConnections?: () => void }).closeAllConnections?.();
+});
+
+test("frames that wait are bounded", async () => {
+  const emitter = new DaemonEmitter({ socketPath: "/nowhere/s" });
+  const sent = Array.from({ length: 1100 }, () => emitter.emit("a").catch((fault: Error) => fault.message));
+  const told = await Promise.all(sent);
+  assert.ok(told.some((one) => String(one).startsWith("too many")));
+  assert.equal(emitter.drops, 1100);
+});
+
+test("a closed emitter says so", async () => {
+  const emitter = new DaemonEmitter({ socketPath: listener.path });
+  await emitter.close();
+  await assert.rejects(emitter.emit("a"), EmitError);
+});

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Issues a receipt from parts that a parser has checked: encoded once, and not read back.
+
+`create_receipt` trusts no typed value, because nobody checks those when they are made, and reads
+all that it signs back. Who has parsed the parts may save that. What comes out is the same, which
+`tests/unit/chain/test_straight.py` holds against it.
+"""
+
+from __future__ import annotations
+
+from binascii import b2a_base64
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+import msgspec
+
+from tallystick.crypto.digest import sha256_tagged
+from tallystick.errors import ReceiptError, SigningError
+from tallystick.limits import RECEIPT_BYTES_MAX
+from tallystick.model.action import Action, Intent, Outcome
+from tallystick.model.chain import Link
+from tallystick.model.receipt import (
+    CONTEXT,
+    CREDENTIAL_TYPE,
+    PROOF_PURPOSE,
+    PROOF_TYPE,
+    VERSION,
+    CredentialSubject,
+    Issuer,
+    Principal,
+    UnsignedReceipt,
+)
+from tallystick.ports import Signer
+
+_ENCODE: Final = msgspec.json.Encoder(order="sorted").encode
+_URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
+_TAIL: Final = b',"type":["VerifiableCredential","AgentReceipt"],"version":"%b"}' % VERSION.encode()
+# A proof holds only what needs no escape, but for the method.
+_BODY: Final = (
+    b'%%b,"proof":{"created":"%%b","proofPurpose":"%b","proofValue":"u%%b","type":"%b",'
+    b'"verificationMethod":%%b}%%b' % (PROOF_PURPOSE.encode(), PROOF_TYPE.encode())
+)
+# More than a proof takes.
+_PROOF_BYTES_MAX: Final = 16 * 1024
+
+
+@lru_cache(maxsize=4)
+def _quoted(text: str) -> bytes:
+    return _ENCODE(text)
+
+
+def _b64u(data: bytes) -> bytes:
+    return b2a_base64(data, newline=False).translate(_URL_SAFE, b"=")
+
+
+class Checked(dict[str, object]):
+    """Arguments for `create_receipt` whose values were parsed as what they are.
+
+    Whoever changes one makes another dict of it, and that is no longer checked.
+    """
+
+
+class Straight(NamedTuple):
+    """A signed receipt in its canonical bytes, with what its row and its successor need."""
+
+    receipt_id: str
+    subject: CredentialSubject
+    body: bytes
+    hash: str
+
+
+def seal_straight(
+    *,
+    issuer: Issuer,
+    principal: Principal,
+    action: Action,
+    outcome: Outcome,
+    chain: Link,
+    moment: str,
+    ids: Callable[[], str],
+    signer: Signer,
+    verification_method: str,
+    intent: Intent | None = None,
+    correlation_id: str | None = None,
+    check_type: Callable[[str, str | None], None],
+) -> Straight:
+    """Return the signed receipt; `moment` is an instant, and `ids` makes UUIDs.
+
+    `action` comes with its risk, and without id and time. Open members hold only what the fast
+    encoder spells as RFC 8785 does (`is_plain`).
+    """
+    check_type(action.type, action.target.system if action.target is not None else None)
+    subject = CredentialSubject(
+        action=msgspec.structs.replace(action, id="act_" + ids(), timestamp=moment),
+        chain=chain,
+        correlation_id=correlation_id,
+        intent=intent,
+        outcome=outcome,
+        principal=principal,
+    )
+    receipt_id = "urn:receipt:" + ids()
+    unsigned = UnsignedReceipt(
+        context=CONTEXT,
+        credentialSubject=subject,
+        id=receipt_id,
+        issuanceDate=moment,
+        issuer=issuer,
+        type=CREDENTIAL_TYPE,
+        version=VERSION,
+    )
+    try:
+        statement = _ENCODE(unsigned)
+    except ValueError as fault:
+        raise ReceiptError(f"no JSON value: {fault}") from None
+    if len(statement) > RECEIPT_BYTES_MAX - _PROOF_BYTES_MAX:
+        raise ReceiptError(f"{len(statement)} bytes, over the limit of {RECEIPT_BYTES_MAX}")
+    signature = signer.sign(statement)
+    if type(signature) is not bytes or len(signature) != 64:
+        raise SigningError("the signer gave something that is not the 64 bytes of a signature")
+    end = len(statement) - len(_TAIL)
+    parts = (
+        statement[:end],
+        moment.encode(),
+        _b64u(signature),
+        _quoted(verification_method),
+        _TAIL,
+    )
+    body = _BODY % parts
+    return Straight(receipt_id, subject, body, sha256_tagged(statement))

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The configuration of another program, changed with care: diff, backup, one step, a way back.
+
+The file is read once, and written only if it still holds what was read: these programs write it
+too. Links are followed, and permission bits kept.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import msgspec
+
+from tallystick.durable.file import read_bounded, shown, write_new, write_replace
+from tallystick.errors import ClientConfigError, LimitError, PathTakenError, UnreadableError
+from tallystick.limits import CLIENT_CONFIG_BYTES_MAX
+
+_BACKUP = ".before-tally"
+_NEW_MODE = 0o600
+
+
+class ConfigChange(msgspec.Struct, frozen=True, kw_only=True):
+    """What a file holds, and what it is to hold; None where there is no file."""
+
+    path: str
+    before: bytes | None
+    after: bytes | None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to do."""
+        return self.before == self.after
+
+    def diff(self) -> Iterator[str]:
+        """Yield the lines of a unified diff."""
+        before, after = (
+            [] if one is None else one.decode("utf-8", "replace").splitlines()
+            for one in (self.before, self.after)
+        )
+        yield from difflib.unified_diff(before, after, self.path, self.path, lineterm="", n=1)
+
+    def apply(self, *, keeps: bool = True) -> str | None:
+        """Write it, after a backup; return where the backup is, or None without one."""
+        if self.is_empty:
+            return None
+        target = os.path.realpath(self.path)
+        mode = _NEW_MODE
+        if self.before is not None:
+            mode = stat.S_IMODE(os.stat(target).st_mode)
+        backup = _back_up(target, self.before, mode) if keeps and self.before is not None else None
+        if read_config(target) != self.before:
+            raise ClientConfigError(f"{shown(self.path)} was changed meanwhile; try again")
+        if self.after is None:
+            os.unlink(target)
+        else:
+            os.makedirs(os.path.dirname(target), mode=0o700, exist_ok=True)
+            write_replace(target, self.after, mode)
+        return backup
+
+
+def read_config(path: str) -> bytes | None:
+    """Return what a configuration file holds; None where there is none."""
+    try:
+        return read_bounded(path, CLIENT_CONFIG_BYTES_MAX)
+    except LimitError as fault:
+        raise ClientConfigError(str(fault)) from None
+    except UnreadableError:
+        if os.path.lexists(path):
+            raise
+        return None
+
+
+def text_of(data: bytes) -> str:
+    """Return the content of a configuration file as text, or raise `ClientConfigError`."""
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        raise ClientConfigError("is not UTF-8; nothing was changed") from None
+
+
+@contextmanager
+def about(path: str) -> Iterator[None]:
+    """Have refusals say which file they are about."""
+    try:
+        yield
+    except ClientConfigError as fault:
+        raise ClientConfigError(f"{shown(path)} {fault}") from None
+
+
+def backups(path: str) -> list[str]:
+    """Return the backups of a file, the newest first."""
+    target = os.path.realpath(path)
+    found = []
+    number = 1
+    while os.path.exists(name := _backup_name(target, number)):
+        found.append(name)
+        number += 1
+    return found[::-1]
+
+
+def _back_up(target: str, before: bytes, mode: int) -> str:
+    number = len(backups(target)) + 1
+    while True:
+        name = _backup_name(target, number)
+        try:
+            write_new(name, before, mode)
+        except PathTakenError:
+            number += 1
+        else:
+            return name
+
+
+def _backup_name(target: str, number: int) -> str:
+    return target + _BACKUP + (f"-{number}" if number > 1 else "")

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The thread that stores what is drafted, and answers, while the next transaction is drafted.
+
+It works off jobs in their order, and there is never more than one that waits: whoever drafts is
+held back by the disk. A job that comes alone is done at once, by the thread that brings it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from queue import Queue
+
+Job = Callable[[], None]
+
+
+class Writing:
+    """Owns the thread. One other thread gives it jobs; a job must not raise."""
+
+    def __init__(self, name: str) -> None:
+        """Begin."""
+        self._jobs: Queue[Job | None] = Queue(maxsize=1)
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    def do(self, job: Job, *, is_alone: bool) -> None:
+        """Have a job done behind all others; waits while one waits already.
+
+        Where nothing else is to be done, and nothing else comes (`is_alone`), two changes of the
+        thread would only cost time.
+        """
+        if is_alone and not self._jobs.unfinished_tasks:
+            job()
+        else:
+            self._jobs.put(job)
+
+    def close(self) -> None:
+        """Do what waits, and end the thread."""
+        self._jobs.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            job()
+            del job  # or the last one would stay in memory
+            self._jobs.task_done()

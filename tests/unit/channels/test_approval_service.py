@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The approval API: who may ask, what is understood."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tallystick.channels.approval_places import Place, ask
+from tallystick.channels.approval_service import PATH, ApprovalService, Desk
+from tallystick.errors import ApprovalError
+from tallystick.limits import (
+    APPROVAL_BODY_BYTES_MAX,
+    APPROVAL_CONNECTIONS_MAX,
+    RULE_REASON_CHARS_MAX,
+)
+
+TOKEN = "t" * 43
+
+
+class Served:
+    """A service, and what it was told."""
+
+    def __init__(self) -> None:
+        self.settled: list[dict[str, Any]] = []
+
+        def settle(id: str, **given: Any) -> bool:  # noqa: A002
+            self.settled.append({"id": id, **given})
+            return id == "here"
+
+        self.service = ApprovalService(
+            Desk(server="s", listing=lambda: [{"id": "here"}], settle=settle), TOKEN
+        )
+        self.service.start()
+
+    def request(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.service.port, timeout=10)
+        given = {"Authorization": f"Bearer {TOKEN}", **headers}
+        data = body if isinstance(body, bytes | None) else json.dumps(body).encode()
+        connection.request(method, path, body=data, headers=given)
+        response = connection.getresponse()
+        answer = json.loads(response.read())
+        connection.close()
+        return response.status, answer
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[Served]:
+    one = Served()
+    yield one
+    one.service.close()
+
+
+def test_listed_and_settled(served: Served) -> None:
+    """What waits is listed; a decision goes through with who and why."""
+    assert served.request("GET", PATH) == (200, {"server": "s", "pending": [{"id": "here"}]})
+    body = {"decision": "approve", "by": "ada", "reason": "so"}
+    assert served.request("POST", f"{PATH}/here", body)[0] == 200
+    assert served.settled[-1] == {"id": "here", "approve": True, "approver": "ada", "reason": "so"}
+    body = {"decision": "deny", "by": "ada"}
+    assert served.request("POST", f"{PATH}/gone", body)[0] == 404
+    assert served.settled[-1]["approve"] is False
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Authorization": ""},
+        {"Authorization": TOKEN},
+        {"Authorization": f"Bearer {TOKEN}x"},
+        {"Authorization": "Bearer t"},
+        {"Host": "evil.example"},
+        {"Origin": "http://127.0.0.1"},
+    ],
+)
+def test_who_is_kept_out(served: Served, headers: dict[str, str]) -> None:
+    """Without the token, from another name, or from a page of a browser."""
+    status, _ = served.request("GET", PATH, **headers)
+    assert status in (401, 403)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("GET", "/", None, 404),
+        ("POST", PATH, {}, 405),
+        ("GET", f"{PATH}/here", None, 405),
+        ("POST", f"{PATH}/here", b"{", 400),
+        ("POST", f"{PATH}/here", b'{"decision":"approve","decision":"deny","by":"a"}', 400),
+        ("POST", f"{PATH}/here", [], 400),
+        ("POST", f"{PATH}/here", {"decision": "approve"}, 400),
+        ("POST", f"{PATH}/here", {"decision": "maybe", "by": "a"}, 400),
+        ("POST", f"{PATH}/here", {"decision": "deny", "by": ""}, 400),
+        ("POST", f"{PATH}/here", {"decision": "deny", "by": "a" * 65}, 400),
+        ("POST", f"{PATH}/here", {"decision": "deny", "by": "a", "reason": 5}, 400),
+        ("POST", f"{PATH}/here", {"decision": "deny", "by": "a", "why": ""}, 400),
+        (
+            "POST",
+            f"{PATH}/here",
+            {"decision": "deny", "by": "a", "reason": "x" * (RULE_REASON_CHARS_MAX + 1)},
+            400,
+        ),
+        ("POST", f"{PATH}/here", b" " * (APPROVAL_BODY_BYTES_MAX + 1), 413),
+    ],
+)
+def test_what_is_not_understood(
+    served: Served, method: str, path: str, body: Any, status: int
+) -> None:
+    """It is refused by its status, and nothing is settled."""
+    before = len(served.settled)
+    assert served.request(method, path, body)[0] == status
+    assert len(served.settled) == before
+
+
+def test_connections_are_bounded(served: Served) -> None:
+    """Those that say nothing keep nobody out for long, and each further one is closed."""
+    idle = [
+        socket.create_connection(("127.0.0.1", served.service.port))
+        for _ in range(APPROVAL_CONNECTIONS_MAX)
+    ]
+    with socket.create_connection(("127.0.0.1", served.service.port)) as one:
+        one.settimeout(10)
+        try:
+            assert one.recv(1) == b""
+        except ConnectionResetError:
+            pass
+    for each in idle:
+        each.close()
+
+
+def test_a_client_hears_why() -> None:
+    """A refusal is told in the API's own words."""
+    served = Served()
+    place = Place(pid=1, port=served.service.port, server="s", token="wrong")
+    with pytest.raises(ApprovalError, match="token"):
+        ask(place, "GET", PATH)
+    served.service.close()

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The thread that writes: in order, never far behind, and not at all for a lone job."""
+
+from __future__ import annotations
+
+import threading
+
+from tallystick.daemon.writing import Writing
+
+
+def test_a_lone_job_is_done_by_who_brings_it() -> None:
+    """Where nothing waits, the thread is not changed; where something does, order comes first."""
+    writing, ran = Writing("w"), []
+    holds = threading.Event()
+
+    def note(name: str) -> None:
+        ran.append((name, threading.current_thread().name))
+
+    writing.do(lambda: note("alone"), is_alone=True)
+    writing.do(lambda: holds.wait(20) and note("first"), is_alone=False)
+    release = threading.Timer(0.05, holds.set)
+    release.start()
+    writing.do(lambda: note("behind"), is_alone=True)
+    writing.close()
+    assert ran == [("alone", threading.current_thread().name), ("first", "w"), ("behind", "w")]
+
+
+def test_who_drafts_is_held_back() -> None:
+    """One job runs and one waits: the next is taken when there is room."""
+    writing, done = Writing("w"), []
+    holds = threading.Event()
+    for number in range(2):
+        writing.do(lambda number=number: holds.wait(20) and done.append(number), is_alone=False)  # type: ignore[misc]
+    third = threading.Thread(
+        target=writing.do, args=(lambda: done.append(2),), kwargs={"is_alone": False}
+    )
+    third.start()
+    third.join(0.2)
+    assert third.is_alive()
+    holds.set()
+    third.join(20)
+    writing.close()
+    assert done == [0, 1, 2]
