@@ -34,4 +34,10 @@ class HookVerbs(VerbGroup):
 
 @click.group("hook", cls=HookVerbs, short_help="Record Claude Code or Codex through their hooks.")
 def command() -> None:
-    """Have a host of agents tell the daemon of each call of a tool."""
+    """Have a host of agents tell the daemon of each call of a tool.
+
+    \b
+    Examples
+      tally hook install claude-code
+      tally hook install codex --undo
+    """
