@@ -15,8 +15,8 @@ from __future__ import annotations
 import os
 import sys
 import time
-from _thread import allocate_lock, get_ident  # all of `threading` that is needed here
 from _collections_abc import Callable, Iterable, Mapping
+from _thread import allocate_lock, get_ident  # all of `threading` that is needed here
 from types import TracebackType
 
 from tallystick.deliver.daemon_line import BrokenLine, DaemonLine
@@ -277,7 +277,11 @@ class DaemonEmitter:
         drops = self._drops
         for place, whole in enumerate(wholes):
             try:
-                frames.append(framed(body_of(whole if frames else {**whole, **_told(drops)})))
+                frames.append(
+                    framed(
+                        body_of({**whole, "drop_count": drops} if drops and not frames else whole)
+                    )
+                )
                 places.append(place)
             except FrameRefused as fault:
                 self._add(1)
@@ -390,10 +394,6 @@ class DaemonEmitter:
             self._process, self._drops = os.getpid(), 0
             self._lock, self._writer = allocate_lock(), 0
             self._line.close()
-
-
-def _told(drops: int) -> dict[str, object]:
-    return {"drop_count": drops} if drops else {}
 
 
 def _tell(level: str, text: str, *given: object) -> None:
