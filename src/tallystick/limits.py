@@ -723,7 +723,7 @@ RULE_RATE_CALLS_MAX = 10_000
 # The longest time that a rate looks back.
 RULE_RATE_SECONDS_MAX = 24 * 60 * 60
 
-# A configuration file of an agent's host that is read and edited; one of them keeps whole histories.
+# A configuration file of an agent's host that is read and edited; some keep whole histories.
 CLIENT_CONFIG_BYTES_MAX = 32 * 1024 * 1024
 
 # What hosts are told to give the hook before they go on without it; it ends itself before that.
@@ -748,13 +748,13 @@ PAUSED_CALLS_MAX = 64
 PAUSED_BYTES_MAX = 32 * 1024 * 1024
 
 # Calls whose receipts are waited for at one moment: what comes together shares a commit.
-ATTESTING_THREADS = 8
+ATTESTING_THREADS_MAX = 8
 
 # Characters of a call's arguments that an approver is shown.
 APPROVAL_SHOWN_CHARS_MAX = 4000
 
 # How long a call waits for an approver, unless told otherwise; then it is denied.
-APPROVAL_WAIT_SECONDS = 300
+APPROVAL_WAIT_SECONDS_MAX = 300
 
 # How long a server may go on after its client has left; then it is told to end.
 SERVER_END_MS_MAX = 30_000

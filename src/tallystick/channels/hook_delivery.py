@@ -12,7 +12,8 @@ import sys
 from _collections_abc import Callable, Mapping
 
 from tallystick.channels.hook_input import omitted_bytes
-from tallystick.deliver.daemon import DaemonEmitter, instant
+from tallystick.deliver.daemon import DaemonEmitter
+from tallystick.deliver.frame_members import instant
 from tallystick.errors import EmitError, EmitTransportError, FrameRefused
 from tallystick.limits import FRAME_PAYLOAD_BYTES_MAX, HOOK_ANSWER_MS_MAX, SPOOL_FLUSH_MS_MAX
 from tallystick.model.framing import encode_frame

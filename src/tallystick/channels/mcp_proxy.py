@@ -22,7 +22,7 @@ from tallystick.channels.mcp_stdio import Stdio
 from tallystick.channels.rules import Rules
 from tallystick.deliver.daemon import DaemonEmitter
 from tallystick.errors import SettingError
-from tallystick.limits import APPROVAL_WAIT_SECONDS, ATTEST_ANSWER_MS_MAX, ATTEST_WRITE_MS_MAX
+from tallystick.limits import APPROVAL_WAIT_SECONDS_MAX, ATTEST_ANSWER_MS_MAX, ATTEST_WRITE_MS_MAX
 from tallystick.model.framing import data_home
 from tallystick.model.redact import Redactor
 from tallystick.serve.logs import event
@@ -40,7 +40,7 @@ class ProxySettings(msgspec.Struct, frozen=True, kw_only=True):
     spool: str | None = None
     session: str | None = None
     require_receipt: bool = False
-    wait_s: float = APPROVAL_WAIT_SECONDS
+    wait_s: float = APPROVAL_WAIT_SECONDS_MAX
     late_s: float | None = None
     approvals: str | None = None
 

@@ -22,7 +22,7 @@ from tallystick.crypto.strict import may_hold_values_over
 from tallystick.deliver.daemon import DaemonEmitter
 from tallystick.errors import EmitError, Error, FrameRefused
 from tallystick.limits import (
-    ATTESTING_THREADS,
+    ATTESTING_THREADS_MAX,
     FRAME_PAYLOAD_BYTES_MAX,
     FRAME_RESOURCE_BYTES_MAX,
     JSON_VALUES_MAX,
@@ -64,9 +64,9 @@ class Receipts:
         self._pool: ThreadPoolExecutor | None = None
         if required:
             # One more than threads: who has only one call to tell of tells it without them.
-            self._idle = [open_emitter() for _ in range(ATTESTING_THREADS + 1)]
+            self._idle = [open_emitter() for _ in range(ATTESTING_THREADS_MAX + 1)]
             self._spare = list(self._idle)
-            self._pool = ThreadPoolExecutor(ATTESTING_THREADS, "attest")
+            self._pool = ThreadPoolExecutor(ATTESTING_THREADS_MAX, "attest")
 
     @property
     def session(self) -> str:

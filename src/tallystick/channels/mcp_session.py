@@ -18,7 +18,7 @@ from tallystick.channels.jsonrpc import Id, Response, error_line
 from tallystick.channels.mcp_calls import Call, Calls, Open
 from tallystick.channels.mcp_receipts import Answer, Receipts
 from tallystick.channels.rules import Decision, Rules
-from tallystick.limits import APPROVAL_WAIT_SECONDS
+from tallystick.limits import APPROVAL_WAIT_SECONDS_MAX
 
 BLOCKED: Final = -32010
 DENIED: Final = -32011
@@ -38,7 +38,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
 
     server: str
     rules: Rules
-    wait_s: float = APPROVAL_WAIT_SECONDS
+    wait_s: float = APPROVAL_WAIT_SECONDS_MAX
     late_s: float | None = None
 
 

@@ -32,6 +32,21 @@ class HookVerbs(VerbGroup):
         return command
 
 
-@click.group("hook", cls=HookVerbs, short_help="Record Claude Code or Codex through their hooks.")
+_EPILOG: Final = """\
+\b
+Examples
+  tally hook install claude-code
+  tally hook install codex --undo
+
+Exit codes: see `tally hook VERB --help`.
+"""
+
+
+@click.group(
+    "hook",
+    cls=HookVerbs,
+    epilog=_EPILOG,
+    short_help="Record Claude Code or Codex through their hooks.",
+)
 def command() -> None:
     """Have a host of agents tell the daemon of each call of a tool."""

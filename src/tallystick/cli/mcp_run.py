@@ -11,7 +11,7 @@ from typing import Any, Final
 import click
 
 from tallystick.cli.output import Exit, Stop, complain
-from tallystick.limits import APPROVAL_WAIT_SECONDS
+from tallystick.limits import APPROVAL_WAIT_SECONDS_MAX
 
 _EPILOG: Final = """\
 \b
@@ -39,8 +39,8 @@ Exit codes
     "--approval-wait",
     metavar="SECONDS",
     type=click.FloatRange(1, 86_400),
-    default=APPROVAL_WAIT_SECONDS,
-    help=f"How long a paused call waits; then it is denied. [{APPROVAL_WAIT_SECONDS}]",
+    default=APPROVAL_WAIT_SECONDS_MAX,
+    help=f"How long a paused call waits; then it is denied. [{APPROVAL_WAIT_SECONDS_MAX}]",
 )
 @click.option(
     "--late-after",

@@ -15,12 +15,12 @@ from __future__ import annotations
 import os
 import sys
 import time
-from _thread import allocate_lock, get_ident  # all of `threading` that is needed here
 from _collections_abc import Callable, Iterable, Mapping
+from _thread import allocate_lock, get_ident  # all of `threading` that is needed here
 from types import TracebackType
 
 from tallystick.deliver.daemon_line import BrokenLine, DaemonLine
-from tallystick.deliver.frame_members import body_of
+from tallystick.deliver.frame_members import body_of, instant, random_uuid
 from tallystick.deliver.spool import Spool
 from tallystick.environment import read
 from tallystick.errors import EmitError, EmitTransportError, FrameRefused, SettingError
@@ -89,7 +89,7 @@ class DaemonEmitter:
         self.channel = channel
         # One for as long as this object lives, whatever happens to the connection.
         self.session_id = session_id.strip() if session_id else ""
-        self.session_id = self.session_id or _uuid4()
+        self.session_id = self.session_id or random_uuid()
         self._is_best_effort = best_effort
         self._answer_ms = answer_timeout_ms
         self._write_ms = write_timeout_ms
@@ -277,7 +277,11 @@ class DaemonEmitter:
         drops = self._drops
         for place, whole in enumerate(wholes):
             try:
-                frames.append(framed(body_of(whole if frames else {**whole, **_told(drops)})))
+                frames.append(
+                    framed(
+                        body_of({**whole, "drop_count": drops} if drops and not frames else whole)
+                    )
+                )
                 places.append(place)
             except FrameRefused as fault:
                 self._add(1)
@@ -390,25 +394,6 @@ class DaemonEmitter:
             self._process, self._drops = os.getpid(), 0
             self._lock, self._writer = allocate_lock(), 0
             self._line.close()
-
-
-def instant(nanoseconds: int) -> str:
-    """Return a time of the clock as frames write it."""
-    seconds, rest = divmod(nanoseconds, 1_000_000_000)
-    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{rest // 1_000_000:03d}Z"
-
-
-def _uuid4() -> str:
-    """Return a random UUID; the module `uuid` would cost as much as all of this."""
-    number = bytearray(os.urandom(16))
-    number[6] = number[6] & 0x0F | 0x40
-    number[8] = number[8] & 0x3F | 0x80
-    text = number.hex()
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
-
-
-def _told(drops: int) -> dict[str, object]:
-    return {"drop_count": drops} if drops else {}
 
 
 def _tell(level: str, text: str, *given: object) -> None:

@@ -7,6 +7,8 @@ Only what costs nothing is imported; the strict parser is asked where a number l
 
 from __future__ import annotations
 
+import os
+import time
 from _collections_abc import Mapping
 
 from tallystick.errors import FrameRefused
@@ -147,3 +149,18 @@ def _ask_the_parser(body: bytes) -> None:
     except MalformedInput as fault:
         code = fault.code.replace("MALFORMED_", "FRAME_")
         raise FrameRefused(code, "holds a number that no double holds exactly") from None
+
+
+def instant(nanoseconds: int) -> str:
+    """Return a time of the clock as frames write it."""
+    seconds, rest = divmod(nanoseconds, 1_000_000_000)
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{rest // 1_000_000:03d}Z"
+
+
+def random_uuid() -> str:
+    """Return a random UUID; the module `uuid` would cost as much as all of this."""
+    number = bytearray(os.urandom(16))
+    number[6] = number[6] & 0x0F | 0x40
+    number[8] = number[8] & 0x3F | 0x80
+    text = number.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tallystick.chain.issue import create_receipt, seal, timestamp
 from tallystick.chain.straight import Checked, seal_straight
-from tallystick.crypto.ed25519 import SigningKey
+from tallystick.crypto.ed25519 import KeyPair, SigningKey
 from tallystick.daemon.drafting import DraftSettings, draft_receipt
 from tallystick.daemon.peer import Attestation
 from tallystick.errors import FrameRefused, ReceiptError, SigningError
@@ -105,8 +105,9 @@ def test_both_ways_give_the_same_bytes(members: dict[str, Any]) -> None:
         return
     if type(found) is not Checked:
         return
-    unsigned = create_receipt(chain=LINK, clock=lambda: MOMENT_NS, ids=ids(), **found)
-    long = seal(unsigned, KEY, METHOD, clock=lambda: MOMENT_NS)
+    stated: dict[str, Any] = dict(found)
+    unsigned = create_receipt(chain=LINK, clock=lambda: MOMENT_NS, ids=ids(), **stated)
+    long = seal(unsigned, KeyPair.from_seed(b"s" * 32), METHOD, clock=lambda: MOMENT_NS)
     subject = long.receipt.credentialSubject
     assert straight(found) == (long.receipt.id, subject, long.body, long.hash)
 

@@ -4,20 +4,22 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 
 from tallystick.daemon.writing import Writing
 
 
 def test_a_lone_job_is_done_by_who_brings_it() -> None:
     """Where nothing waits, the thread is not changed; where something does, order comes first."""
-    writing, ran = Writing("w"), []
+    writing = Writing("w")
+    ran: list[tuple[str, str]] = []
     holds = threading.Event()
 
     def note(name: str) -> None:
         ran.append((name, threading.current_thread().name))
 
     writing.do(lambda: note("alone"), is_alone=True)
-    writing.do(lambda: holds.wait(20) and note("first"), is_alone=False)
+    writing.do(lambda: note("first") if holds.wait(20) else None, is_alone=False)
     release = threading.Timer(0.05, holds.set)
     release.start()
     writing.do(lambda: note("behind"), is_alone=True)
@@ -27,10 +29,16 @@ def test_a_lone_job_is_done_by_who_brings_it() -> None:
 
 def test_who_drafts_is_held_back() -> None:
     """One job runs and one waits: the next is taken when there is room."""
-    writing, done = Writing("w"), []
+    writing = Writing("w")
+    done: list[int] = []
     holds = threading.Event()
+
+    def job(number: int) -> None:
+        if holds.wait(20):
+            done.append(number)
+
     for number in range(2):
-        writing.do(lambda number=number: holds.wait(20) and done.append(number), is_alone=False)  # type: ignore[misc]
+        writing.do(partial(job, number), is_alone=False)
     third = threading.Thread(
         target=writing.do, args=(lambda: done.append(2),), kwargs={"is_alone": False}
     )
