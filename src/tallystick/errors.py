@@ -330,6 +330,8 @@ class RunBusyError(RunError):
 
 class RunnerError(RunError):
     """What would execute an intent can't be used as it is set up."""
+
+
 class ApprovalError(Error):
     """A proxy's approval API did not answer, or refused; the text says which and why."""
 

@@ -532,8 +532,10 @@ SPOOL_PAUSE_MS = 30_000
 # What an EVM key signs at once, a message or a transaction's data: nodes take 128 KiB.
 EVM_STATEMENT_BYTES_MAX = 128 * 1024
 
-# Structs that typed data (EIP-712) may declare, and levels that its values may nest.
+# Structs that typed data (EIP-712) may declare; orders of exchanges have under ten.
 TYPED_DATA_STRUCTS_MAX = 64
+
+# Levels that the values of typed data may nest.
 TYPED_DATA_DEPTH_MAX = 16
 
 # A keystore file (version 3); usual ones have 500 bytes.
@@ -545,8 +547,10 @@ KEYSTORE_SCRYPT_BYTES_MAX = 512 * 1024 * 1024
 # Work that scrypt may do (N · r · p): twice the usual 2^18 · 8 · 1, which takes a second.
 KEYSTORE_SCRYPT_WORK_MAX = 1 << 22
 
-# Rounds of PBKDF2 for a keystore, and below which a guess costs too little to protect anything.
+# Rounds of PBKDF2 for a keystore: fifteen times the usual 262 144, some seconds of work.
 KEYSTORE_PBKDF2_ROUNDS_MAX = 4_000_000
+
+# Rounds of PBKDF2 below which a guess costs too little to protect anything.
 KEYSTORE_PBKDF2_ROUNDS_MIN = 100_000
 
 # scrypt's cost (N · r) below which a guess costs too little: a quarter of the usual "light" 2^12·8.
