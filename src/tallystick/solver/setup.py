@@ -12,7 +12,7 @@ import msgspec
 
 from tallystick.chain.issue import Clock, Ids, default_clock, random_uuid
 from tallystick.crypto.multibase import did_key_encode
-from tallystick.keys.signer_uri import open_evm_signer, open_signer
+from tallystick.keys.signer_uri import open_evm_signer, open_signer, secret_files_of
 from tallystick.model.policy import Policy
 from tallystick.ports import EvmSigner, Signer
 from tallystick.solver.home import SolverHome
@@ -53,8 +53,9 @@ def open_solver(
     home = SolverHome(settings.home)
     home.make()
     hidden = [home.path]
-    if os.path.exists(settings.key):
-        hidden.append(os.path.realpath(settings.key))
+    for path in _secret_files(settings):
+        if os.path.exists(path) and os.path.realpath(path) not in hidden:
+            hidden.append(os.path.realpath(path))
     return Solver(
         home=home,
         signer=signer,
@@ -65,6 +66,14 @@ def open_solver(
         git_commit=_git_commit(),
         hidden=tuple(hidden),
     )
+
+
+def _secret_files(settings: SolverSettings) -> list[str]:
+    """Return every file of these settings that holds a secret, wherever it lies."""
+    found = [*secret_files_of(settings.key), settings.tokens, settings.tls_key, settings.tls_cert]
+    if settings.evm_key:
+        found += secret_files_of(settings.evm_key)
+    return [path for path in found if path]
 
 
 @cache
