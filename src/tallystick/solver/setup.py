@@ -30,6 +30,9 @@ class Solver(msgspec.Struct, frozen=True, kw_only=True):
     runners: Mapping[str, Runner]
     evm_signer: EvmSigner | None = None
     git_commit: str | None = None
+    # Socket of the daemon that signs the receipts of runs, and its store; without them we do.
+    daemon: str = ""
+    store: str = ""
     # Files that a confined runner must not see, besides the home.
     hidden: tuple[str, ...] = ()
     clock: Clock = default_clock
@@ -64,15 +67,18 @@ def open_solver(
         runners=runners,
         evm_signer=evm_signer,
         git_commit=_git_commit(),
+        daemon=settings.daemon,
+        store=settings.store,
         hidden=tuple(hidden),
     )
 
 
 def _secret_files(settings: SolverSettings) -> list[str]:
-    """Return every file of these settings that holds a secret, wherever it lies."""
+    """Return what programs must not reach: secrets, wherever they lie, and the daemon's door."""
     found = [*secret_files_of(settings.key), settings.tokens, settings.tls_key, settings.tls_cert]
     if settings.evm_key:
         found += secret_files_of(settings.evm_key)
+    found += [settings.daemon, settings.store]
     return [path for path in found if path]
 
 
