@@ -85,11 +85,19 @@ class Workers:
                     continue  # by another process
                 self._guarded(partial(resume_run, self._solver, due), due, run_id=due)
                 continue
-            taken = self._line.take(_POLL_S)
+            taken = self._taken()
             if taken is not None:
                 self._begin(*taken)
             elif self._line.is_closed:
                 return
+
+    def _taken(self) -> tuple[Waiting, bytes] | None:
+        try:
+            return self._line.take(_POLL_S)
+        except (Error, OSError, msgspec.MsgspecError) as fault:
+            # Somebody was at the queue's folder: one intent that can't be read ends no worker.
+            event(logging.ERROR, "intent_not_read", error=str(fault))
+            return None
 
     def _begin(self, waiting: Waiting, data: bytes) -> None:
         self._here.waiting = waiting

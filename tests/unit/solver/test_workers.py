@@ -170,3 +170,23 @@ def test_a_run_that_another_is_at_is_not_forgotten(
         _until(lambda: found._later.get(run_id, 0.0) > 0.0)
     with _working(made, 1):
         _until(lambda: all(view.state == "done" for view in view_runs(made.home)))
+
+
+def test_an_intent_that_is_gone_ends_no_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever empties the queue's folder loses what was in it, and nothing that comes later."""
+    monkeypatch.setattr(room, "_POLL_S", 0.05)
+    made = solver(tmp_path)
+    line = Waitlist(made.home, 10, lambda: 0)
+    for name in ("gone", "kept"):
+        waiting = line.accept(intent(nonce=name), body(nonce=name), "t")
+        if name == "gone":
+            Path(waiting.path).unlink()
+    workers = Workers(made, line, Meters(METERS), 1)
+    workers.start()
+    try:
+        _until(lambda: [view.state for view in view_runs(made.home)] == ["done"])
+        assert workers.are_alive
+    finally:
+        workers.drain(5_000)
