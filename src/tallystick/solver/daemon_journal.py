@@ -23,7 +23,7 @@ from typing import Any, Final, Literal, Self
 
 import msgspec
 
-from tallystick.chain.issue import timestamp
+from tallystick.chain.issue import random_uuid, timestamp
 from tallystick.chain.payload import payload_hash
 from tallystick.crypto.canonical import canonicalize
 from tallystick.deliver.daemon import DaemonEmitter
@@ -192,7 +192,7 @@ class ToldActions:
             "tool": {"name": action, "server": CHANNEL},
             "action_type": action,
             "input": _fitting(parameters),
-            "correlation_id": correlation_id,
+            "correlation_id": correlation_id or f"call_{random_uuid()}",
         }
         if target is not None:
             members["target_system"] = target["system"]
