@@ -36,6 +36,7 @@ from tallystick.limits import (
 )
 from tallystick.model.framing import SOCKET_VARIABLE, default_socket_path, framed, read_answer
 
+_INFO, _WARNING = 20, 30  # as `logging` counts
 _PLACES = (SOCKET_VARIABLE, "XDG_RUNTIME_DIR", "XDG_DATA_HOME", "HOME")
 
 
@@ -149,10 +150,8 @@ class DaemonEmitter:
         """Do what `emit` does in a thread: the event loop is never blocked."""
         import asyncio
 
-        def emit() -> Acknowledged | None:
-            return self.emit(tool, decision, **members)  # type: ignore[arg-type]  # as there
-
-        return await asyncio.to_thread(emit)
+        emit: Callable[..., Acknowledged | None] = self.emit
+        return await asyncio.to_thread(emit, tool, decision, **members)
 
     def send(
         self, members: Mapping[str, object], *, counts_refused: bool = True
@@ -222,7 +221,7 @@ class DaemonEmitter:
         self._is_closed = True
         self._line.close()
         if self._drops:
-            _tell("warning", "%d frames were lost, and no later frame told the daemon", self._drops)
+            _tell(_WARNING, "%d frames were lost, and no later frame told the daemon", self._drops)
 
     def __enter__(self) -> DaemonEmitter:  # noqa: PYI034  # `Self` needs typing
         return self
@@ -364,7 +363,7 @@ class DaemonEmitter:
         self._add(1)
         if not self._is_best_effort:
             raise fault
-        _tell("warning", "%s", fault)
+        _tell(_WARNING, "%s", fault)
 
     def _drain(self, until: float) -> None:
         """Send what the spool holds, each frame until its receipt is stored; stop at a failure."""
@@ -383,7 +382,7 @@ class DaemonEmitter:
         except EmitError as fault:
             # A daemon that is slow would be asked to record the same frame at each `emit`.
             self._drains_from = time.monotonic() + SPOOL_PAUSE_MS / 1000
-            _tell("info", "frames wait in %s: %s", self._spool.path, fault)
+            _tell(_INFO, "frames wait in %s: %s", self._spool.path, fault)
 
     def _add(self, drops: int) -> None:
         self._drops = min(self._drops + drops, JSON_INTEGER_MAX)
@@ -396,8 +395,7 @@ class DaemonEmitter:
             self._line.close()
 
 
-def _tell(level: str, text: str, *given: object) -> None:
+def _tell(level: int, text: str, *given: object) -> None:
     import logging  # only who has something to say pays for it
 
-    number = logging.getLevelNamesMapping()[level.upper()]
-    logging.getLogger("tallystick.deliver.daemon").log(number, text, *given)
+    logging.getLogger("tallystick.deliver.daemon").log(level, text, *given)
