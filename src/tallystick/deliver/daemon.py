@@ -357,7 +357,7 @@ class DaemonEmitter:
             self._answer(SPOOL_ANSWER_MS_MAX)
 
         try:
-            self._spool.deliver(deliver, until)
+            self._add(self._spool.deliver(deliver, until))
         except EmitError as fault:
             # A daemon that is slow would be asked to record the same frame at each `emit`.
             self._drains_from = time.monotonic() + SPOOL_PAUSE_MS / 1000
