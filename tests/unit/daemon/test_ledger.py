@@ -12,6 +12,8 @@ import pytest
 from tests.ledgers import DAY_MS, ISSUER, NOON_MS, Home, chain_of, type_of
 
 from tallystick.daemon import ledger as module
+from tallystick.daemon.attested import AttestedFrame
+from tallystick.daemon.batch import Draft
 from tallystick.daemon.ledger import Ledger
 from tallystick.errors import SignerUnavailable, SigningError, StoreCorruptError, StoreStoppedError
 from tallystick.model.frame import Acknowledgement, Refusal
@@ -488,12 +490,14 @@ def test_a_refusal_counts_once_where_the_batch_comes_again(home: Home) -> None:
     ledger = home.open()
     bad = home.frame(input={"x": float("nan")}, drop_count=4)
 
-    def away(_: object) -> object:
-        raise SignerUnavailable("for now")
+    receipt, good = ledger.drafting.receipt, home.frame()
 
-    receipt = ledger.drafting.receipt
-    ledger.drafting.receipt = lambda one: away(one) if one is good else receipt(one)  # type: ignore[method-assign]
-    good = home.frame()
+    def away(one: AttestedFrame) -> Draft:
+        if one is good:
+            raise SignerUnavailable("for now")
+        return receipt(one)
+
+    ledger.drafting.receipt = away  # type: ignore[method-assign]
     for _ in range(3):
         with pytest.raises(SignerUnavailable):
             ledger.draft([bad, good])
