@@ -15,7 +15,7 @@ MADE := pyproject.toml src/tallystick/__init__.py tools/environment.sh
 .PHONY: help demo test check bench soak docs format clean
 
 help:
-	@printf 'make demo    see it work: record, verify, break, hold to a promise  (ARGS=DIR keeps files)\n'
+	@printf 'make demo    see it work: record, verify, break, a daemon, a promise  (ARGS=DIR keeps files)\n'
 	@printf 'make test    all tests                        (ARGS="-k chain" goes to pytest)\n'
 	@printf 'make check   lint, format, types, floors, generated docs, documented commands\n'
 	@printf 'make bench   speed, side by side with the other implementation and with the floor\n'

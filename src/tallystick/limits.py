@@ -502,6 +502,10 @@ LOSS_REASONS_MAX = 64
 # The file of heads beside the daemon's key: 500 000 chains that are open at a time.
 HEADS_BYTES_MAX = 64 * 1024 * 1024
 
+# Chains of agents that may be open below one root: past it the root and its chains are closed, in
+# one transaction of two seconds, and the next root begins. A busy day has hundreds.
+AGENT_CHAINS_MAX = 4 * 1024
+
 # What that file may hold of heads that are no longer the last before it is written anew.
 HEADS_SPENT_BYTES_MAX = 1024 * 1024
 

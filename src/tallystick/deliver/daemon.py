@@ -375,7 +375,7 @@ class DaemonEmitter:
             self._answer(SPOOL_ANSWER_MS_MAX)
 
         try:
-            self._spool.deliver(deliver, until)
+            self._add(self._spool.deliver(deliver, until))
             if not len(self._spool):
                 # Looking each time costs as much as sending; others' frames can wait a moment.
                 self._empty_until = time.monotonic() + SPOOL_LOOK_MS / 1000
