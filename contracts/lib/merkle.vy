@@ -34,8 +34,8 @@ def _includes(
     if index >= count:
         return False
     node: bytes32 = sha256(concat(b"\x00", entry))
-    at: uint64 = index
-    last: uint64 = count - 1
+    at: uint256 = convert(index, uint256)
+    last: uint256 = convert(count, uint256) - 1
     for beside: bytes32 in path:
         if last == 0:
             return False
