@@ -209,6 +209,22 @@ def configuration_page() -> str:
                 for one in importlib.import_module("tallystick.daemon.variables").DAEMON
             ],
         )
+        + "\n## The solver\n\nWhat `tally solver` reads: as options, from these variables, and "
+        "from `solver.toml`,\nwhere the name is the option's with underscores. `policy-…` has no "
+        "option.\n\n"
+        + table(
+            ("option", "variable", "kind", "default", "for"),
+            [
+                (
+                    f"`{one.flag}`",
+                    f"`{one.environment}`",
+                    one.kind,
+                    f"`{one.default}`" if one.default else "none",
+                    one.purpose,
+                )
+                for one in importlib.import_module("tallystick.solver.variables").SOLVER
+            ],
+        )
     )
 
 
@@ -261,6 +277,10 @@ BUILDERS: dict[str, tuple[str, Callable[[], str]]] = {
     "errors": ("the subclasses of `tallystick.errors.Error`", errors_page),
     "findings": ("`tallystick.verify.findings`", findings_page),
     "limits": ("`tallystick.limits`", limits_page),
+    "solver": (
+        "the tables of `tallystick.solver` and `tallystick.model.decision`",
+        PAGES_OF_TABLES.solver_page,
+    ),
     "taxonomy": ("`tallystick.model.taxonomy`", PAGES_OF_TABLES.taxonomy_page),
 }
 

@@ -7,11 +7,17 @@
     │   ├── CanonicalError            a value without an RFC 8785 form
     │   ├── ReceiptError              values that make no receipt; carries a place
     │   ├── KeyFormatError            bytes or text that are no usable key
+    │   ├── SignatureFormatError      bytes that are no signature in its one form
+    │   ├── StatementError            values that make nothing that an EVM key signs
     │   ├── EncodingError             text that is not strict base64url or base58btc
     │   ├── EnvelopeError             not a disclosure envelope
     │   ├── LogFormatError            a file of a log that is not in its one form
     │   │   └── NoteSignatureError    a note without the signatures that were asked for
+    │   ├── ManifestError             bytes or values that make no manifest; carries a place
+    │   ├── BundleError               bytes that are no bundle in its one form; carries a place
+    │   ├── ArtifactRefused           a file that no manifest takes in; names it
     │   ├── TrustFileError            a trust file of another form (in verify/trust.py)
+    │   ├── IntentError               what is asked of a solver is no intent; carries a code
     │   ├── FrameRefused              a frame that makes no receipt; carries a code and a place
     │   ├── PatternError              a pattern for secrets that can't be used; says which
     │   └── LimitError                larger, longer or deeper than a stated limit
@@ -32,6 +38,9 @@
     │   └── WalCorruptError           its bytes are damaged where no crash could have done it
     ├── SettingError                  settings that contradict each other, or that can't be served
     │   └── SocketPathError           a path that no socket may have; carries a code
+    ├── RunError                      a run can't be begun, gone on with or found
+    │   ├── RunBusyError              another process has the run, the intent or the solver's home
+    │   └── RunnerError               what would execute an intent can't be used as it is set up
     ├── PeerError                     the system did not say who is at the other end of a socket
     ├── ChainClosedError              the chain has its terminal receipt; nothing can follow
     ├── KeyMismatchError              the signer's key is not the one that the chain stands on
@@ -88,6 +97,14 @@ class KeyFormatError(RefusedInput):
     """Bytes or text that are no usable key. Never echoes what it was given."""
 
 
+class SignatureFormatError(RefusedInput):
+    """Bytes that are no signature in its one form: cut off, malleable or out of range."""
+
+
+class StatementError(RefusedInput):
+    """Values that make no manifest, message, typed data or transaction to be signed."""
+
+
 class EncodingError(RefusedInput):
     """Text that is not strict base64url or base58btc. Never echoes what it was given."""
 
@@ -106,6 +123,16 @@ class FrameRefused(RefusedInput):
         self.message = message
 
 
+class IntentError(RefusedInput):
+    """What is asked of a solver is no intent of ours. `code` is stable, `where` a JSON Pointer."""
+
+    def __init__(self, code: str, message: str, where: str = "") -> None:
+        super().__init__(f"{where}: {message}" if where else message)
+        self.code = code
+        self.where = where
+        self.message = message
+
+
 class PatternError(RefusedInput):
     """A pattern for secrets, or a file of them, that can't be used; says which and why."""
 
@@ -116,6 +143,35 @@ class LogFormatError(RefusedInput):
 
 class NoteSignatureError(LogFormatError):
     """A well-formed note that lacks a signature that was asked for, or has a wrong one."""
+
+
+class ManifestError(RefusedInput):
+    """Bytes or values that make no manifest; `where` is the JSON Pointer of the first fault."""
+
+    def __init__(self, message: str, where: str = "") -> None:
+        super().__init__(f"{where}: {message}" if where else message)
+        self.where = where
+        self.message = message
+
+
+class BundleError(RefusedInput):
+    """Bytes that are no bundle in its one form; `where` is the member that they are in."""
+
+    def __init__(self, message: str, where: str = "") -> None:
+        super().__init__(f"{where}: {message}" if where else message)
+        self.where = where
+        self.message = message
+
+
+class ArtifactRefused(RefusedInput):
+    """A file that no manifest takes in: a link, a device, a name that is ambiguous, one that
+    changes while it is read. `path` is its name as far as it can be shown.
+    """
+
+    def __init__(self, path: str, message: str) -> None:
+        super().__init__(f"{path}: {message}")
+        self.path = path
+        self.message = message
 
 
 class LimitError(RefusedInput):
@@ -239,6 +295,18 @@ class SocketPathError(SettingError):
         self.code = code
 
 
+class RunError(Error):
+    """A run can't be begun, gone on with or found."""
+
+
+class RunBusyError(RunError):
+    """Another process has the run, the intent or the solver's home; asking again may help."""
+
+
+class RunnerError(RunError):
+    """What would execute an intent can't be used as it is set up."""
+
+
 class PeerError(Error):
     """The operating system did not say who is at the other end of a socket."""
 
@@ -248,7 +316,7 @@ class ChainClosedError(Error):
 
 
 class KeyMismatchError(Error):
-    """The signer's key is not the one that the chain stands on; `rotate` hands over to another."""
+    """The signer's key is not the expected one: that of the chain, or of the address given."""
 
 
 class DecryptionError(Error):

@@ -27,6 +27,7 @@ from tallystick.errors import DurableError, Error, UnreadableError
 # Each verb and the module that holds its command.
 _HOME: Final = {
     "keygen": "keygen",
+    "signer": "signer",
     "verify": "verify",
     "show": "show",
     "list": "listing",
@@ -38,7 +39,9 @@ _HOME: Final = {
     "import-chain": "import_chain",
     "daemon": "daemon",
     "collector": "collector",
+    "solver": "solver",
     "log": "log",
+    "evidence": "evidence",
     "explain": "explain",
     "completion": "completion",
 }
