@@ -28,6 +28,11 @@
     ├── SigningError                  the signer gave no signature, and asking again won't help
     │   ├── LeaseExpired              the session key is used up; a new chain takes a new one
     │   └── SignerUnavailable         the signer could not be asked just now; asking again may help
+    ├── NodeError                     a node of a chain did not do what it was asked
+    │   ├── RevertError               a contract refuses; `name` is its error
+    │   └── UnminedError              sent, and not final yet
+    ├── SpendRefused                  a transaction over the cap on costs
+    ├── PostingError                  what is asked of the contracts makes no sense there
     ├── MissingExtraError             a vendor's client is not installed; names the extra
     ├── EmitError                     a receipt was not delivered; says whether to try again
     │   ├── CompositeEmitError        some of several emitters failed; carries each one's error
@@ -211,6 +216,34 @@ class LeaseExpired(SigningError):
 
 class SignerUnavailable(SigningError):
     """The signer could not be asked just now; asking again may help."""
+
+
+class NodeError(Error):
+    """A node of a chain did not do what it was asked; `is_transient` says whether to ask again."""
+
+    def __init__(self, message: str, *, is_transient: bool = False) -> None:
+        super().__init__(message)
+        self.is_transient = is_transient
+
+
+class RevertError(NodeError):
+    """A contract refuses a call; `name` is the error that it gives, or empty."""
+
+    def __init__(self, message: str, name: str = "") -> None:
+        super().__init__(message)
+        self.name = name
+
+
+class UnminedError(NodeError):
+    """A transaction was sent and is not final yet; doing the same again goes on where it stands."""
+
+
+class SpendRefused(Error):
+    """A transaction would cost more than the cap that was set."""
+
+
+class PostingError(Error):
+    """What is asked of the contracts makes no sense there; says why."""
 
 
 class MissingExtraError(Error, ImportError):

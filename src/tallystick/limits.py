@@ -645,3 +645,18 @@ RUN_RECEIPTS_BYTES_MAX = 64 * 1024 * 1024
 
 # How long a run whose evidence could not be finished waits before a service takes it up again.
 SOLVER_RETRY_MS = 30_000
+
+# One answer of a node, in JSON: a receipt with a manifest in its log has 40 kB.
+NODE_ANSWER_BYTES_MAX = 16 * 1024 * 1024
+
+# How far behind the head a transaction may be asked to lie before it counts.
+CONFIRMATIONS_MAX = 1000
+
+# Blocks that one search for events asks a node for; common nodes refuse more than 10 000.
+LOG_BLOCKS_MAX = 5000
+
+# The journal of sent transactions of one account: 500 000 usual ones.
+SENT_BYTES_MAX = 512 * 1024 * 1024
+
+# The embedded chain's whole state on disk.
+EMBEDDED_BYTES_MAX = 512 * 1024 * 1024
