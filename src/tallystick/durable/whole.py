@@ -35,7 +35,7 @@ class WholeFile:
         try:
             self._refuse_taken()
             self._descriptor = os.open(self._temporary, _CREATE, 0o600, dir_fd=self._directory)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             os.close(self._directory)
             raise DurableError(self._told("written", error)) from error
         except BaseException:

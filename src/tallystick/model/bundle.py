@@ -226,7 +226,7 @@ _ZEROS: Final = bytes(BLOCK)
 _OWNER: Final = b"0000644\0" + b"0000000\0" * 2
 _TIME: Final = b"00000000000\0"
 _BLANK_SUM: Final = b" " * 8
-_REST: Final = bytes(100) + b"ustar\x0000" + bytes(64) + b"0000000\0" * 2 + bytes(155 + 12)
+_REST: Final = bytes(100) + b"ustar\x0000" + bytes(64 + 8 + 8 + 155 + 12)
 _FIXED_SUM: Final = sum(_OWNER + _TIME + _BLANK_SUM + _REST)
 
 

@@ -8,6 +8,7 @@
     timeout = "5m"
     sandbox = "required"          # auto (the default): the best that this machine has; or none
     network = false
+    readable = ["/tmp/models"]    # what it needs although it lies in /tmp, where it sees its own
 
 The program's working directory is where artefacts lie: all that it leaves there is evidence. What
 it writes to its outputs lies beside, as `stdout.txt` and `stderr.txt`.
@@ -52,6 +53,7 @@ class CommandSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     memory_mb: int = 0
     sandbox: Literal["auto", "required", "none"] = "auto"
     network: bool = False
+    readable: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what can't be run, or would give a program what it must not have."""
@@ -105,6 +107,7 @@ class CommandRunner:
         cell = Cell(
             cwd=work.artifacts,
             hidden=work.hidden,
+            shown=self.needed(),
             network=chosen.network,
             limits=self._limits(work.bytes_max),
         )
@@ -131,6 +134,11 @@ class CommandRunner:
     def shown(self) -> str:
         """Return what receipts call the program."""
         return self._settings.argv[0]
+
+    def needed(self) -> tuple[str, ...]:
+        """Return what the program can't run without, wherever it lies."""
+        program = self._settings.argv[0]
+        return (*self._settings.readable, *((program,) if os.path.isabs(program) else ()))
 
     def _execute(self, work: Work, cell: Cell, kind: Kind, given: bytes) -> Executed:
         with (

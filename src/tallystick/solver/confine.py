@@ -91,21 +91,33 @@ def _enter(order: dict[str, Any]) -> dict[str, object]:
 def _mounts(order: dict[str, Any]) -> None:
     # Opened before anything is hidden, and in the new namespace: no other's can be bound.
     held = os.open(order["cwd"], os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    shown = [(path, os.open(path, os.O_PATH | os.O_CLOEXEC)) for path in order["shown"]]
     _mount(None, "/", None, _MS_REC | _MS_PRIVATE)
-    work = f"/proc/self/fd/{held}"
     _mount("tmpfs", "/tmp", "tmpfs", _MS_NOSUID | _MS_NODEV, "mode=1777")  # noqa: S108  # a new one
+    for path, source in shown:
+        _bind(source, path)
     for path in order["hidden"]:
         if os.path.isdir(path):
             _mount("tmpfs", path, "tmpfs", _MS_NOSUID | _MS_NODEV, "mode=755")
         elif os.path.exists(path):
             _mount("/dev/null", path, None, _MS_BIND)
-    os.makedirs(order["cwd"], exist_ok=True)
-    _mount(work, order["cwd"], None, _MS_BIND)
-    os.close(held)
+    _bind(held, order["cwd"])
     _mount("proc", "/proc", "proc", _MS_NOSUID | _MS_NODEV | _MS_NOEXEC)
     _attributes("/", _AT_RECURSIVE, set_=_ATTR_RDONLY | _ATTR_NOSUID)
     for path in ("/tmp", order["cwd"]):  # noqa: S108  # the new one
         _attributes(path, 0, clear=_ATTR_RDONLY)
+
+
+def _bind(source: int, path: str) -> None:
+    """Let what was opened before stand under its path again."""
+    if os.path.isdir(f"/proc/self/fd/{source}"):
+        os.makedirs(path, exist_ok=True)
+    else:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "ab"):
+            pass  # a place to mount on
+    _mount(f"/proc/self/fd/{source}", path, None, _MS_BIND)
+    os.close(source)
 
 
 def _follow(child: int) -> None:

@@ -113,7 +113,7 @@ def execute(
         said = _read_told(told)
     return Executed(
         exit_code=process.returncode,
-        fault=said.pop("fault", None) or fault,
+        fault=fault or said.get("fault"),
         duration_ms=round((time.monotonic() - started) * 1000),
         sandbox=facts_of(said, cell, kind),
     )

@@ -43,11 +43,17 @@ class PythonRunner(CommandRunner):
             raise RunnerError("runner python: argv is for the runner command")
         self._place = place
         folders = [os.path.abspath(one) for one in path]
+        self._folders = folders
         super().__init__({**rest, "argv": [sys.executable, "-I", "-B", CALLEE, place, *folders]})
 
     def shown(self) -> str:
         """Return what receipts call the callable."""
         return self._place
+
+    def needed(self) -> tuple[str, ...]:
+        """Return the interpreter, the program that calls, and where modules are found."""
+        python = (sys.prefix, sys.base_prefix, sys.exec_prefix, sys.executable)
+        return (*super().needed(), *python, CALLEE, *self._folders)
 
     def facts(self) -> Facts:
         """Return what the manifest says of the callable."""

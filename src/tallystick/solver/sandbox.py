@@ -20,6 +20,8 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
 
     cwd: str
     hidden: tuple[str, ...] = ()
+    # What a program needs although it lies in `/tmp`, where it sees one of its own.
+    shown: tuple[str, ...] = ()
     network: bool = False
     limits: dict[str, int] = {}
 
@@ -31,12 +33,24 @@ def bubblewrap(argv: list[str], cell: Cell) -> list[str]:
     if cell.network:
         line.append("--share-net")
     line += ["--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp"]  # noqa: S108
+    for path in shown_in_tmp(cell):
+        line += ["--ro-bind", path, path]
     for path in cell.hidden:
         if os.path.isdir(path):
             line += ["--tmpfs", path]
         elif os.path.exists(path):
             line += ["--ro-bind", "/dev/null", path]
     return [*line, "--bind", cell.cwd, cell.cwd, "--chdir", cell.cwd, "--", *argv]
+
+
+def shown_in_tmp(cell: Cell) -> list[str]:
+    """Return what has to be put back into the new `/tmp`: what lies in a folder comes with it."""
+    found: list[str] = []
+    for path in sorted({os.path.realpath(one) for one in cell.shown} | set(cell.shown)):
+        is_within = any(path.startswith(f"{outer}/") for outer in found)
+        if path.startswith("/tmp/") and os.path.exists(path) and not is_within:  # noqa: S108
+            found.append(path)
+    return found
 
 
 def order_of(argv: list[str], env: dict[str, str], cell: Cell, kind: Kind) -> dict[str, object]:
@@ -48,6 +62,7 @@ def order_of(argv: list[str], env: dict[str, str], cell: Cell, kind: Kind) -> di
         "kind": "namespaces" if kind == "namespaces" else "none",
         "network": cell.network,
         "hidden": list(cell.hidden),
+        "shown": shown_in_tmp(cell),
         "limits": cell.limits,
         "parent": os.getpid(),
     }
@@ -56,7 +71,9 @@ def order_of(argv: list[str], env: dict[str, str], cell: Cell, kind: Kind) -> di
 def facts_of(told: dict[str, object], cell: Cell, kind: Kind) -> dict[str, str | int | bool]:
     """Return what was in force, for the manifest, from what the launcher said."""
     facts: dict[str, str | int | bool] = {
-        name: value for name, value in told.items() if isinstance(value, (str, int))
+        name: value
+        for name, value in told.items()
+        if name != "fault" and isinstance(value, (str, int))
     }
     if kind == "bubblewrap":
         facts |= {
