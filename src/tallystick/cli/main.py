@@ -42,6 +42,7 @@ _HOME: Final = {
     "solver": "solver",
     "log": "log",
     "evidence": "evidence",
+    "hub": "hub",
     "explain": "explain",
     "completion": "completion",
 }

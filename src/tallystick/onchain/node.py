@@ -33,6 +33,9 @@ _TRANSIENT: Final = frozenset(
         "TooManyRequests",
     }
 )
+# A selector as Python shows bytes; whatever is longer is no error of ours.
+_SHOWN_CHARS_MAX: Final = 64
+
 # What nodes say when they have the transaction already, or its nonce.
 _KNOWN: Final = ("already known", "already imported", "known transaction")
 _SPENT: Final = ("nonce too low", "nonce is too low", "invalid transaction nonce")
@@ -243,12 +246,25 @@ def revert_name(error: Exception) -> str | None:
     return ""
 
 
+def _bytes_shown(text: str) -> bytes | None:
+    from ast import literal_eval
+
+    begin = text.find("b'")
+    try:
+        found = literal_eval(text[begin : text.rindex("'") + 1][:_SHOWN_CHARS_MAX])
+    except (ValueError, SyntaxError):
+        return None
+    return found if isinstance(found, bytes) else None
+
+
 def _bytes_in(found: object) -> bytes | None:
     if isinstance(found, bytes):
         return found
     if isinstance(found, Mapping):
         inner = found.get("data")
         return None if inner is found else _bytes_in(inner)
+    if isinstance(found, str) and "b'" in found:  # eth-tester: execution reverted: b'\\x03…'
+        return _bytes_shown(found)
     if isinstance(found, str):
         at = found.find("0x")
         digits = found[at + 2 : at + 10] if at >= 0 else ""
