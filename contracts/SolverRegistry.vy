@@ -55,11 +55,6 @@ event OperatorKeyRotated:
     oldOperator: indexed(address)
     newOperator: indexed(address)
 
-event StakeReserved:
-    solverId: indexed(bytes32)
-    receiptId: indexed(bytes32)
-    stake: uint256
-
 event StakeReleased:
     solverId: indexed(bytes32)
     receiptId: indexed(bytes32)

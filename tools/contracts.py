@@ -35,19 +35,14 @@ def errors_of(name: str) -> list[str]:
     return sorted(set(_ERROR.findall((SOURCES / f"{name}.vy").read_text(encoding="utf-8"))))
 
 
-def compiled(source: Path, changed: Mapping[Path, str] | None = None) -> CompilerData:
-    """Return what the compiler makes of a source, as it lies there or with files changed."""
+def build(source: Path) -> dict[str, Any]:
+    """Return the artefact of a source; what it imports lies beside it."""
     bundle = FilesystemInputBundle([source.parent])
-    return CompilerData(bundle.load_file(source.name), input_bundle=bundle, no_bytecode_metadata=True)
-
-
-def artifact(name: str) -> dict[str, Any]:
-    """Return a contract's artefact."""
-    data = compiled(SOURCES / f"{name}.vy")
+    data = CompilerData(bundle.load_file(source.name), input_bundle=bundle, no_bytecode_metadata=True)
     known = {error for other in NAMES for error in errors_of(other)}
     faults = [{"type": "error", "name": error, "inputs": []} for error in sorted(known)]
     return {
-        "contract": name,
+        "contract": source.stem,
         "compiler": f"vyper {vyper.__version__}",
         "abi": [*build_abi_output(data), *faults],
         "bytecode": f"0x{data.bytecode.hex()}",
@@ -64,7 +59,7 @@ def differing() -> Iterator[str]:
     """Yield the names of the artefacts that are not what the sources give."""
     for name in NAMES:
         path = ARTIFACTS / f"{name}.json"
-        if not path.is_file() or path.read_text(encoding="utf-8") != encoded(artifact(name)):
+        if not path.is_file() or path.read_text(encoding="utf-8") != encoded(build(SOURCES / f"{name}.vy")):
             yield name
 
 
@@ -77,7 +72,7 @@ def main() -> int:
         return 1 if stale else 0
     ARTIFACTS.mkdir(parents=True, exist_ok=True)
     for name in NAMES:
-        made = artifact(name)
+        made = build(SOURCES / f"{name}.vy")
         (ARTIFACTS / f"{name}.json").write_text(encoded(made), encoding="utf-8")
         print(f"{name}: {made['runtimeBytes']} bytes")
     return 0

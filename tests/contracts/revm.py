@@ -124,6 +124,8 @@ class Event:
 class Machine:
     """An EVM with a clock."""
 
+    chain = 1
+
     def __init__(self) -> None:
         self.evm = pyrevm.EVM(spec_id="CANCUN")
         self.now = START
@@ -209,7 +211,7 @@ class Contract:
         finally:
             machine.evm.reset_transient_storage()
         machine.gas = machine.evm.result.gas_used
-        return _plain(eth_abi.decode(function.outputs, output))
+        return _plain(eth_abi.decode(function.outputs, output)) if function.outputs else None
 
     def _reason(self, text: str) -> str:
         found = _REVERTED.search(text)
@@ -225,12 +227,23 @@ class Contract:
         """Call a view."""
         return self.send(ZERO, name, *arguments)
 
+    def words(self, name: str, *arguments: int) -> bytes:
+        """Call a view with plain words and return what it returns, undecoded: the fast way."""
+        data = self.kind.functions[name].selector + word(*arguments)
+        output: bytes = self.machine.evm.message_call(ZERO, self.address, calldata=data)
+        return output
+
     def record(self, name: str, *arguments: object) -> dict[str, Any]:
         """Call a view that returns one struct, and name its members."""
         artifact = json.loads((ARTIFACTS / f"{self.kind.name}.json").read_text(encoding="utf-8"))
         entry = next(one for one in artifact["abi"] if one.get("name") == name)
         members = [one["name"] for one in entry["outputs"][0]["components"]]
         return dict(zip(members, self.view(name, *arguments), strict=True))
+
+
+def word(*values: int) -> bytes:
+    """Return numbers as words of 32 bytes."""
+    return b"".join(value.to_bytes(32, "big") for value in values)
 
 
 def _plain(values: Sequence[Any]) -> Any:

@@ -406,3 +406,71 @@ def test_the_price_of_a_case(world: World) -> None:
         with refused("InsufficientChallengerBond"):
             challenge(world, posted, value)
     challenge(world, posted, cost)
+
+
+def test_each_second_of_a_case(world: World) -> None:
+    """Windows close after their last second, and the next ones open then."""
+    world.arbitrators(3)
+    posted = world.post()
+    number = challenge(world, posted)
+    case = Case(world, posted, number, [account(f"arbitrator {n}") for n in range(3)])
+    start = world.machine.now
+    send = world.disputes.send
+
+    def at(seconds: int) -> None:
+        world.machine.tick(start + seconds - world.machine.now)
+
+    at(DAY)
+    send(world.challenger.address, "submitEvidence", number, b"\7" * 32, "")
+    world.machine.tick(0)
+    send(world.stranger.address, "drawPanel", number)
+    with refused("EvidenceWindowActive"):
+        case.commit(case.panel[0], True)
+    at(DAY + 1)
+    case.commit(case.panel[0], True)
+    with refused("EvidenceWindowClosed"):
+        send(world.challenger.address, "submitEvidence", number, b"\7" * 32, "")
+    at(5 * DAY)
+    case.commit(case.panel[1], True)
+    with refused("CommitWindowActive"):
+        case.reveal(case.panel[0], True)
+    at(5 * DAY + 1)
+    with refused("CommitWindowClosed"):
+        case.commit(case.panel[2], True)
+    case.reveal(case.panel[0], True)
+    at(8 * DAY)
+    case.reveal(case.panel[1], True)
+    with refused("ArbitrationActive"):
+        case.resolve()
+    at(8 * DAY + 1)
+    case.resolve()
+    assert world.status(posted) == SLASHED
+
+
+def test_a_panel_can_be_drawn_until_votes_close(world: World) -> None:
+    """At the last second of committing, not after it."""
+    world.arbitrators(3)
+    number = challenge(world, world.post())
+    world.machine.tick(12)
+    world.machine.tick(5 * DAY - 12)
+    world.disputes.send(world.stranger.address, "drawPanel", number)
+
+
+def test_who_left_the_pool_is_out_of_it(world: World) -> None:
+    """Whoever was dismissed can be admitted again; whoever left must apply again."""
+    people = world.arbitrators(5)
+    send, owner = world.disputes.send, world.owner.address
+    first, last = people[1].address, people[4].address
+    send(owner, "dismissArbitrator", first)
+    with refused("InvalidArbitrator"):
+        send(owner, "dismissArbitrator", first)
+    send(owner, "admitArbitrator", first)
+    assert sorted(world.disputes.view("arbitratorPool")) == sorted(one.address for one in people)
+    send(last, "leave")
+    send(first, "leave")
+    rest = sorted(one.address for one in people if one.address not in (first, last))
+    assert sorted(world.disputes.view("arbitratorPool")) == rest
+    with refused("InvalidArbitrator"):
+        send(owner, "admitArbitrator", first)
+    with refused("InvalidArbitrator"):
+        send(owner, "dismissArbitrator", first)

@@ -616,3 +616,64 @@ def test_a_question_has_its_reason(world: World) -> None:
     world.ask(world.post())
     told = {event.name: event.values for event in world.machine.events()}
     assert told["DisputeOpened"]["reason"] == AVAILABILITY
+
+
+FORGED = Tree([entry("artifacts/settlement.json", b"paid"), entry("artifacts/x", b"x", size=9)])
+
+
+def test_a_tree_must_be_the_committed_one(world: World) -> None:
+    """Proofs under another count or root, however sound in themselves, prove nothing."""
+    posted = world.post(world.members(SETTLED, expiry=world.machine.now + HOUR), tree=SETTLED)
+    number = world.ask(posted)
+    send, who = world.disputes.send, world.challenger.address
+    with refused("InvalidProof"):
+        send(
+            who,
+            "proveArtifactMismatch",
+            posted.id,
+            posted.claim,
+            *FORGED.proof(1),
+            b"x",
+        )
+    with refused("InvalidProof"):
+        send(who, "proveSettlement", posted.id, posted.claim, *FORGED.proof(0))
+    count, root, _, leaf, path = FORGED.proof(0)
+    with refused("InvalidProof"):
+        send(who, "answerEntry", number, posted.claim, count, root, leaf, path)
+
+
+def test_every_ground_checks_the_claim(world: World) -> None:
+    """Members of a liar's making convict no honest receipt, and clear no lying one."""
+    honest = world.post(world.members(SETTLED, expiry=world.machine.now + HOUR), tree=SETTLED)
+    forged = honest.members.but(outcome=FORGED.outcome, evidence=sha256(b"x").digest()).claim
+    first, second = world.ask(honest), world.ask(honest, MANIFEST)
+    send, who = world.disputes.send, world.challenger.address
+    count, root, _, leaf, path = FORGED.proof(0)
+    for name, arguments in (
+        ("proveArtifactMismatch", (honest.id, forged, *FORGED.proof(1), b"x")),
+        ("proveManifestMismatch", (honest.id, forged, b"x", 1, *NONE)),
+        ("proveSettlement", (honest.id, forged, *FORGED.proof(0))),
+        ("answerEntry", (first, forged, count, root, leaf, path)),
+        ("answerManifest", (second, forged, b"x")),
+        ("challengeSubjective", (honest.id, forged, b"\0" * 32)),
+        (
+            "proveEquivocation",
+            (honest.id, forged, honest.claim, False, 0, who, b""),
+        ),
+    ):
+        with refused("InvalidClaim"):
+            send(who, name, *arguments)
+
+
+def test_an_answer_counts_until_the_last_second(world: World) -> None:
+    """At the due second an answer is in time; and a shown manifest ends the question."""
+    posted, text = said(world)
+    number, other = world.ask(posted, 2), world.ask(posted, MANIFEST)
+    world.machine.tick(DAY)
+    world.answer(number, posted, 2)
+    assert world.status(posted) == DISPUTED
+    world.disputes.send(
+        world.operator.address, "answerManifest", other, posted.claim, text
+    )
+    assert world.status(posted) == PENDING
+    world.check_solvency()

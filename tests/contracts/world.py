@@ -73,7 +73,7 @@ class World:
     def register(self, operator: Account, bond: int = 0) -> bytes:
         """Register a solver and put its bond down."""
         self.machine.fund(operator.address)
-        digest = register_digest(CHAIN, self.registry.address, operator.address, b"\1" * 32)
+        digest = register_digest(self.machine.chain, self.registry.address, operator.address, b"\1" * 32)
         signature = operator.sign(digest)
         solver: bytes = self.registry.send(
             self.stranger.address, "registerSolver", operator.address, b"\1" * 32, signature
@@ -108,7 +108,7 @@ class World:
         operator = operator or self.operator
         if nonce is None:
             nonce = self.hub.view("solverNonces", members.solver)
-        signature = operator.sign(members.legacy_digest(CHAIN, self.hub.address, nonce))
+        signature = operator.sign(members.legacy_digest(self.machine.chain, self.hub.address, nonce))
         posted = self.hub.send(
             operator.address, "postReceipt", (*members.eight, signature), volume
         )
@@ -125,7 +125,7 @@ class World:
         """Post in the EIP-712 form."""
         if members is None:
             members = self.members(tree, requester=self.requester.address, location=LOCATION)
-        signature = (operator or self.operator).sign(members.typed_id(CHAIN, self.hub.address))
+        signature = (operator or self.operator).sign(members.typed_id(self.machine.chain, self.hub.address))
         posted = self.hub.send(
             (sender or self.stranger).address,
             "postReceiptTyped",
@@ -189,10 +189,14 @@ class World:
         return people
 
 
-def deployed(contracts: dict[str, Interface] | None = None) -> World:
-    """Deploy and wire, from the committed artefacts or others."""
+def deployed(
+    contracts: dict[str, Interface] | None = None,
+    switch: tuple[str, int] | None = None,
+    machine: Machine | None = None,
+) -> World:
+    """Deploy and wire, from the committed artefacts or others; `switch` chooses a mutant."""
     kinds = contracts or {}
-    machine = Machine()
+    machine = machine or Machine()
     owner, treasury = account("owner"), account("treasury")
     machine.fund(owner.address)
     registry = machine.deploy(
@@ -209,6 +213,10 @@ def deployed(contracts: dict[str, Interface] | None = None) -> World:
         registry.address,
         hub.address,
     )
+    if switch:
+        for one in (registry, hub, disputes):
+            if one.kind.name == switch[0]:
+                machine.evm.insert_account_storage(one.address, 0, switch[1])
     registry.send(owner.address, "wire", hub.address, disputes.address)
     world = World(machine, registry, hub, disputes, owner, treasury)
     for one in (world.challenger, world.requester, world.stranger):

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import re
-from decimal import Decimal
 from typing import Final
 
 from tallystick.errors import PostingError
@@ -37,10 +36,9 @@ def shown_amount(wei: int) -> str:
     if wei == 0:
         return "0 ether"
     unit, places = ("ether", 18) if wei >= 10**14 else ("gwei", 9) if wei >= 10**6 else ("wei", 0)
-    text = f"{Decimal(wei).scaleb(-places):f}"
-    if "." in text:
-        text = text.rstrip("0").rstrip(".")
-    return f"{text} {unit}"
+    whole, part = divmod(wei, 10**places)
+    fraction = f"{part:0{places}d}".rstrip("0") if part else ""
+    return f"{whole}.{fraction} {unit}" if fraction else f"{whole} {unit}"
 
 
 def parse_duration(text: str) -> int:
