@@ -660,3 +660,15 @@ SENT_BYTES_MAX = 512 * 1024 * 1024
 
 # The embedded chain's whole state on disk.
 EMBEDDED_BYTES_MAX = 512 * 1024 * 1024
+
+# A bundle that is fetched from where a post says it is; larger ones are given as a file.
+FETCHED_BYTES_MAX = 256 * 1024 * 1024
+
+# How long one such bundle may take to come.
+FETCHED_SECONDS_MAX = 120
+
+# Blocks that a watcher goes back when the chain was reorganised under its cursor.
+REORG_BLOCKS_MAX = 128
+
+# Posts whose window is open that a watcher looks at again in each round.
+WATCHED_POSTS_MAX = 10_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import click
 
-from tallystick.cli import hub_deploy, hub_dispute, hub_post, hub_solver
+from tallystick.cli import hub_deploy, hub_dispute, hub_post, hub_solver, hub_watch
 from tallystick.cli.groups import VerbGroup
 
 _EPILOG = """\
@@ -44,4 +44,5 @@ command.add_command(hub_dispute.respond)
 command.add_command(hub_dispute.resolve)
 command.add_command(hub_post.finalize)
 command.add_command(hub_solver.claim)
+command.add_command(hub_watch.watch)
 command.add_command(hub_deploy.advance)

@@ -36,6 +36,8 @@ _TRANSIENT: Final = frozenset(
 # A selector as Python shows bytes; whatever is longer is no error of ours.
 _SHOWN_CHARS_MAX: Final = 64
 
+# What nodes say where value and fees are more than the account has.
+_POOR: Final = ("insufficient funds", "does not have enough", "cannot afford")
 # What nodes say when they have the transaction already, or its nonce.
 _KNOWN: Final = ("already known", "already imported", "known transaction")
 _SPENT: Final = ("nonce too low", "nonce is too low", "invalid transaction nonce")
@@ -227,7 +229,8 @@ def _fault_of(error: Exception, wish: str) -> NodeError:
     kinds = {kind.__name__ for kind in type(error).__mro__}
     transient = bool(kinds & _TRANSIENT)
     why = "it can't be reached or is busy" if transient else type(error).__name__
-    if "insufficient funds" in str(error).lower() or "does not have enough" in str(error).lower():
+    said = str(error).lower()
+    if any(words in said for words in _POOR):
         why = "the account has too little ether for value and fees"
     return NodeError(f"{wish}: {why}", is_transient=transient)
 
