@@ -69,6 +69,11 @@ class World:
     requester: Account = field(default_factory=lambda: account("requester"))
     stranger: Account = field(default_factory=lambda: account("stranger"))
     made: int = 0
+    recipe: tuple[Any, ...] = ()
+
+    def again(self, module: str) -> World:
+        """Return another world from the same contracts, where somebody is the dispute module."""
+        return deployed(*self.recipe, module=module)
 
     def register(self, operator: Account, bond: int = 0) -> bytes:
         """Register a solver and put its bond down."""
@@ -193,6 +198,7 @@ def deployed(
     contracts: dict[str, Interface] | None = None,
     switch: tuple[str, int] | None = None,
     machine: Machine | None = None,
+    module: str | None = None,
 ) -> World:
     """Deploy and wire, from the committed artefacts or others; `switch` chooses a mutant."""
     kinds = contracts or {}
@@ -217,8 +223,9 @@ def deployed(
         for one in (registry, hub, disputes):
             if one.kind.name == switch[0]:
                 machine.evm.insert_account_storage(one.address, 0, switch[1])
-    registry.send(owner.address, "wire", hub.address, disputes.address)
+    registry.send(owner.address, "wire", hub.address, module or disputes.address)
     world = World(machine, registry, hub, disputes, owner, treasury)
+    world.recipe = (contracts, switch)
     for one in (world.challenger, world.requester, world.stranger):
         machine.fund(one.address)
     world.solver = world.register(world.operator, 10 * ETHER)
