@@ -6,6 +6,7 @@ It answers to the calls of the EVM in `revm.py`, so that worlds, tests and helpe
 
 from __future__ import annotations
 
+from ast import literal_eval
 from typing import Any
 
 from eth_tester import EthereumTester, PyEVMBackend
@@ -69,13 +70,17 @@ class _Evm:
             if sender != ZERO:
                 assert self._sent(call)["status"] == 1
         except TransactionFailed as fault:
-            text = str(fault.args[0])
-            shown = text if text.startswith("0x") else ""
-            raise RuntimeError(f"Revert {{ output: 0x{shown.removeprefix('0x')} }}") from None
+            raise RuntimeError(f"Revert {{ output: 0x{_output(fault).hex()} }}") from None
         return bytes.fromhex(output.removeprefix("0x"))
 
 
-class TesterMachine(Machine):
+def _output(fault: TransactionFailed) -> bytes:
+    """Return what a call reverted with; py-evm tells it as Python spells bytes."""
+    text = str(fault.args[0])
+    return bytes(literal_eval(text)) if text.startswith(("b'", 'b"')) else b""
+
+
+class SecondMachine(Machine):
     """A chain of eth-tester's."""
 
     chain = 131277322940537

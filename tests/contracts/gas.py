@@ -11,7 +11,7 @@ from pathlib import Path
 import eth_abi
 from eth_hash.auto import keccak
 
-from tests.contracts.ethereum_tester import TesterMachine
+from tests.contracts.ethereum_tester import SecondMachine
 from tests.contracts.receipts import rotate_digest
 from tests.contracts.revm import DAY, ETHER, HOUR, account
 from tests.contracts.world import STAKE, World, deployed
@@ -31,7 +31,7 @@ measures again and allows 2 % of difference; `python -m tests.contracts.gas` wri
 
 class _Measure:
     def __init__(self) -> None:
-        self.machine = TesterMachine()
+        self.machine = SecondMachine()
         self.table: dict[str, int] = {}
         people = ["owner", "treasury", "operator", "challenger", "requester", "stranger", "new"]
         people += [f"arbitrator {number}" for number in range(3)]
