@@ -83,9 +83,10 @@ def test_a_crash_before_the_journal(
     def dying(*_arguments: Any) -> int:
         raise Crash
 
-    with monkeypatch.context() as patch, pytest.raises(Crash):
+    with monkeypatch.context() as patch:
         patch.setattr(Journal, "append", dying)
-        account_on(node, tmp_path / "sent").do(gift())
+        with pytest.raises(Crash):
+            account_on(node, tmp_path / "sent").do(gift())
     assert node.nonce(SOLVER.address) == 0
     account_on(node, tmp_path / "sent").do(gift())
     assert node.balance(TO) == 1
