@@ -41,9 +41,7 @@ class Anvil:
     def rpc(self, method: str, *arguments: object) -> Any:
         """Call a method, or raise `RuntimeError` with the node's own word."""
         body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": list(arguments)}
-        request = Request(
-            self.url, json.dumps(body).encode(), {"Content-Type": "application/json"}
-        )
+        request = Request(self.url, json.dumps(body).encode(), {"Content-Type": "application/json"})
         with urlopen(request, timeout=30) as response:
             answer = json.load(response)
         if "error" in answer:

@@ -38,7 +38,9 @@ def errors_of(name: str) -> list[str]:
 def build(source: Path) -> dict[str, Any]:
     """Return the artefact of a source; what it imports lies beside it."""
     bundle = FilesystemInputBundle([source.parent])
-    data = CompilerData(bundle.load_file(source.name), input_bundle=bundle, no_bytecode_metadata=True)
+    data = CompilerData(
+        bundle.load_file(source.name), input_bundle=bundle, no_bytecode_metadata=True
+    )
     known = {error for other in NAMES for error in errors_of(other)}
     faults = [{"type": "error", "name": error, "inputs": []} for error in sorted(known)]
     return {
@@ -59,7 +61,9 @@ def differing() -> Iterator[str]:
     """Yield the names of the artefacts that are not what the sources give."""
     for name in NAMES:
         path = ARTIFACTS / f"{name}.json"
-        if not path.is_file() or path.read_text(encoding="utf-8") != encoded(build(SOURCES / f"{name}.vy")):
+        if not path.is_file() or path.read_text(encoding="utf-8") != encoded(
+            build(SOURCES / f"{name}.vy")
+        ):
             yield name
 
 

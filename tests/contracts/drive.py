@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from random import Random
 from typing import Any, TypeVar
 
-import eth_abi
+from eth_abi.abi import encode as abi_encode
 from eth_hash.auto import keccak
-
 from tests.contracts.model import (
     ACTIVE,
     AVAILABILITY,
@@ -274,7 +274,7 @@ class Drive:
         signature = operator.sign(digest)
         done = self.both(
             "register",
-            lambda: model.register(operator.address) or True,
+            lambda: model.register(operator.address),
             lambda: registry.send(
                 operator.address, "registerSolver", operator.address, b"\1" * 32, signature
             ),
@@ -444,7 +444,7 @@ class Drive:
         sender = SYBIL.address if typed or self.wrong(rule) else solver.operator
         if typed:
             identifier = members.typed_id(CHAIN, hub.address)
-            call = (members.claim, LOCATION, signer.sign(identifier))
+            call: tuple[Any, ...] = (members.claim, LOCATION, signer.sign(identifier))
             name = "postReceiptTyped"
         else:
             identifier = members.legacy_id()
@@ -463,8 +463,7 @@ class Drive:
                 volume=volume,
                 created_at=members.created_at,
                 expiry=members.expiry,
-            )
-            or identifier,
+            ),
             lambda: hub.send(sender, name, *call),
         )
         if done:
@@ -493,9 +492,7 @@ class Drive:
     def settle(self) -> None:
         """A promised settlement is proven."""
         clock = self.model.clock
-        good = self.live(
-            lambda post: post.expiry >= clock and post.expiry > 0 and not post.settled
-        )
+        good = self.live(lambda post: post.expiry >= clock and post.expiry > 0 and not post.settled)
         one = self.pick("settle", good, sorted(self.touched))
         if one is None:
             return
@@ -605,9 +602,11 @@ class Drive:
         """A settlement that is overdue."""
         clock = self.model.clock
         good = self.live(
-            lambda post: post.status <= DISPUTED
-            and 0 < post.expiry < clock <= post.deadline
-            and not post.settled
+            lambda post: (
+                post.status <= DISPUTED
+                and 0 < post.expiry < clock <= post.deadline
+                and not post.settled
+            )
         )
         one = self.pick("timeout", good, sorted(self.members))
         if one is None:
@@ -682,9 +681,9 @@ class Drive:
         model = self.model
         clock = model.clock
         good = self.numbers(
-            lambda one: one.due < clock
-            or len(one.votes) == 3
-            or model.posts[one.post].status == SLASHED
+            lambda one: (
+                one.due < clock or len(one.votes) == 3 or model.posts[one.post].status == SLASHED
+            )
         )
         number = self.pick("resolve", good, sorted(model.disputes)[-20:])
         if number is not None:
@@ -727,11 +726,13 @@ class Drive:
         model = self.model
         clock = model.clock
         good = self.numbers(
-            lambda one: one.kind == SUBJECTIVE
-            and not one.panel
-            and one.commit_until >= clock
-            and model.block > one.seed_block
-            and len(model.eligible(one)) >= 3
+            lambda one: (
+                one.kind == SUBJECTIVE
+                and not one.panel
+                and one.commit_until >= clock
+                and model.block > one.seed_block
+                and len(model.eligible(one)) >= 3
+            )
         )
         number = self.pick("draw", good, sorted(model.disputes)[-20:])
         if number is None:
@@ -750,17 +751,20 @@ class Drive:
         clock = model.clock
         if self.random.random() < 0.5:
             good = self.numbers(
-                lambda one: one.panel
-                and one.evidence_until < clock <= one.commit_until
-                and len(one.commitments) < 3
+                lambda one: (
+                    one.panel
+                    and one.evidence_until < clock <= one.commit_until
+                    and len(one.commitments) < 3
+                )
             )
             number = self.pick("commit", good, sorted(model.disputes)[-20:])
             if number is not None:
                 self._commit(number)
             return
         good = self.numbers(
-            lambda one: one.commit_until < clock <= one.due
-            and len(one.votes) < len(one.commitments)
+            lambda one: (
+                one.commit_until < clock <= one.due and len(one.votes) < len(one.commitments)
+            )
         )
         number = self.pick("reveal", good, sorted(model.disputes)[-20:])
         if number is not None:
@@ -772,12 +776,10 @@ class Drive:
         left = [one for one in dispute.panel if one not in dispute.commitments]
         who = self.random.choice(left or [JUDGES[5].address])
         fault, salt = self.random.random() < 0.5, self.random.randbytes(32)
-        vote = eth_abi.encode(
-            ["uint256", "address", "bool", "bytes32"], (number, who, fault, salt)
-        )
+        vote = abi_encode(["uint256", "address", "bool", "bytes32"], (number, who, fault, salt))
         done = self.both(
             "commit",
-            lambda: model.commit(number, who, fault, salt) or True,
+            lambda: model.commit(number, who, fault, salt),
             lambda: self.world.disputes.send(who, "commitVote", number, keccak(vote)),
         )
         if done:
@@ -813,17 +815,17 @@ class Drive:
     def admit(self, arbitrator: str | None = None) -> None:
         """The owner's word."""
         model = self.model
-        good = [
-            one for one, found in model.arbitrators.items() if not found.drawable
-        ] if not model.paused else []
+        good = (
+            [one for one, found in model.arbitrators.items() if not found.drawable]
+            if not model.paused
+            else []
+        )
         who = arbitrator or self.pick("admit", good, [one.address for one in JUDGES])
         if who is not None:
             self.both(
                 "admit",
                 lambda: model.admit(who),
-                lambda: self.world.disputes.send(
-                    self.world.owner.address, "admitArbitrator", who
-                ),
+                lambda: self.world.disputes.send(self.world.owner.address, "admitArbitrator", who),
             )
 
     def depart(self) -> None:
@@ -834,9 +836,12 @@ class Drive:
             if who is not None:
                 self.both(
                     "dismiss",
-                    lambda: model.dismiss(who),
-                    lambda: self.world.disputes.send(
-                        self.world.owner.address, "dismissArbitrator", who
+                    partial(model.dismiss, who),
+                    partial(
+                        self.world.disputes.send,
+                        self.world.owner.address,
+                        "dismissArbitrator",
+                        who,
                     ),
                 )
             return

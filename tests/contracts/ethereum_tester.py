@@ -11,7 +11,6 @@ from typing import Any
 
 from eth_tester import EthereumTester, PyEVMBackend
 from eth_tester.exceptions import TransactionFailed
-
 from tests.contracts.revm import ETHER, ZERO, Account, Machine
 
 _GAS = 8_000_000

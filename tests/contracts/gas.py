@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import eth_abi
+from eth_abi.abi import encode as abi_encode
 from eth_hash.auto import keccak
-
 from tests.contracts.ethereum_tester import SecondMachine
 from tests.contracts.receipts import rotate_digest
 from tests.contracts.revm import DAY, ETHER, HOUR, account
-from tests.contracts.world import STAKE, World, deployed
+from tests.contracts.world import STAKE, deployed
 
 ROOT = Path(__file__).resolve().parents[2]
 TABLE = ROOT / "contracts" / "GAS.md"
@@ -168,7 +167,7 @@ class _Measure:
         people.sort(key=lambda one: panel.index(one.address))  # the seat is found by searching
         self.machine.tick(DAY)
         for one in people:
-            vote = eth_abi.encode(
+            vote = abi_encode(
                 ["uint256", "address", "bool", "bytes32"], (number, one.address, True, b"\5" * 32)
             )
             send(one.address, "commitVote", number, keccak(vote))

@@ -192,12 +192,13 @@ class Model:
 
     # --- solvers
 
-    def register(self, operator: str) -> None:
+    def register(self, operator: str) -> bool:
         """Add a solver."""
         self.running()
         need(operator not in self.keys, "SolverAlreadyRegistered")
         self.solvers[len(self.solvers) + 1] = Solver(operator)
         self.keys[operator] = len(self.solvers)
+        return True
 
     def deposit(self, solver: int, amount: int) -> None:
         """Add to a bond."""
@@ -276,7 +277,7 @@ class Model:
         volume: int,
         created_at: int,
         expiry: int,
-    ) -> None:
+    ) -> bool:
         """Post; `sender` matters for the source's form only."""
         clock = self.running()
         need(solver in self.solvers, "SolverNotFound")
@@ -306,6 +307,7 @@ class Model:
             clock + ahead + self.window,
             clock + ahead if expiry else 0,
         )
+        return True
 
     def _end(self, post: Post) -> None:
         solver = self.solvers[post.solver]
@@ -561,7 +563,7 @@ class Model:
         need(dispute.kind == SUBJECTIVE, "InvalidDisputeReason")
         return dispute
 
-    def commit(self, number: int, sender: str, fault: bool, salt: bytes) -> None:
+    def commit(self, number: int, sender: str, fault: bool, salt: bytes) -> bool:
         """Commit a vote."""
         dispute = self._arbitrated(number)
         need(sender in dispute.panel, "NotAuthorizedArbitrator")
@@ -570,6 +572,7 @@ class Model:
         need(clock <= dispute.commit_until, "CommitWindowClosed")
         need(sender not in dispute.commitments, "InvalidVote")
         dispute.commitments[sender] = (fault, salt)
+        return True
 
     def reveal(self, number: int, sender: str, fault: bool, salt: bytes) -> None:
         """Open a vote."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Contracts with a switch in each guard, each comparison and each effect: one compilation, many mutants.
+"""Contracts with a switch in each guard, comparison and effect: compiled once, many mutants.
 
 The switch is a number in storage slot 0 that no source knows of. Zero is the contract as it is; any
 other number breaks one place: a guard lets everything pass, a comparison moves its boundary by one,
@@ -209,8 +209,8 @@ def killer(
     ordered = sorted(tests, key=lambda one: not (error and f'"{error}"' in one[1]))
     for name, _, run in ordered:
         try:
-            run(deployed(kinds, mutant and (mutant.contract, mutant.number)))
-        except BaseException as fault:  # noqa: BLE001 - pytest's failures are no Exceptions
+            run(deployed(kinds, (mutant.contract, mutant.number) if mutant else None))
+        except BaseException as fault:
             if isinstance(fault, (KeyboardInterrupt, SystemExit)):
                 raise
             return name

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any, Final
 
-import eth_abi
+from eth_abi.abi import encode as abi_encode
 from eth_hash.auto import keccak
 
 from tallystick.crypto.merkle import leaf_hash, path_in, tree_rows
@@ -32,7 +32,7 @@ _TYPED: Final = [*_MEMBERS, "address", "uint256", "bytes32"]
 def separator(name: str, chain_id: int, contract: str) -> bytes:
     """Return an EIP-712 domain."""
     members = (_DOMAIN, keccak(name.encode()), keccak(b"1"), chain_id, contract)
-    return keccak(eth_abi.encode(["bytes32"] * 3 + ["uint256", "address"], members))
+    return keccak(abi_encode(["bytes32"] * 3 + ["uint256", "address"], members))
 
 
 def typed_digest(domain: bytes, struct: bytes) -> bytes:
@@ -43,14 +43,14 @@ def typed_digest(domain: bytes, struct: bytes) -> bytes:
 def register_digest(chain_id: int, registry: str, operator: str, metadata: bytes) -> bytes:
     """Return what an operator signs to be registered."""
     kind = keccak(b"Register(address operator,bytes32 metadataHash)")
-    struct = keccak(eth_abi.encode(["bytes32", "address", "bytes32"], (kind, operator, metadata)))
+    struct = keccak(abi_encode(["bytes32", "address", "bytes32"], (kind, operator, metadata)))
     return typed_digest(separator("Tallystick SolverRegistry", chain_id, registry), struct)
 
 
 def rotate_digest(chain_id: int, registry: str, solver: bytes, operator: str) -> bytes:
     """Return what a new key signs to follow an old one."""
     kind = keccak(b"Rotate(bytes32 solverId,address operator)")
-    struct = keccak(eth_abi.encode(["bytes32", "bytes32", "address"], (kind, solver, operator)))
+    struct = keccak(abi_encode(["bytes32", "bytes32", "address"], (kind, solver, operator)))
     return typed_digest(separator("Tallystick SolverRegistry", chain_id, registry), struct)
 
 
@@ -93,18 +93,18 @@ class Members:
 
     def legacy_id(self) -> bytes:
         """Return the identifier in the source's form."""
-        return keccak(eth_abi.encode(_MEMBERS, self.eight))
+        return keccak(abi_encode(_MEMBERS, self.eight))
 
     def legacy_digest(self, chain_id: int, hub: str, nonce: int) -> bytes:
         """Return the eleven words under EIP-191."""
-        words = eth_abi.encode(
+        words = abi_encode(
             ["uint256", "address", "uint256", *_MEMBERS], (chain_id, hub, nonce, *self.eight)
         )
         return keccak(b"\x19Ethereum Signed Message:\n32" + keccak(words))
 
     def typed_id(self, chain_id: int, hub: str) -> bytes:
         """Return the EIP-712 digest."""
-        struct = keccak(eth_abi.encode(["bytes32", *_TYPED], (_RECEIPT, *self.claim)))
+        struct = keccak(abi_encode(["bytes32", *_TYPED], (_RECEIPT, *self.claim)))
         return typed_digest(separator("Tallystick IntentReceiptHub", chain_id, hub), struct)
 
     def but(self, **changes: Any) -> Members:

@@ -11,9 +11,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import eth_abi
 import pyrevm
 from coincurve import PrivateKey
+from eth_abi.abi import decode as abi_decode
+from eth_abi.abi import encode as abi_encode
 from eth_hash.auto import keccak
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -125,6 +126,7 @@ class Machine:
     """An EVM with a clock."""
 
     chain = 1
+    evm: Any
 
     def __init__(self) -> None:
         self.evm = pyrevm.EVM(spec_id="CANCUN")
@@ -146,9 +148,14 @@ class Machine:
         """Give an address money."""
         self.evm.set_balance(address, amount)
 
+    def become(self, address: str, code: bytes, balance: int = 0) -> None:
+        """Put code where an account is."""
+        info: Any = pyrevm.AccountInfo
+        self.evm.insert_account_info(address, info(balance=balance, code=code))
+
     def deploy(self, kind: Interface, sender: str, *arguments: object) -> Contract:
         """Create a contract."""
-        code = kind.code + eth_abi.encode(kind.inputs, arguments)
+        code = kind.code + abi_encode(kind.inputs, arguments)
         address = self.evm.deploy(sender, code).lower()
         self.gas = self.evm.result.gas_used
         self.contracts[address] = kind
@@ -165,20 +172,18 @@ class Machine:
         return told
 
 
-def _event_values(
-    inputs: list[dict[str, Any]], topics: list[bytes], data: bytes
-) -> dict[str, Any]:
+def _event_values(inputs: list[dict[str, Any]], topics: list[bytes], data: bytes) -> dict[str, Any]:
     plain = [entry for entry in inputs if not entry["indexed"]]
     values = dict(
         zip(
             (entry["name"] for entry in plain),
-            eth_abi.decode([abi_type(entry) for entry in plain], data),
+            abi_decode([abi_type(entry) for entry in plain], data),
             strict=True,
         )
     )
     marked = [entry for entry in inputs if entry["indexed"]]
     for entry, topic in zip(marked, topics, strict=True):
-        values[entry["name"]] = eth_abi.decode([abi_type(entry)], topic)[0]
+        values[entry["name"]] = abi_decode([abi_type(entry)], topic)[0]
     return values
 
 
@@ -193,7 +198,7 @@ class Contract:
     def data(self, name: str, *arguments: object) -> bytes:
         """Return the calldata of a call."""
         function = self.kind.functions[name]
-        return function.selector + eth_abi.encode(function.inputs, arguments)
+        return function.selector + abi_encode(function.inputs, arguments)
 
     def send(self, sender: str, name: str, *arguments: object, value: int = 0) -> Any:
         """Call a function as a transaction, or raise `Reverted`."""
@@ -211,7 +216,7 @@ class Contract:
         finally:
             machine.evm.reset_transient_storage()
         machine.gas = machine.evm.result.gas_used
-        return _plain(eth_abi.decode(function.outputs, output)) if function.outputs else None
+        return _plain(abi_decode(function.outputs, output)) if function.outputs else None
 
     def _reason(self, text: str) -> str:
         found = _REVERTED.search(text)

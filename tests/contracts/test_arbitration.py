@@ -5,10 +5,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import eth_abi
 import pytest
+from eth_abi.abi import encode as abi_encode
 from eth_hash.auto import keccak
-
 from tests.contracts.refusals import refused
 from tests.contracts.revm import BURN, DAY, ETHER, HOUR, Account, account
 from tests.contracts.world import (
@@ -39,7 +38,7 @@ class Case:
 
     def commit(self, who: Account, fault: bool, salt: bytes = SALT) -> None:
         """Commit a vote."""
-        vote = eth_abi.encode(
+        vote = abi_encode(
             ["uint256", "address", "bool", "bytes32"], (self.number, who.address, fault, salt)
         )
         self.world.disputes.send(who.address, "commitVote", self.number, keccak(vote))
@@ -108,10 +107,7 @@ def test_two_of_three_hold_a_solver_at_fault(world: World, votes: str) -> None:
     silent = sum(vote in "-c" for vote in votes)
     assert world.status(case.posted) == SLASHED
     assert world.bond() == 10 * ETHER - STAKE
-    assert (
-        world.claimable(world.challenger.address)
-        == CHALLENGE + silent * FEE + STAKE * 12 // 100
-    )
+    assert world.claimable(world.challenger.address) == CHALLENGE + silent * FEE + STAKE * 12 // 100
     assert world.claimable(BURN) == STAKE * 84 // 100 + silent * PENALTY
     for who, vote in zip(case.panel, votes, strict=True):
         assert world.claimable(who.address) == (FEE if vote in "yn" else 0)

@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 
 import pytest
-
 from tests.contracts.revm import ARTIFACTS
 from tools.contracts import NAMES, SOURCES, build, encoded
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import pytest
 from eth_hash.auto import keccak
-
 from tests.contracts.receipts import LOCATION, rotate_digest
 from tests.contracts.refusals import refused
 from tests.contracts.revm import DAY, ETHER, HOUR, ZERO, Machine, Reverted, account, committed, word
@@ -21,7 +20,7 @@ def test_the_modules_are_named_by_the_owner_and_are_two(world: World) -> None:
     machine = Machine()
     owner, other = account("owner").address, account("other").address
     registry = machine.deploy(world.registry.kind, owner, other)
-    switch = world.recipe[1]
+    switch = world.switch
     if switch and switch[0] == "SolverRegistry":
         machine.evm.insert_account_storage(registry.address, 0, switch[1])
     with refused("NotOwner"):
@@ -147,9 +146,7 @@ def test_the_last_second_of_a_window(world: World) -> None:
 
 def test_a_settlement_in_the_last_second(world: World) -> None:
     """In the second of the expiry it is in time."""
-    posted = world.post(
-        world.members(SETTLED, expiry=world.machine.now + HOUR), tree=SETTLED
-    )
+    posted = world.post(world.members(SETTLED, expiry=world.machine.now + HOUR), tree=SETTLED)
     world.machine.tick(HOUR)
     settle(world, posted, 1)
     world.machine.tick(1)
@@ -187,13 +184,9 @@ def test_the_module_itself_cannot_end_what_is_not_disputed(world: World) -> None
 
 def test_a_contract_can_be_an_operator(world: World) -> None:
     """EIP-1271: a wallet's code vouches for what relayers post; code that does not, does not."""
-    import pyrevm
-
     for seed, code, good in (("wallet", MAGIC_WALLET, True), ("dumb", DUMB_WALLET, False)):
         wallet = account(seed)
-        world.machine.evm.insert_account_info(
-            wallet.address, pyrevm.AccountInfo(balance=ETHER, code=code)
-        )
+        world.machine.become(wallet.address, code, ETHER)
         call = (wallet.address, b"\1" * 32, b"whatever the wallet understands")
         if not good:
             with refused("InvalidConsent"):
@@ -223,8 +216,6 @@ def test_a_contract_can_be_an_operator(world: World) -> None:
 
 def test_claims_cannot_be_entered_again(world: World) -> None:
     """An account that claims again while it is paid gets nothing more, and stops nothing."""
-    import pyrevm
-
     number = world.ask(world.post())
     world.machine.tick(DAY + 1)
     world.disputes.send(world.stranger.address, "resolve", number)
@@ -234,9 +225,7 @@ def test_claims_cannot_be_entered_again(world: World) -> None:
     code = bytes.fromhex("7f" + again[:32].hex() + "600052")
     code += bytes.fromhex("7f" + again[32:].ljust(32, b"\0").hex() + "602052")
     code += bytes.fromhex("6000600060246000600073" + world.registry.address[2:] + "5af100")
-    world.machine.evm.insert_account_info(
-        world.challenger.address, pyrevm.AccountInfo(balance=0, code=code)
-    )
+    world.machine.become(world.challenger.address, code)
     before = world.balance()
     world.registry.send(world.stranger.address, "claim", world.challenger.address)
     assert world.balance() == before - owed
@@ -253,6 +242,4 @@ def test_what_the_source_cannot_know_is_named(world: World) -> None:
         )
     for contract in (world.registry, world.hub, world.disputes):
         with pytest.raises(Reverted):
-            contract.raw(
-                world.stranger.address, b"", world.hub.kind.functions["finalize"], value=1
-            )
+            contract.raw(world.stranger.address, b"", world.hub.kind.functions["finalize"], value=1)

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import pytest
-
 from tests.contracts.gas import measured, written
 
 TOLERANCE = 0.02

@@ -7,7 +7,6 @@ from hashlib import sha256
 from typing import Any
 
 import pytest
-
 from tests.contracts.receipts import LOCATION, Members, Tree, canonical, entry, manifest
 from tests.contracts.refusals import refused
 from tests.contracts.revm import BURN, DAY, HOUR, account
@@ -66,9 +65,7 @@ def equivocation(
 
 @pytest.mark.parametrize("posted_typed", [False, True])
 @pytest.mark.parametrize("other_typed", [False, True])
-def test_two_outcomes_for_one_intent(
-    world: World, posted_typed: bool, other_typed: bool
-) -> None:
+def test_two_outcomes_for_one_intent(world: World, posted_typed: bool, other_typed: bool) -> None:
     """A second signed receipt for the intent, with another outcome, ends the first: both forms."""
     posted = world.post_typed() if posted_typed else world.post()
     other = world.members(
@@ -264,7 +261,7 @@ def mismatch(world: World, posted: Posted, text: bytes, member: int) -> None:
 
 
 def test_an_honest_manifest_contradicts_nothing(world: World) -> None:
-    """Whatever its texts hold, a manifest that says what the receipt says passes, in all members."""
+    """Whatever its texts hold, a manifest that agrees with its receipt passes."""
     trap = 'x","intentHash":"sha256:' + "0" * 64 + '","policyHash":null,{[\\'
     posted, text = said(
         world,
@@ -328,7 +325,7 @@ OTHER = "sha256:" + "7" * 64
     ],
 )
 def test_a_manifest_that_says_something_else(
-    world: World, member: int, changes: dict[str, object]
+    world: World, member: int, changes: dict[str, Any]
 ) -> None:
     """Another intent, policy, chain head, count or root, or none at all, ends the receipt."""
     posted, text = said(world, **changes)
@@ -495,7 +492,9 @@ def test_a_question_beyond_the_count_is_answered_by_the_count(world: World) -> N
         with refused("InvalidProof"):
             send(me, "answerEntry", number, posted.claim, tree.count, b"\7" * 32, b"", [])
         with refused("InvalidProof"):
-            send(me, "answerEntry", number, posted.claim, max(tree.count - 1, 1), tree.root, b"", [])
+            send(
+                me, "answerEntry", number, posted.claim, max(tree.count - 1, 1), tree.root, b"", []
+            )
         send(me, "answerEntry", number, posted.claim, tree.count, tree.root, b"", [])
         assert world.status(posted) == PENDING
     world.check_solvency()
@@ -672,8 +671,6 @@ def test_an_answer_counts_until_the_last_second(world: World) -> None:
     world.machine.tick(DAY)
     world.answer(number, posted, 2)
     assert world.status(posted) == DISPUTED
-    world.disputes.send(
-        world.operator.address, "answerManifest", other, posted.claim, text
-    )
+    world.disputes.send(world.operator.address, "answerManifest", other, posted.claim, text)
     assert world.status(posted) == PENDING
     world.check_solvency()

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import pytest
-
 from tests.contracts.receipts import LOCATION
 from tests.contracts.refusals import refused
 from tests.contracts.revm import DAY, ETHER, HOUR, account
@@ -44,9 +43,7 @@ def test_a_post_is_kept_and_told(world: World) -> None:
 
 def test_a_typed_post_is_kept_and_told(world: World) -> None:
     """The typed form is sent by anyone and tells requester, volume and location besides."""
-    members = world.members(
-        requester=world.requester.address, volume=3 * ETHER, location=LOCATION
-    )
+    members = world.members(requester=world.requester.address, volume=3 * ETHER, location=LOCATION)
     posted = world.post_typed(members)
     told = {event.name: event.values for event in world.machine.events()}
     assert posted.id == members.typed_id(CHAIN, world.hub.address)
@@ -175,6 +172,7 @@ def test_the_bond_bounds_what_is_open(world: World) -> None:
 
 def test_a_batch_is_all_or_nothing(world: World) -> None:
     """Consecutive nonces; one that cannot be posted takes the others with it."""
+
     def signed(count: int) -> list[tuple[object, ...]]:
         made = [world.members() for _ in range(count)]
         first = world.hub.view("solverNonces", world.solver)

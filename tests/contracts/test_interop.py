@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
-import eth_abi
 import pytest
+from eth_abi.abi import encode as abi_encode
 from eth_account import Account
 from eth_account.messages import _hash_eip191_message, encode_defunct, encode_typed_data
 from eth_hash.auto import keccak
-
 from tests.contracts.receipts import LOCATION, Members
 from tests.contracts.revm import account, committed
 from tests.contracts.world import CHAIN, World
@@ -109,7 +108,7 @@ def test_an_identifier_is_eight_words(world: World) -> None:
 def test_a_message_is_eleven_words_under_eip_191(world: World) -> None:
     """Chain, hub, nonce and the eight members; wallets sign it as a personal message."""
     for nonce in (0, 1, 2**64):
-        words = eth_abi.encode(
+        words = abi_encode(
             ["uint256", "address", "uint256", *["bytes32"] * 5, "uint64", "uint64", "bytes32"],
             (CHAIN, world.hub.address, nonce, *FIXED.eight),
         )
@@ -125,7 +124,7 @@ def test_a_wallet_s_personal_signature_posts(world: World) -> None:
     world.machine.fund(wallet.address.lower())
     solver = world.register(account("wallet"), 10**18)
     members = world.members(solver=solver)
-    words = eth_abi.encode(
+    words = abi_encode(
         ["uint256", "address", "uint256", *["bytes32"] * 5, "uint64", "uint64", "bytes32"],
         (CHAIN, world.hub.address, 0, *members.eight),
     )
@@ -138,9 +137,7 @@ def test_a_wallet_s_personal_signature_posts(world: World) -> None:
 
 def test_the_typed_form_is_what_wallets_sign(world: World) -> None:
     """EIP-712 as eth-account computes it: the identifier is the digest, the signature posts."""
-    members = world.members(
-        requester=world.requester.address, volume=10**18, location=LOCATION
-    )
+    members = world.members(requester=world.requester.address, volume=10**18, location=LOCATION)
     names = {
         "intentHash": "bytes32",
         "constraintsHash": "bytes32",

@@ -17,7 +17,6 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
-
 from tests.contracts.drive import Drive, Seen
 from tests.contracts.revm import DAY, HOUR
 
@@ -55,7 +54,10 @@ MEANWHILE = 40
 RULES = {*BURSTS, "pause", "commit", "reveal", "dismiss", "leave"} - {"vote", "depart"}
 MOVES = {
     *(("post", was, now) for was, now in ((0, 1), (0, 2), (0, 3), (0, 4), (1, 0), (1, 3), (1, 4))),
-    *(("solver", was, now) for was, now in ((0, 1), (0, 2), (1, 0), (1, 2), (2, 1), (1, 3), (2, 3))),
+    *(
+        ("solver", was, now)
+        for was, now in ((0, 1), (0, 2), (1, 0), (1, 2), (2, 1), (1, 3), (2, 3))
+    ),
 }
 # Every error that the calls of these rules can meet, each met.
 ERRORS = {

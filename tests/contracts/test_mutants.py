@@ -6,7 +6,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from tests.contracts import test_arbitration, test_edges, test_grounds, test_hub, test_registry
 from tests.contracts.mutants import Mutant, cases, compiled, killer
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-
 from tests.anvil import MISSING, binary, running
 from tests.contracts.anvil_machine import AnvilMachine
 from tests.contracts.ethereum_tester import SecondMachine

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import pytest
-
 from tests.contracts.receipts import register_digest, rotate_digest
 from tests.contracts.refusals import refused
 from tests.contracts.revm import BURN, DAY, ETHER, ZERO, account
@@ -30,9 +29,17 @@ def test_an_operator_must_sign_to_be_registered(world: World) -> None:
     digest = register_digest(CHAIN, world.registry.address, victim.address, b"\1" * 32)
     send = world.registry.send
     with refused("InvalidConsent"):
-        send(world.stranger.address, "registerSolver", victim.address, b"\1" * 32, thief.sign(digest))
+        send(
+            world.stranger.address, "registerSolver", victim.address, b"\1" * 32, thief.sign(digest)
+        )
     with refused("InvalidConsent"):  # other metadata than was signed
-        send(world.stranger.address, "registerSolver", victim.address, b"\2" * 32, victim.sign(digest))
+        send(
+            world.stranger.address,
+            "registerSolver",
+            victim.address,
+            b"\2" * 32,
+            victim.sign(digest),
+        )
     assert world.register(victim) == (2).to_bytes(32, "big")
     with refused("SolverAlreadyRegistered"):
         world.register(victim)
@@ -94,7 +101,7 @@ def test_a_withdrawal_waits_and_expires(world: World) -> None:
 
 
 def test_a_request_backs_no_new_receipt(world: World) -> None:
-    """What was asked back stands behind nothing new, and what is behind a receipt cannot be asked."""
+    """What was asked back backs nothing new; what backs a receipt cannot be asked back."""
     world.post()
     with refused("BondLocked"):
         world.registry.send(
@@ -214,7 +221,7 @@ def test_a_pause_stops_clock_and_actions_and_ends(world: World) -> None:
     assert world.registry.view("clock") == clock + 1000
     assert world.registry.view("paused")
     for act in (
-        lambda: world.post(),
+        world.post,
         lambda: world.ask(posted),
         lambda: world.hub.send(owner, "finalize", posted.id),
         lambda: send(owner, "depositBond", world.solver, value=1),

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from eth_hash.auto import keccak
-
 from tests.contracts.receipts import (
     LOCATION,
     Members,
@@ -69,16 +68,19 @@ class World:
     requester: Account = field(default_factory=lambda: account("requester"))
     stranger: Account = field(default_factory=lambda: account("stranger"))
     made: int = 0
-    recipe: tuple[Any, ...] = ()
+    kinds: dict[str, Interface] | None = None
+    switch: tuple[str, int] | None = None
 
     def again(self, module: str) -> World:
         """Return another world from the same contracts, where somebody is the dispute module."""
-        return deployed(*self.recipe, module=module)
+        return deployed(self.kinds, self.switch, module=module)
 
     def register(self, operator: Account, bond: int = 0) -> bytes:
         """Register a solver and put its bond down."""
         self.machine.fund(operator.address)
-        digest = register_digest(self.machine.chain, self.registry.address, operator.address, b"\1" * 32)
+        digest = register_digest(
+            self.machine.chain, self.registry.address, operator.address, b"\1" * 32
+        )
         signature = operator.sign(digest)
         solver: bytes = self.registry.send(
             self.stranger.address, "registerSolver", operator.address, b"\1" * 32, signature
@@ -113,10 +115,10 @@ class World:
         operator = operator or self.operator
         if nonce is None:
             nonce = self.hub.view("solverNonces", members.solver)
-        signature = operator.sign(members.legacy_digest(self.machine.chain, self.hub.address, nonce))
-        posted = self.hub.send(
-            operator.address, "postReceipt", (*members.eight, signature), volume
+        signature = operator.sign(
+            members.legacy_digest(self.machine.chain, self.hub.address, nonce)
         )
+        posted = self.hub.send(operator.address, "postReceipt", (*members.eight, signature), volume)
         return Posted(posted, members, tree)
 
     def post_typed(
@@ -130,7 +132,9 @@ class World:
         """Post in the EIP-712 form."""
         if members is None:
             members = self.members(tree, requester=self.requester.address, location=LOCATION)
-        signature = (operator or self.operator).sign(members.typed_id(self.machine.chain, self.hub.address))
+        signature = (operator or self.operator).sign(
+            members.typed_id(self.machine.chain, self.hub.address)
+        )
         posted = self.hub.send(
             (sender or self.stranger).address,
             "postReceiptTyped",
@@ -225,8 +229,8 @@ def deployed(
                 machine.evm.insert_account_storage(one.address, 0, switch[1])
     registry.send(owner.address, "wire", hub.address, module or disputes.address)
     world = World(machine, registry, hub, disputes, owner, treasury)
-    world.recipe = (contracts, switch)
-    for one in (world.challenger, world.requester, world.stranger):
-        machine.fund(one.address)
+    world.kinds, world.switch = contracts, switch
+    for person in (world.challenger, world.requester, world.stranger):
+        machine.fund(person.address)
     world.solver = world.register(world.operator, 10 * ETHER)
     return world
