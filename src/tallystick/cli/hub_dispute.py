@@ -49,7 +49,7 @@ def challenge(post_id: str, **options: Any) -> None:
     grounds = [
         name
         for name in ("entry", "manifest", "replays", "timeout", "contradicts")
-        if options[name] not in (None, False)
+        if options[name] is not None and options[name] is not False  # an entry may be 0
     ]
     if len(grounds) != 1:
         raise click.UsageError("give one ground: --entry, --manifest, --replays, --timeout …")

@@ -34,8 +34,8 @@ def test_a_manifest_that_contradicts(chain: Chain, tmp_path: Path) -> None:
     contracts, challenger = chain.contracts, chain.account(CHALLENGER)
     honest = contracts.posted(chain.post(committed(chain, made)))
     for member in challenging.MEMBERS:
+        wish = challenging.manifest_mismatch(contracts, honest, canonical, member)
         with pytest.raises(RevertError, match=r"NoContradiction|InvalidProof"):
-            wish = challenging.manifest_mismatch(contracts, honest, canonical, member)
             challenger.do(wish)
     lie = committed(chain, made, intent_hash=b"\7" * 32, constraints_hash=b"\6" * 32)
     posted = contracts.posted(chain.post(lie, Offer(requester=REQUESTER.address)))
