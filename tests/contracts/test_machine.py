@@ -59,6 +59,8 @@ MOVES = {
         for was, now in ((0, 1), (0, 2), (1, 0), (1, 2), (2, 1), (1, 3), (2, 3))
     ),
 }
+# Right too, but too rare to be waited for: other tests bring them about.
+RARE = {("solver", 0, 3), ("solver", 2, 0)}
 # Every error that the calls of these rules can meet, each met.
 ERRORS = {
     "AlreadyApplied",
@@ -181,5 +183,5 @@ def test_any_calls_in_any_order(shard: int) -> None:
         if seen.passed[name] * 2 < count
     }
     assert not idle
-    assert set(seen.moves) == MOVES, set(seen.moves) ^ MOVES
+    assert MOVES <= set(seen.moves) <= MOVES | RARE, set(seen.moves) ^ MOVES
     assert set(seen.errors) >= ERRORS, ERRORS - set(seen.errors)
