@@ -17,7 +17,7 @@ MADE := pyproject.toml src/tallystick/__init__.py tools/environment.sh
 .PHONY: help demo test check bench soak docs format contracts clean
 
 help:
-	@printf 'make demo    see it work: record, verify, break, hold to a promise  (ARGS=DIR keeps files)\n'
+	@printf 'make demo    see it work: record, verify, break, promise, solve  (ARGS=DIR keeps files)\n'
 	@printf 'make test    all tests                        (ARGS="-k chain" goes to pytest)\n'
 	@printf 'make check   lint, format, types, floors, generated docs, documented commands\n'
 	@printf 'make bench   speed, side by side with the other implementation and with the floor\n'
@@ -64,11 +64,15 @@ bench: $(DEV)
 	$(BIN)/python bench/main.py $(ARGS) || status=1; \
 	$(BIN)/python bench/store.py || status=1; \
 	$(BIN)/python bench/postgres.py || status=1; \
+	$(BIN)/python bench/evidence.py || status=1; \
+	$(BIN)/python bench/gate.py || status=1; \
 	exit $$status
 
 soak: $(DEV) | $(ANVIL)
-	@$(BIN)/python -m pytest -n $(JOBS) -m 'soak or not soak' --hypothesis-profile=soak \
+	@TALLY_CHAIN_EXAMPLES=$${TALLY_CHAIN_EXAMPLES:-200} \
+		$(BIN)/python -m pytest -n $(JOBS) -m 'soak or not soak' --hypothesis-profile=soak \
 		tests/properties tests/systems tests/faults tests/contracts $(ARGS)
+	@$(BIN)/python bench/evidence.py --files 100000 --bytes 100000 --rounds 1
 
 docs: $(DEV)
 	@$(BIN)/python tools/reference.py && $(BIN)/python tools/stub.py

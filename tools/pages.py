@@ -81,7 +81,8 @@ def collector_page() -> str:
             [
                 (f"`{one.name}`", str(one.status), one.title, one.remedy)
                 for one in problems.PROBLEMS.values()
-                if one.name == "wrong-method" or any(one.name in r.problems for r in addresses.ROUTES)
+                if one.name == "wrong-method"
+                or any(one.name in r.problems for r in addresses.ROUTES)
             ],
         ),
         "## Metrics\n",
@@ -120,14 +121,36 @@ def solver_page() -> str:
             table(
                 ("problem", "status", "means", "what to do"),
                 [
-                    (f"`{name}`", str(problems[name].status), problems[name].title, problems[name].remedy)
-                    for name in sorted({name for one in addresses.ADDRESSES for name in one.problems})
+                    (
+                        f"`{name}`",
+                        str(problems[name].status),
+                        problems[name].title,
+                        problems[name].remedy,
+                    )
+                    for name in sorted(
+                        {name for one in addresses.ADDRESSES for name in one.problems}
+                    )
                 ],
             ),
             "## Metrics\n",
             _meters(meters.METERS),
         ]
     )
+
+
+def options_table(variables: Any) -> str:
+    """Return a table of settings that are options as well."""
+    rows = [
+        (
+            f"`{one.flag}`",
+            f"`{one.environment}`",
+            one.kind,
+            f"`{one.default}`" if one.default else "none",
+            one.purpose,
+        )
+        for one in variables
+    ]
+    return table(("option", "variable", "kind", "default", "for"), rows)
 
 
 def _told(names: Any, problems: Any) -> set[str]:

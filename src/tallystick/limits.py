@@ -576,8 +576,8 @@ ARTIFACT_DEPTH_MAX = 64
 # One entry of the list in canonical form: a contract hashes it in one call.
 ARTIFACT_ENTRY_BYTES_MAX = 1024
 
-# The list of artefacts where it lies outside of the manifest.
-ARTIFACT_LIST_BYTES_MAX = 128 * 1024 * 1024
+# The list of artefacts where it lies outside of the manifest; held in memory while it is checked.
+ARTIFACT_LIST_BYTES_MAX = 64 * 1024 * 1024
 
 # Reasons of one decision: the gate has fewer checks than that.
 REASONS_MAX = 16
@@ -620,7 +620,7 @@ SOLVER_RECORD_TAIL_BYTES = 64 * 1024
 RUNNER_OUTPUT_BYTES_MAX = 16 * 1024 * 1024
 
 # How long a program may run where its job type says nothing.
-RUNNER_MS_DEFAULT = 10 * 60 * 1000
+RUNNER_UNTOLD_MS_MAX = 10 * 60 * 1000
 
 # How long any program may run: a day.
 RUNNER_MS_MAX = 24 * 60 * 60 * 1000

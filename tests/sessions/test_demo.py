@@ -60,7 +60,12 @@ def test_demo_shows_all_that_it_promises(tmp_path: Path) -> None:
         "LOG_HOLDS_MORE",
         "in order: 3 receipts, 3 new, 3 promises kept",
         "already given out",
-        "All 22 outcomes were as expected.",
+        "$ tally solver run",
+        "verified: run ",
+        "artifacts/report.md: OK",
+        "EVIDENCE_ARTIFACT_CHANGED",
+        "has run already",
+        "All 30 outcomes were as expected.",
     ]
     places = [done.stdout.find(text) for text in told]
     assert -1 not in places

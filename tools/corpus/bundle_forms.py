@@ -29,6 +29,7 @@ def cases() -> Iterator[BundleCase]:
     for module in (
         _archives,
         _proofs,
+        _wrong_proofs,
     ):
         yield from module()
 
@@ -153,6 +154,26 @@ def _proofs() -> Iterator[BundleCase]:
         "EVIDENCE_PROOF",
         **as_proof,
     )
+
+
+def _wrong_proofs() -> Iterator[BundleCase]:
+    run = Run(is_listed=True)
+    manifest = bytes(rfc8785.dumps(manifest_of(run)))
+    entries = entries_of(FILES)
+    leaves = [hashlib.sha256(b"\0" + rfc8785.dumps(one)).digest() for one in entries]
+
+    def proof(index: int, /, **changes: Any) -> bytes:
+        told: Json = {
+            "entry": entries[index],
+            "format": "tally-artifact-proof/v1",
+            "index": index,
+            "manifest": manifest.decode(),
+            "path": [one.hex() for one in log_making.path(leaves, index)],
+            "signatures": [signature_of(manifest, FIRST)],
+        }
+        return bytes(rfc8785.dumps(told | changes)) + b"\n"
+
+    as_proof: Json = {"suffix": "proof"}
     yield as_case(
         "proof-of-an-inner-node",
         "A node of the tree is no leaf.",

@@ -36,7 +36,10 @@ def cases() -> Iterator[BundleCase]:
     """Yield all of them."""
     for module in (
         _manifests,
-        _runs,
+        _intents,
+        _decisions,
+        _outcomes,
+        _chains,
         _places,
         _logs,
     ):
@@ -76,8 +79,20 @@ def _manifests() -> Iterator[BundleCase]:
         bundle(members={"evidence/manifest.sha256": None}),
         "EVIDENCE_HASH",
     )
+    for name, why, manifest in (*_bad_shapes(told), *_bad_places(told)):
+        yield as_case(name, why, bundle(members=_resigned(manifest)), "EVIDENCE_MANIFEST")
+    yield as_case(
+        "manifest-without-newline",
+        "The file ends with a newline.",
+        bundle(members={MANIFEST: data}),
+        "EVIDENCE_MANIFEST",
+    )
+
+
+def _bad_shapes(told: Json) -> Iterator[tuple[str, str, bytes]]:
+    data = bytes(rfc8785.dumps(told))
     pretty = json.dumps(told, indent=1, sort_keys=True).encode()
-    bad = (
+    yield from (
         ("manifest-spelled", "The manifest has blanks.", pretty),
         (
             "manifest-unknown-member",
@@ -106,6 +121,11 @@ def _manifests() -> Iterator[BundleCase]:
             "Times are in UTC.",
             rfc8785.dumps(told | {"createdAt": "2026-01-02T04:00:04.000+01:00"}),
         ),
+    )
+
+
+def _bad_places(told: Json) -> Iterator[tuple[str, str, bytes]]:
+    yield from (
         (
             "manifest-of-a-folder-with-a-run",
             "A folder has no run.",
@@ -137,14 +157,6 @@ def _manifests() -> Iterator[BundleCase]:
             _with_path(told, "artifacts/u\u0308.txt"),
         ),
     )
-    for name, why, manifest in bad:
-        yield as_case(name, why, bundle(members=_resigned(manifest)), "EVIDENCE_MANIFEST")
-    yield as_case(
-        "manifest-without-newline",
-        "The file ends with a newline.",
-        bundle(members={MANIFEST: data}),
-        "EVIDENCE_MANIFEST",
-    )
 
 
 def _with_path(told: Json, path: str) -> bytes:
@@ -158,7 +170,7 @@ def _decided(**changes: Any) -> Json:
     return {"policyDecision": told | changes}
 
 
-def _runs() -> Iterator[BundleCase]:
+def _intents() -> Iterator[BundleCase]:
     yield as_case(
         "intent-absent",
         "Nothing shows what was asked.",
@@ -208,6 +220,9 @@ def _runs() -> Iterator[BundleCase]:
         bundle(members={"evidence/policy.json": json.dumps(policy()).encode()}),
         "EVIDENCE_POLICY",
     )
+
+
+def _decisions() -> Iterator[BundleCase]:
     strict = policy(jobTypeAllowlist=["OTHER"])
     yield as_case(
         "decision-against-the-policy",
@@ -248,6 +263,10 @@ def _runs() -> Iterator[BundleCase]:
         bundle(manifest={"executionSummary": summary | {"error": "none"}}),
         "EVIDENCE_DECISION",
     )
+
+
+def _outcomes() -> Iterator[BundleCase]:
+    refused = refusal()
     replayed = {
         **refused.manifest,
         "policyDecision": refused.manifest["policyDecision"]
@@ -297,6 +316,9 @@ def _runs() -> Iterator[BundleCase]:
         as_told(manifest_of(Run(receipts=()))),
         "EVIDENCE_MALFORMED",
     )
+
+
+def _chains() -> Iterator[BundleCase]:
     yield as_case(
         "folder-with-an-intent",
         "Nobody asked for a folder.",

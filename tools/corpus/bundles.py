@@ -37,7 +37,10 @@ def cases() -> Iterator[BundleCase]:
     for module in (
         _sound,
         _signers,
+        _moved_signatures,
         _artifacts,
+        _lists,
+        _sums_and_lists,
         _folders,
     ):
         yield from module()
@@ -125,6 +128,10 @@ def _signers() -> Iterator[BundleCase]:
         "EVIDENCE_SIGNATURE",
         keys=(account,),
     )
+
+
+def _moved_signatures() -> Iterator[BundleCase]:
+    account = evm_address("first")
     data = rfc8785.dumps(manifest_of(Run(receipts=())))
     bare = {"scheme": "ed25519", "publicKey": FIRST.did, "signature": b64u(FIRST.sign(data))}
     yield _signed(
@@ -223,6 +230,9 @@ def _artifacts() -> Iterator[BundleCase]:
         bundle(is_detached=True),
         "EVIDENCE_ARTIFACTS_ABSENT",
     )
+
+
+def _lists() -> Iterator[BundleCase]:
     entries = entries_of(FILES)
     turned = entries[::-1]
     yield as_case(
@@ -267,6 +277,10 @@ def _artifacts() -> Iterator[BundleCase]:
     yield as_case(
         "sums-missing", "SHA256SUMS is not there.", bundle(members={SUMS: None}), "EVIDENCE_SUMS"
     )
+
+
+def _sums_and_lists() -> Iterator[BundleCase]:
+    entries = entries_of(FILES)
     rows = [rfc8785.dumps(one) + b"\n" for one in entries]
     spelled = b"".join(rows).replace(b'"bytes":', b'"bytes": ', 1)
     for name, why, data in (

@@ -50,11 +50,14 @@ def command(folder: str, **options: Any) -> None:
     if options["key"] is None and options["evm_key"] is None:
         raise click.UsageError("who vouches for it? Give a key with --key or --evm-key.")
     from tallystick.cli.evidence_files import bar
+    from tallystick.cli.signers import named_evm_signer, named_signer
     from tallystick.durable.file import shown
     from tallystick.errors import PathTakenError
     from tallystick.solver.bundling import make_directory_bundle
 
-    signer, evm_signer = _signers(options["key"], options["evm_key"])
+    key, evm_key = options["key"], options["evm_key"]
+    signer = None if key is None else named_signer(key)
+    evm_signer = None if evm_key is None else named_evm_signer(evm_key)
     now = datetime.now(UTC)  # noqa: TID251  # the clock comes in
     moment = now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     try:
@@ -74,24 +77,3 @@ def command(folder: str, **options: Any) -> None:
     say(f"{shown(options['out'])}  {count(manifest.artifact_count, 'artefact')}, {made.size} bytes")
     say(f"  manifest  sha256:{made.manifest_sha256}")
     say(f"  root      {manifest.artifacts_root}")
-
-
-def _signers(key: str | None, evm_key: str | None) -> tuple[Any, Any]:
-    from tallystick.errors import (
-        KeyFileError,
-        KeyFormatError,
-        MissingExtraError,
-        SettingError,
-        SigningError,
-    )
-    from tallystick.keys.signer_uri import open_evm_signer, open_signer
-
-    try:
-        return (
-            None if key is None else open_signer(key),
-            None if evm_key is None else open_evm_signer(evm_key),
-        )
-    except (SettingError, KeyFileError, KeyFormatError) as fault:
-        raise Stop(Exit.USAGE, str(fault)) from None
-    except (MissingExtraError, SigningError) as fault:
-        raise Stop(Exit.UNCHECKED, str(fault)) from None

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -32,7 +33,7 @@ def command(file: str, *, as_manifest: bool) -> None:
     with opened_bundle(file) as stream:
         head = head_of(stream)
     if as_manifest:
-        say(head.canonical.decode())
+        _say_bytes(head.canonical + b"\n")
         return
     for name, value in _facts(head):
         say(f"{name:<11} ", value)
@@ -46,6 +47,17 @@ def command(file: str, *, as_manifest: bool) -> None:
     say("")
     _say_commands(file, has_artifacts=head.first is not None)
     say("shown, not verified: `tally evidence verify` verifies")
+
+
+def _say_bytes(data: bytes) -> None:
+    """Write bytes as they are to a file or pipe; on a terminal escape what would not be seen."""
+    stream = sys.stdout
+    if stream.isatty():
+        say(data.decode().rstrip("\n"))
+    else:
+        stream.flush()
+        stream.buffer.write(data)
+        stream.buffer.flush()
 
 
 def _facts(head: Any) -> Iterator[tuple[str, str]]:

@@ -27,8 +27,8 @@ Examples
 Exit codes
   0  it was allowed, ran, and its bundle is signed
   1  it was refused or failed (its bundle says why), or it is no intent
-  2  usage, also settings that contradict each other
-  3  key or home can't be used, or another process is at it
+  2  usage, also a key that can't be read, or settings that contradict each other
+  3  signer or home can't be used just now, or another process is at it
 """
 _RESUME_EPILOG = """\
 \b
@@ -38,7 +38,7 @@ Examples
   tally solver resume --home /var/lib/tally/solver
 
 \b
-Exit codes: 0 all are done, 1 a run could not be finished, 2 usage, 3 key or home can't be used.
+Exit codes: 0 all are done, 1 a run can't be finished, 2 usage or key, 3 signer or home is away.
 """
 _SIGN_EPILOG = """\
 \b
@@ -47,7 +47,7 @@ Examples
   tally solver sign intent.json --key keystore:alice.json?password-file=pw --evm > signed.json
 
 \b
-Exit codes: 0 signed, 1 no intent, 2 usage, 3 key or file can't be used.
+Exit codes: 0 signed, 1 no intent, 2 usage or key, 3 signer or file can't be used.
 """
 
 
@@ -182,14 +182,14 @@ def _status(status: str, error: str | None) -> list[Span]:
 
 
 def _signature(intent: Any, key: str, *, is_evm: bool) -> tuple[str, str]:
-    from tallystick.keys.signer_uri import open_evm_signer, open_signer
+    from tallystick.cli.signers import named_evm_signer, named_signer
 
     if is_evm:
         from tallystick.model.requester import typed_statement
 
-        signed = open_evm_signer(key).sign(typed_statement(intent))
+        signed = named_evm_signer(key).sign(typed_statement(intent))
         return "eip712", "0x" + signed.to_bytes().hex()
     from tallystick.crypto.multibase import b64u_encode
     from tallystick.model.intent import signing_bytes
 
-    return "ed25519", b64u_encode(open_signer(key).sign(signing_bytes(intent)))
+    return "ed25519", b64u_encode(named_signer(key).sign(signing_bytes(intent)))

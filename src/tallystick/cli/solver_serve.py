@@ -10,7 +10,7 @@ import click
 
 from tallystick.cli.output import Exit, Stop, say
 from tallystick.cli.settings import setting_options
-from tallystick.cli.solver_settings import settings_of, unusable
+from tallystick.cli.solver_settings import ready_solver, settings_of, unusable
 from tallystick.solver.variables import SOLVER
 
 _EPILOG: Final = """\
@@ -24,8 +24,8 @@ Examples
 \b
 Exit codes
   0  ended as told (SIGTERM or SIGINT); what had begun has its bundle, what waits is kept
-  2  usage, also settings that contradict each other
-  3  key, home or address can't be used, or another process serves this home
+  2  usage, also a key that can't be read, or settings that contradict each other
+  3  signer, home or address can't be used, or another process serves this home
 """
 _SERVED: Final = tuple(one for one in SOLVER if not one.name.startswith("policy_"))
 
@@ -56,4 +56,4 @@ def serve(config: str | None, **flags: Any) -> None:
         sys.stdout.flush()
 
     with unusable():
-        run_service(settings, on_ready=tell)
+        run_service(settings, on_ready=tell, opened=ready_solver)

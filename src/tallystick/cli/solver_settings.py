@@ -23,9 +23,10 @@ def settings_of(config: str | None, flags: dict[str, Any]) -> Any:
 
 def ready_solver(settings: Any) -> Any:
     """Return the solver of these settings."""
+    from tallystick.cli.signers import named_evm_signer, named_signer
     from tallystick.solver.setup import open_solver
 
-    return open_solver(settings)
+    return open_solver(settings, signer_of=named_signer, evm_signer_of=named_evm_signer)
 
 
 def home_of(config: str | None, flags: dict[str, Any]) -> Any:
@@ -37,7 +38,7 @@ def home_of(config: str | None, flags: dict[str, Any]) -> Any:
 
 @contextmanager
 def unusable() -> Iterator[None]:
-    """Turn what can't be used into exit codes: settings 2, keys and what is busy 3."""
+    """Turn what can't be used into exit codes: settings and keys 2, what is away or busy 3."""
     from tallystick.errors import (
         KeyFileError,
         MissingExtraError,
@@ -48,7 +49,7 @@ def unusable() -> Iterator[None]:
 
     try:
         yield
-    except SettingError as fault:
+    except (KeyFileError, SettingError) as fault:
         raise Stop(Exit.USAGE, str(fault)) from None
-    except (KeyFileError, MissingExtraError, RunBusyError, SigningError) as fault:
+    except (MissingExtraError, RunBusyError, SigningError) as fault:
         raise Stop(Exit.UNCHECKED, str(fault)) from None

@@ -26,6 +26,7 @@ from tallystick.limits import (
     ARTIFACT_ENTRY_BYTES_MAX,
     ARTIFACT_NAME_BYTES_MAX,
     ARTIFACT_PATH_BYTES_MAX,
+    ARTIFACTS_MAX,
 )
 from tallystick.model.shapes import matcher
 
@@ -89,6 +90,8 @@ def parse_entries(lines: bytes, where: str = "") -> Iterator[ArtifactEntry]:
     """Yield the entries of a list, one on each line; order and number are not looked at."""
     if lines and not lines.endswith(b"\n"):
         raise ManifestError("does not end with a newline", where)
+    if lines.count(b"\n") > ARTIFACTS_MAX:
+        raise ManifestError(f"lists over {ARTIFACTS_MAX} artefacts", where)
     for number, line in enumerate(lines.split(b"\n")[:-1], 1):
         yield parse_entry(line, f"{where}:{number}")
 

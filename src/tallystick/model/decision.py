@@ -7,6 +7,7 @@ the machine of whoever checks. Only whether the intent has run before is told fr
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -87,7 +88,7 @@ def _check_time(reasons: list[Reason], intent: Intent, policy: Policy, now: str)
             text = f"intent never expires; the policy allows {horizon_s} seconds ahead"
             _add(reasons, "EXPIRY_MISSING", text)
         return
-    now_ns = instant_ns(now)
+    now_ns = _moment_ns(now)
     if expires < now_ns:
         _add(reasons, "INTENT_EXPIRED", f"intent expired at {intent.expiresAt}")
     if horizon_s is not None and expires - now_ns > horizon_s * _SECOND:
@@ -112,7 +113,16 @@ def _check_signature(reasons: list[Reason], intent: Intent, policy: Policy) -> N
         _add(reasons, "SIGNATURE_WRONG", text)
 
 
+@lru_cache(maxsize=16)
+def _moment_ns(now: str) -> int:
+    # Decisions come close together, and many share their millisecond.
+    return instant_ns(now)
+
+
 def _add(reasons: list[Reason], code: str, text: str) -> None:
     # A requester's name may be long, and a manifest has little room: a text says enough.
+    if len(text) <= REASON_BYTES_MAX and text.isascii():
+        reasons.append(Reason(code, text))
+        return
     cut = text.encode("utf-8")[:REASON_BYTES_MAX].decode("utf-8", "ignore")
     reasons.append(Reason(code, cut))

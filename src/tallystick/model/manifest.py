@@ -33,7 +33,7 @@ from tallystick.limits import (
     REASONS_MAX,
     RUN_ERROR_BYTES_MAX,
 )
-from tallystick.model.artifact import HEX_PATTERN, ArtifactEntry, entry_fault
+from tallystick.model.artifact import HEX_PATTERN, ArtifactEntry, entry_fault, outcome_hash
 from tallystick.model.fact import told
 from tallystick.model.shapes import HASH_PATTERN, Integer, Sequence, is_moment, matcher
 
@@ -120,6 +120,11 @@ class Manifest(_Part, frozen=True, kw_only=True):
     def root(self) -> bytes:
         """The root of the tree over the artefacts."""
         return bytes.fromhex(self.artifacts_root.removeprefix("sha256:"))
+
+    @property
+    def outcome(self) -> bytes:
+        """What a post on chain commits to: number and root of the artefacts."""
+        return outcome_hash(self.artifact_count, self.root)
 
 
 def parse_manifest(data: bytes) -> Manifest:
@@ -300,20 +305,3 @@ def _check_hash(text: str, where: str) -> None:
 def _check_optional_hash(text: str | None, where: str) -> None:
     if text is not None:
         _check_hash(text, where)
-
-
-__all__ = [
-    "MANIFEST_VERSION",
-    "Environment",
-    "ExecutionSummary",
-    "Manifest",
-    "PolicyDecision",
-    "ReceiptBinding",
-    "Solver",
-    "check_manifest",
-    "encode_manifest",
-    "fit_text",
-    "manifest_sha256",
-    "manifest_statement",
-    "parse_manifest",
-]

@@ -51,7 +51,8 @@ class Policy(Fact, frozen=True, kw_only=True, dict=True, gc=True):
     @property
     def job_types(self) -> frozenset[str]:
         """The allowlist, to look things up in."""
-        return self._kept("job_types", self.jobTypeAllowlist)
+        found: frozenset[str] | None = self.__dict__.get("job_types")
+        return found or self._kept("job_types", self.jobTypeAllowlist)
 
     @property
     def requesters(self) -> frozenset[str] | None:

@@ -29,9 +29,9 @@ from tallystick.crypto.digest import sha256_tagged
 from tallystick.errors import RunnerError
 from tallystick.limits import (
     RUNNER_ARGUMENTS_MAX,
-    RUNNER_MS_DEFAULT,
     RUNNER_MS_MAX,
     RUNNER_OUTPUT_BYTES_MAX,
+    RUNNER_UNTOLD_MS_MAX,
 )
 from tallystick.serve.given import read_duration_ms
 from tallystick.solver.confinement import best_kind
@@ -76,7 +76,7 @@ class CommandSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     @property
     def timeout_ms(self) -> int:
         """How long the program may run."""
-        return RUNNER_MS_DEFAULT if self.timeout is None else read_duration_ms(self.timeout)
+        return RUNNER_UNTOLD_MS_MAX if self.timeout is None else read_duration_ms(self.timeout)
 
 
 class CommandRunner:

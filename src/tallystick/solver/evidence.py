@@ -89,6 +89,16 @@ def list_artifacts(entries: Iterable[ArtifactEntry]) -> ArtifactList:
     return ArtifactList(entries=tuple(found), lines=bytes(lines), root=edge.root())
 
 
+def scan_run(run_dir: FilePath, *, progress: Progress | None = None) -> ArtifactList:
+    """Return the list of what a run left in `<run>/artifacts/`; no folder is an empty list."""
+    artifacts = os.path.join(run_dir, "artifacts")
+    if os.path.islink(artifacts):
+        raise ArtifactRefused("artifacts", "is a symbolic link, and links are not followed")
+    if not os.path.lexists(artifacts):
+        return list_artifacts(())
+    return list_artifacts(scan_artifacts(artifacts, progress=progress))
+
+
 def create_evidence_bundle(  # noqa: PLR0917  # the source's own seven, in its order
     run_dir: FilePath,
     intent_id: str,
@@ -108,20 +118,17 @@ def create_evidence_bundle(  # noqa: PLR0917  # the source's own seven, in its o
     environment: Mapping[str, Any],
     previous_manifest: str | None = None,
     number: int = 1,
+    scanned: ArtifactList | None = None,
     progress: Progress | None = None,
 ) -> EvidenceFiles:
     """Hash what a run left, and put its manifest into `<run>/evidence/`; never twice.
 
-    The first seven arguments are the source's. All times come from the caller's clock.
+    The first seven arguments are the source's. All times come from the caller's clock. `scanned` is
+    what `scan_run` gave for this run a moment ago, where hashing must not hold up others.
     """
     evidence = os.path.join(run_dir, "evidence")
     _refuse_second(evidence)
-    artifacts = os.path.join(run_dir, "artifacts")
-    if os.path.islink(artifacts):
-        raise ArtifactRefused("artifacts", "is a symbolic link, and links are not followed")
-    found = list_artifacts(
-        scan_artifacts(artifacts, progress=progress) if os.path.lexists(artifacts) else ()
-    )
+    found = scan_run(run_dir, progress=progress) if scanned is None else scanned
     manifest = Manifest(
         manifest_version=MANIFEST_VERSION,
         origin="run",

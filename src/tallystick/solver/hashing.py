@@ -90,10 +90,12 @@ def hash_file(path: FilePath) -> tuple[str, int]:
     """Return SHA-256 and size of one file, which may be reached over links, as the user says."""
     digest, buffer = sha256(), memoryview(bytearray(ARTIFACT_CHUNK_BYTES))
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except (OSError, ValueError) as error:
         raise UnreadableError(f"{shown(path)} could not be read: {reason_of(error)}") from error
     try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise UnreadableError(f"{shown(path)} is no regular file")
         size = read_unchanged(descriptor, os.fspath(path), digest.update, buffer)
     finally:
         os.close(descriptor)

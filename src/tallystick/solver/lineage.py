@@ -21,7 +21,7 @@ from tallystick.errors import RunError
 from tallystick.limits import MANIFEST_BYTES_MAX
 from tallystick.model.manifest import manifest_sha256
 from tallystick.solver.home import SolverHome, held
-from tallystick.solver.records import append_record, last_record
+from tallystick.solver.records import append_fact, last_fact
 
 _MANIFEST: Final = os.path.join("evidence", "manifest.json")
 
@@ -44,12 +44,12 @@ def next_place(
     """Claim the next place for a run's manifest; the caller writes it, and calls back its hash."""
 
     def note(place: Place) -> Place:
-        append_record(home.manifests, place)
+        append_fact(home.manifests, place)
         return place
 
     with held(f"{home.manifests}.lock", "the order of manifests", wait=True):
         now = timestamp(clock())
-        last = last_record(home.manifests, Place)
+        last = last_fact(home.manifests, Place)
         if last is not None and last.manifest is None and not last.is_void:
             found = written_manifest(home.run(last.run_id))
             digest = None if found is None else manifest_sha256(found)

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from tallystick.solver.home import SolverHome, is_held
-from tallystick.solver.records import read_records
+from tallystick.solver.records import read_facts
 from tallystick.solver.states import FILE, Step
 from tallystick.solver.workspace import LOCK
 
@@ -37,7 +37,7 @@ class RunView(msgspec.Struct, frozen=True, kw_only=True):
 def view_run(home: SolverHome, run_id: str) -> RunView | None:
     """Return what is known of a run, or None where no intent was received."""
     folder = home.run(run_id)
-    steps = read_records(os.path.join(folder, FILE), Step)
+    steps = read_facts(os.path.join(folder, FILE), Step)
     if not steps:
         return None
     last = steps[-1]

@@ -23,7 +23,7 @@ T = TypeVar("T", bound=msgspec.Struct)
 _ENCODE = msgspec.json.Encoder().encode
 
 
-def append_record(path: FilePath, record: msgspec.Struct) -> None:
+def append_fact(path: FilePath, record: msgspec.Struct) -> None:
     """Append one fact and return when it is on stable storage."""
     file = LineFile(path)
     try:
@@ -32,14 +32,14 @@ def append_record(path: FilePath, record: msgspec.Struct) -> None:
         file.close()
 
 
-def read_records(path: FilePath, kind: type[T]) -> list[T]:
+def read_facts(path: FilePath, kind: type[T]) -> list[T]:
     """Return all facts of a file; one that is not there holds none."""
     if not os.path.lexists(path):
         return []
     return _decoded(path, read_bounded(path, SOLVER_RECORDS_BYTES_MAX), kind)
 
 
-def last_record(path: FilePath, kind: type[T]) -> T | None:
+def last_fact(path: FilePath, kind: type[T]) -> T | None:
     """Return the last fact of a file of any length."""
     try:
         with open(path, "rb") as file:

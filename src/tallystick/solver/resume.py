@@ -20,7 +20,7 @@ from tallystick.model.policy import parse_policy
 from tallystick.solver.home import held, is_held
 from tallystick.solver.journal import RunJournal
 from tallystick.solver.lineage import written_manifest
-from tallystick.solver.run import Progress, Run, RunResult, decide, finish, seal, told
+from tallystick.solver.run import Progress, Run, RunOutcome, decide, finish, seal, told
 from tallystick.solver.setup import Solver
 from tallystick.solver.states import RunStates
 from tallystick.solver.workspace import INTENT, POLICY, Workspace
@@ -28,7 +28,7 @@ from tallystick.solver.workspace import INTENT, POLICY, Workspace
 _CUT_OFF: Final = "cut off by a crash while {state}; it is not started again"
 
 
-def resume_run(solver: Solver, run_id: str, *, progress: Progress | None = None) -> RunResult:
+def resume_run(solver: Solver, run_id: str, *, progress: Progress | None = None) -> RunOutcome:
     """Bring one run to its end, or raise `RunBusyError` where a process is at it."""
     import msgspec
 
@@ -69,7 +69,7 @@ def unfinished(solver_home: Any) -> list[str]:
     ]
 
 
-def _fail(run: Run, state: str, progress: Progress | None) -> RunResult:
+def _fail(run: Run, state: str, progress: Progress | None) -> RunOutcome:
     if state == "received":
         # Never decided: the gate answers now, and what it allows is not run all the same.
         with held(

@@ -24,7 +24,7 @@ from tallystick.model.intent import Intent, parse_intent
 from tallystick.model.manifest import fit_text
 from tallystick.solver.attempts import has_run, next_attempt
 from tallystick.solver.bundling import sign_manifest, write_bundle
-from tallystick.solver.evidence import create_evidence_bundle
+from tallystick.solver.evidence import create_evidence_bundle, scan_run
 from tallystick.solver.gate import evaluate_policy
 from tallystick.solver.home import held
 from tallystick.solver.journal import RunJournal
@@ -37,7 +37,7 @@ from tallystick.solver.workspace import Workspace
 Progress = Callable[[int, int], None]
 
 
-class RunResult(msgspec.Struct, frozen=True, kw_only=True):
+class RunOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """What became of an intent."""
 
     run_id: str
@@ -72,7 +72,7 @@ class Run:
 
 def run_intent(
     solver: Solver, data: bytes, *, tenant: str | None = None, progress: Progress | None = None
-) -> RunResult:
+) -> RunOutcome:
     """Decide on an intent, run it if it may, and leave the signed bundle; return what became.
 
     `tenant` is whose credential brought it to a service: who else may ask for it there.
@@ -109,7 +109,7 @@ def finish(
     *,
     progress: Progress | None = None,
     status: Any = "complete",
-) -> RunResult:
+) -> RunOutcome:
     """Close the chain, hash what is there, and sign: the end of every run, however it went."""
     journal.close(status)
     finished = run.now() if run.states.has_reached("running") else None
@@ -117,6 +117,8 @@ def finish(
     summary, environment = ran["summary"], ran["environment"]
 
     def make(told: Mapping[str, Any]) -> str:
+        # Hashed before the place is claimed: a large run does not hold up the others.
+        scanned = scan_run(run.space.path, progress=progress)
         with next_place(run.solver.home, run.run_id, run.solver.clock) as (place, confirm):
             run.solver.on_state(run.run_id, "claimed")
             files = create_evidence_bundle(
@@ -137,7 +139,7 @@ def finish(
                 environment=environment,
                 previous_manifest=place.previous,
                 number=place.number,
-                progress=progress,
+                scanned=scanned,
             )
             run.solver.on_state(run.run_id, "manifest")
             confirm(files.manifest_sha256)
@@ -157,16 +159,19 @@ def finish(
     return seal(run, decision)
 
 
-def seal(run: Run, decision: Decision) -> RunResult:
+def seal(run: Run, decision: Decision) -> RunOutcome:
     """Sign and pack what has its manifest; each step that is done already is not done again."""
     noted = run.states.facts("evidenced")
     if run.states.state == "evidenced":
         sign_manifest(run.space.path, run.solver.signer, evm_signer=run.solver.evm_signer)
         run.advance("signed")
     if run.states.state == "signed":
-        write_bundle(run.space.path, run.space.bundle)
+        # It is put in its place in one step: what is there is whole, and was made of the same.
+        if not os.path.lexists(run.space.bundle):
+            write_bundle(run.space.path, run.space.bundle)
+        run.solver.on_state(run.run_id, "bundled")
         run.advance("done")
-    return RunResult(
+    return RunOutcome(
         run_id=run.run_id,
         intent_id=run.intent.intent_id,
         job_type=run.intent.jobType,

@@ -24,7 +24,7 @@ from tallystick.solver.home import held
 from tallystick.solver.intake import SolverApp
 from tallystick.solver.meters import METERS
 from tallystick.solver.settings import SolverSettings
-from tallystick.solver.setup import open_solver
+from tallystick.solver.setup import Solver, open_solver
 from tallystick.solver.waiting import Waitlist
 from tallystick.solver.workers import Workers
 
@@ -34,13 +34,14 @@ def run_service(
     *,
     on_ready: Callable[[str], None],
     on_start: Callable[[Server], None] = lambda _server: None,
+    opened: Callable[[SolverSettings], Solver] = open_solver,
 ) -> None:
     """Serve until SIGTERM or SIGINT, and return when all that has begun has its bundle."""
     host, port = address_of(settings.addr)
     gate = gate_of(settings, host)
     tls = server_context(settings.tls_cert, settings.tls_key or None) if settings.tls_cert else None
     meters = Meters(METERS)
-    solver = open_solver(settings)
+    solver = opened(settings)
     with held(f"{solver.home.queue}.lock", "the solver's queue"):
         line = Waitlist(solver.home, settings.queue, solver.clock)
         workers = Workers(solver, line, meters, settings.concurrency)

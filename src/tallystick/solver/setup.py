@@ -12,6 +12,7 @@ import msgspec
 
 from tallystick.chain.issue import Clock, Ids, default_clock, random_uuid
 from tallystick.crypto.multibase import did_key_encode
+from tallystick.keys.signer_uri import open_evm_signer, open_signer
 from tallystick.model.policy import Policy
 from tallystick.ports import EvmSigner, Signer
 from tallystick.solver.home import SolverHome
@@ -39,13 +40,16 @@ class Solver(msgspec.Struct, frozen=True, kw_only=True):
     is_cancelled: Callable[[], bool] = lambda: False
 
 
-def open_solver(settings: SolverSettings) -> Solver:
+def open_solver(
+    settings: SolverSettings,
+    *,
+    signer_of: Callable[[str], Signer] = open_signer,
+    evm_signer_of: Callable[[str], EvmSigner] = open_evm_signer,
+) -> Solver:
     """Return the solver of these settings; its keys are read, and its home is made."""
-    from tallystick.keys.signer_uri import open_evm_signer, open_signer
-
     runners = make_runners(settings)
-    signer = open_signer(settings.key)
-    evm_signer = open_evm_signer(settings.evm_key) if settings.evm_key else None
+    signer = signer_of(settings.key)
+    evm_signer = evm_signer_of(settings.evm_key) if settings.evm_key else None
     home = SolverHome(settings.home)
     home.make()
     hidden = [home.path]

@@ -18,7 +18,7 @@ import msgspec
 
 from tallystick.chain.issue import timestamp
 from tallystick.errors import RunError
-from tallystick.solver.records import append_record, read_records
+from tallystick.solver.records import append_fact, read_facts
 
 State = Literal["received", "decided", "running", "evidenced", "signed", "posted", "final", "done"]
 STATES: Final[tuple[State, ...]] = get_args(State)
@@ -50,7 +50,7 @@ class RunStates:
     def __init__(self, run_dir: str, clock: Callable[[], int]) -> None:
         self.path = os.path.join(run_dir, FILE)
         self._clock = clock
-        self.steps = read_records(self.path, Step)
+        self.steps = read_facts(self.path, Step)
 
     @property
     def state(self) -> State | None:
@@ -82,6 +82,6 @@ class RunStates:
         if state not in allowed:
             raise RunError(f"a run that is {before or 'new'} can't become {state}")
         step = Step(at=at or timestamp(self._clock()), state=state, facts=facts)
-        append_record(self.path, step)
+        append_fact(self.path, step)
         self.steps.append(step)
         return step

@@ -22,7 +22,7 @@ from tallystick.limits import INTENT_BYTES_MAX
 from tallystick.model.intent import Intent, parse_intent
 from tallystick.solver.attempts import attempts_of, has_run
 from tallystick.solver.home import SolverHome
-from tallystick.solver.records import read_records
+from tallystick.solver.records import read_facts
 from tallystick.solver.states import FILE, Step
 
 _HEADER_BYTES_MAX: Final = 4096
@@ -153,7 +153,7 @@ class Waitlist:
     def _was_received(self, waiting: Waiting) -> bool:
         later = attempts_of(self._home, waiting.intent_id)[waiting.attempts :]
         return any(
-            read_records(os.path.join(self._home.run(one.run_id), FILE), Step) for one in later
+            read_facts(os.path.join(self._home.run(one.run_id), FILE), Step) for one in later
         )
 
 

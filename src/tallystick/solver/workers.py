@@ -21,7 +21,7 @@ from tallystick.limits import SOLVER_RETRY_MS
 from tallystick.serve.logs import LOGGER, event
 from tallystick.serve.metrics import Meters
 from tallystick.solver.resume import resume_run, unfinished
-from tallystick.solver.run import RunResult, run_intent
+from tallystick.solver.run import RunOutcome, run_intent
 from tallystick.solver.setup import Solver
 from tallystick.solver.waiting import Waiting, Waitlist
 
@@ -80,7 +80,7 @@ class Workers:
         while True:
             due = self._due()
             if due is not None:
-                self._guarded(partial(resume_run, self._solver, due), due)
+                self._guarded(partial(resume_run, self._solver, due), due, run_id=due)
                 continue
             taken = self._line.take(_POLL_S)
             if taken is not None:
@@ -101,10 +101,12 @@ class Workers:
         finally:
             self._here.waiting = None
 
-    def _guarded(self, work: Callable[[], RunResult], what: str) -> bool:
+    def _guarded(
+        self, work: Callable[[], RunOutcome], what: str, *, run_id: str | None = None
+    ) -> bool:
         """Work, and tell how it went; return whether it came to its end."""
         started = time.monotonic()
-        self._here.run_id = None
+        self._here.run_id = run_id  # until a state tells which
         self._count_running(1)
         try:
             result = work()
@@ -150,7 +152,7 @@ class Workers:
         with self._lock:
             self._running += by
 
-    def _tell(self, result: RunResult, seconds: float) -> None:
+    def _tell(self, result: RunOutcome, seconds: float) -> None:
         job = result.job_type if result.job_type in self._solver.runners else "other"
         decision = "allowed" if result.decision.allowed else "refused"
         fields: dict[str, Any] = {"run": result.run_id, "intent": result.intent_id, "job": job}

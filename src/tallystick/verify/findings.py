@@ -30,7 +30,7 @@ _CHAIN = "Ask the issuer or the store for the whole chain, in order, from sequen
 _KEY = "Get the issuer's public key from a source that you trust and pass it with --key or --trust."
 
 _BUNDLE = "Treat the bundle as altered. Compare it with another copy, for example the solver's."
-_ARTIFACT = "Treat what was delivered as altered; the bundle's own copy of the files is what counts."
+_ARTIFACT = "Treat the files as altered. Compare them with another copy, for example the solver's."
 
 _REFUSED = {
     # The MALFORMED family: what was read is not one strict JSON value.

@@ -121,6 +121,8 @@ def test_lists_end_with_a_newline() -> None:
     assert list(parse_entries(b"")) == []
     with pytest.raises(ManifestError):
         list(parse_entries(lines[:-1]))
+    with pytest.raises(ManifestError, match="lists over"):
+        next(parse_entries(b"\n" * (limits.ARTIFACTS_MAX + 1)))
     with pytest.raises(ManifestError, match="list:2"):
         list(parse_entries(lines.replace(b"artifacts/b", b"b"), "list"))
 

@@ -119,9 +119,7 @@ def test_nothing_short_circuits() -> None:
 
 def test_what_is_in_order_is_allowed() -> None:
     """A signed intent within all bounds is allowed, without a reason."""
-    rules = policy(
-        requesterAllowlist=[ALICE], requireSignature=True, maxHorizonSeconds=7 * 86_400
-    )
+    rules = policy(requesterAllowlist=[ALICE], requireSignature=True, maxHorizonSeconds=7 * 86_400)
     found = evaluate(intent_of(signed()), rules, NOW)
     assert found == ALLOWED
     assert found.to_dict() == {"allowed": True, "reasons": [], "codes": []}

@@ -111,7 +111,9 @@ def test_null_is_no_second_spelling_of_absent(name: str, place: str) -> None:
     assert (caught.value.code, caught.value.where) == ("INTENT_NULL", f"{place}/{name}")
 
 
-@pytest.mark.parametrize("missing", ["intentVersion", "requester", "createdAt", "jobType", "inputs"])
+@pytest.mark.parametrize(
+    "missing", ["intentVersion", "requester", "createdAt", "jobType", "inputs"]
+)
 def test_required_members_are_required(missing: str) -> None:
     """An intent without them is none."""
     with pytest.raises(IntentError, match=missing):

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tallystick.crypto.canonical import canonicalize
 from tallystick.errors import ManifestError
 from tallystick.limits import MANIFEST_BYTES_MAX
-from tallystick.model.artifact import artifacts_root
+from tallystick.model.artifact import artifacts_root, outcome_hash
 from tallystick.model.manifest import (
     check_manifest,
     encode_manifest,
@@ -52,6 +52,7 @@ def test_manifests_are_read_and_written_alike() -> None:
         manifest = parse_manifest(data)
         assert encode_manifest(manifest) == data
         assert manifest_sha256(data).encode() in (VECTORS / case / "input.tally").read_bytes()
+        assert manifest.outcome == outcome_hash(manifest.artifact_count, manifest.root)
         if manifest.artifacts is not None:
             assert artifacts_root(manifest.artifacts) == manifest.root
 

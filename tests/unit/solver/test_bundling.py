@@ -20,11 +20,14 @@ from tests.evidence_making import (
     make_tree,
 )
 
+from tallystick.crypto.secp256k1 import read_address
 from tallystick.errors import ArtifactRefused, ManifestError, PathTakenError, SigningError
+from tallystick.keys.evm_local import LocalEvmSigner
 from tallystick.keys.local import LocalSigner
 from tallystick.model.manifest_signature import parse_signatures
 from tallystick.solver.bundling import make_directory_bundle, sign_manifest, write_bundle
 from tallystick.verify.evidence import verify_evidence
+from tallystick.verify.manifest_signers import Signers
 
 
 def test_a_run_becomes_a_bundle_that_verifies(tmp_path: Path) -> None:
@@ -159,3 +162,31 @@ def test_nobody_signs_needs_no_signature_file(tmp_path: Path) -> None:
     make_directory_bundle(folder, tmp_path / "out", None, created_at="2026-01-02T03:00:04.000Z")
     report = verify_evidence((tmp_path / "out").read_bytes(), SIGNERS)
     assert "EVIDENCE_SIGNER" in report.codes()
+
+
+def test_both_kinds_of_signatures_stand_side_by_side(tmp_path: Path) -> None:
+    """An EVM account signs the same manifest, and either signer is enough for who knows it."""
+    run, account = make_run(tmp_path / "run"), LocalEvmSigner(b"\1" * 32)
+    evidence_of(run)
+    both = sign_manifest(run, LocalSigner(SOLVER), evm_signer=account)
+    assert sign_manifest(run, None, evm_signer=account) == both
+    assert [one.signer for one in both][1] == account.get_address()
+    write_bundle(run, tmp_path / "out")
+    data = (tmp_path / "out").read_bytes()
+    only_account = Signers(addresses=(read_address(account.get_address()),))
+    assert verify_evidence(data, only_account).signers == (account.get_address(),)
+    assert verify_evidence(data, only_account).verified
+    assert verify_evidence(data, SIGNERS).codes() == ["evidence_signer_unlisted"]
+
+
+def test_an_account_that_errs_is_found_out(tmp_path: Path) -> None:
+    """A signature that leads to another address does not count."""
+
+    class Wrong(LocalEvmSigner):
+        def get_address(self) -> str:
+            return LocalEvmSigner(b"\2" * 32).get_address()
+
+    run = make_run(tmp_path / "run")
+    evidence_of(run)
+    with pytest.raises(SigningError, match="address"):
+        sign_manifest(run, evm_signer=Wrong(b"\1" * 32))

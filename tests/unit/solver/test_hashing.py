@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from tests.evidence_making import SOUND, make_tree
 
 from tallystick import limits
-from tallystick.errors import ArtifactRefused, UnreadableError
+from tallystick.errors import ArtifactRefused, LimitError, UnreadableError
 from tallystick.model.artifact import ARTIFACTS
 from tallystick.solver.hashing import hash_file, open_artifact, open_folder, scan_artifacts
 
@@ -143,7 +143,7 @@ def test_a_file_that_changes_is_refused(tmp_path: Path) -> None:
 
 
 def test_depth_and_number_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is deeper than the limit is refused by name."""
+    """Over a limit the scan stops: by name where one file is at fault."""
     deep = tmp_path
     for _ in range(limits.ARTIFACT_DEPTH_MAX):
         deep = deep / "d"
@@ -151,6 +151,21 @@ def test_depth_and_number_are_bounded(tmp_path: Path, monkeypatch: pytest.Monkey
     (deep / "f").write_bytes(b"")
     with pytest.raises(ArtifactRefused, match="deeper than"):
         list(scan_artifacts(tmp_path))
+    many = make_tree(tmp_path / "many", {"a": b"12", "b": b"34", "c/d": b"56"})
+    monkeypatch.setattr("tallystick.solver.hashing.ARTIFACTS_BYTES_MAX", 5)
+    with pytest.raises(LimitError, match="over 5 bytes"):
+        list(scan_artifacts(many))
+    monkeypatch.undo()
+    for most, name in ((2, ""), (1, ""), (2, "c")):
+        monkeypatch.setattr("tallystick.solver.hashing.ARTIFACTS_MAX", most)
+        if name:
+            make_tree(many / "c", {"e": b"", "f/g": b""})
+        with pytest.raises(LimitError, match=f"over {most} files"):
+            list(scan_artifacts(many / name))
+    monkeypatch.undo()
+    monkeypatch.setattr("tallystick.solver.hashing.ARTIFACT_BYTES_MAX", 1)
+    with pytest.raises(ArtifactRefused, match="is over 1 bytes"):
+        list(scan_artifacts(many))
 
 
 def test_what_cannot_be_read_is_refused() -> None:
@@ -203,8 +218,10 @@ def test_one_file_is_hashed(tmp_path: Path) -> None:
     """One file by itself: its hash and size."""
     make_tree(tmp_path, {"a": b"abc"})
     assert hash_file(tmp_path / "a") == (sha256(b"abc").hexdigest(), 3)
-    with pytest.raises(UnreadableError):
-        hash_file(tmp_path / "b")
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("b", "pipe", "."):
+        with pytest.raises(UnreadableError):
+            hash_file(tmp_path / name)
 
 
 def test_progress_counts_files_and_bytes(tmp_path: Path) -> None:
