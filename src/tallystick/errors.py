@@ -229,21 +229,19 @@ class NodeError(Error):
 class RevertError(NodeError):
     """A contract refuses a call; `name` is the error that it gives, or empty."""
 
-    def __init__(self, message: str, name: str = "") -> None:
-        super().__init__(message)
-        self.name = name
+    name = ""
 
 
 class UnminedError(NodeError):
     """A transaction was sent and is not final yet; doing the same again goes on where it stands."""
 
 
-class SpendRefused(Error):
-    """A transaction would cost more than the cap that was set."""
-
-
 class PostingError(Error):
     """What is asked of the contracts makes no sense there; says why."""
+
+
+class SpendRefused(Error):
+    """A transaction would cost more than the cap that was set."""
 
 
 class MissingExtraError(Error, ImportError):

@@ -646,9 +646,6 @@ RUN_RECEIPTS_BYTES_MAX = 64 * 1024 * 1024
 # How long a run whose evidence could not be finished waits before a service takes it up again.
 SOLVER_RETRY_MS = 30_000
 
-# One answer of a node, in JSON: a receipt with a manifest in its log has 40 kB.
-NODE_ANSWER_BYTES_MAX = 16 * 1024 * 1024
-
 # How far behind the head a transaction may be asked to lie before it counts.
 CONFIRMATIONS_MAX = 1000
 

@@ -3,53 +3,30 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import socket
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Thread
 
 import pytest
+from tests.anvil import MISSING, binary, running
 from tests.chains import CHALLENGER, SOLVER, Chain, ask, signer_of, with_contracts
 from tests.posts import committed, make_bundle
 
-from tallystick.errors import NodeError, RevertError, UnminedError
+from tallystick.errors import RevertError, UnminedError
 from tallystick.onchain import challenging, solving
 from tallystick.onchain.account import Account, Terms, Wish
 from tallystick.onchain.contracts import PostStatus
 from tallystick.onchain.node import Node, open_node
 
-# Where npm puts it: `npm install @foundry-rs/anvil`, then its node_modules/.bin on the PATH.
-ANVIL = os.environ.get("TALLY_ANVIL") or shutil.which("anvil")
-
-pytestmark = pytest.mark.skipif(
-    ANVIL is None, reason="anvil is not here (npm install @foundry-rs/anvil, or TALLY_ANVIL=path)"
-)
+pytestmark = pytest.mark.skipif(binary() is None, reason=MISSING)
 
 
 @pytest.fixture(scope="module")
 def node() -> Iterator[Node]:
     """A fresh chain of anvil's."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port = found.getsockname()[1]
-    assert ANVIL is not None
-    process = subprocess.Popen([ANVIL, "--port", str(port), "--silent"], stdout=subprocess.DEVNULL)
-    made = open_node(f"http://127.0.0.1:{port}")
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            made.head()
-            break
-        except NodeError:
-            assert time.monotonic() < deadline, "anvil does not answer"
-            time.sleep(0.1)
-    yield made
-    process.terminate()
-    process.wait(20)
+    with running() as found:
+        yield open_node(found.url)
 
 
 @pytest.fixture(scope="module")

@@ -50,7 +50,7 @@ def watch(**options: Any) -> None:
     unless --dry-run is given.
     """
     from tallystick.onchain.amount import parse_amount
-    from tallystick.watch.hub import HubWatcher, WatchPolicy
+    from tallystick.watch.hub import PostWatcher, WatchPolicy
 
     acts = (options["prove"] or options["ask"] or options["respond"]) and not options["dry_run"]
     if options["respond"] and options["bundles"] is None:
@@ -63,7 +63,7 @@ def watch(**options: Any) -> None:
         )
         if (policy.prove or policy.ask) and policy.spend_max == 0:
             raise Stop(Exit.USAGE, "--prove and --ask cost something: give a cap with --spend")
-        watcher = HubWatcher(
+        watcher = PostWatcher(
             opened.contracts,
             opened.home,
             _Bundles(options["bundles"], private=options["allow_private"]),

@@ -225,7 +225,9 @@ def _host(url: str) -> str:
 def _fault_of(error: Exception, wish: str) -> NodeError:
     name = revert_name(error)
     if name is not None:
-        return RevertError(f"the contract refuses: {name or 'without a reason'}", name)
+        refusal = RevertError(f"the contract refuses: {name or 'without a reason'}")
+        refusal.name = name
+        return refusal
     kinds = {kind.__name__ for kind in type(error).__mro__}
     transient = bool(kinds & _TRANSIENT)
     why = "it can't be reached or is busy" if transient else type(error).__name__

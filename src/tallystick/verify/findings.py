@@ -279,19 +279,10 @@ _REFUSED = {
         "Ask for the proof again: `tally evidence prove` makes it from the bundle.",
     ),
     # Posts: what a solver committed to on chain, against the bundle.
-    "POST_CONTRADICTED": (
-        "The manifest says something else than the post that commits to it.",
-        "Anyone can prove that on chain: `tally hub challenge --contradicts`.",
-    ),
-    "POST_EVIDENCE_MISMATCH": (
-        "The post commits to another manifest than this bundle's.",
-        "Ask the solver for the bundle of that post; `tally hub challenge --manifest` makes it.",
-    ),
-    "POST_SLASHED": (
-        "The solver lost its stake over this post.",
-        "Do not rely on it; the dispute's events say why.",
-    ),
-}
+    "POST_CONTRADICTED": ("The manifest says something else than the post that commits to it.", "Anyone can prove that on chain: `tally hub challenge --contradicts`."),
+    "POST_EVIDENCE_MISMATCH": ("The post commits to another manifest than this bundle's.", "Ask the solver for the bundle of that post; `tally hub challenge --manifest` makes it."),
+    "POST_SLASHED": ("The solver lost its stake over this post.", "Do not rely on it; the dispute's events say why."),
+}  # fmt: skip
 _UNCHECKED = {
     "NOTHING_TO_VERIFY": (
         "There is no receipt in the input. Nothing is not a proof.",
@@ -362,11 +353,8 @@ _UNCHECKED = {
         "The bundle, or an artefact, could not be read to its end.",
         "Check the path, and that you may read there.",
     ),
-    "POST_WITHOUT_BUNDLE": (
-        "The bundle that the post commits to could not be had.",
-        "Give it as PATH, or make the solver show it: `tally hub challenge --manifest`.",
-    ),
-}
+    "POST_WITHOUT_BUNDLE": ("The bundle that the post commits to could not be had.", "Give it as PATH, or make the solver show it: `tally hub challenge --manifest`."),
+}  # fmt: skip
 _ADVISORY = {
     "incomplete_tool_roundtrip": ("A call was recorded as pending, and no result followed in its chain or the next.", "Expected when a process was killed in between; ask what the tool did."),
     "duplicate_idempotency_key": ("The same idempotency key comes more than once: a retry, or a doubled action.", "Compare the receipts to see whether the action ran twice."),

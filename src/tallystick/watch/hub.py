@@ -81,7 +81,7 @@ class Sighting(msgspec.Struct, frozen=True, kw_only=True):
     action: str = ""
 
 
-class HubWatcher:
+class PostWatcher:
     """Watches one deployment; `round` looks once."""
 
     def __init__(

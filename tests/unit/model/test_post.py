@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import eth_abi
 import pytest
+from eth_abi.abi import encode
 from eth_account.messages import encode_typed_data
-from eth_utils import keccak
+from eth_hash.auto import keccak
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.evidence_making import evidence_of, make_run
@@ -53,10 +53,8 @@ def test_the_words_of_the_source(
 ) -> None:
     """Identifier: keccak of eight ABI words. Message: keccak of eleven, under EIP-191."""
     eight = commitment.eight()
-    assert commitment.receipt_id() == keccak(eth_abi.encode(TYPES, eight))
-    eleven = eth_abi.encode(
-        ["uint256", "address", "uint256", *TYPES], (chain_id, contract, nonce, *eight)
-    )
+    assert commitment.receipt_id() == keccak(encode(TYPES, eight))
+    eleven = encode(["uint256", "address", "uint256", *TYPES], (chain_id, contract, nonce, *eight))
     digest = keccak(b"\x19Ethereum Signed Message:\n32" + keccak(eleven))
     signed = message_statement(commitment, chain_id=chain_id, contract=contract, nonce=nonce)
     assert signed.digest() == digest

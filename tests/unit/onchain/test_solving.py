@@ -13,6 +13,7 @@ from tests.posts import committed, make_bundle
 from tallystick.errors import PostingError, RevertError
 from tallystick.model.artifact import encode_entry
 from tallystick.onchain import challenging, solving
+from tallystick.onchain.account import Wish
 from tallystick.onchain.artifact import REGISTRY
 from tallystick.onchain.contracts import PostStatus
 
@@ -90,7 +91,7 @@ def test_one_post_for_an_intent(chain: Chain) -> None:
     chain.post(chain.commitment("same"))
     other = chain.commitment("same", evidence_hash=b"\5" * 32)
     _, wish = solving.posting(chain.contracts, chain.account(SOLVER).signer, other, solving.Offer())
-    fresh = solving.Wish(name="another wish", to=wish.to, data=wish.data)
+    fresh = Wish(name="another wish", to=wish.to, data=wish.data)
     with pytest.raises(RevertError, match="ReceiptAlreadyExists"):
         chain.account(SOLVER).do(fresh)
 

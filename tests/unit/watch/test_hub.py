@@ -16,7 +16,7 @@ from tallystick.errors import PostingError
 from tallystick.onchain.contracts import Posted, PostStatus
 from tallystick.onchain.solving import Offer
 from tallystick.watch.answering import answer_questions
-from tallystick.watch.hub import HubWatcher, Sighting, WatchPolicy
+from tallystick.watch.hub import PostWatcher, Sighting, WatchPolicy
 
 ACTIVE = WatchPolicy(prove=True, ask=True, spend_max=ETHER)
 
@@ -47,7 +47,7 @@ def look(
 ) -> dict[bytes, Sighting]:
     """Make a watcher as a new process would, and let it look once."""
     told: dict[bytes, Sighting] = {}
-    watcher = HubWatcher(
+    watcher = PostWatcher(
         chain.contracts,
         chain.home / "watch",
         bundles,
