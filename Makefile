@@ -47,6 +47,7 @@ $(ANVIL):
 
 demo: $(RUN)
 	@$(BIN)/python examples/demo.py $(ARGS)
+	@$(BIN)/python examples/on_chain.py
 
 test: $(DEV) | $(ANVIL)
 	@$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
