@@ -30,7 +30,7 @@ help:
 		'$(PYTHON)' '$(VENV)' '$(JOBS)'
 
 $(RUN): $(MADE)
-	@tools/environment.sh $(VENV) $(PYTHON) collector
+	@tools/environment.sh $(VENV) $(PYTHON) onchain,solver
 	@touch $@
 
 $(DEV): $(MADE)
