@@ -287,10 +287,10 @@ class Drive:
     def deposit(self, solver: int | None = None, amount: int | None = None) -> None:
         """Money for a bond."""
         solver = solver or self.random.choice(sorted(self.model.solvers))
+        if amount is None and self.model.paused and not self.wrong("deposit"):
+            return
         if amount is None:
             amount = 0 if self.wrong("deposit") else self.random.choice([1, ETHER // 7, ETHER])
-        if self.model.paused and not self.wrong("deposit"):
-            return
         self.both(
             "deposit",
             lambda: self.model.deposit(solver, amount),

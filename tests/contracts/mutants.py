@@ -19,6 +19,7 @@ from typing import Any
 
 from tests.contracts.revm import Interface, interface
 from tests.contracts.world import World, deployed
+from tools.contracts import build
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = ROOT / "contracts"
@@ -153,8 +154,6 @@ def switched(contract: str) -> tuple[str, list[Mutant]]:
 
 def compiled(contract: str, folder: Path) -> tuple[Interface, list[Mutant]]:
     """Compile a contract with switches. `folder` gets a copy of what it imports."""
-    from tools.contracts import build
-
     text, found = switched(contract)
     (folder / "lib").mkdir(exist_ok=True)
     for path in (SOURCES / "lib").glob("*.vy"):
@@ -215,3 +214,17 @@ def killer(
                 raise
             return name
     return None
+
+
+def edited(contract: str, library: str, old: str, new: str, folder: Path) -> Interface:
+    """Compile a contract with one place of a library changed."""
+    (folder / "lib").mkdir()
+    for path in (SOURCES / "lib").glob("*.vy"):
+        text = path.read_text(encoding="utf-8")
+        if path.stem == library:
+            assert text.count(old) == 1, old
+            text = text.replace(old, new)
+        (folder / "lib" / path.name).write_text(text, encoding="utf-8")
+    path = folder / f"{contract}.vy"
+    path.write_bytes((SOURCES / path.name).read_bytes())
+    return interface(build(path))

@@ -674,3 +674,28 @@ def test_an_answer_counts_until_the_last_second(world: World) -> None:
     world.disputes.send(world.operator.address, "answerManifest", other, posted.claim, text)
     assert world.status(posted) == PENDING
     world.check_solvency()
+
+
+def test_an_index_is_below_the_count(world: World) -> None:
+    """The only entry of a tree answers for index 0, and not for the index after it."""
+    one = Tree([entry("artifacts/a", b"x", size=9)])
+    posted = world.post(world.members(one), tree=one)
+    with refused("InvalidProof"):
+        world.disputes.send(
+            world.challenger.address,
+            "proveArtifactMismatch",
+            posted.id,
+            posted.claim,
+            *(1, one.root, 1, one.entries[0], []),
+            b"x",
+        )
+
+
+def test_what_is_no_entry_settles_nothing(world: World) -> None:
+    """A leaf that merely ends like a settlement's entry is none."""
+    good = entry("artifacts/settlement.json", b"paid")
+    tree = Tree([good.replace(b'{"bytes":4', b'{"bytes":x'), good])
+    posted = world.post(world.members(tree, expiry=world.machine.now + HOUR), tree=tree)
+    with refused("InvalidProof"):
+        settle(world, posted, 0)
+    settle(world, posted, 1)

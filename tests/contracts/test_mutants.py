@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.contracts import test_arbitration, test_edges, test_grounds, test_hub, test_registry
-from tests.contracts.mutants import Mutant, cases, compiled, killer
+from tests.contracts.mutants import Mutant, cases, compiled, edited, killer
 
 TESTS = cases(test_registry, test_hub, test_grounds, test_arbitration, test_edges)
 CONTRACTS = ("SolverRegistry", "IntentReceiptHub", "DisputeModule")
@@ -51,3 +51,39 @@ def test_no_guard_can_be_broken_unseen(tmp_path: Path, contract: str) -> None:
 def test_no_boundary_or_effect_can_be_broken_unseen(tmp_path: Path, contract: str) -> None:
     """Nor when a comparison moves by one, or a statement that changes something is left out."""
     assert not survivors(tmp_path, contract, {"boundary", "effect"})
+
+
+LIBRARIES = [
+    ("IntentReceiptHub", "signatures", "if len(signature) != 65:", "if len(signature) < 64:"),
+    ("IntentReceiptHub", "signatures", "if s > HALF_ORDER or (", "if (s == 0) or ("),
+    ("IntentReceiptHub", "signatures", "(v != 27 and v != 28)", "False"),
+    ("IntentReceiptHub", "signatures", "if not signer.is_contract:", "if signer.is_contract:"),
+    ("SolverRegistry", "signatures", "return success and len(answer) == 32 and", "return True or"),
+    ("IntentReceiptHub", "stakes", "(volume * BOND_RATIO_BPS + BPS - 1)", "(volume * 400)"),
+    ("IntentReceiptHub", "stakes", "return stake * CHALLENGER_BOND_BPS", "return stake * 999"),
+    ("DisputeModule", "merkle", "    if index >= count:\n", "    if index > count:\n"),
+    ("DisputeModule", "merkle", "return last == 0 and node == root", "return node == root"),
+    ("DisputeModule", "merkle", "return last == 0 and node == root", "return last == 0"),
+    ("DisputeModule", "merkle", "if at & 1 == 1 or at == last:", "if at & 1 == 1:"),
+    ("DisputeModule", "manifests", "if at > 9 and size == 0:", "if at > 99:"),
+    ("DisputeModule", "manifests", "if not self._isHex(digits):", "if at > 99:"),
+    ("DisputeModule", "manifests", "if depth == 1 and word", "if depth >= 1 and word"),
+    ("DisputeModule", "manifests", "elif c == 92:  # \\", "elif False:"),
+    ("DisputeModule", "manifests", "return routeHash != empty(bytes32)", "return False"),
+    ("DisputeModule", "manifests", "(after == 44 or after == 125)", "True"),
+    ("DisputeModule", "manifests", "return formed and slice", "return slice"),
+]
+# What the length of a path says, its root says too: no node is both a leaf's and an inner one's. And
+# for another v the precompile recovers nobody.
+SAID_TWICE = {"return node == root", "False"}
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize(("contract", "library", "old", "new"), LIBRARIES)
+def test_no_library_can_be_broken_unseen(
+    tmp_path: Path, contract: str, library: str, old: str, new: str
+) -> None:
+    """Signatures, trees, stakes and readers: a changed place turns a test red."""
+    made = {contract: edited(contract, library, old, new, tmp_path)}
+    noticed = killer(made, None, TESTS)
+    assert noticed is not None or new in SAID_TWICE
