@@ -73,8 +73,8 @@ LIBRARIES = [
     ("DisputeModule", "manifests", "(after == 44 or after == 125)", "True"),
     ("DisputeModule", "manifests", "return formed and slice", "return slice"),
 ]
-# What the length of a path says, its root says too: no node is both a leaf's and an inner one's. And
-# for another v the precompile recovers nobody.
+# What the length of a path says, its root says too: no node is both a leaf's and an inner one's.
+# And for another v the precompile recovers nobody.
 SAID_TWICE = {"return node == root", "False"}
 
 
