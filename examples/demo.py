@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The whole story in a minute: record a run, look at it, verify it, try to cheat,
-leave the key to a daemon, and hold a collector to its word.
+leave the key to a daemon, hold a collector to its word, and check what a solver left.
 
     make demo                              in a temporary directory, which is removed
     python examples/demo.py DIRECTORY      the files stay there, to go on with by hand
@@ -67,6 +67,12 @@ with DaemonEmitter(channel="demo") as emitter:
     emitter.emit("read_file", input={"path": "plan.txt"})
     told = emitter.emit("bash", input={"command": "rm -rf desk"}, ack=True)
 print("stored as", told.sequence, "of", told.chain_id)
+"""
+
+
+INTENT = """\
+{"intentVersion": "1.0.0", "requester": "alice", "createdAt": "2026-01-02T03:00:00Z",
+ "jobType": "SAFE_REPORT", "inputs": {"subject": "shopping", "data": {"milk": 2, "bread": 1}}}
 """
 
 
@@ -266,6 +272,7 @@ def play(place: Path) -> int:
 
     play_daemon(story)
     play_collector(story)
+    play_solver(story)
 
     story.tell("What does a code mean?")
     story.run("tally explain CHAIN_GAP", shows="missing")
@@ -340,6 +347,33 @@ def play_function(story: Story, url: str) -> None:
     story.run(
         "tally verify collected.jsonl --key signing.key.pub", shows="incomplete_tool_roundtrip"
     )
+
+
+def play_solver(story: Story) -> None:
+    """Have a solver run an intent, and check what it left with its public key alone."""
+    story.tell(
+        "A solver is asked for a report. It decides, runs, hashes what the run left, and signs\n"
+        "all of it: intent, policy, decision, receipts and files hang on one small manifest."
+    )
+    (story.place / "intent.json").write_text(INTENT)
+    run = "tally solver run intent.json --home solver --key signing.key"
+    story.run(run, shows="SUCCESS")
+    story.run("cp solver/runs/*/bundle.tally run.tally")
+    story.run("tally evidence verify run.tally --key signing.key.pub", shows="verified: run")
+    story.tell("A stranger without our software unpacks it, and asks sha256sum.")
+    story.run("mkdir plain && tar xf run.tally -C plain")
+    story.run("cd plain && sha256sum -c evidence/SHA256SUMS", shows="report.md: OK")
+    story.tell("Somebody changes one byte of the report.")
+    story.run(
+        "sed 's/# Report/# Resort/' run.tally > forged.tally; cmp run.tally forged.tally", code=1
+    )
+    story.run(
+        "tally evidence verify forged.tally --key signing.key.pub",
+        code=1,
+        shows="EVIDENCE_ARTIFACT_CHANGED",
+    )
+    story.tell("The same intent does not run twice. The refusal is signed, too.")
+    story.run(run, code=1, shows="REFUSED")
 
 
 def main() -> int:

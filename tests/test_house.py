@@ -61,7 +61,13 @@ PROMISED_NAMES = {
 # fmt: on
 
 # Words of the protocol that stay as the protocol spells them.
-PROTOCOL_NAMES = {"CredentialSubject", "PeerCredential"}
+PROTOCOL_NAMES = {
+    "CredentialSubject",
+    "KeystoreSigner",  # Ethereum calls its file so
+    "PeerCredential",
+    "open_keystore",
+    "write_keystore",
+}
 
 
 @cache

@@ -81,18 +81,90 @@ def collector_page() -> str:
             [
                 (f"`{one.name}`", str(one.status), one.title, one.remedy)
                 for one in problems.PROBLEMS.values()
+                if one.name == "wrong-method"
+                or any(one.name in r.problems for r in addresses.ROUTES)
             ],
         ),
         "## Metrics\n",
-        table(
-            ("name", "kind", "labels", "means"),
-            [
-                (f"`{one.name}`", one.kind, ", ".join(one.labels) or "none", one.purpose)
-                for one in meters.METERS
-            ],
-        ),
+        _meters(meters.METERS),
     ]
     return "\n".join(parts)
+
+
+def solver_page() -> str:
+    """Return addresses, problems, meters and reasons of a solver."""
+    addresses = importlib.import_module("tallystick.solver.addresses")
+    problems = importlib.import_module("tallystick.serve.problem").PROBLEMS
+    meters = importlib.import_module("tallystick.solver.meters")
+    reasons = importlib.import_module("tallystick.model.decision").REASON_CODES
+    return "\n".join(
+        [
+            "# Solver\n\nWhat the gate says, and what `tally solver serve` serves; how to run one "
+            "stands in\n[Run a solver](../howto/run-a-solver.md).\n",
+            "## Reasons of a refusal\n\nAll that apply are told. The codes stay; the texts are the "
+            "source's where it has them.\n",
+            table(("code", "means"), [(f"`{code}`", text) for code, text in reasons.items()]),
+            "## Addresses\n",
+            table(
+                ("address", "for", "needs access", "answers"),
+                [
+                    (
+                        f"`{one.method} {one.path}`",
+                        one.purpose,
+                        one.need or "none",
+                        ", ".join(sorted({*map(str, one.answers), *_told(one.problems, problems)})),
+                    )
+                    for one in addresses.ADDRESSES
+                ],
+            ),
+            "## Problems\n",
+            table(
+                ("problem", "status", "means", "what to do"),
+                [
+                    (
+                        f"`{name}`",
+                        str(problems[name].status),
+                        problems[name].title,
+                        problems[name].remedy,
+                    )
+                    for name in sorted(
+                        {name for one in addresses.ADDRESSES for name in one.problems}
+                    )
+                ],
+            ),
+            "## Metrics\n",
+            _meters(meters.METERS),
+        ]
+    )
+
+
+def options_table(variables: Any) -> str:
+    """Return a table of settings that are options as well."""
+    rows = [
+        (
+            f"`{one.flag}`",
+            f"`{one.environment}`",
+            one.kind,
+            f"`{one.default}`" if one.default else "none",
+            one.purpose,
+        )
+        for one in variables
+    ]
+    return table(("option", "variable", "kind", "default", "for"), rows)
+
+
+def _told(names: Any, problems: Any) -> set[str]:
+    return {str(problems[name].status) for name in names}
+
+
+def _meters(meters: Any) -> str:
+    return table(
+        ("name", "kind", "labels", "means"),
+        [
+            (f"`{one.name}`", one.kind, ", ".join(one.labels) or "none", one.purpose)
+            for one in meters
+        ],
+    )
 
 
 def _statuses(route: Any, problems: Any) -> str:

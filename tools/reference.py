@@ -52,6 +52,7 @@ page is private and may change.
 # Its neighbour, by its own name: this file is run as a program.
 PAGES_OF_TABLES: Any = importlib.import_module("pages")
 table: Callable[..., str] = PAGES_OF_TABLES.table
+options_table: Callable[..., str] = PAGES_OF_TABLES.options_table
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -180,7 +181,7 @@ def errors_page() -> str:
 
 def configuration_page() -> str:
     """Return the table of settings from the environment."""
-    variables = importlib.import_module("tallystick.config").VARIABLES
+    variables: Any = importlib.import_module("tallystick.config").VARIABLES
     rows = [
         (
             f"`{one.environment}`",
@@ -196,19 +197,10 @@ def configuration_page() -> str:
         + table(("variable", "kind", "default", "for"), rows)
         + "\n## The daemon\n\nWhat `tally daemon` reads: as options, from these variables, and "
         "from its TOML file,\nwhere the name is the option's with underscores.\n\n"
-        + table(
-            ("option", "variable", "kind", "default", "for"),
-            [
-                (
-                    f"`{one.flag}`",
-                    f"`{one.environment}`",
-                    one.kind,
-                    f"`{one.default}`" if one.default else "none",
-                    one.purpose,
-                )
-                for one in importlib.import_module("tallystick.daemon.variables").DAEMON
-            ],
-        )
+        + options_table(importlib.import_module("tallystick.daemon.variables").DAEMON)
+        + "\n## The solver\n\nWhat `tally solver` reads: as options, from these variables, and "
+        "from `solver.toml`,\nwhere the name is the option's with underscores. `policy-…` has no "
+        "option.\n\n" + options_table(importlib.import_module("tallystick.solver.variables").SOLVER)
     )
 
 
@@ -261,6 +253,10 @@ BUILDERS: dict[str, tuple[str, Callable[[], str]]] = {
     "errors": ("the subclasses of `tallystick.errors.Error`", errors_page),
     "findings": ("`tallystick.verify.findings`", findings_page),
     "limits": ("`tallystick.limits`", limits_page),
+    "solver": (
+        "the tables of `tallystick.solver` and `tallystick.model.decision`",
+        PAGES_OF_TABLES.solver_page,
+    ),
     "taxonomy": ("`tallystick.model.taxonomy`", PAGES_OF_TABLES.taxonomy_page),
 }
 

@@ -12,6 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tools.corpus import (
+    bundle_forms,
+    bundle_runs,
+    bundles,
     chain_contents,
     chains,
     evidence,
@@ -26,18 +29,19 @@ from tools.corpus import (
     tampering,
     whole,
 )
+from tools.corpus.bundle_making import BundleCase
 from tools.corpus.evidence import EvidenceCase
 from tools.corpus.log_making import LogCase
 from tools.corpus.making import Case
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "vectors"
-KINDS = ("chain", "evidence", "input", "log", "receipt")
+KINDS = ("bundle", "chain", "evidence", "input", "log", "receipt")
 
 
-def all_cases() -> list[Case | LogCase | EvidenceCase]:
+def all_cases() -> list[Case | LogCase | EvidenceCase | BundleCase]:
     """Return every case; names are told apart within each kind."""
-    made: list[Case | LogCase | EvidenceCase] = [
+    made: list[Case | LogCase | EvidenceCase | BundleCase] = [
         case
         for module in (
             genuine, shapes, tampering, signatures, json_faults, chains, chain_contents,
@@ -45,7 +49,13 @@ def all_cases() -> list[Case | LogCase | EvidenceCase]:
         )
         for case in module.cases()
     ]  # fmt: skip
-    made += [*logs.cases(), *evidence.cases()]
+    made += [
+        *logs.cases(),
+        *evidence.cases(),
+        *bundles.cases(),
+        *bundle_runs.cases(),
+        *bundle_forms.cases(),
+    ]
     names = [(case.kind, case.name) for case in made]
     twice = {name for name in names if names.count(name) > 1}
     assert not twice, twice

@@ -7,11 +7,17 @@
     │   ├── CanonicalError            a value without an RFC 8785 form
     │   ├── ReceiptError              values that make no receipt; carries a place
     │   ├── KeyFormatError            bytes or text that are no usable key
+    │   ├── SignatureFormatError      bytes that are no signature in its one form
+    │   ├── StatementError            values that make nothing that an EVM key signs
     │   ├── EncodingError             text that is not strict base64url or base58btc
     │   ├── EnvelopeError             not a disclosure envelope
     │   ├── LogFormatError            a file of a log that is not in its one form
     │   │   └── NoteSignatureError    a note without the signatures that were asked for
+    │   ├── ManifestError             bytes or values that make no manifest; carries a place
+    │   ├── BundleError               bytes that are no bundle in its one form; carries a place
+    │   ├── ArtifactRefused           a file that no manifest takes in; names it
     │   ├── TrustFileError            a trust file of another form (in verify/trust.py)
+    │   ├── IntentError               what is asked of a solver is no intent; carries a code
     │   ├── FrameRefused              a frame that makes no receipt; carries a code and a place
     │   ├── MessageRefused            a JSON-RPC message that is not passed on; carries its code
     │   ├── RulesError                a rules file that can't be used; says where
@@ -25,6 +31,11 @@
     ├── SigningError                  the signer gave no signature, and asking again won't help
     │   ├── LeaseExpired              the session key is used up; a new chain takes a new one
     │   └── SignerUnavailable         the signer could not be asked just now; asking again may help
+    ├── NodeError                     a node of a chain did not do what it was asked
+    │   ├── RevertError               a contract refuses; `name` is its error
+    │   └── UnminedError              sent, and not final yet
+    ├── SpendRefused                  a transaction over the cap on costs
+    ├── PostingError                  what is asked of the contracts makes no sense there
     ├── MissingExtraError             a vendor's client is not installed; names the extra
     ├── EmitError                     a receipt was not delivered; says whether to try again
     │   ├── CompositeEmitError        some of several emitters failed; carries each one's error
@@ -36,6 +47,9 @@
     ├── SettingError                  settings that contradict each other, or that can't be served
     │   └── SocketPathError           a path that no socket may have; carries a code
     ├── ApprovalError                 a proxy's approval API did not do what it was asked
+    ├── RunError                      a run can't be begun, gone on with or found
+    │   ├── RunBusyError              another process has the run, the intent or the solver's home
+    │   └── RunnerError               what would execute an intent can't be used as it is set up
     ├── PeerError                     the system did not say who is at the other end of a socket
     ├── ChainClosedError              the chain has its terminal receipt; nothing can follow
     ├── KeyMismatchError              the signer's key is not the one that the chain stands on
@@ -92,6 +106,14 @@ class KeyFormatError(RefusedInput):
     """Bytes or text that are no usable key. Never echoes what it was given."""
 
 
+class SignatureFormatError(RefusedInput):
+    """Bytes that are no signature in its one form: cut off, malleable or out of range."""
+
+
+class StatementError(RefusedInput):
+    """Values that make no manifest, message, typed data or transaction to be signed."""
+
+
 class EncodingError(RefusedInput):
     """Text that is not strict base64url or base58btc. Never echoes what it was given."""
 
@@ -127,6 +149,16 @@ class RulesError(RefusedInput):
     """A rules file that can't be used; says which rule, and why."""
 
 
+class IntentError(RefusedInput):
+    """What is asked of a solver is no intent of ours. `code` is stable, `where` a JSON Pointer."""
+
+    def __init__(self, code: str, message: str, where: str = "") -> None:
+        super().__init__(f"{where}: {message}" if where else message)
+        self.code = code
+        self.where = where
+        self.message = message
+
+
 class PatternError(RefusedInput):
     """A pattern for secrets, or a file of them, that can't be used; says which and why."""
 
@@ -141,6 +173,35 @@ class LogFormatError(RefusedInput):
 
 class NoteSignatureError(LogFormatError):
     """A well-formed note that lacks a signature that was asked for, or has a wrong one."""
+
+
+class ManifestError(RefusedInput):
+    """Bytes or values that make no manifest; `where` is the JSON Pointer of the first fault."""
+
+    def __init__(self, message: str, where: str = "") -> None:
+        super().__init__(f"{where}: {message}" if where else message)
+        self.where = where
+        self.message = message
+
+
+class BundleError(RefusedInput):
+    """Bytes that are no bundle in its one form; `where` is the member that they are in."""
+
+    def __init__(self, message: str, where: str = "") -> None:
+        super().__init__(f"{where}: {message}" if where else message)
+        self.where = where
+        self.message = message
+
+
+class ArtifactRefused(RefusedInput):
+    """A file that no manifest takes in: a link, a device, a name that is ambiguous, one that
+    changes while it is read. `path` is its name as far as it can be shown.
+    """
+
+    def __init__(self, path: str, message: str) -> None:
+        super().__init__(f"{path}: {message}")
+        self.path = path
+        self.message = message
 
 
 class LimitError(RefusedInput):
@@ -180,6 +241,32 @@ class LeaseExpired(SigningError):
 
 class SignerUnavailable(SigningError):
     """The signer could not be asked just now; asking again may help."""
+
+
+class NodeError(Error):
+    """A node of a chain did not do what it was asked; `is_transient` says whether to ask again."""
+
+    def __init__(self, message: str, *, is_transient: bool = False) -> None:
+        super().__init__(message)
+        self.is_transient = is_transient
+
+
+class RevertError(NodeError):
+    """A contract refuses a call; `name` is the error that it gives, or empty."""
+
+    name = ""
+
+
+class UnminedError(NodeError):
+    """A transaction was sent and is not final yet; doing the same again goes on where it stands."""
+
+
+class PostingError(Error):
+    """What is asked of the contracts makes no sense there; says why."""
+
+
+class SpendRefused(Error):
+    """A transaction would cost more than the cap that was set."""
 
 
 class MissingExtraError(Error, ImportError):
@@ -268,6 +355,18 @@ class ApprovalError(Error):
     """A proxy's approval API did not answer, or refused; the text says which and why."""
 
 
+class RunError(Error):
+    """A run can't be begun, gone on with or found."""
+
+
+class RunBusyError(RunError):
+    """Another process has the run, the intent or the solver's home; asking again may help."""
+
+
+class RunnerError(RunError):
+    """What would execute an intent can't be used as it is set up."""
+
+
 class PeerError(Error):
     """The operating system did not say who is at the other end of a socket."""
 
@@ -277,7 +376,7 @@ class ChainClosedError(Error):
 
 
 class KeyMismatchError(Error):
-    """The signer's key is not the one that the chain stands on; `rotate` hands over to another."""
+    """The signer's key is not the expected one: that of the chain, or of the address given."""
 
 
 class DecryptionError(Error):

@@ -654,3 +654,167 @@ SPOOL_LOOK_MS = 500
 
 # How long a call waits until a busy daemon takes its frame: calls are held up, and none is spooled.
 ATTEST_WRITE_MS_MAX = 1_000
+# What an EVM key signs at once, a message or a transaction's data: nodes take 128 KiB.
+EVM_STATEMENT_BYTES_MAX = 128 * 1024
+
+# Structs that typed data (EIP-712) may declare, and levels that its values may nest.
+TYPED_DATA_STRUCTS_MAX = 64
+TYPED_DATA_DEPTH_MAX = 16
+
+# A keystore file (version 3); usual ones have 500 bytes.
+KEYSTORE_BYTES_MAX = 16 * 1024
+
+# Memory that scrypt may take for a keystore (128 · N · r): the usual N = 2^18, r = 8 takes 256 MiB.
+KEYSTORE_SCRYPT_BYTES_MAX = 512 * 1024 * 1024
+
+# Work that scrypt may do (N · r · p): twice the usual 2^18 · 8 · 1, which takes a second.
+KEYSTORE_SCRYPT_WORK_MAX = 1 << 22
+
+# Rounds of PBKDF2 for a keystore, and below which a guess costs too little to protect anything.
+KEYSTORE_PBKDF2_ROUNDS_MAX = 4_000_000
+KEYSTORE_PBKDF2_ROUNDS_MIN = 100_000
+
+# scrypt's cost (N · r) below which a guess costs too little: a quarter of the usual "light" 2^12·8.
+KEYSTORE_SCRYPT_COST_MIN = 1 << 13
+
+# A password in a file or from a descriptor.
+PASSWORD_BYTES_MAX = 4096
+
+# A signer's URI.
+SIGNER_URI_CHARS_MAX = 2048
+
+# A manifest, which a dispute shows to a contract as calldata; longer lists of artefacts lie beside.
+MANIFEST_BYTES_MAX = 16 * 1024
+
+# One intent as it is handed in: inputs of a job type are texts and numbers, files are named in it.
+INTENT_BYTES_MAX = 16 * 1024 * 1024
+
+# Values in one intent: inputs may be a table of some ten thousand rows.
+INTENT_VALUES_MAX = 1024 * 1024
+
+# Characters of a job type.
+JOB_TYPE_CHARS_MAX = 64
+
+# Acceptance criteria of one intent.
+INTENT_CRITERIA_MAX = 256
+
+# Entries in each list of a policy: an organisation's requesters.
+POLICY_ENTRIES_MAX = 10_000
+
+# The largest inputs that a policy may allow, in MB: no more than an intent has.
+POLICY_ARTIFACT_MB_MAX = 1024
+
+# Artefacts of one run. Their list takes 20 MB for 100 000 files.
+ARTIFACTS_MAX = 250_000
+
+# One artefact: what eleven octal digits of a tar header tell.
+ARTIFACT_BYTES_MAX = 8**11 - 1
+
+# All artefacts of one run together.
+ARTIFACTS_BYTES_MAX = 1024 * 1024 * 1024 * 1024
+
+# Path of an artefact from the run's directory on, in bytes of UTF-8.
+ARTIFACT_PATH_BYTES_MAX = 768
+
+# One name in such a path: what file systems take.
+ARTIFACT_NAME_BYTES_MAX = 255
+
+# Names in such a path.
+ARTIFACT_DEPTH_MAX = 64
+
+# One entry of the list in canonical form: a contract hashes it in one call.
+ARTIFACT_ENTRY_BYTES_MAX = 1024
+
+# The list of artefacts where it lies outside of the manifest; held in memory while it is checked.
+ARTIFACT_LIST_BYTES_MAX = 64 * 1024 * 1024
+
+# Reasons of one decision: the gate has fewer checks than that.
+REASONS_MAX = 16
+
+# One reason in a manifest, in bytes of UTF-8; all of them fit into it.
+REASON_BYTES_MAX = 256
+
+# The error of a run in a manifest, in bytes of UTF-8.
+RUN_ERROR_BYTES_MAX = 512
+
+# Facts that a runner adds to a manifest, and those that tell of its sandbox.
+DETAILS_MAX = 16
+
+# One of these facts, in bytes of UTF-8.
+DETAIL_BYTES_MAX = 128
+
+# Signatures beside a manifest: one of each kind, and those of who countersigns.
+MANIFEST_SIGNATURES_MAX = 16
+
+# The file of these signatures.
+SIGNATURES_FILE_BYTES_MAX = 16 * 1024
+
+# Receipts of one run inside a bundle: some 45 000. They are held in memory while they are checked.
+BUNDLE_RECEIPTS_BYTES_MAX = 64 * 1024 * 1024
+
+# What is read of an artefact at a time.
+ARTIFACT_CHUNK_BYTES = 256 * 1024
+
+# A proof that one artefact is in a manifest: a manifest, its signatures and a path.
+ARTIFACT_PROOF_BYTES_MAX = 64 * 1024
+
+# One of the solver's files of records, where it is read as a whole: the states of a run, or the
+# runs of an intent, of which each one is at most 200 bytes but for its facts.
+SOLVER_RECORDS_BYTES_MAX = 16 * 1024 * 1024
+
+# The end of such a file, where only its last line is wanted.
+SOLVER_RECORD_TAIL_BYTES = 64 * 1024
+
+# What a runner's program may write to its standard output, and as much again to the error one.
+RUNNER_OUTPUT_BYTES_MAX = 16 * 1024 * 1024
+
+# How long a program may run where its job type says nothing.
+RUNNER_UNTOLD_MS_MAX = 10 * 60 * 1000
+
+# How long any program may run: a day.
+RUNNER_MS_MAX = 24 * 60 * 60 * 1000
+
+# How long the pipes of a program that has ended are read: whoever holds them is no part of it.
+RUNNER_LINGER_MS_MAX = 1000
+
+# What a launcher says of what it has put in force.
+RUNNER_STATUS_BYTES_MAX = 16 * 1024
+
+# Arguments of a program, and names in its environment allowlist.
+RUNNER_ARGUMENTS_MAX = 256
+
+# Runs of one solver at a time; each has a process of its own.
+SOLVER_CONCURRENCY_MAX = 64
+
+# Intents that wait for their run in one service, each up to 16 MiB on disk and not in memory.
+SOLVER_QUEUE_MAX = 10_000
+
+# The receipts of one run, as the bundle has room for them.
+RUN_RECEIPTS_BYTES_MAX = 64 * 1024 * 1024
+
+# How long a run whose evidence could not be finished waits before a service takes it up again.
+SOLVER_RETRY_MS = 30_000
+
+# How far behind the head a transaction may be asked to lie before it counts.
+CONFIRMATIONS_MAX = 1000
+
+# Blocks that one search for events asks a node for; common nodes refuse more than 10 000.
+LOG_BLOCKS_MAX = 5000
+
+# The journal of sent transactions of one account: 500 000 usual ones.
+SENT_BYTES_MAX = 512 * 1024 * 1024
+
+# The embedded chain's whole state on disk.
+EMBEDDED_BYTES_MAX = 512 * 1024 * 1024
+
+# A bundle that is fetched from where a post says it is; larger ones are given as a file.
+FETCHED_BYTES_MAX = 256 * 1024 * 1024
+
+# How long one such bundle may take to come.
+FETCHED_SECONDS_MAX = 120
+
+# Blocks that a watcher goes back when the chain was reorganised under its cursor.
+REORG_BLOCKS_MAX = 128
+
+# Posts whose window is open that a watcher looks at again in each round.
+WATCHED_POSTS_MAX = 10_000

@@ -9,7 +9,9 @@ from typing import Protocol, runtime_checkable
 import msgspec
 
 from tallystick.crypto.ed25519 import KeyPair
+from tallystick.crypto.secp256k1 import EvmSignature
 from tallystick.limits import SAME_ID_MAX
+from tallystick.model.evm_statement import EvmStatement
 from tallystick.model.receipt import Receipt
 from tallystick.model.submission import ChainSummary, Intent, Placed, Stored, Submission
 
@@ -24,6 +26,23 @@ class Signer(Protocol):
 
     def get_public_key(self) -> bytes:
         """Return the 32 raw bytes of the public key."""
+        ...
+
+
+@runtime_checkable
+class EvmSigner(Protocol):
+    """Makes secp256k1 signatures over statements, never over a digest that somebody gives."""
+
+    def sign(self, statement: EvmStatement, /) -> EvmSignature:
+        """Return the signature over a statement: low `s`, and recoverable to `get_address`."""
+        ...
+
+    def get_public_key(self) -> bytes:
+        """Return the 64 bytes x and y of the public key."""
+        ...
+
+    def get_address(self) -> str:
+        """Return the checksummed address of the key."""
         ...
 
 

@@ -144,9 +144,12 @@ def _compare_readers(data: bytes) -> None:
         assert split[0].to_json() == data
 
 
-def mutated(dice: random.Random) -> bytes:
+def mutated(
+    dice: random.Random, seeds: list[bytes] | None = None, pieces: list[bytes] | None = None
+) -> bytes:
     """Return a seed with a few pieces put in, cut out, flipped or moved."""
-    data = bytearray(dice.choice(SEEDS))
+    seeds, pieces = seeds or SEEDS, pieces or PIECES
+    data = bytearray(dice.choice(seeds))
     for _ in range(dice.choice((1, 1, 1, 2, 3, 8))):
         at = dice.randrange(len(data) + 1)
         size = dice.choice((0, 1, 1, 2, 8, 50))
@@ -156,11 +159,11 @@ def mutated(dice: random.Random) -> bytes:
         elif kind == 1:
             del data[at : at + size]
         elif kind == 2:
-            data[at : at + size] = dice.choice(PIECES)
+            data[at : at + size] = dice.choice(pieces)
         elif kind == 3:
             data[at:at] = data[dice.randrange(len(data) + 1) :][:size]
         else:
-            data[at : at + size] = dice.choice(SEEDS)[at : at + size + dice.randrange(9)]
+            data[at : at + size] = dice.choice(seeds)[at : at + size + dice.randrange(9)]
     return bytes(data)
 
 

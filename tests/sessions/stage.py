@@ -14,6 +14,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from tests.sessions.stage_evidence import evidence_files
 from tests.sessions.stage_log import log_files
 
 from tallystick.chain.issue import create_receipt, issue
@@ -101,7 +102,13 @@ def staged_files() -> Mapping[str, bytes]:
         "deep.json": b"[" * 10_000 + b"]" * 10_000,
         "huge.jsonl": b'{"a":"' + b"x" * 1_100_000 + b'"}\n',
     }
-    return files | (runs := _runs()) | _sealed() | log_files(runs["receipt.json"])
+    return {
+        **files,
+        **(runs := _runs()),
+        **_sealed(),
+        **log_files(runs["receipt.json"]),
+        **evidence_files(),
+    }
 
 
 def _runs() -> dict[str, bytes]:

@@ -67,7 +67,12 @@ def test_demo_shows_all_that_it_promises(tmp_path: Path) -> None:
         "LOG_HOLDS_MORE",
         "in order: 3 receipts, 3 new, 3 promises kept",
         "already given out",
-        "All 27 outcomes were as expected.",
+        "$ tally solver run",
+        "verified: run ",
+        "artifacts/report.md: OK",
+        "EVIDENCE_ARTIFACT_CHANGED",
+        "has run already",
+        "All 35 outcomes were as expected.",
     ]
     rest = done.stdout
     for text in told:  # in this order

@@ -24,12 +24,13 @@ from google.cloud.secretmanager_v1 import types as secret_types
 from google.cloud.secretmanager_v1.services.secret_manager_service.transports import (
     SecretManagerServiceGrpcTransport,
 )
+from tests.curve import CurveKey
 
 from tallystick.crypto.ed25519 import KeyPair
 
 KEY: Final = "projects/p/locations/europe-west1/keyRings/r/cryptoKeys/k/cryptoKeyVersions/"
 SECRET: Final = "projects/p/secrets/s/versions/"
-_ED25519: Final = types.CryptoKeyVersion.CryptoKeyVersionAlgorithm.EC_SIGN_ED25519
+_ALGORITHMS: Final = types.CryptoKeyVersion.CryptoKeyVersionAlgorithm
 
 crc32c: Callable[[bytes], int] = google_crc32c.value
 
@@ -38,7 +39,7 @@ class GoogleServices:
     """Key versions and secret versions behind one port."""
 
     def __init__(self) -> None:
-        self.keys: dict[str, KeyPair] = {}
+        self.keys: dict[str, KeyPair | CurveKey] = {}
         self.algorithms: dict[str, Any] = {}
         self.disabled: set[str] = set()
         self.secrets: dict[str, bytes] = {}
@@ -85,6 +86,12 @@ class GoogleServices:
         self.keys[name] = KeyPair.from_seed(seed)
         return name
 
+    def make_evm_key(self, secret: int) -> str:
+        """Add a key version on secp256k1 and return its name."""
+        name = f"{KEY}{len(self.keys) + 1}"
+        self.keys[name] = CurveKey(secret)
+        return name
+
     def kms_client(self) -> KeyManagementServiceClient:
         """Return Google's own client, with an insecure channel to here."""
         return KeyManagementServiceClient(
@@ -117,7 +124,7 @@ class GoogleServices:
             serve, request_deserializer=asked.deserialize, response_serializer=answered.serialize
         )
 
-    def _key(self, name: str, context: grpc.ServicerContext) -> KeyPair:
+    def _key(self, name: str, context: grpc.ServicerContext) -> KeyPair | CurveKey:
         if name not in self.keys:
             context.abort(grpc.StatusCode.NOT_FOUND, f"CryptoKeyVersion {name} not found.")
         if name in self.disabled:
@@ -125,10 +132,13 @@ class GoogleServices:
         return self.keys[name]
 
     def _get_public_key(self, asked: Any, context: grpc.ServicerContext) -> types.PublicKey:
-        pem = self._key(asked.name, context).public_key
+        key = self._key(asked.name, context)
+        is_evm = isinstance(key, CurveKey)
+        pem = key.pem if isinstance(key, CurveKey) else key.public_key
+        own = _ALGORITHMS.EC_SIGN_SECP256K1_SHA256 if is_evm else _ALGORITHMS.EC_SIGN_ED25519
         return types.PublicKey(
             pem=pem,
-            algorithm=self.algorithms.get(asked.name, _ED25519),
+            algorithm=self.algorithms.get(asked.name, own),
             pem_crc32c=crc32c(pem.encode()),
             name=asked.name,
         )
@@ -137,6 +147,8 @@ class GoogleServices:
         self, asked: Any, context: grpc.ServicerContext
     ) -> types.AsymmetricSignResponse:
         key = self._key(asked.name, context)
+        if isinstance(key, CurveKey):
+            return self._sign_digest(key, asked, context)
         data, told = self.damage(asked.data), asked.data_crc32c
         if not data or asked.digest:
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, "EC_SIGN_ED25519 takes data.")
@@ -147,6 +159,22 @@ class GoogleServices:
             signature=signature,
             signature_crc32c=crc32c(signature),
             verified_data_crc32c=told is not None,
+            name=asked.name,
+        )
+
+    def _sign_digest(
+        self, key: CurveKey, asked: Any, context: grpc.ServicerContext
+    ) -> types.AsymmetricSignResponse:
+        digest, told = self.damage(asked.digest.sha256), asked.digest_crc32c
+        if asked.data or len(digest) != 32:
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, "a sha256 digest is needed.")
+        if told is not None and told != crc32c(digest):
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, "digest_crc32c does not match.")
+        signature = key.sign(digest)
+        return types.AsymmetricSignResponse(
+            signature=signature,
+            signature_crc32c=crc32c(signature),
+            verified_digest_crc32c=told is not None,
             name=asked.name,
         )
 

@@ -8,12 +8,14 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from hashlib import sha256
 from typing import Any, Final
 
 import boto3
 from botocore.config import Config
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from tests.curve import CurveKey
 from tests.systems.http_service import Answer, HttpService, Request, Trick
 
 from tallystick.crypto.ed25519 import KeyPair, SigningKey
@@ -22,8 +24,12 @@ ACCOUNT: Final = "arn:aws:kms:eu-west-1:111122223333"
 MESSAGE_BYTES_MAX: Final = 4096
 _TYPE: Final = {"Content-Type": "application/x-amz-json-1.1", "x-amzn-RequestId": "r-1"}
 
-# Which kind of message goes with which algorithm.
-_COMBINATIONS: Final = {"ED25519_SHA_512": "RAW", "ED25519_PH_SHA_512": "DIGEST"}
+# Which kinds of message go with which algorithm.
+_COMBINATIONS: Final = {
+    "ED25519_SHA_512": ("RAW",),
+    "ED25519_PH_SHA_512": ("DIGEST",),
+    "ECDSA_SHA_256": ("RAW", "DIGEST"),
+}
 
 Members = dict[str, Any]
 
@@ -60,6 +66,7 @@ class Key:
     usage: str = "SIGN_VERIFY"
     state: str = "Enabled"
     algorithms: tuple[str, ...] = ("ED25519_PH_SHA_512", "ED25519_SHA_512")
+    curve_key: CurveKey | None = None
 
 
 def refuses(code: str, status: int = 400) -> Trick:
@@ -99,6 +106,16 @@ class KmsService(HttpService):
         key = self.keys[name] = Key(name, pair.signing_key(), spki)
         if alias is not None:
             self.aliases[alias] = name
+        return key
+
+    def make_evm_key(self, secret: int, alias: str) -> CurveKey:
+        """Add a secp256k1 key; an alias that exists moves to it."""
+        key = CurveKey(secret)
+        name = f"{ACCOUNT}:key/{secret:08x}-0000-4000-8000-000000000000"
+        self.keys[name] = Key(
+            name, None, key.spki, "ECC_SECG_P256K1", algorithms=("ECDSA_SHA_256",), curve_key=key
+        )
+        self.aliases[alias] = name
         return key
 
     def make_curve_key(self, alias: str) -> Key:
@@ -174,12 +191,20 @@ class KmsService(HttpService):
         algorithm, kind = asked["SigningAlgorithm"], asked.get("MessageType", "RAW")
         if not 1 <= len(message) <= MESSAGE_BYTES_MAX:
             raise Refusal("ValidationException", "message: length must be 1 to 4096")
-        if algorithm not in key.algorithms or _COMBINATIONS.get(algorithm) != kind:
+        if algorithm not in key.algorithms or kind not in _COMBINATIONS[algorithm]:
             raise Refusal("InvalidKeyUsageException", f"{algorithm} with {kind}")
-        assert key.signing_key is not None
+        if key.curve_key is not None:
+            if kind == "RAW":
+                message = sha256(message).digest()
+            if len(message) != 32:
+                raise Refusal("ValidationException", "Digest is invalid length for algorithm.")
+            signature = key.curve_key.sign(message)
+        else:
+            assert key.signing_key is not None
+            signature = key.signing_key.sign(message)
         return {
             "KeyId": key.arn,
-            "Signature": base64.b64encode(key.signing_key.sign(message)).decode(),
+            "Signature": base64.b64encode(signature).decode(),
             "SigningAlgorithm": algorithm,
         }
 

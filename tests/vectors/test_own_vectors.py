@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ast
+import io
 import json
 import re
 import sqlite3
@@ -18,13 +19,21 @@ from typing import Any, Literal
 
 import msgspec
 import pytest
+from tests.evidence_making import SIGNERS
+from tests.posts import make_bundle
 from tests.stored import fill
 
 from tallystick.cli.inputs import opened_sources
 from tallystick.crypto.strict import parse_json
-from tallystick.errors import MalformedInput
+from tallystick.errors import ArtifactRefused, MalformedInput
 from tallystick.limits import RECEIPT_BYTES_MAX, RESPONSE_BYTES_MAX
+from tallystick.model.artifact import ArtifactEntry
+from tallystick.model.decision import REASON_CODES
+from tallystick.model.post import commitment_of
+from tallystick.verify.evidence import EvidenceQuestion, verify_evidence
 from tallystick.verify.findings import CODES
+from tallystick.verify.manifest_signers import Signers
+from tallystick.verify.post import PostFacts, verify_post
 from tallystick.verify.report import Report
 from tallystick.verify.source import Source
 from tallystick.verify.trust import parse_trust
@@ -45,9 +54,20 @@ COUNTS = {"chain": 136, "input": 63, "receipt": 444}
 # What no file can bring about: each code with the test in this module that does.
 IN_CODE = {
     "CHAINS_OVER_LIMIT": "test_more_chains_than_memory",
+    "EVIDENCE_ARTIFACT_REFUSED": "test_a_folder_with_what_no_manifest_takes",
+    "EVIDENCE_SCHEME_UNAVAILABLE": "test_a_signature_without_its_software",
+    "EVIDENCE_UNREADABLE": "test_a_bundle_that_fails",
     "LOG_UNCONFIRMED": "test_a_log_and_a_stream_that_is_gone",
     "LOG_UNREADABLE": "test_a_log_that_fails",
     "MALFORMED_VALUE": "test_values_that_are_no_json",
+    "POST_CONTRADICTED": "test_posts_against_bundles",
+    "POST_EVIDENCE_MISMATCH": "test_posts_against_bundles",
+    "POST_SLASHED": "test_posts_against_bundles",
+    "POST_WITHOUT_BUNDLE": "test_posts_against_bundles",
+    "post_disputed": "test_posts_against_bundles",
+    "post_pending": "test_posts_against_bundles",
+    "post_signer_other": "test_posts_against_bundles",
+    "post_unresolved": "test_posts_against_bundles",
     "REPEATS_UNCONFIRMED": "test_repeats_in_a_stream_that_is_gone",
     "STORE_COLUMN": "test_a_store_whose_columns_lie",
     "SOURCE_UNREADABLE": "test_a_source_that_fails",
@@ -182,10 +202,10 @@ def assert_as_expected(report: Report, expected: Expectation) -> None:
 
 
 def test_all_vectors_were_loaded() -> None:
-    """As many as we know of; the others are counted in `test_log_vectors.py`."""
+    """As many as we know of; the others are counted where they are judged."""
     assert Counter(vector.kind for vector in vectors()) == COUNTS
     listed = {path.name for path in FOLDER.iterdir()}
-    assert listed == {*COUNTS, "evidence", "log", "README.md", ".gitattributes"}
+    assert listed == {*COUNTS, "bundle", "evidence", "log", "README.md", ".gitattributes"}
 
 
 def test_vectors_are_what_their_sources_make() -> None:
@@ -285,16 +305,17 @@ def test_lone_receipts_are_chains_of_one_too() -> None:
 # ---- every code
 
 
-def codes_of_logs() -> Iterator[list[str]]:
-    """Yield the codes of each case of a log; `test_log_vectors.py` judges those."""
-    for path in (FOLDER / "log").glob("*/expect.json"):
-        yield json.loads(path.read_bytes())["codes"]
+def codes_elsewhere() -> Iterator[list[str]]:
+    """Yield the codes of each case of a log or a bundle, which other modules here judge."""
+    for kind in ("log", "bundle"):
+        for path in (FOLDER / kind).glob("*/expect.json"):
+            yield json.loads(path.read_bytes())["codes"]
 
 
 def test_every_code_is_produced() -> None:
     """Each listed code comes out of a vector or of a test here that is named for it."""
     produced = {code for vector in vectors() for code in vector.expected.codes}
-    produced |= {code for codes in codes_of_logs() for code in codes}
+    produced |= {code for codes in codes_elsewhere() for code in codes}
     assert produced | set(IN_CODE) == set(CODES)
     assert not produced & set(IN_CODE)
     for test in IN_CODE.values():
@@ -305,7 +326,7 @@ def test_every_fault_can_come_alone() -> None:
     """For each code that decides there is a vector in which nothing else decides."""
     alone = {
         decisive[0]
-        for codes in [*(vector.expected.codes for vector in vectors()), *codes_of_logs()]
+        for codes in [*(vector.expected.codes for vector in vectors()), *codes_elsewhere()]
         if len(decisive := [code for code in codes if code.isupper()]) == 1
     }
     assert alone | set(IN_CODE) == {name for name in CODES if name.isupper()}
@@ -328,6 +349,8 @@ def code_like_texts() -> Iterator[tuple[str, str]]:
 def test_no_code_is_unlisted() -> None:
     """Every text in the source that looks like a code is a listed one, and all are used."""
     found = list(code_like_texts())
+    # The gate has codes of its own, which stand in manifests and decide no verdict.
+    found = [(where, text) for where, text in found if text not in REASON_CODES]
     assert not [(where, text) for where, text in found if text not in CODES]
     used = {text for _, text in found}
     assert used == {name for name in CODES if name.isupper()}
@@ -452,3 +475,74 @@ def test_a_store_whose_columns_lie(tmp_path: Path) -> None:
     with opened_sources([str(home.db)]) as (sources, _):
         report = verify_input(sources, home.public.read_text())
     assert (str(report.verdict), report.codes()) == ("refused", ["STORE_COLUMN"])
+
+
+def bundle_of(case: str) -> bytes:
+    """Return the bundle of a case of `vectors/bundle`."""
+    return (FOLDER / "bundle" / case / "input.tally").read_bytes()
+
+
+def test_a_folder_with_what_no_manifest_takes() -> None:
+    """A link in a folder refuses the bundle that is compared with it."""
+
+    def entries() -> Iterator[ArtifactEntry]:
+        raise ArtifactRefused("report.json", "is a symbolic link")
+        yield
+
+    question = EvidenceQuestion(artifacts=entries())
+    report = verify_evidence(bundle_of("folder"), Signers(), question)
+    assert "EVIDENCE_ARTIFACT_REFUSED" in report.codes()
+    assert report.verdict == "refused"
+
+
+def test_a_signature_without_its_software() -> None:
+    """A signature that can't be checked here is neither right nor wrong."""
+    script = (
+        "import sys; sys.modules['coincurve'] = None\n"
+        "from tallystick.verify.evidence import verify_evidence\n"
+        "from tallystick.verify.manifest_signers import Signers\n"
+        "report = verify_evidence(sys.stdin.buffer.read(), Signers(addresses=(bytes(20),)))\n"
+        "print(report.verdict, *report.codes())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        input=bundle_of("signed-by-an-account"),
+        capture_output=True,
+        check=True,
+    )
+    assert done.stdout.split() == [b"unchecked", b"EVIDENCE_SCHEME_UNAVAILABLE"]
+
+
+def test_a_bundle_that_fails() -> None:
+    """A stream that breaks is told as such."""
+
+    class Broken(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            raise OSError(5, "Input/output error")
+
+    report = verify_evidence(Broken(), Signers())
+    assert (report.codes(), report.verdict) == (["EVIDENCE_UNREADABLE"], "unchecked")
+
+
+def test_posts_against_bundles(tmp_path: Path) -> None:
+    """A post brings about its codes: by its status, by its words, and by what is missing."""
+    path, made = make_bundle(tmp_path)
+    evidence = verify_evidence(path.read_bytes(), SIGNERS)
+    digest = bytes.fromhex(made.manifest_sha256)
+    facts = PostFacts(
+        receipt_id=bytes(32),
+        chain_id=1,
+        contract="0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed",
+        status="finalized",
+        posted_at=1,
+        operator="0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed",
+        commitment=commitment_of(made.manifest, digest, solver_id=bytes(32), created_at=1),
+    )
+    told = set(verify_post(facts, None).codes())
+    for status in ("pending", "disputed", "slashed", "unresolved"):
+        told |= set(verify_post(msgspec.structs.replace(facts, status=status), evidence).codes())
+    for word in ("route_hash", "evidence_hash"):
+        lie = msgspec.structs.replace(facts.commitment, **{word: b"\7" * 32})
+        told |= set(verify_post(msgspec.structs.replace(facts, commitment=lie), evidence).codes())
+    here = {code for code, test in IN_CODE.items() if test == "test_posts_against_bundles"}
+    assert here <= told

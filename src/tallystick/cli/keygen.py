@@ -20,6 +20,7 @@ Examples
   tally keygen
   tally keygen --out keys
   tally keygen --forensic --out /media/offline
+  tally keygen --evm --password-file evm.password
 
 \b
 Exit codes: 0 written, 2 usage, also a file that is there already, 3 could not be written.
@@ -35,15 +36,28 @@ Exit codes: 0 written, 2 usage, also a file that is there already, 3 could not b
 @click.option(
     "--forensic", is_flag=True, help="Make a key that opens disclosures, not one that signs."
 )
-def command(out: str, forensic: bool) -> None:
+@click.option("--evm", is_flag=True, help="Make a key for a chain (secp256k1), encrypted.")
+@click.option(
+    "--password-file",
+    metavar="FILE",
+    help="File with the password of an --evm key; else asked for.",
+)
+def command(out: str, forensic: bool, evm: bool, password_file: str | None) -> None:
     """Make a key pair: signing.key for the agent, signing.key.pub for whoever verifies.
 
     With --forensic: forensic.key.pub for the agent, which seals with it, and forensic.key for
-    whoever may open what was sealed. A file that is there already is never touched.
+    whoever may open what was sealed. With --evm: evm.json, a keystore file as Ethereum's tools
+    read it, and evm.json.pub. A file that is there already is never touched.
     """
     if not out:
         raise click.BadParameter("an empty path names no directory.", param_hint="'--out'")
-    if forensic:
+    if forensic and evm:
+        raise click.UsageError("--forensic and --evm are two kinds of keys: give one.")
+    if password_file is not None and not evm:
+        raise click.UsageError("--password-file is for --evm: the other keys have no password.")
+    if evm:
+        _make_evm(out, password_file)
+    elif forensic:
         _make_forensic(out)
     else:
         _make_signing(out)
@@ -80,6 +94,23 @@ def _make_forensic(out: str) -> None:
     say(f"{private}  opens disclosures; keep it offline, away from the agent")
     say(f"{public}  seals them; give it to the agent")
     say(f"  kid  {pair.kid}")
+
+
+def _make_evm(out: str, password_file: str | None) -> None:
+    from tallystick.cli.signers import new_password
+    from tallystick.crypto.secp256k1 import address_of, public_key_of, write_public_key
+    from tallystick.keys.evm_keystore import write_keystore
+    from tallystick.keys.evm_local import generate_evm_secret
+
+    password = new_password(password_file)
+    secret = generate_evm_secret()
+    raw = public_key_of(secret)
+    private, public = _write(
+        out, "evm.json", write_keystore(secret, password), write_public_key(raw)
+    )
+    say(f"{private}  signs for a chain, with its password; readable by nobody else")
+    say(f"{public}  verifies")
+    say(f"  address  {address_of(raw)}")
 
 
 def _write(out: str, name: str, private: str, public: str) -> tuple[str, str]:

@@ -27,6 +27,7 @@ from tallystick.errors import DurableError, Error, UnreadableError
 # Each verb and the module that holds its command.
 _HOME: Final = {
     "keygen": "keygen",
+    "signer": "signer",
     "verify": "verify",
     "show": "show",
     "list": "listing",
@@ -40,7 +41,10 @@ _HOME: Final = {
     "hook": "hook",
     "mcp": "mcp",
     "collector": "collector",
+    "solver": "solver",
     "log": "log",
+    "evidence": "evidence",
+    "hub": "hub",
     "explain": "explain",
     "completion": "completion",
 }

@@ -38,6 +38,8 @@ _CREDENTIALS: Final = "the credentials are not accepted"
 _ROUTE: Final = "is there a route from here: in a VPC, a NAT gateway or an endpoint for it?"
 _NOT_ALLOWED: Final = "this identity may not do that; see the policies of key, role and endpoint"
 
+_WRONG_KEY: Final = "the key is of another spec or usage; see the table of keys in our manual"
+
 # Codes that say "later", whatever their HTTP status.
 _TRANSIENT: Final = frozenset(
     {
@@ -64,13 +66,13 @@ _REMEDIES: Final = {
     "ExpiredToken": _CREDENTIALS,
     "ExpiredTokenException": _CREDENTIALS,
     "IncompleteSignature": _CREDENTIALS,
-    "InvalidKeyUsageException": f"wanted: a key of {_KEY_SPEC} for SIGN_VERIFY",
+    "InvalidKeyUsageException": _WRONG_KEY,
     "InvalidSignatureException": _CREDENTIALS + ", or this machine's clock is wrong",
     "KMSInvalidStateException": "the key is in no state to be used: pending deletion or import",
     "NotFoundException": "there is no such key in this account and region",
     "ResourceNotFoundException": "there is no such secret in this account and region",
     "UnrecognizedClientException": _CREDENTIALS,
-    "UnsupportedOperationException": f"wanted: a key of {_KEY_SPEC} for SIGN_VERIFY",
+    "UnsupportedOperationException": _WRONG_KEY,
 }
 # What the client raises before, or instead of, an answer.
 _FAULTS: Final = {
@@ -134,24 +136,17 @@ class KMSSigner(RemoteSigner):
         """Make the client; nothing is asked yet."""
         if not key_id:
             raise ValueError("key_id is empty: wanted is a key's id or ARN, or an alias")
-        super().__init__(Line("AWS KMS", _fault, retry or Retry()))
+        super().__init__(Line("AWS KMS", aws_fault, retry or Retry()))
         self.key_id = key_id
         self._client: KMSClient = (
-            _client("kms", self._line, region, endpoint_url, timeout)
+            aws_client("kms", self._line, region, endpoint_url, timeout)
             if client is None
-            else _own(client, region, endpoint_url, timeout)
+            else own_client(client, region, endpoint_url, timeout)
         )
 
     def _request_key(self) -> NamedKey:
         answer = self._client.get_public_key(KeyId=self.key_id)
-        name = answer.get("KeyId")
-        if not isinstance(name, str) or not _ARN.fullmatch(name) or not self._is_asked_for(name):
-            raise Unusable("its answer is about another key than the one asked for")
-        spec, usage = answer.get("KeySpec"), answer.get("KeyUsage")
-        if spec != _KEY_SPEC or usage != "SIGN_VERIFY":
-            raise Unusable(f"the key is no {_KEY_SPEC} for SIGN_VERIFY")
-        if _ALGORITHM not in (answer.get("SigningAlgorithms") or ()):
-            raise Unusable(f"the key does not sign with {_ALGORITHM}")
+        name = key_name(answer, self.key_id, _KEY_SPEC, _ALGORITHM)
         return NamedKey(name, sound_key(answer.get("PublicKey")))
 
     def _request_signature(self, message: bytes, key: NamedKey) -> bytes:
@@ -159,22 +154,8 @@ class KMSSigner(RemoteSigner):
         answer = self._client.sign(
             KeyId=self.key_id, Message=message, MessageType="RAW", SigningAlgorithm=_ALGORITHM
         )
-        name = answer.get("KeyId")
-        if not isinstance(name, str) or not _ARN.fullmatch(name):
-            raise Unusable("its answer does not say which key signed")
-        if name != key.name:
-            raise KeyMismatchError(
-                f"{self.key_id} now names {name}, and this chain stands on {key.name}: "
-                "start a new chain (anew() gives a signer for the new key)"
-            )
-        if answer.get("SigningAlgorithm") != _ALGORITHM:
-            raise Unusable(f"it did not sign with {_ALGORITHM}")
+        refuse_other_key(answer, self.key_id, key, _ALGORITHM)
         return sound_signature(answer.get("Signature"))
-
-    def _is_asked_for(self, arn: str) -> bool:
-        if "alias/" in self.key_id:
-            return True  # what an alias stands for, only the answer says
-        return arn == self.key_id or arn.endswith(f":key/{self.key_id}")
 
 
 class SecretsManagerKeyProvider(RemoteKeyProvider):
@@ -198,11 +179,11 @@ class SecretsManagerKeyProvider(RemoteKeyProvider):
         retry: Retry | None = None,
     ) -> None:
         """Fetch and read the secret, or raise a KeySecretError that says what to do."""
-        line = Line("AWS Secrets Manager", _fault, retry or Retry())
+        line = Line("AWS Secrets Manager", aws_fault, retry or Retry())
         asked: SecretsClient = (
-            _client("secretsmanager", line, region, endpoint_url, timeout)
+            aws_client("secretsmanager", line, region, endpoint_url, timeout)
             if client is None
-            else _own(client, region, endpoint_url, timeout)
+            else own_client(client, region, endpoint_url, timeout)
         )
         wanted = {"SecretId": secret_id} | ({"VersionId": version_id} if version_id else {})
 
@@ -214,15 +195,49 @@ class SecretsManagerKeyProvider(RemoteKeyProvider):
         super().__init__(secret_id, line, fetch)
 
 
-def _own(client: Any, *settings: object) -> Any:
+def key_name(answer: Mapping[str, Any], key_id: str, spec: str, algorithm: str) -> str:
+    """Return the ARN in an answer of `GetPublicKey`, which must be about the right kind of key."""
+    name = answer.get("KeyId")
+    if not isinstance(name, str) or not _ARN.fullmatch(name) or not _is_asked_for(key_id, name):
+        raise Unusable("its answer is about another key than the one asked for")
+    if answer.get("KeySpec") != spec or answer.get("KeyUsage") != "SIGN_VERIFY":
+        raise Unusable(f"the key is no {spec} for SIGN_VERIFY")
+    if algorithm not in (answer.get("SigningAlgorithms") or ()):
+        raise Unusable(f"the key does not sign with {algorithm}")
+    return name
+
+
+def refuse_other_key(answer: Mapping[str, Any], key_id: str, key: NamedKey, algorithm: str) -> None:
+    """Refuse an answer of `Sign` by another key than the pinned one, or of another kind."""
+    name = answer.get("KeyId")
+    if not isinstance(name, str) or not _ARN.fullmatch(name):
+        raise Unusable("its answer does not say which key signed")
+    if name != key.name:
+        raise KeyMismatchError(
+            f"{key_id} now names {name}, and this chain stands on {key.name}: "
+            "start a new chain (anew() gives a signer for the new key)"
+        )
+    if answer.get("SigningAlgorithm") != algorithm:
+        raise Unusable(f"it did not sign with {algorithm}")
+
+
+def _is_asked_for(key_id: str, arn: str) -> bool:
+    if "alias/" in key_id:
+        return True  # what an alias stands for, only the answer says
+    return arn == key_id or arn.endswith(f":key/{key_id}")
+
+
+def own_client(client: Any, *settings: object) -> Any:
+    """Return a caller's client; settings for one that is made here contradict it."""
     if any(one is not None for one in settings):
         raise ValueError("region, endpoint_url and timeout are for a client that is made here")
     return client
 
 
-def _client(
+def aws_client(
     service: str, line: Line, region: str | None, endpoint_url: str | None, timeout: float | None
 ) -> Any:
+    """Make a client of boto3 that does not ask again by itself."""
     boto3 = vendor("boto3", "aws")
     seconds = TIMEOUT_SECONDS if timeout is None else timeout
     config = vendor("botocore.config", "aws").Config(
@@ -239,7 +254,8 @@ def _client(
     )
 
 
-def _fault(error: Exception) -> Fault:
+def aws_fault(error: Exception) -> Fault:
+    """Say what an exception of boto3 means."""
     answer = getattr(error, "response", None)
     if not isinstance(answer, dict):
         return fault_of(error, _FAULTS)

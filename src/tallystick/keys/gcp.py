@@ -28,7 +28,7 @@ from tallystick.keys.remote import (
 from tallystick.keys.secret import RemoteKeyProvider
 
 _ALGORITHM: Final = "EC_SIGN_ED25519"
-_KEY_VERSION: Final = re.compile(
+KEY_VERSION: Final = re.compile(
     r"projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys/[^/]+/cryptoKeyVersions/[1-9][0-9]*"
 )
 _SECRET_VERSION: Final = re.compile(
@@ -95,12 +95,12 @@ class CloudKMSSigner(RemoteSigner):
         retry: Retry | None = None,
     ) -> None:
         """Make the client; nothing is asked yet."""
-        if not _KEY_VERSION.fullmatch(name):
+        if not KEY_VERSION.fullmatch(name):
             raise ValueError(
                 "name is no key version: wanted is projects/…/locations/…/keyRings/…/cryptoKeys/…/"
                 "cryptoKeyVersions/1"
             )
-        super().__init__(Line("Cloud KMS", _fault, retry or Retry()))
+        super().__init__(Line("Cloud KMS", google_fault, retry or Retry()))
         self.name = name
         self._timeout = timeout
         self._crc32c: Callable[[bytes], int] = vendor("google_crc32c", "gcp").value
@@ -120,7 +120,7 @@ class CloudKMSSigner(RemoteSigner):
             raise Unusable("its answer is about another key version than the one asked for")
         if getattr(answer.algorithm, "name", None) != _ALGORITHM:  # a plain number if too new
             raise Unusable(f"the key is no {_ALGORITHM}")
-        _same(self._crc32c(answer.pem.encode()), answer.pem_crc32c, "public key")
+        refuse_damaged(self._crc32c(answer.pem.encode()), answer.pem_crc32c, "public key")
         return NamedKey(self.name, sound_key(answer.pem))
 
     def _request_signature(self, message: bytes, key: NamedKey) -> bytes:
@@ -137,7 +137,7 @@ class CloudKMSSigner(RemoteSigner):
             raise Unusable("another key version signed than the one asked for")
         if not answer.verified_data_crc32c:
             raise Unusable("the message was damaged on its way", is_transient=True)
-        _same(self._crc32c(answer.signature), answer.signature_crc32c, "signature")
+        refuse_damaged(self._crc32c(answer.signature), answer.signature_crc32c, "signature")
         return sound_signature(answer.signature)
 
 
@@ -163,7 +163,7 @@ class SecretManagerKeyProvider(RemoteKeyProvider):
             raise ValueError(
                 "name is no secret version: wanted is projects/…/secrets/…/versions/latest"
             )
-        line = Line("Secret Manager", _fault, retry or Retry())
+        line = Line("Secret Manager", google_fault, retry or Retry())
         crc32c: Callable[[bytes], int] = vendor("google_crc32c", "gcp").value
         asked: SecretClient = (
             line.ask(
@@ -179,18 +179,20 @@ class SecretManagerKeyProvider(RemoteKeyProvider):
                 request={"name": name}, retry=None, timeout=timeout
             ).payload
             data: bytes = payload.data
-            _same(crc32c(data), payload.data_crc32c, "secret")
+            refuse_damaged(crc32c(data), payload.data_crc32c, "secret")
             return data
 
         super().__init__(name, line, fetch)
 
 
-def _same(computed: int, told: object, what: str) -> None:
+def refuse_damaged(computed: int, told: object, what: str) -> None:
+    """Refuse what does not have the checksum that came with it."""
     if computed != told:
         raise Unusable(f"the {what} was damaged on its way", is_transient=True)
 
 
-def _fault(error: Exception) -> Fault:
+def google_fault(error: Exception) -> Fault:
+    """Say what an exception of Google's clients means."""
     fault = fault_of(error, _FAULTS)
     # google.auth knows for each of its errors whether to try again.
     if getattr(error, "retryable", False) is True and not fault.is_transient:

@@ -32,7 +32,7 @@ _GONE: Final = Fault("the token is away", is_transient=True)
 _LOST: Final = Fault("the session with the token was lost", is_transient=True)
 
 # Classes of pkcs11.exceptions.
-_FAULTS: Final = {
+FAULTS: Final = {
     "DataLenRange": Fault("the receipt is too large for the token"),
     "DeviceError": _GONE,
     "DeviceMemory": Fault("the token is out of memory", is_transient=True),
@@ -82,14 +82,14 @@ class Pkcs11Signer(RemoteSigner):
         retry: Retry | None = None,
     ) -> None:
         """Load the module; the token is opened when it is first needed."""
-        if not _is_function(pin):
+        if not is_function(pin):
             del pin  # perhaps the PIN itself
             raise TypeError("pin is a function that returns the PIN; or use pin_variable")
-        super().__init__(Line(f"token {token_label!r}", _fault, retry or Retry()))
+        super().__init__(Line(f"token {token_label!r}", token_fault, retry or Retry()))
         self.token_label = token_label
         self.key_label = key_label
-        library = self._line.ask("module", lambda: _load(os.fspath(module)))
-        self._token = _Token(library, token_label, pin or (lambda: _read_pin(pin_variable)))
+        library = self._line.ask("module", lambda: load_module(os.fspath(module)))
+        self._token = Token(library, token_label, pin or (lambda: read_pin(pin_variable)))
 
     def close(self) -> None:
         """Log out and close the session; signing again would open another."""
@@ -111,12 +111,19 @@ class Pkcs11Signer(RemoteSigner):
         )
 
 
-class _Token:
+class Token:
     """One session with a token, used by one thread at a time; lost ones are opened again."""
 
-    __slots__ = ("_keys", "_label", "_library", "_lock", "_pin", "_process", "_refusal", "_session")
+    __slots__ = (
+        "_key_type", "_keys", "_label", "_library", "_lock", "_pin", "_process", "_refusal",
+        "_session",
+    )  # fmt: skip
 
-    def __init__(self, library: Any, label: str, pin: Callable[[], str]) -> None:
+    def __init__(
+        self, library: Any, label: str, pin: Callable[[], str], key_type: str = "EC_EDWARDS"
+    ) -> None:
+        """Open nothing yet; keys of another type are not seen."""
+        self._key_type = key_type
         self._library = library
         self._label = label
         self._pin = pin
@@ -126,7 +133,7 @@ class _Token:
         self._keys: dict[str, Any] = {}
         self._refusal: Fault | None = None
 
-    def use(self, work: Callable[[_Token], Answer]) -> Answer:
+    def use(self, work: Callable[[Token], Answer]) -> Answer:
         """Do some work with the session; one that seems lost is not used again."""
         if self._process != os.getpid():
             self._begin_after_fork()
@@ -138,7 +145,7 @@ class _Token:
             except Unusable:
                 raise
             except Exception as error:
-                fault = _fault(error)
+                fault = token_fault(error)
                 if type(error).__name__ in _FINAL:
                     self._refusal = fault
                 if fault.is_transient:
@@ -175,10 +182,12 @@ class _Token:
         self._keys.pop(label, None)
 
     def find(self, label: str, kind: str) -> Any:
-        """Return the one Ed25519 key of a label and kind."""
+        """Return the one key of a label, kind and the type that this token is used for."""
         pkcs11 = vendor("pkcs11", "pkcs11")
         return self.session.get_key(
-            object_class=pkcs11.ObjectClass[kind], key_type=pkcs11.KeyType.EC_EDWARDS, label=label
+            object_class=pkcs11.ObjectClass[kind],
+            key_type=pkcs11.KeyType[self._key_type],
+            label=label,
         )
 
     def close(self) -> None:
@@ -207,11 +216,13 @@ class _Token:
         self._library.reinitialize()
 
 
-def _is_function(pin: object) -> bool:
+def is_function(pin: object) -> bool:
+    """Whether `pin` is absent or a function, and not perhaps the PIN itself."""
     return pin is None or callable(pin)
 
 
-def _load(module: str) -> Any:
+def load_module(module: str) -> Any:
+    """Return the library behind a path."""
     pkcs11 = vendor("pkcs11", "pkcs11")
     try:
         return pkcs11.lib(module)
@@ -219,19 +230,21 @@ def _load(module: str) -> Any:
         raise Unusable(f"{module!r} can't be loaded as a PKCS#11 module") from None
 
 
-def _public_point(token: _Token, label: str) -> bytes:
+def _public_point(token: Token, label: str) -> bytes:
     token.look_again(label)
     token.private_key(label)  # refuses a key that can leave the token
     point = token.find(label, "PUBLIC_KEY")[vendor("pkcs11", "pkcs11").Attribute.EC_POINT]
     return bytes(point)
 
 
-def _read_pin(variable: str) -> str:
+def read_pin(variable: str) -> str:
+    """Return the PIN in a variable of the environment."""
     pin = read(variable)
     if pin is None:
         raise Unusable(f"it wants a PIN, and {variable} is not set")
     return pin
 
 
-def _fault(error: Exception) -> Fault:
-    return fault_of(error, _FAULTS)
+def token_fault(error: Exception) -> Fault:
+    """Say what an exception of python-pkcs11 means."""
+    return fault_of(error, FAULTS)

@@ -136,17 +136,10 @@ class NamedKey(msgspec.Struct, frozen=True):
     public_key: bytes
 
 
-class RemoteSigner(ABC):
-    """A signer whose key stays with a service.
-
-    The public key is looked up once and pinned, and every signature is checked against it before
-    it is returned: neither a damaged answer nor another key's signature gets into a receipt.
-    """
+class RemoteKey(ABC):
+    """A key that stays with a service; its public half is looked up once and pinned."""
 
     __slots__ = ("_key", "_line", "_lock")
-
-    # What one call may carry.
-    message_bytes_max: ClassVar[int] = RECEIPT_BYTES_MAX
 
     def __init__(self, line: Line) -> None:
         """Nothing is asked before it is needed; `warm_up` asks."""
@@ -154,25 +147,8 @@ class RemoteSigner(ABC):
         self._key: NamedKey | None = None
         self._lock = Lock()
 
-    def sign(self, message: bytes, /) -> bytes:
-        """Return the 64 bytes of the signature over `message`, checked."""
-        if len(message) > self.message_bytes_max:
-            raise LimitError(
-                f"{self._line.service} signs at most {self.message_bytes_max} bytes, and this "
-                f"receipt has {len(message)}: lend the chain to a session key "
-                "(SessionSigner), which signs receipts of any size"
-            )
-        key = self._pinned()
-        signature = self._line.ask("signature", lambda: self._request_signature(message, key))
-        if not check(signature, message, key.public_key):
-            raise SigningError(
-                f"{self._line.service} gave a signature that is not by the key {key.name}: the "
-                "answer was altered on its way, or another key stands behind that name now"
-            )
-        return signature
-
     def get_public_key(self) -> bytes:
-        """Return the 32 raw bytes of the public key; asks the service once."""
+        """Return the bytes of the public key; asks the service once."""
         return self._pinned().public_key
 
     def warm_up(self) -> None:
@@ -182,7 +158,7 @@ class RemoteSigner(ABC):
     def anew(self) -> Self:
         """Return a signer for the key that the name stands for now; this one keeps its key."""
         twin = copy(self)
-        RemoteSigner.__init__(twin, self._line)
+        RemoteKey.__init__(twin, self._line)
         return twin
 
     @property
@@ -196,21 +172,59 @@ class RemoteSigner(ABC):
             with self._lock:
                 key = self._key
                 if key is None:
-                    key = self._key = self._line.ask("public key", self._request_key)
+                    key = self._line.ask("public key", self._request_key)
+                    self._approve(key)
+                    self._key = key
         return key
+
+    def _stranger(self, key: NamedKey) -> SigningError:
+        return SigningError(
+            f"{self._line.service} gave a signature that is not by the key {key.name}: the "
+            "answer was altered on its way, or another key stands behind that name now"
+        )
+
+    def _approve(self, key: NamedKey) -> None:  # noqa: B027  # most approve of any key
+        """Raise where a key that was looked up is not to be pinned."""
 
     @abstractmethod
     def _request_key(self) -> NamedKey:
         """Ask once for the public key; raise Unusable, or what the client raises."""
 
-    @abstractmethod
-    def _request_signature(self, message: bytes, key: NamedKey) -> bytes:
-        """Ask once for a signature; raise Unusable, or what the client raises."""
-
     def __repr__(self) -> str:
         key = getattr(self, "_key", None)  # None while __init__ refuses
         shown = None if key is None else sha256_tagged(key.public_key)
         return f"{type(self).__name__}({key and key.name!r}, fingerprint={shown!r})"
+
+
+class RemoteSigner(RemoteKey):
+    """A signer whose Ed25519 key stays with a service.
+
+    The public key is looked up once and pinned, and every signature is checked against it before
+    it is returned: neither a damaged answer nor another key's signature gets into a receipt.
+    """
+
+    __slots__ = ()
+
+    # What one call may carry.
+    message_bytes_max: ClassVar[int] = RECEIPT_BYTES_MAX
+
+    def sign(self, message: bytes, /) -> bytes:
+        """Return the 64 bytes of the signature over `message`, checked."""
+        if len(message) > self.message_bytes_max:
+            raise LimitError(
+                f"{self._line.service} signs at most {self.message_bytes_max} bytes, and this "
+                f"receipt has {len(message)}: lend the chain to a session key "
+                "(SessionSigner), which signs receipts of any size"
+            )
+        key = self._pinned()
+        signature = self._line.ask("signature", lambda: self._request_signature(message, key))
+        if not check(signature, message, key.public_key):
+            raise self._stranger(key)
+        return signature
+
+    @abstractmethod
+    def _request_signature(self, message: bytes, key: NamedKey) -> bytes:
+        """Ask once for a signature; raise Unusable, or what the client raises."""
 
 
 def vendor(module: str, extra: str) -> Any:

@@ -41,6 +41,12 @@ _TABLE: Final = (
         "Send a signed receipt; `where` points to the member.",
     ),
     Problem(
+        "malformed-intent",
+        400,
+        "The JSON is no intent",
+        "Send one intent of version 1.0.0; `where` points to the member.",
+    ),
+    Problem(
         "bad-parameter",
         400,
         "A parameter of the address can't be used",
@@ -72,6 +78,12 @@ _TABLE: Final = (
         409,
         "This very receipt is stored already",
         "Nothing: it is stored and promised. The body has the promise that was given then.",
+    ),
+    Problem(
+        "already-accepted",
+        409,
+        "This very intent is known already",
+        "Nothing: it runs once. The body says how far it is.",
     ),
     Problem("too-large", 413, "The body is too large", "Send less; `limit` says how much."),
     Problem(

@@ -29,6 +29,9 @@ _SENDER = "The software that wrote this receipt is at fault: report it to its au
 _CHAIN = "Ask the issuer or the store for the whole chain, in order, from sequence 1."
 _KEY = "Get the issuer's public key from a source that you trust and pass it with --key or --trust."
 
+_BUNDLE = "Treat the bundle as altered. Compare it with another copy, for example the solver's."
+_ARTIFACT = "Treat the files as altered. Compare them with another copy, for example the solver's."
+
 _REFUSED = {
     # The MALFORMED family: what was read is not one strict JSON value.
     "MALFORMED_JSON": ("The bytes are not JSON.", _ISSUER),
@@ -237,7 +240,61 @@ _REFUSED = {
         "Where the input has a gap, get the receipt. Where it has another one, the issuer signed two "
         "histories: keep both.",
     ),
-}
+    # Evidence: a bundle, its manifest, and what a run left.
+    "EVIDENCE_MALFORMED": (
+        "A bundle is not in its one form, or lacks a part that every bundle has.",
+        "Ask for the bundle again, and compare both; do not unpack and pack it anew.",
+    ),
+    "EVIDENCE_MANIFEST": (
+        "The manifest, or the list that belongs to it, is not canonical or not of its schema.",
+        _BUNDLE,
+    ),
+    "EVIDENCE_HASH": ("manifest.sha256 is not the hash of the manifest.", _BUNDLE),
+    "EVIDENCE_SIGNATURE": ("A signature does not fit the manifest and its signer.", _BUNDLE),
+    "EVIDENCE_SIGNER": (
+        "Nobody whom you trust has signed the manifest.",
+        "Check that --key is the solver's key. If it is, the bundle is not the solver's word.",
+    ),
+    "EVIDENCE_ARTIFACT_MISSING": ("A file that the manifest lists is not there.", _ARTIFACT),
+    "EVIDENCE_ARTIFACT_EXTRA": ("There is a file that the manifest does not list.", _ARTIFACT),
+    "EVIDENCE_ARTIFACT_CHANGED": ("A file is not the one whose hash was signed.", _ARTIFACT),
+    "EVIDENCE_ARTIFACT_RENAMED": ("A file that the manifest lists has another path.", _ARTIFACT),
+    "EVIDENCE_ARTIFACT_ORDER": (
+        "The list of artefacts is not in the order of its paths, or names one twice.",
+        _BUNDLE,
+    ),
+    "EVIDENCE_ARTIFACT_REFUSED": (
+        "The folder holds what no manifest takes in: a link, a device, an ambiguous name.",
+        "The run did not leave this. Find out who put it there.",
+    ),
+    "EVIDENCE_ROOT": ("The list of artefacts does not give the tree that was signed.", _BUNDLE),
+    "EVIDENCE_SUMS": (
+        "SHA256SUMS says something else than the manifest.",
+        "Rely on the manifest; `tally evidence extract` writes the sums anew.",
+    ),
+    "EVIDENCE_INTENT": ("The intent is not the one that the manifest names.", _BUNDLE),
+    "EVIDENCE_POLICY": ("The policy is not the one that the manifest names.", _BUNDLE),
+    "EVIDENCE_DECISION": (
+        "The decision contradicts itself, the run, or what the policy says of the intent.",
+        "Hold it against the solver: it has signed what can't be.",
+    ),
+    "EVIDENCE_PREVIOUS": (
+        "The manifest does not follow the one that it should follow.",
+        "A bundle of this solver is missing in between, or it tells two histories.",
+    ),
+    "EVIDENCE_TIMES": (
+        "The manifest's own times are out of order.",
+        "Check the solver's clock; such a manifest proves no time.",
+    ),
+    "EVIDENCE_PROOF": (
+        "The path does not lead from the artefact to the root that was signed.",
+        "Ask for the proof again: `tally evidence prove` makes it from the bundle.",
+    ),
+    # Posts: what a solver committed to on chain, against the bundle.
+    "POST_CONTRADICTED": ("The manifest says something else than the post that commits to it.", "Anyone can prove that on chain: `tally hub challenge --contradicts`."),
+    "POST_EVIDENCE_MISMATCH": ("The post commits to another manifest than this bundle's.", "Ask the solver for the bundle of that post; `tally hub challenge --manifest` makes it."),
+    "POST_SLASHED": ("The solver lost its stake over this post.", "Do not rely on it; the dispute's events say why."),
+}  # fmt: skip
 _UNCHECKED = {
     "NOTHING_TO_VERIFY": (
         "There is no receipt in the input. Nothing is not a proof.",
@@ -284,7 +341,32 @@ _UNCHECKED = {
         "can't be read twice alike.",
         "Verify fewer chains at once, from a file that nobody writes to.",
     ),
-}
+    "EVIDENCE_ARTIFACTS_ABSENT": (
+        "The artefacts are not in the bundle, so they were not compared.",
+        "Give the folder that holds them with --artifacts.",
+    ),
+    "EVIDENCE_RECEIPTS_ABSENT": (
+        "The manifest binds a chain of receipts, and the bundle does not hold it.",
+        "Ask the solver for a bundle with its receipts.",
+    ),
+    "EVIDENCE_INTENT_ABSENT": (
+        "The bundle does not hold the intent, so nothing shows what was asked.",
+        "Ask the solver, or the requester, for the intent.",
+    ),
+    "EVIDENCE_POLICY_ABSENT": (
+        "The bundle does not hold the policy, so the decision was not made again.",
+        "Ask the solver for the policy.",
+    ),
+    "EVIDENCE_SCHEME_UNAVAILABLE": (
+        "A signature is of a kind that needs software which is not installed.",
+        "Install the extra: pip install 'tallystick[evm]'.",
+    ),
+    "EVIDENCE_UNREADABLE": (
+        "The bundle, or an artefact, could not be read to its end.",
+        "Check the path, and that you may read there.",
+    ),
+    "POST_WITHOUT_BUNDLE": ("The bundle that the post commits to could not be had.", "Give it as PATH, or make the solver show it: `tally hub challenge --manifest`."),
+}  # fmt: skip
 _ADVISORY = {
     "incomplete_tool_roundtrip": ("A call was recorded as pending, and no result followed in its chain or the next.", "Expected when a process was killed in between; ask what the tool did."),
     "duplicate_idempotency_key": ("The same idempotency key comes more than once: a retry, or a doubled action.", "Compare the receipts to see whether the action ran twice."),
@@ -301,6 +383,15 @@ _ADVISORY = {
     "response_not_committed": ("A response body was supplied, and the receipt has no hash of one.", "The body proves nothing; ignore it."),
     "log_lacks": ("The log holds less of this chain than the input.", "Deliver what is missing; what no log holds, nobody else can confirm."),
     "log_unsigned": ("The log holds receipts of this chain that the chain's key did not sign.", "Collectors take whatever they are sent: such receipts prove nothing."),
+    "evidence_in_future": ("The manifest says that it was made later than now.", "Check the solver's clock, and yours."),
+    "evidence_log_unseen": ("The bundle holds proofs of a log, and no key of a log was given.", "Give the log's key with --vkey to have them checked."),
+    "evidence_no_decision": ("The bundle was made of a folder: nothing was asked, decided or run.", "It shows who vouched for these files and nothing of how they came to be."),
+    "evidence_previous_unseen": ("The manifest names one before it, which was not compared.", "Give the bundle before this one with --previous."),
+    "evidence_signer_unlisted": ("Somebody whom you did not name has signed, too.", "Nothing depends on it: a signer that you named has signed."),
+    "post_disputed": ("A dispute about the post is open.", "Wait for its end; `tally hub show` has its time."),
+    "post_pending": ("The post can still be disputed: its window is open.", "Verify again when it is final."),
+    "post_signer_other": ("The post's operator has not signed the manifest itself.", "It signed the post, which commits to the manifest."),
+    "post_unresolved": ("The arbitrators did not decide: everybody got back what was theirs.", "Judge by the evidence."),
     "response_unused": ("A response body belongs to no receipt of the input.", "Check the file's name."),
 }  # fmt: skip
 

@@ -16,6 +16,8 @@ from tallystick.cli.keygen import _write
 from tallystick.cli.output import Stop
 from tallystick.crypto.ed25519 import public_key_from
 from tallystick.crypto.hpke import forensic_public_key
+from tallystick.crypto.secp256k1 import read_public_key
+from tallystick.keys.evm_keystore import KeystoreSigner
 from tallystick.keys.forensic import forensic_key_from, forensic_public_key_from
 from tallystick.model.disclosure import forensic_kid
 from tallystick.verify.trust import fingerprint_of
@@ -101,3 +103,17 @@ def test_the_second_file_fails(place: Path) -> None:
     with pytest.raises(Stop, match="File name too long"):
         _write("keys", name, "private", "public")
     assert os.listdir(place / "keys") == []
+
+
+def test_an_evm_key_is_a_keystore() -> None:
+    """The file opens with its password only, and the printed address is that of its key."""
+    password = Path("password")
+    password.write_text("pass\n")
+    password.chmod(0o600)
+    answer = tally("keygen", "--evm", "--password-file", "password", "--out", "vault")
+    assert (answer.code, answer.err) == (0, "")
+    signer = KeystoreSigner("vault/evm.json", lambda: b"pass")
+    assert word_after(answer.out, "address") == signer.get_address()
+    written = Path("vault/evm.json.pub").read_text()
+    assert read_public_key(written) == signer.get_public_key()
+    assert stat.S_IMODE(os.stat("vault/evm.json").st_mode) == 0o600

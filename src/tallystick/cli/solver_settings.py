@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The settings of a solver for its verbs, and how verbs fail over them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from tallystick.cli.output import Exit, Stop
+
+
+def settings_of(config: str | None, flags: dict[str, Any]) -> Any:
+    """Return the settings, or end with exit code 2."""
+    from tallystick.errors import SettingError
+    from tallystick.solver.settings import load_settings
+
+    try:
+        return load_settings(flags, file=config)
+    except SettingError as fault:
+        raise Stop(Exit.USAGE, str(fault)) from None
+
+
+def ready_solver(settings: Any) -> Any:
+    """Return the solver of these settings."""
+    from tallystick.cli.signers import named_evm_signer, named_signer
+    from tallystick.solver.setup import open_solver
+
+    return open_solver(settings, signer_of=named_signer, evm_signer_of=named_evm_signer)
+
+
+def home_of(config: str | None, flags: dict[str, Any]) -> Any:
+    """Return the home that the settings name; nothing is made, and no key is read."""
+    from tallystick.solver.home import SolverHome
+
+    return SolverHome(settings_of(config, flags).home)
+
+
+@contextmanager
+def unusable() -> Iterator[None]:
+    """Turn what can't be used into exit codes: settings and keys 2, what is away or busy 3."""
+    from tallystick.errors import (
+        KeyFileError,
+        MissingExtraError,
+        RunBusyError,
+        SettingError,
+        SigningError,
+    )
+
+    try:
+        yield
+    except (KeyFileError, SettingError) as fault:
+        raise Stop(Exit.USAGE, str(fault)) from None
+    except (MissingExtraError, RunBusyError, SigningError) as fault:
+        raise Stop(Exit.UNCHECKED, str(fault)) from None

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes a bundle apart into a new folder, or leaves nothing.
+
+The folder must not be there. All is written into a temporary one beside it first, by descriptors
+and without following or replacing anything, and each artefact is held against the manifest's list
+before the folder gets its name. A bundle has no links and no compression, and the reader admits
+plain relative names only: nothing can come out elsewhere, or larger than the file that it was in.
+
+`SHA256SUMS` is written from the list and not copied, so that `sha256sum -c` means the manifest.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from hashlib import sha256
+from typing import BinaryIO, Final
+
+from tallystick.durable.file import FilePath, reason_of, shown
+from tallystick.errors import BundleError, DurableError, PathTakenError
+from tallystick.model import bundle
+from tallystick.model.artifact import sums_line
+from tallystick.model.bundle import BundleReader, Member, exactly
+from tallystick.model.bundle_head import BundleHead, read_head
+from tallystick.solver.hashing import Progress
+
+_FILE_FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_FOLDER_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def extract_bundle(
+    stream: BinaryIO, out: FilePath, *, progress: Progress | None = None
+) -> BundleHead:
+    """Write all that a bundle holds into the new folder `out`; return what the bundle says."""
+    out = os.path.abspath(os.fspath(out))
+    if os.path.lexists(out):
+        raise PathTakenError(f"{shown(out)} already exists; nothing was written")
+    temporary = os.path.join(os.path.dirname(out), f".{os.urandom(8).hex()}.tmp")
+    try:
+        os.mkdir(temporary, 0o700)
+        try:
+            root = os.open(temporary, _FOLDER_FLAGS)
+            try:
+                head = _write_all(stream, root, progress)
+            finally:
+                os.close(root)
+            # rename(2) would replace an empty folder that somebody made meanwhile: no harm done.
+            os.rename(temporary, out)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+    except OSError as error:
+        raise DurableError(f"{shown(out)} could not be written: {reason_of(error)}") from error
+    return head
+
+
+def _write_all(stream: BinaryIO, root: int, progress: Progress | None) -> BundleHead:
+    reader = BundleReader(exactly(stream.read))
+    head = read_head(reader)
+    for name, content in head.files.items():
+        if name == bundle.SUMS:
+            content = b"".join(map(sums_line, head.entries))  # noqa: PLW2901  # ours, not theirs
+        descriptor = _create(root, name)
+        try:
+            _put(descriptor, content)
+        finally:
+            os.close(descriptor)
+    _write_artifacts(reader, head, root, progress)
+    return head
+
+
+def _write_artifacts(
+    reader: BundleReader, head: BundleHead, root: int, progress: Progress | None
+) -> None:
+    listed = {entry.path: entry for entry in head.entries}
+    member: Member | None = head.first
+    count = total = 0
+    while member is not None:
+        entry = listed.get(member.name)
+        if entry is None or entry.size != member.size:
+            raise BundleError("is not what the manifest lists", member.name)
+        digest = sha256()
+        descriptor = _create(root, member.name)
+        try:
+            for chunk in reader.chunks():
+                digest.update(chunk)
+                _put(descriptor, chunk)
+        finally:
+            os.close(descriptor)
+        if digest.hexdigest() != entry.sha256:
+            raise BundleError("is not what the manifest lists", member.name)
+        count, total = count + 1, total + member.size
+        if progress is not None:
+            progress(count, total)
+        member = reader.next()
+    if count and count != len(head.entries):
+        raise BundleError(f"{len(head.entries) - count} of the artefacts are missing", "artifacts")
+
+
+def _create(root: int, name: str) -> int:
+    """Return a descriptor of a new file; folders on the way are made, never links followed."""
+    *folders, last = name.split("/")
+    held = root
+    try:
+        for folder in folders:
+            try:
+                os.mkdir(folder, 0o700, dir_fd=held)
+            except FileExistsError:
+                pass
+            deeper = os.open(folder, _FOLDER_FLAGS, dir_fd=held)
+            if held != root:
+                os.close(held)
+            held = deeper
+        return os.open(last, _FILE_FLAGS, 0o600, dir_fd=held)
+    finally:
+        if held != root:
+            os.close(held)
+
+
+def _put(descriptor: int, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The directory of one run: what lies where, and how it is made, kept and withheld."""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import Final
+
+from tallystick.durable.file import make_directory, reason_of, sync_directory, write_replace
+from tallystick.durable.tree import sync_filesystem
+from tallystick.errors import DurableError, RunError
+
+ARTIFACTS: Final = "artifacts"
+INTENT: Final = "intent.json"
+POLICY: Final = "policy.json"
+BUNDLE: Final = "bundle.tally"
+LOCK: Final = "lock"
+_WITHHELD: Final = "withheld"
+
+
+class Workspace:
+    """One run's directory."""
+
+    def __init__(self, run_dir: str) -> None:
+        self.path = run_dir
+        self.artifacts = os.path.join(run_dir, ARTIFACTS)
+        self.bundle = os.path.join(run_dir, BUNDLE)
+        self.lock = os.path.join(run_dir, LOCK)
+
+    def make(self) -> None:
+        """Make the directory with its empty folder of artefacts."""
+        if not make_directory(self.path, 0o700):
+            raise RunError("this run has a directory already")
+        make_directory(self.artifacts, 0o700)
+
+    def keep(self, intent: bytes, policy: bytes) -> None:
+        """Keep what was asked, byte by byte, and what it is decided by."""
+        write_replace(os.path.join(self.path, INTENT), intent, 0o600)
+        write_replace(os.path.join(self.path, POLICY), policy, 0o600)
+
+    def artifact_bytes(self) -> int:
+        """Return what all regular files that the runner left have together."""
+        total = 0
+        for folder, _, names in os.walk(self.artifacts):
+            for name in names:
+                try:
+                    found = os.lstat(os.path.join(folder, name))
+                except OSError:
+                    continue  # what can't be looked at is refused by name when it is hashed
+                if stat.S_ISREG(found.st_mode):
+                    total += found.st_size
+        return total
+
+    def settle(self) -> None:
+        """Return when all that the runner left is on stable storage."""
+        sync_filesystem(self.artifacts)
+
+    def withhold(self) -> None:
+        """Put aside artefacts that no manifest can take in; an empty folder takes their place."""
+        aside = os.path.join(self.path, _WITHHELD)
+        try:
+            if not os.path.lexists(aside):
+                os.rename(self.artifacts, aside)
+            sync_directory(aside)
+        except OSError as fault:
+            raise DurableError(f"artefacts can't be put aside: {reason_of(fault)}") from fault
+        make_directory(self.artifacts, 0o700)

@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Judges what a bundle holds of its run: intent, policy, decision, receipts, and a log's proofs.
+
+A bundle of a folder has none of these, and says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from tallystick.crypto.note import VerifierKey
+from tallystick.errors import MissingExtraError, RefusedInput
+from tallystick.model import bundle
+from tallystick.model.decision import evaluate
+from tallystick.model.intent import Intent, parse_intent
+from tallystick.model.manifest import Manifest, ReceiptBinding
+from tallystick.model.policy import Policy, parse_policy
+from tallystick.verify.log import verify_logged
+from tallystick.verify.report import ChainReport, Findings, Report
+from tallystick.verify.source import Source
+from tallystick.verify.trust import Trust
+from tallystick.verify.verification import Expectations, verify_input
+
+# Whether an intent has run before only the solver knows: its word is taken for this one reason.
+_REPLAYED: Final = "INTENT_REPLAYED"
+_OF_A_RUN: Final = (bundle.INTENT, bundle.POLICY, bundle.RECEIPTS)
+_OF_A_LOG: Final = (
+    bundle.LOG_CHECKPOINT,
+    bundle.LOG_PROMISE,
+    bundle.LOG_PROOF,
+    bundle.LOG_SHEET,
+)
+
+
+def judge_run(
+    manifest: Manifest,
+    files: Mapping[str, bytes],
+    trust: Trust,
+    log_key: VerifierKey | None,
+    findings: Findings,
+) -> tuple[tuple[ChainReport, ...], int]:
+    """Judge the run's own papers; return what is known of its receipts."""
+    if manifest.origin == "directory":
+        message = "nothing was asked, decided or run: somebody made this bundle of a folder"
+        findings.add("evidence_no_decision", f"{bundle.MANIFEST}/origin", message)
+        for name in (*_OF_A_RUN, *_OF_A_LOG):
+            if name in files:
+                findings.add("EVIDENCE_MALFORMED", name, "stands in the bundle of a folder")
+        return (), 0
+    intent = _intent(manifest, files.get(bundle.INTENT), findings)
+    policy = _policy(manifest, files.get(bundle.POLICY), findings)
+    _judge_decision(manifest, findings)
+    if intent is not None and policy is not None:
+        _decide_again(manifest, intent, policy, findings)
+    report = _judge_receipts(manifest.receipt_chain, files.get(bundle.RECEIPTS), trust, findings)
+    _judge_log(files, log_key, findings)
+    return (report.chains, report.receipts) if report is not None else ((), 0)
+
+
+def _intent(manifest: Manifest, data: bytes | None, findings: Findings) -> Intent | None:
+    if data is None:
+        findings.add("EVIDENCE_INTENT_ABSENT", bundle.INTENT, "is not in the bundle")
+        return None
+    try:
+        intent = parse_intent(data)
+    except RefusedInput as fault:
+        findings.add("EVIDENCE_INTENT", bundle.INTENT, str(fault))
+        return None
+    for name, expected, found in (
+        ("hash", manifest.intent_hash, intent.intent_hash),
+        ("id", manifest.intent_id, intent.intent_id),
+        ("job type", manifest.job_type, intent.jobType),
+    ):
+        if expected != found:
+            findings.add(
+                "EVIDENCE_INTENT", bundle.INTENT, f"has another {name} than the manifest says",
+                expected=expected, found=found,
+            )  # fmt: skip
+            return None
+    return intent
+
+
+def _policy(manifest: Manifest, data: bytes | None, findings: Findings) -> Policy | None:
+    if data is None:
+        findings.add("EVIDENCE_POLICY_ABSENT", bundle.POLICY, "is not in the bundle")
+        return None
+    try:
+        policy = parse_policy(data)
+    except RefusedInput as fault:
+        findings.add("EVIDENCE_POLICY", bundle.POLICY, str(fault))
+        return None
+    if policy.policy_hash != manifest.policy_hash:
+        findings.add(
+            "EVIDENCE_POLICY", bundle.POLICY, "is not the one that the manifest names",
+            expected=manifest.policy_hash, found=policy.policy_hash,
+        )  # fmt: skip
+        return None
+    return policy
+
+
+def _judge_decision(manifest: Manifest, findings: Findings) -> None:
+    """Check what the manifest says of the decision against what it says of the run."""
+    decision, summary = manifest.policy_decision, manifest.execution_summary
+    assert decision is not None and summary is not None
+    where = f"{bundle.MANIFEST}/policyDecision"
+    if decision.allowed is bool(decision.reasons):
+        message = "allows with reasons to refuse, or refuses without any"
+        findings.add("EVIDENCE_DECISION", where, message)
+    elif decision.allowed is (summary.status == "REFUSED"):
+        findings.add(
+            "EVIDENCE_DECISION", where, "is not what became of the intent",
+            expected="REFUSED" if not decision.allowed else "SUCCESS or FAILED",
+            found=summary.status,
+        )  # fmt: skip
+    elif not decision.allowed and (manifest.artifact_count or summary.started_at is not None):
+        findings.add("EVIDENCE_DECISION", where, "refuses, and something was run all the same")
+    elif summary.status == "SUCCESS" and summary.error is not None:
+        message = "is an error, and the run is said to have succeeded"
+        findings.add("EVIDENCE_DECISION", f"{bundle.MANIFEST}/executionSummary/error", message)
+
+
+def _decide_again(manifest: Manifest, intent: Intent, policy: Policy, findings: Findings) -> None:
+    """Make the decision anew, at the moment at which it was made, and compare."""
+    decision = manifest.policy_decision
+    assert decision is not None
+    where = f"{bundle.MANIFEST}/policyDecision"
+    try:
+        own = evaluate(intent, policy, decision.decided_at)
+    except MissingExtraError as fault:
+        findings.add("EVIDENCE_SCHEME_UNAVAILABLE", bundle.INTENT, str(fault))
+        return
+    expected = [reason.code for reason in own.reasons]
+    found = [code for code in decision.codes if code != _REPLAYED]
+    if expected != found:
+        findings.add(
+            "EVIDENCE_DECISION", where, "is not what the policy says of this intent",
+            expected=", ".join(expected) or "allowed", found=", ".join(found) or "allowed",
+        )  # fmt: skip
+
+
+def _judge_receipts(
+    bound: ReceiptBinding | None, data: bytes | None, trust: Trust, findings: Findings
+) -> Report | None:
+    if bound is None:
+        if data is not None:
+            findings.add("EVIDENCE_MALFORMED", bundle.RECEIPTS, "are not bound by the manifest")
+        return None
+    if data is None:
+        findings.add("EVIDENCE_RECEIPTS_ABSENT", bundle.RECEIPTS, "is not in the bundle")
+        return None
+    report = verify_input(
+        [Source(data, name="receipts", form="lines")],
+        trust,
+        Expectations(chain_id=bound.chain_id, length=bound.length, head=bound.head),
+        sole_chain=True,
+    )
+    _take_over(report, findings)
+    return report
+
+
+def _judge_log(files: Mapping[str, bytes], key: VerifierKey | None, findings: Findings) -> None:
+    """Ask whether the chain's last receipt, and with it all before it, is in a log."""
+    if key is None:
+        if any(name in files for name in _OF_A_LOG):
+            message = "is there, and no key of a log was given"
+            findings.add("evidence_log_unseen", "evidence/log", message)
+        return
+    last = files.get(bundle.RECEIPTS, b"").rstrip(b"\n").rpartition(b"\n")[2]
+    report = verify_logged(
+        last,
+        key,
+        proof=files.get(bundle.LOG_PROOF),
+        promise=files.get(bundle.LOG_PROMISE),
+        sheet=files.get(bundle.LOG_SHEET),
+        checkpoint=files.get(bundle.LOG_CHECKPOINT),
+    )
+    _take_over(report, findings, prefix="log/")
+
+
+def _take_over(report: Report, findings: Findings, *, prefix: str = "") -> None:
+    for one in report.findings:
+        findings.add(
+            one.code, prefix + one.where, one.message, expected=one.expected, found=one.found
+        )

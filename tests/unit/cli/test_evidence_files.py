@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bundles and keys as the command line names them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tallystick.cli.evidence_files import bar, head_of, opened_bundle, signers_from, size_of
+from tallystick.cli.output import Exit, Stop
+from tallystick.crypto.multibase import did_key_encode
+
+
+def test_keys_are_told_apart_by_their_form() -> None:
+    """Files and did:keys are Ed25519, `0x…` is an address; capitals are checked."""
+    address = Path("solver.address").read_text()
+    signers = signers_from(["solver.pub", address], None)
+    assert len(signers.trust.anyone) == 1
+    assert signers.addresses == (bytes.fromhex(address[2:]),)
+    for wrong in (address[:-1], address.swapcase().replace("0X", "0x")):
+        with pytest.raises(Stop) as stopped:
+            signers_from([wrong], None)
+        assert stopped.value.code is Exit.USAGE
+    assert signers_from([did_key_encode(bytes(31) + b"\x05")], None).addresses == ()
+
+
+def test_a_bundle_that_cannot_be_opened_stops() -> None:
+    """What can't be read is unchecked, and one line says why."""
+    with pytest.raises(Stop) as stopped, opened_bundle("nowhere"):
+        pass
+    assert stopped.value.code is Exit.UNCHECKED
+    with opened_bundle("solved.tally") as stream:
+        assert head_of(stream).manifest.origin == "run"
+
+
+def test_sizes_and_bars() -> None:
+    """A folder or a pipe has no size beforehand; nobody watching means no bar."""
+    assert size_of("solved.tally") > 10_000
+    assert size_of("results") == size_of("-") == size_of("nowhere") == 0
+    with bar(10) as progress:
+        assert progress is None

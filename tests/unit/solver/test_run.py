@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs: what each end leaves, in states, receipts, manifest and bundle."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from tests import material
+from tests.solving import (
+    NOW,
+    Scripted,
+    asked,
+    body,
+    codes,
+    intent,
+    manifest_of,
+    policy,
+    receipts_of,
+    signed,
+    solver,
+)
+
+from tallystick.errors import IntentError, MalformedInput
+from tallystick.limits import DETAIL_BYTES_MAX
+from tallystick.solver.run import run_intent, told
+from tallystick.solver.runner import Ran, Work
+from tallystick.solver.states import RunStates
+from tallystick.verify.verification import verify_chain
+
+_FULL = ["received", "decided", "running", "evidenced", "signed", "done"]
+
+
+def _states(run_dir: Path) -> list[str]:
+    return [step.state for step in RunStates(str(run_dir), lambda: 0).steps]
+
+
+def test_an_allowed_intent_leaves_a_bundle(tmp_path: Path) -> None:
+    """States, receipts and manifest tell of one run, and bind each other."""
+    seen: list[str] = []
+    made = solver(tmp_path, on_state=lambda _, state: seen.append(state))
+    found = run_intent(made, body())
+    run_dir = Path(found.bundle).parent
+    manifest, receipts = manifest_of(run_dir), receipts_of(run_dir)
+    assert (found.status, found.error) == ("SUCCESS", None)
+    assert _states(run_dir) == _FULL
+    assert [one for one in seen if one in _FULL] == _FULL
+    assert manifest["intentId"] == intent().intent_id
+    assert manifest["policyHash"] == policy().policy_hash
+    assert manifest["policyDecision"]["allowed"] is True
+    assert manifest["receiptChain"]["chainId"] == f"run_{found.run_id}"
+    assert manifest["receiptChain"]["length"] == len(receipts) == 6
+    assert receipts[0]["credentialSubject"]["action"]["parameters_hash"] == intent().intent_hash
+    assert receipts[-1]["credentialSubject"]["chain"]["status"] == "complete"
+    report = verify_chain((run_dir / "receipts.jsonl").read_bytes(), material.PUBLIC)
+    assert report.verdict == "verified"
+    assert manifest["environment"]["runner"] == "safe-report"
+    assert (run_dir / "intent.json").read_bytes() == body()
+    assert (run_dir / "policy.json").read_bytes() == policy().to_json()
+
+
+def test_a_refusal_leaves_its_own_bundle(tmp_path: Path) -> None:
+    """All reasons stand in the receipt and in the manifest, and nothing was started."""
+    runner = Scripted(lambda work: None)
+    made = solver(
+        tmp_path,
+        {"WORK": runner},
+        policy=policy(jobTypeAllowlist=["WORK"], requesterAllowlist=["bob"]),
+    )
+    found = run_intent(made, body(jobType="MINE", expiresAt="2026-01-01T00:00:00Z"))
+    run_dir = Path(found.bundle).parent
+    wanted = ["JOB_TYPE_NOT_ALLOWED", "INTENT_EXPIRED", "REQUESTER_NOT_ALLOWED"]
+    manifest, receipts = manifest_of(run_dir), receipts_of(run_dir)
+    assert found.status == "REFUSED"
+    assert codes(found.decision) == wanted
+    assert manifest["policyDecision"]["codes"] == wanted
+    assert manifest["executionSummary"]["startedAt"] is None
+    assert _states(run_dir) == [state for state in _FULL if state != "running"]
+    outcome = receipts[0]["credentialSubject"]["outcome"]
+    assert outcome["status"] == "failure"
+    for reason in found.decision.reasons:
+        assert reason.text in outcome["error"]
+    assert len(receipts) == 2
+    assert runner.calls == 0
+    assert os.listdir(run_dir / "artifacts") == []
+
+
+def test_an_intent_runs_once(tmp_path: Path) -> None:
+    """The second time is a refusal with a bundle of its own; the first one stays as it was."""
+    runner = Scripted(lambda work: None)
+    made = solver(tmp_path, {"WORK": runner})
+    first = run_intent(made, body(jobType="WORK"))
+    before = Path(first.bundle).read_bytes()
+    second = run_intent(made, body(jobType="WORK"))
+    assert codes(second.decision) == ["INTENT_REPLAYED"]
+    assert runner.calls == 1
+    assert Path(first.bundle).read_bytes() == before
+    assert second.run_id != first.run_id
+    manifest = manifest_of(Path(second.bundle).parent)
+    assert manifest["previousManifestHash"] == f"sha256:{first.manifest_sha256}"
+    assert manifest["number"] == 2
+
+
+def test_another_signature_is_the_same_intent(tmp_path: Path) -> None:
+    """Signing an intent that has run does not let it run again."""
+    made = solver(tmp_path)
+    assert run_intent(made, body()).status == "SUCCESS"
+    again = run_intent(made, json.dumps(signed()).encode())
+    assert codes(again.decision) == ["INTENT_REPLAYED"]
+
+
+def test_a_refused_intent_may_come_again(tmp_path: Path) -> None:
+    """A refusal does not use an intent up: with another policy it runs."""
+    strict = solver(tmp_path, policy=policy(requesterAllowlist=[]))
+    assert run_intent(strict, body()).status == "REFUSED"
+    assert run_intent(solver(tmp_path), body()).status == "SUCCESS"
+
+
+@pytest.mark.parametrize(
+    ("fault", "wanted"),
+    [
+        (Ran(status="FAILED", error="no luck"), "no luck"),
+        (ValueError("odd"), "the runner raised ValueError: odd"),
+    ],
+)
+def test_a_failure_leaves_evidence(tmp_path: Path, fault: object, wanted: str) -> None:
+    """What a runner says, or raises, stands in the manifest, with what it had left."""
+
+    def work(order: Work) -> object:
+        (Path(order.artifacts) / "part.txt").write_text("part")
+        if isinstance(fault, Exception):
+            raise fault
+        return fault
+
+    found = run_intent(solver(tmp_path, {"WORK": Scripted(work)}), body(jobType="WORK"))
+    manifest = manifest_of(Path(found.bundle).parent)
+    assert (found.status, found.error) == ("FAILED", wanted)
+    assert manifest["executionSummary"]["error"] == wanted
+    assert [one["path"] for one in manifest["artifacts"]] == ["artifacts/part.txt"]
+
+
+def test_artefacts_that_no_manifest_takes_are_put_aside(tmp_path: Path) -> None:
+    """A link among the artefacts makes the run fail by name; nothing is followed or left out."""
+
+    def work(order: Work) -> None:
+        (Path(order.artifacts) / "good.txt").write_text("good")
+        (Path(order.artifacts) / "link").symlink_to("/etc/passwd")
+
+    found = run_intent(solver(tmp_path, {"WORK": Scripted(work)}), body(jobType="WORK"))
+    run_dir = Path(found.bundle).parent
+    manifest = manifest_of(run_dir)
+    assert found.status == "FAILED"
+    assert "link" in (found.error or "")
+    assert manifest["artifactCount"] == 0
+    assert manifest["executionSummary"]["details"]["withheld"] is True
+    assert sorted(os.listdir(run_dir / "withheld")) == ["good.txt", "link"]
+    assert manifest["number"] == 1  # the first try used no place
+
+
+def test_artefacts_have_a_size(tmp_path: Path) -> None:
+    """All of them together have no more bytes than the policy allows."""
+
+    def work(order: Work) -> None:
+        for number in range(3):
+            (Path(order.artifacts) / f"{number}").write_bytes(bytes(500_000))
+
+    made = solver(
+        tmp_path,
+        {"WORK": Scripted(work)},
+        policy=policy(jobTypeAllowlist=["WORK"], maxArtifactMb=1),
+    )
+    found = run_intent(made, body(jobType="WORK"))
+    assert found.error == "artefacts have 1500000 bytes, over max 1048576"
+    assert manifest_of(Path(found.bundle).parent)["artifactCount"] == 0
+
+
+def test_what_is_no_intent_leaves_nothing(tmp_path: Path) -> None:
+    """Bytes without an identity are refused at the door."""
+    made = solver(tmp_path)
+    with pytest.raises(MalformedInput):
+        run_intent(made, b'{"a":1,"a":2}')
+    with pytest.raises(IntentError):
+        run_intent(made, json.dumps({**asked(), "extra": 1}).encode())
+    assert made.home.run_ids() == []
+
+
+def test_times_come_from_the_clock(tmp_path: Path) -> None:
+    """The moment of the decision, the start and the end stand in the manifest, in order."""
+    found = run_intent(
+        solver(tmp_path, {"WORK": Scripted(lambda work: None)}), body(jobType="WORK")
+    )
+    manifest = manifest_of(Path(found.bundle).parent)
+    summary = manifest["executionSummary"]
+    times = [
+        manifest["policyDecision"]["decidedAt"],
+        summary["startedAt"],
+        summary["finishedAt"],
+        manifest["createdAt"],
+    ]
+    assert times == sorted(times)
+    assert times[0][:19] == NOW[:19]
+
+
+def test_facts_are_cut_to_their_room() -> None:
+    """A runner of others may say much; the manifest has little room for it."""
+    found = told(
+        "SUCCESS", None, {"long": "x" * 9999, "n": 1}, runner="r", sandbox={"k": "y" * 999}
+    )
+    assert len(found["summary"]["long"].encode()) <= DETAIL_BYTES_MAX
+    assert found["summary"]["n"] == 1
+    assert len(found["environment"]["sandbox"]["k"].encode()) <= DETAIL_BYTES_MAX

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Workers: so many runs at a time, cut-off ones first, and put-off ones again."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+import pytest
+from tests.solving import Scripted, body, intent, policy, solver
+
+from tallystick.errors import SignerUnavailable
+from tallystick.serve.metrics import Meters
+from tallystick.solver import workers as room
+from tallystick.solver.meters import METERS
+from tallystick.solver.overview import view_runs
+from tallystick.solver.run import run_intent
+from tallystick.solver.setup import Solver
+from tallystick.solver.waiting import Waitlist
+from tallystick.solver.workers import Workers
+
+
+class _Flaky:
+    """A signer that is away while it is told so."""
+
+    def __init__(self, inner: Solver) -> None:
+        self._inner = inner.signer
+        self.is_away = False
+
+    def sign(self, message: bytes, /) -> bytes:
+        if self.is_away:
+            raise SignerUnavailable("away")
+        return self._inner.sign(message)
+
+    def get_public_key(self) -> bytes:
+        return self._inner.get_public_key()
+
+
+@contextmanager
+def _working(made: Solver, count: int = 2) -> Iterator[tuple[Waitlist, Workers, Meters]]:
+    line, meters = Waitlist(made.home, 100, lambda: 0), Meters(METERS)
+    found = Workers(made, line, meters, count)
+    found.start()
+    try:
+        yield line, found, meters
+    finally:
+        found.drain(20_000)
+
+
+def _until(holds: Callable[[], bool]) -> None:
+    end = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def _accept(line: Waitlist, nonce: str) -> None:
+    line.accept(intent(jobType="WORK", nonce=nonce), body(jobType="WORK", nonce=nonce), "t")
+
+
+def test_only_so_many_run_at_a_time(tmp_path: Path) -> None:
+    """With two workers, two runs overlap and never three."""
+    at_once, most, lock = 0, 0, threading.Lock()
+
+    def work(_order: object) -> None:
+        nonlocal at_once, most
+        with lock:
+            at_once += 1
+            most = max(most, at_once)
+        time.sleep(0.2)
+        with lock:
+            at_once -= 1
+
+    made = solver(tmp_path, {"WORK": Scripted(work)})
+    with _working(made) as (line, found, _):
+        for number in range(5):
+            _accept(line, str(number))
+        _until(lambda: len(line) == 0)
+        _until(lambda: found.running == 0)
+        assert found.are_alive
+    assert most == 2
+    assert [view.status for view in view_runs(made.home)] == ["SUCCESS"] * 5
+
+
+def test_a_signer_that_comes_back_signs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that could not be signed is taken up again, and not executed again."""
+    monkeypatch.setattr(room, "SOLVER_RETRY_MS", 100)
+    base = solver(tmp_path)
+    flaky = _Flaky(base)
+    runner = Scripted(lambda order: None)
+
+    def at(_run_id: str, state: str) -> None:
+        if state == "manifest":
+            flaky.is_away = runner.calls == 1
+
+    made = solver(tmp_path, {"WORK": runner}, signer=flaky)
+    with _working(made, 1) as (line, found, meters):
+        noted = found._solver.on_state
+
+        def on_state(run_id: str, state: str) -> None:
+            noted(run_id, state)
+            at(run_id, state)
+
+        found._solver = msgspec.structs.replace(found._solver, on_state=on_state)
+        _accept(line, "a")
+        _until(lambda: b"tally_solver_faults_total{" in meters.render())
+        flaky.is_away = False
+        _until(lambda: all(view.state == "done" for view in view_runs(made.home)))
+    (view,) = view_runs(made.home)
+    assert view.status == "SUCCESS"
+    assert runner.calls == 1
+
+
+def test_what_a_crash_cut_off_comes_first(tmp_path: Path) -> None:
+    """At the start, unfinished runs get their end before anything new begins."""
+    base = solver(tmp_path)
+    flaky = _Flaky(base)
+    runner = Scripted(lambda order: None)
+    made = solver(tmp_path, {"WORK": runner}, signer=flaky, clock=base.clock, ids=base.ids)
+    flaky.is_away = True
+    with pytest.raises(SignerUnavailable):
+        run_intent(made, body(jobType="WORK"))
+    flaky.is_away = False
+    with _working(made):
+        _until(lambda: all(view.state == "done" for view in view_runs(made.home)))
+    (view,) = view_runs(made.home)
+    assert view.status == "FAILED"
+    assert runner.calls == 0
+
+
+def test_an_intent_that_could_not_be_received_waits(tmp_path: Path) -> None:
+    """A disk that fails before a run has its first state loses no intent."""
+    made = solver(
+        tmp_path,
+        policy=policy(jobTypeAllowlist=["WORK"]),
+        runners={"WORK": Scripted(lambda o: None)},
+    )
+    runs = Path(made.home.runs)
+    runs.rmdir()
+    with _working(made, 1) as (line, _, meters):
+        _accept(line, "a")
+        _until(lambda: b"tally_solver_faults_total{" in meters.render())
+        runs.mkdir()
+        _until(lambda: any(view.state == "done" for view in view_runs(made.home)))
+    assert [view.status for view in view_runs(made.home)] == ["SUCCESS"]

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A run's directory: made once, private, and its artefacts counted, synced and withheld."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tallystick.errors import DurableError, RunError
+from tallystick.solver.workspace import Workspace
+
+
+def test_it_is_made_once(tmp_path: Path) -> None:
+    """A directory that is there already is another run's."""
+    space = Workspace(str(tmp_path / "run"))
+    space.make()
+    assert os.stat(space.artifacts).st_mode & 0o777 == 0o700
+    with pytest.raises(RunError, match="directory already"):
+        space.make()
+
+
+def test_what_was_asked_is_kept(tmp_path: Path) -> None:
+    """The intent's own bytes, and the policy, for their owner alone."""
+    space = Workspace(str(tmp_path / "run"))
+    space.make()
+    space.keep(b' {"a": 1}\n', b"{}")
+    assert (tmp_path / "run" / "intent.json").read_bytes() == b' {"a": 1}\n'
+    assert (tmp_path / "run" / "policy.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_artefacts_are_counted_without_being_followed(tmp_path: Path) -> None:
+    """Links and devices count nothing; files at any depth do."""
+    space = Workspace(str(tmp_path / "run"))
+    space.make()
+    deep = Path(space.artifacts) / "a" / "b"
+    deep.mkdir(parents=True)
+    (deep / "file").write_bytes(bytes(100))
+    (Path(space.artifacts) / "top").write_bytes(bytes(10))
+    (Path(space.artifacts) / "link").symlink_to("/etc/passwd")
+    os.mkfifo(Path(space.artifacts) / "pipe")
+    assert space.artifact_bytes() == 110
+    space.settle()
+
+
+def test_withheld_artefacts_stay_beside(tmp_path: Path) -> None:
+    """They lie aside as they were, and an empty folder takes their place, once and for all."""
+    space = Workspace(str(tmp_path / "run"))
+    space.make()
+    (Path(space.artifacts) / "x").write_text("first")
+    space.withhold()
+    assert os.listdir(space.artifacts) == []
+    assert (tmp_path / "run" / "withheld" / "x").read_text() == "first"
+    space.withhold()
+    assert (tmp_path / "run" / "withheld" / "x").read_text() == "first"
+
+
+def test_what_can_not_be_put_aside_is_told(tmp_path: Path) -> None:
+    """A failure of the disk is an error of ours."""
+    with pytest.raises(DurableError, match="put aside"):
+        Workspace(str(tmp_path / "none")).withhold()

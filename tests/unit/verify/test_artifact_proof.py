@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The report on one artefact. Most cases are vectors: `tests/vectors/test_bundle_vectors.py`."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.evidence_making import SIGNERS, bundle_of_run, make_run
+
+from tallystick.model.artifact_proof import prove
+from tallystick.model.bundle import BundleReader, exactly
+from tallystick.model.bundle_head import read_head
+from tallystick.verify.artifact_proof import verify_artifact_proof
+
+
+@pytest.fixture(scope="module")
+def proof(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """Return a proof out of the bundle of a run."""
+    folder = tmp_path_factory.mktemp("proof")
+    bundle_of_run(make_run(folder / "run"), folder / "out")
+    stream = io.BytesIO(Path(folder / "out").read_bytes())
+    return prove(read_head(BundleReader(exactly(stream.read))), "artifacts/report.json").encode()
+
+
+def test_a_proof_stands_by_itself(proof: bytes) -> None:
+    """Path, hash and size are told, and compared with the file where there is one."""
+    report = verify_artifact_proof(proof, SIGNERS)
+    assert report.verified
+    told = report.to_dict()["artifact"]
+    assert told["path"] == "artifacts/report.json"
+    assert verify_artifact_proof(proof, SIGNERS, found=(told["sha256"], told["bytes"])).verified
+    wrong = verify_artifact_proof(proof, SIGNERS, found=("0" * 64, told["bytes"]))
+    assert wrong.codes() == ["EVIDENCE_ARTIFACT_CHANGED"]
+
+
+@given(data=st.data())
+def test_any_flipped_bit_is_refused(proof: bytes, data: st.DataObject) -> None:
+    """Whichever bit of a proof is turned: it is not verified."""
+    at = data.draw(st.integers(0, len(proof) - 2))
+    wrong = bytearray(proof)
+    wrong[at] ^= 1 << data.draw(st.integers(0, 7))
+    assert verify_artifact_proof(bytes(wrong), SIGNERS).verdict == "refused"
+
+
+def test_junk_gets_a_report() -> None:
+    """What is no proof is refused, and the report can be printed."""
+    report = verify_artifact_proof(b"{}", SIGNERS)
+    assert report.codes() == ["EVIDENCE_MANIFEST"]
+    assert report.to_dict()["artifact"] is None
