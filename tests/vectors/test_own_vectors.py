@@ -486,8 +486,9 @@ def test_a_folder_with_what_no_manifest_takes() -> None:
     """A link in a folder refuses the bundle that is compared with it."""
 
     def entries() -> Iterator[ArtifactEntry]:
-        raise ArtifactRefused("report.json", "is a symbolic link")
-        yield
+        for path in ("report.json",):
+            raise ArtifactRefused(path, "is a symbolic link")
+        yield from ()
 
     question = EvidenceQuestion(artifacts=entries())
     report = verify_evidence(bundle_of("folder"), Signers(), question)

@@ -164,8 +164,7 @@ class DaemonEmitter:
         self._after_a_fork()
         if self._is_closed:
             raise EmitError("this emitter is closed")
-        whole = self._whole(members)
-        me = get_ident()
+        whole, me = self._whole(members), get_ident()
         if self._writer == me:
             fault = EmitTransportError("a signal handler interrupted this emitter; it can't emit")
         elif self._lock.acquire(timeout=patience):
