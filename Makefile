@@ -7,37 +7,49 @@ JOBS   ?= 2
 ARGS   ?=
 
 BIN  := $(VENV)/bin
+# The Ethereum node that tests talk to: a package of npm's, into build/. Without npm its tests say so.
+ANVIL := build/anvil/node_modules/@foundry-rs
 RUN  := $(VENV)/.stamp-run
 DEV  := $(VENV)/.stamp-dev
 MADE := pyproject.toml src/tallystick/__init__.py tools/environment.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench soak docs format clean
+.PHONY: help demo test check bench soak docs format contracts clean
 
 help:
-	@printf 'make demo    see it work: record, verify, break, promise, solve  (ARGS=DIR keeps files)\n'
+	@printf 'make demo    see it work: record, verify, break, a daemon, a promise, a solver  (ARGS=DIR keeps files)\n'
 	@printf 'make test    all tests                        (ARGS="-k chain" goes to pytest)\n'
 	@printf 'make check   lint, format, types, floors, generated docs, documented commands\n'
 	@printf 'make bench   speed, side by side with the other implementation and with the floor\n'
 	@printf 'make soak    properties and memory, long      (TALLY_EXAMPLES=10000)\n'
 	@printf 'make docs    write docs/reference again, from the code\n'
+	@printf 'make contracts  compile contracts/ into the artefacts that the package carries\n'
 	@printf 'make format  let ruff format and fix what it can\n'
 	@printf 'make clean   remove the environment and what tools left behind\n\n'
 	@printf 'PYTHON=%s  VENV=%s  JOBS=%s  (each can be set on the command line)\n' \
 		'$(PYTHON)' '$(VENV)' '$(JOBS)'
 
 $(RUN): $(MADE)
-	@tools/environment.sh $(VENV) $(PYTHON) collector
+	@tools/environment.sh $(VENV) $(PYTHON) onchain,solver
 	@touch $@
 
 $(DEV): $(MADE)
 	@tools/environment.sh $(VENV) $(PYTHON) dev
 	@touch $(RUN) $@
 
+$(ANVIL):
+	@if command -v npm >/dev/null 2>&1; then \
+		printf 'environment: installing anvil into build/anvil (once)\n'; \
+		npm install --silent --no-save --no-audit --no-fund --ignore-scripts \
+			--prefix build/anvil @foundry-rs/anvil@1.7.1 >/dev/null || \
+			echo 'environment: npm could not install anvil' >&2; \
+	fi
+
 demo: $(RUN)
 	@$(BIN)/python examples/demo.py $(ARGS)
+	@$(BIN)/python examples/on_chain.py
 
-test: $(DEV)
+test: $(DEV) | $(ANVIL)
 	@$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
 
 check: $(DEV)
@@ -58,9 +70,10 @@ bench: $(DEV)
 	$(BIN)/python bench/gate.py || status=1; \
 	exit $$status
 
-soak: $(DEV)
-	@$(BIN)/python -m pytest -n $(JOBS) -m 'soak or not soak' --hypothesis-profile=soak \
-		tests/properties tests/systems tests/faults $(ARGS)
+soak: $(DEV) | $(ANVIL)
+	@TALLY_CHAIN_EXAMPLES=$${TALLY_CHAIN_EXAMPLES:-200} \
+		$(BIN)/python -m pytest -n $(JOBS) -m 'soak or not soak' --hypothesis-profile=soak \
+		tests/properties tests/systems tests/faults tests/contracts $(ARGS)
 	@$(BIN)/python bench/evidence.py --files 100000 --bytes 100000 --rounds 1
 
 docs: $(DEV)
@@ -70,6 +83,9 @@ docs: $(DEV)
 format: $(DEV)
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
+
+contracts: $(DEV)
+	@$(BIN)/python tools/contracts.py
 
 clean:
 	@rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The whole story in a minute: record a run, look at it, verify it, try to cheat,
-hold a collector to its word, and check what a solver left.
+leave the key to a daemon, hold a collector to its word, and check what a solver left.
 
     make demo                              in a temporary directory, which is removed
     python examples/demo.py DIRECTORY      the files stay there, to go on with by hand
@@ -58,6 +58,15 @@ with recorder.action("filesystem.file.read", target={"resource": "plan.txt"}) as
 with recorder.action("system.command.execute", target={"resource": "make report"}) as call:
     os.kill(os.getpid(), signal.SIGKILL)  # as a platform does, when time is up
     call.result = "done"
+"""
+
+KEYLESS = """\
+from tallystick import DaemonEmitter
+
+with DaemonEmitter(channel="demo") as emitter:
+    emitter.emit("read_file", input={"path": "plan.txt"})
+    told = emitter.emit("bash", input={"command": "rm -rf desk"}, ack=True)
+print("stored as", told.sequence, "of", told.chain_id)
 """
 
 
@@ -156,6 +165,16 @@ class Story:
         self.place = place
         self.outcomes = 0
         self.surprises: list[str] = []
+        # As in a login session of somebody who has nothing set: all files stay in the directory.
+        ours = ("AGENTRECEIPTS_", "TALLY_")
+        inherited = {name: os.environ[name] for name in os.environ if not name.startswith(ours)}
+        (place / "run").mkdir(mode=0o700)
+        self.environment = {
+            **inherited,
+            "PYTHON": sys.executable,
+            "XDG_DATA_HOME": str(place.resolve()),
+            "XDG_RUNTIME_DIR": str(place.resolve() / "run"),
+        }
 
     def tell(self, text: str) -> None:
         """Say what comes next."""
@@ -167,7 +186,7 @@ class Story:
         done = subprocess.run(
             ["sh", "-c", f"{COMMANDS}\n{command}"],
             cwd=self.place,
-            env={**os.environ, "PYTHON": sys.executable},
+            env=self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -183,13 +202,14 @@ class Story:
             self.surprises.append(f"`{command}` does not say {shows}")
 
     @contextmanager
-    def serve(self, *arguments: str) -> Iterator[str]:
-        """Run a service in the background, and give the URL that it tells."""
+    def serve(self, *arguments: str, tells: str = "http") -> Iterator[str]:
+        """Run a service in the background, and give the address that it tells."""
         print(f"\n$ tally {' '.join(arguments)} 2> service.log &", flush=True)
         with open(self.place / "service.log", "wb") as events:
             service = subprocess.Popen(
                 [sys.executable, "-m", "tallystick", *arguments],
                 cwd=self.place,
+                env=self.environment,
                 stdout=subprocess.PIPE,
                 stderr=events,
                 text=True,
@@ -198,7 +218,7 @@ class Story:
             assert service.stdout is not None
             told = service.stdout.readline()
             print(told, end="")
-            if "http" not in told:
+            if tells not in told:
                 self.surprises.append((self.place / "service.log").read_text())
             try:
                 yield told.rpartition(" ")[2].strip()
@@ -250,12 +270,33 @@ def play(place: Path) -> int:
         shows="EXPECTED_LENGTH",
     )
 
+    play_daemon(story)
     play_collector(story)
     play_solver(story)
 
     story.tell("What does a code mean?")
     story.run("tally explain CHAIN_GAP", shows="missing")
     return story.end()
+
+
+def play_daemon(story: Story) -> None:
+    """Let a daemon sign: the agent has no key, and does not choose how risky its actions are."""
+    story.tell(
+        "An agent that has a key and was taken over signs what it likes. So let a daemon hold\n"
+        "key and store (at best as another user): the agent tells it, over a socket, what it does."
+    )
+    story.run("tally daemon init", shows="signing.key  signs")
+    (story.place / "keyless.py").write_text(KEYLESS)
+    story.run("cat keyless.py")
+    with story.serve("daemon", "run", tells="events.sock"):
+        story.run("python keyless.py", shows="stored as 2 of")
+        story.tell("The agent said nothing of risk. The daemon saw for itself.")
+        story.run("tally list", shows="critical")
+    story.tell("When it ends it closes the chain. Who may read the store verifies it.")
+    story.run(
+        "tally verify --store agent-receipts/receipts.db --key agent-receipts/signing.key.pub",
+        shows="verified: 3 receipts",
+    )
 
 
 def play_collector(story: Story) -> None:

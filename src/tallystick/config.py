@@ -328,6 +328,31 @@ VARIABLES: Final = (
         purpose="Write-ahead log of `connect`, as a file. Without it the log is in memory.",
     ),
     Variable(
+        name="rpc",
+        environment="TALLY_RPC",
+        kind="text",
+        default="",
+        purpose="Where `tally hub` finds a chain: a node's http(s) address, or `embedded`.",
+        secret=True,
+    ),
+    Variable(
+        name="onchain_home",
+        environment="TALLY_ONCHAIN_HOME",
+        kind="path",
+        default="onchain",
+        purpose=(
+            "Directory of `tally hub`: contracts' addresses, the journal of sent transactions, the "
+            "watcher's cursor, and the embedded chain."
+        ),
+    ),
+    Variable(
+        name="evm_signer",
+        environment="TALLY_EVM_SIGNER",
+        kind="text",
+        default="",
+        purpose="The key with which `tally hub` sends transactions: a keystore file or a URI.",
+    ),
+    Variable(
         name="lambda_function",
         environment="AWS_LAMBDA_FUNCTION_NAME",
         kind="text",

@@ -31,6 +31,11 @@
     ├── SigningError                  the signer gave no signature, and asking again won't help
     │   ├── LeaseExpired              the session key is used up; a new chain takes a new one
     │   └── SignerUnavailable         the signer could not be asked just now; asking again may help
+    ├── NodeError                     a node of a chain did not do what it was asked
+    │   ├── RevertError               a contract refuses; `name` is its error
+    │   └── UnminedError              sent, and not final yet
+    ├── SpendRefused                  a transaction over the cap on costs
+    ├── PostingError                  what is asked of the contracts makes no sense there
     ├── MissingExtraError             a vendor's client is not installed; names the extra
     ├── EmitError                     a receipt was not delivered; says whether to try again
     │   ├── CompositeEmitError        some of several emitters failed; carries each one's error
@@ -41,10 +46,10 @@
     │   └── WalCorruptError           its bytes are damaged where no crash could have done it
     ├── SettingError                  settings that contradict each other, or that can't be served
     │   └── SocketPathError           a path that no socket may have; carries a code
+    ├── ApprovalError                 a proxy's approval API did not do what it was asked
     ├── RunError                      a run can't be begun, gone on with or found
     │   ├── RunBusyError              another process has the run, the intent or the solver's home
     │   └── RunnerError               what would execute an intent can't be used as it is set up
-    ├── ApprovalError                 a proxy's approval API did not do what it was asked
     ├── PeerError                     the system did not say who is at the other end of a socket
     ├── ChainClosedError              the chain has its terminal receipt; nothing can follow
     ├── KeyMismatchError              the signer's key is not the one that the chain stands on
@@ -127,16 +132,6 @@ class FrameRefused(RefusedInput):
         self.message = message
 
 
-class IntentError(RefusedInput):
-    """What is asked of a solver is no intent of ours. `code` is stable, `where` a JSON Pointer."""
-
-    def __init__(self, code: str, message: str, where: str = "") -> None:
-        super().__init__(f"{where}: {message}" if where else message)
-        self.code = code
-        self.where = where
-        self.message = message
-
-
 class MessageRefused(RefusedInput):
     """A JSON-RPC message that is not passed on; `code` is the error's number, `id` the request's.
 
@@ -152,6 +147,16 @@ class MessageRefused(RefusedInput):
 
 class RulesError(RefusedInput):
     """A rules file that can't be used; says which rule, and why."""
+
+
+class IntentError(RefusedInput):
+    """What is asked of a solver is no intent of ours. `code` is stable, `where` a JSON Pointer."""
+
+    def __init__(self, code: str, message: str, where: str = "") -> None:
+        super().__init__(f"{where}: {message}" if where else message)
+        self.code = code
+        self.where = where
+        self.message = message
 
 
 class PatternError(RefusedInput):
@@ -238,6 +243,32 @@ class SignerUnavailable(SigningError):
     """The signer could not be asked just now; asking again may help."""
 
 
+class NodeError(Error):
+    """A node of a chain did not do what it was asked; `is_transient` says whether to ask again."""
+
+    def __init__(self, message: str, *, is_transient: bool = False) -> None:
+        super().__init__(message)
+        self.is_transient = is_transient
+
+
+class RevertError(NodeError):
+    """A contract refuses a call; `name` is the error that it gives, or empty."""
+
+    name = ""
+
+
+class UnminedError(NodeError):
+    """A transaction was sent and is not final yet; doing the same again goes on where it stands."""
+
+
+class PostingError(Error):
+    """What is asked of the contracts makes no sense there; says why."""
+
+
+class SpendRefused(Error):
+    """A transaction would cost more than the cap that was set."""
+
+
 class MissingExtraError(Error, ImportError):
     """A vendor's client is not installed; the message names the extra to install."""
 
@@ -320,6 +351,10 @@ class SocketPathError(SettingError):
         self.code = code
 
 
+class ApprovalError(Error):
+    """A proxy's approval API did not answer, or refused; the text says which and why."""
+
+
 class RunError(Error):
     """A run can't be begun, gone on with or found."""
 
@@ -330,10 +365,6 @@ class RunBusyError(RunError):
 
 class RunnerError(RunError):
     """What would execute an intent can't be used as it is set up."""
-
-
-class ApprovalError(Error):
-    """A proxy's approval API did not answer, or refused; the text says which and why."""
 
 
 class PeerError(Error):

@@ -125,8 +125,8 @@ def test_vector(vector: Vector) -> None:
 
 def test_the_key_decides() -> None:
     """No case is verified under a key that nobody in it has signed with."""
-    unknown = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"
-    stranger = Signers(trust=trust_of(bytes.fromhex(unknown)))
+    key = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"
+    stranger = Signers(trust=trust_of(bytes.fromhex(key)))
     for vector in vectors():
         assert not judged(vector, stranger).verified, vector.name
 

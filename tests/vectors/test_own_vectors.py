@@ -19,6 +19,8 @@ from typing import Any, Literal
 
 import msgspec
 import pytest
+from tests.evidence_making import SIGNERS
+from tests.posts import make_bundle
 from tests.stored import fill
 
 from tallystick.cli.inputs import opened_sources
@@ -27,9 +29,11 @@ from tallystick.errors import ArtifactRefused, MalformedInput
 from tallystick.limits import RECEIPT_BYTES_MAX, RESPONSE_BYTES_MAX
 from tallystick.model.artifact import ArtifactEntry
 from tallystick.model.decision import REASON_CODES
+from tallystick.model.post import commitment_of
 from tallystick.verify.evidence import EvidenceQuestion, verify_evidence
 from tallystick.verify.findings import CODES
 from tallystick.verify.manifest_signers import Signers
+from tallystick.verify.post import PostFacts, verify_post
 from tallystick.verify.report import Report
 from tallystick.verify.source import Source
 from tallystick.verify.trust import parse_trust
@@ -56,6 +60,14 @@ IN_CODE = {
     "LOG_UNCONFIRMED": "test_a_log_and_a_stream_that_is_gone",
     "LOG_UNREADABLE": "test_a_log_that_fails",
     "MALFORMED_VALUE": "test_values_that_are_no_json",
+    "POST_CONTRADICTED": "test_posts_against_bundles",
+    "POST_EVIDENCE_MISMATCH": "test_posts_against_bundles",
+    "POST_SLASHED": "test_posts_against_bundles",
+    "POST_WITHOUT_BUNDLE": "test_posts_against_bundles",
+    "post_disputed": "test_posts_against_bundles",
+    "post_pending": "test_posts_against_bundles",
+    "post_signer_other": "test_posts_against_bundles",
+    "post_unresolved": "test_posts_against_bundles",
     "REPEATS_UNCONFIRMED": "test_repeats_in_a_stream_that_is_gone",
     "STORE_COLUMN": "test_a_store_whose_columns_lie",
     "SOURCE_UNREADABLE": "test_a_source_that_fails",
@@ -454,6 +466,17 @@ def test_limits_are_where_they_are_said_to_be() -> None:
     assert report.codes() == ["RESPONSE_UNREADABLE"]
 
 
+def test_a_store_whose_columns_lie(tmp_path: Path) -> None:
+    """What stands beside a receipt in a store is compared with it, and no file of lines has it."""
+    home = fill(tmp_path / "daemon")
+    with closing(sqlite3.connect(home.db, isolation_level=None)) as base:
+        base.execute("DROP TRIGGER receipts_update")
+        base.execute("UPDATE receipts SET risk_level = 'low' WHERE risk_level = 'critical'")
+    with opened_sources([str(home.db)]) as (sources, _):
+        report = verify_input(sources, home.public.read_text())
+    assert (str(report.verdict), report.codes()) == ("refused", ["STORE_COLUMN"])
+
+
 def bundle_of(case: str) -> bytes:
     """Return the bundle of a case of `vectors/bundle`."""
     return (FOLDER / "bundle" / case / "input.tally").read_bytes()
@@ -500,12 +523,25 @@ def test_a_bundle_that_fails() -> None:
     assert (report.codes(), report.verdict) == (["EVIDENCE_UNREADABLE"], "unchecked")
 
 
-def test_a_store_whose_columns_lie(tmp_path: Path) -> None:
-    """What stands beside a receipt in a store is compared with it, and no file of lines has it."""
-    home = fill(tmp_path / "daemon")
-    with closing(sqlite3.connect(home.db, isolation_level=None)) as base:
-        base.execute("DROP TRIGGER receipts_update")
-        base.execute("UPDATE receipts SET risk_level = 'low' WHERE risk_level = 'critical'")
-    with opened_sources([str(home.db)]) as (sources, _):
-        report = verify_input(sources, home.public.read_text())
-    assert (str(report.verdict), report.codes()) == ("refused", ["STORE_COLUMN"])
+def test_posts_against_bundles(tmp_path: Path) -> None:
+    """A post brings about its codes: by its status, by its words, and by what is missing."""
+    path, made = make_bundle(tmp_path)
+    evidence = verify_evidence(path.read_bytes(), SIGNERS)
+    digest = bytes.fromhex(made.manifest_sha256)
+    facts = PostFacts(
+        receipt_id=bytes(32),
+        chain_id=1,
+        contract="0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed",
+        status="finalized",
+        posted_at=1,
+        operator="0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed",
+        commitment=commitment_of(made.manifest, digest, solver_id=bytes(32), created_at=1),
+    )
+    told = set(verify_post(facts, None).codes())
+    for status in ("pending", "disputed", "slashed", "unresolved"):
+        told |= set(verify_post(msgspec.structs.replace(facts, status=status), evidence).codes())
+    for word in ("route_hash", "evidence_hash"):
+        lie = msgspec.structs.replace(facts.commitment, **{word: b"\7" * 32})
+        told |= set(verify_post(msgspec.structs.replace(facts, commitment=lie), evidence).codes())
+    here = {code for code, test in IN_CODE.items() if test == "test_posts_against_bundles"}
+    assert here <= told

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any, ClassVar
 
 import click
 
@@ -29,3 +31,24 @@ class VerbGroup(click.Group):
             if fault.ctx is None and command is not None:
                 fault.ctx = click.Context(command, info_name=verb, parent=ctx)
             raise
+
+
+class LazyGroup(VerbGroup):
+    """A group whose verbs stand in modules of their own, each loaded when it is asked for."""
+
+    home: ClassVar[Mapping[str, str]] = {}
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click asks so
+        """Return the names of the verbs."""
+        return list(self.home)
+
+    def get_command(
+        self,
+        ctx: click.Context,  # noqa: ARG002  # click asks so
+        cmd_name: str,
+    ) -> click.Command | None:
+        """Return one verb."""
+        if cmd_name not in self.home:
+            return None
+        command: click.Command = import_module(f"tallystick.cli.{self.home[cmd_name]}").command
+        return command

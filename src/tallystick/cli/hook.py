@@ -3,34 +3,12 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Final
+from collections.abc import Mapping
+from typing import ClassVar, Final
 
 import click
 
-from tallystick.cli.groups import VerbGroup
-
-_HOME: Final = {"install": "hook_install"}
-
-
-class HookVerbs(VerbGroup):
-    """The group of the hook's verbs."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click asks so
-        """Return the names of the verbs."""
-        return list(_HOME)
-
-    def get_command(
-        self,
-        ctx: click.Context,  # noqa: ARG002  # click asks so
-        cmd_name: str,
-    ) -> click.Command | None:
-        """Return one verb."""
-        if cmd_name not in _HOME:
-            return None
-        command: click.Command = import_module(f"tallystick.cli.{_HOME[cmd_name]}").command
-        return command
-
+from tallystick.cli.groups import LazyGroup
 
 _EPILOG: Final = """\
 \b
@@ -40,6 +18,12 @@ Examples
 
 Exit codes: see `tally hook VERB --help`.
 """
+
+
+class HookVerbs(LazyGroup):
+    """The group of the hook's verbs."""
+
+    home: ClassVar[Mapping[str, str]] = {"install": "hook_install"}
 
 
 @click.group(

@@ -39,7 +39,7 @@ def command(paths: tuple[str, ...], store: str | None) -> None:
     """
     from tallystick.cli.stores import opened, store_path
     from tallystick.errors import StoreCorruptError, StoreError
-    from tallystick.store.imported import keep_chain
+    from tallystick.store.imported import is_taken, keep_chain
 
     where = store_path(store)
     chains: dict[str, list[bytes]] = {}
@@ -54,6 +54,12 @@ def command(paths: tuple[str, ...], store: str | None) -> None:
                     raise Stop(
                         Exit.REFUSED, f"the store has a chain {chain_id} of its own; none imported"
                     )
+        # All are looked at before the first is kept.
+        for chain_id, bodies in chains.items():
+            if is_taken(where, chain_id, bodies):
+                raise Stop(
+                    Exit.REFUSED, f"another chain {chain_id} was imported before; none imported"
+                )
         for chain_id, bodies in chains.items():
             path, is_new = keep_chain(where, chain_id, bodies)
             state = "" if is_new else ", there already"
@@ -65,8 +71,7 @@ def command(paths: tuple[str, ...], store: str | None) -> None:
     except StoreCorruptError as fault:
         raise Stop(Exit.REFUSED, str(fault)) from None
     except StoreError as fault:
-        code = Exit.REFUSED if "another chain" in str(fault) else Exit.UNCHECKED
-        raise Stop(code, str(fault)) from None
+        raise Stop(Exit.UNCHECKED, str(fault)) from None
 
 
 def _receipts(paths: tuple[str, ...]) -> Iterator[tuple[str, bytes]]:

@@ -44,6 +44,7 @@ _HOME: Final = {
     "solver": "solver",
     "log": "log",
     "evidence": "evidence",
+    "hub": "hub",
     "explain": "explain",
     "completion": "completion",
 }

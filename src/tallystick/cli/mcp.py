@@ -3,40 +3,40 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Final
+from collections.abc import Mapping
+from typing import ClassVar, Final
 
 import click
 
-from tallystick.cli.groups import VerbGroup
+from tallystick.cli.groups import LazyGroup
 
-_HOME: Final = {
-    "run": "mcp_run",
-    "check": "mcp_check",
-    "approvals": "mcp_approvals",
-    "install": "mcp_install",
-}
+_EPILOG: Final = """\
+\b
+Examples
+  tally mcp install claude-code
+  tally mcp run -- npx some-mcp-server
+  tally mcp check rules.yaml
 
-
-class McpVerbs(VerbGroup):
-    """The group of the proxy's verbs, each loaded when it is asked for."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click asks so
-        """Return the names of the verbs."""
-        return list(_HOME)
-
-    def get_command(
-        self,
-        ctx: click.Context,  # noqa: ARG002  # click asks so
-        cmd_name: str,
-    ) -> click.Command | None:
-        """Return one verb."""
-        if cmd_name not in _HOME:
-            return None
-        command: click.Command = import_module(f"tallystick.cli.{_HOME[cmd_name]}").command
-        return command
+Exit codes: see `tally mcp VERB --help`.
+"""
 
 
-@click.group("mcp", cls=McpVerbs, short_help="Record an MCP server's calls through a proxy.")
+class McpVerbs(LazyGroup):
+    """The group of the proxy's verbs."""
+
+    home: ClassVar[Mapping[str, str]] = {
+        "run": "mcp_run",
+        "check": "mcp_check",
+        "approvals": "mcp_approvals",
+        "install": "mcp_install",
+    }
+
+
+@click.group(
+    "mcp",
+    cls=McpVerbs,
+    epilog=_EPILOG,
+    short_help="Record an MCP server's calls through a proxy.",
+)
 def command() -> None:
     """Put a proxy between an MCP client and its server: receipts, rules, approvals."""

@@ -60,5 +60,5 @@ def _write(receipts: Sequence[Any], *, as_json: bool) -> None:
             sys.stdout.buffer.write(one.body + b"\n")
         else:
             number, moment, chain, tool, action, risk, status = row_of(one)
-            say((f"{moment} ", "dim"), f"{chain} {number} {action} {tool} {risk} {status}")
+            say((f"{moment} ", "dim"), f"{chain} {number} {action} {tool or '-'} {risk} {status}")
     sys.stdout.flush()

@@ -22,6 +22,7 @@ Examples
   tally verify https://collector.example/chains/run-1 --key signing.key.pub
   tally verify run.jsonl --key signing.key.pub --require-terminal --expect-length 12
   tally verify run.jsonl --key signing.key.pub --log exported.jsonl
+  tally verify run.tally --post 0x… --rpc https://node.example --key signing.key.pub
   tally verify --store /var/lib/agentreceipts/receipts.db --key signing.key.pub
   tally verify all.jsonl --key signing.key.pub --proof all.proof
 
@@ -132,6 +133,13 @@ def _check_filled(
     show_default=True,
     help="Threads that check signatures. The verdict is the same for any number.",
 )
+@click.option(
+    "--post",
+    metavar="ID",
+    help="A post on chain: verify it with the bundle in PATH, or fetch that.",
+)
+@click.option("--rpc", metavar="URL|embedded", help="The node that knows the post.")
+@click.option("--contracts", metavar="FILE", help="Where the contracts are, for --post.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
 def command(paths: tuple[str, ...], store: str | None, **options: Any) -> None:
     """Verify receipts: a receipt, an array, or JSON Lines; `-` is standard input.
@@ -143,7 +151,17 @@ def command(paths: tuple[str, ...], store: str | None, **options: Any) -> None:
 
     All chains of all PATHs are verified together. What an open chain has lost at its end shows
     with --proof, --log, --require-terminal, --expect-length or --expect-head only.
+
+    With --post, PATH is a bundle (.tally): the post on chain, the manifest that it commits to, the
+    artefacts and the receipts are verified as one. The post's operator counts as a signer.
     """
+    if options["post"] is not None:
+        from tallystick.cli.verify_post import verify_post_of
+
+        verify_post_of(paths, options)
+        return
+    if options["rpc"] is not None or options["contracts"] is not None:
+        raise click.UsageError("--rpc and --contracts are for --post.")
     from tallystick.cli.inputs import paths_of
 
     paths = paths_of(paths, store)

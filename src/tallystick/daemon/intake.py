@@ -28,6 +28,7 @@ from tallystick.limits import (
     ALONE_FRAMES_MAX,
     DRAFTED_FRAMES_MAX,
     HELD_FRAMES_MAX,
+    JSON_INTEGER_MAX,
     SIGNER_PAUSE_MS_MAX,
 )
 from tallystick.model.frame import (
@@ -229,10 +230,10 @@ class Intake:
         try:
             frame = parse_frame(body)
         except FrameRefused as fault:
-            self._lose(arrived, fault.code)
+            self._lose(arrived, fault.code, _claimed_drops(body))
             return _asks(body, connection), Refusal(code=fault.code, message=str(fault))
         except Exception as fault:  # noqa: BLE001 - one frame's trouble is not another's
-            return _asks(body, connection), self._stumbled(arrived, fault)
+            return _asks(body, connection), self._stumbled(arrived, body, fault)
         if frame.ack:
             connection.asks = True
         if frame.late:
@@ -260,7 +261,7 @@ class Intake:
                 one = frames[0]
                 self._tallies.faults += 1
                 event(logging.ERROR, "frame_failed", kind=type(fault).__name__)
-                self._note_lost("INTERNAL", one.received_ns)
+                self._note_lost("INTERNAL", one.received_ns, one.frame.drop_count)
                 return [Refusal(code="INTERNAL", message="the daemon failed on this frame")]
             middle = len(frames) // 2
             return self._commit(frames[:middle]) + self._commit(frames[middle:])
@@ -279,18 +280,18 @@ class Intake:
                     raise
                 pause_ms = min(2 * pause_ms, SIGNER_PAUSE_MS_MAX)
 
-    def _stumbled(self, arrived: Arrived, fault: Exception) -> Refusal:
+    def _stumbled(self, arrived: Arrived, body: bytes, fault: Exception) -> Refusal:
         self._tallies.faults += 1
         event(logging.ERROR, "frame_failed", kind=type(fault).__name__)
-        self._lose(arrived, "INTERNAL")
+        self._lose(arrived, "INTERNAL", _claimed_drops(body))
         return Refusal(code="INTERNAL", message="the daemon failed on this frame")
 
-    def _lose(self, arrived: Arrived, code: str) -> None:
-        self._note_lost(code, arrived.received_ns)
+    def _lose(self, arrived: Arrived, code: str, claimed: int = 0) -> None:
+        self._note_lost(code, arrived.received_ns, claimed)
 
-    def _note_lost(self, code: str, received_ns: int) -> None:
+    def _note_lost(self, code: str, received_ns: int, claimed: int = 0) -> None:
         self._tallies.rejected[code] += 1
-        self._ledger.losses.note(code, received_ns // 1_000_000)
+        self._ledger.losses.note_refused(code, received_ns // 1_000_000, claimed)
 
     def _done(self, batch: Sequence[Item], _: None, fault: Exception | None) -> None:
         """Answer what was not passed on because of a fault."""
@@ -333,6 +334,18 @@ def _asks(body: bytes, connection: Connection) -> bool:
     except (msgspec.MsgspecError, RecursionError, UnicodeError):
         return connection.asks
     return type(members) is dict and members.get("ack") is True
+
+
+def _claimed_drops(body: bytes) -> int:
+    """Return what a frame that is refused tells of losses: its emitter won't tell it again."""
+    if b'"drop_count"' not in body:
+        return 0
+    try:
+        members = _LOOSE(body)
+    except (msgspec.MsgspecError, RecursionError, UnicodeError):
+        return 0
+    count = members.get("drop_count") if type(members) is dict else None
+    return count if type(count) is int and 0 < count <= JSON_INTEGER_MAX else 0
 
 
 def _refuse_all(arrived: Arrived) -> None:

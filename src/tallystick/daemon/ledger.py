@@ -37,7 +37,7 @@ from tallystick.errors import (
     StoreError,
     StoreStoppedError,
 )
-from tallystick.limits import CHAIN_NAMES_KEPT_MAX
+from tallystick.limits import AGENT_CHAINS_MAX, CHAIN_NAMES_KEPT_MAX
 from tallystick.model.chain import Head
 from tallystick.model.frame import Refusal
 from tallystick.model.rotation import KeyRotation
@@ -121,7 +121,7 @@ class Ledger:
             now_ms = frames[0].received_ns // 1_000_000 if frames else self._now_ms()
             turn = self._turn(now_ms)
             self._roll_over(turn, now_ms)
-            answers = [self._answer(turn, one) for one in frames]
+            answers = self._answers(turn, frames)
             self._write(turn, now_ms, with_losses=bool(turn.batch.rows))
             return answers
 
@@ -134,7 +134,7 @@ class Ledger:
                 self._settle()  # what ends a day looks into the store
             turn = self._turn(now_ms)
             self._roll_over(turn, now_ms)
-            answers = [self._answer(turn, one) for one in frames]
+            answers = self._answers(turn, frames)
             taken = self.losses.take() if turn.batch.rows else None
             try:
                 if taken is not None:
@@ -281,6 +281,15 @@ class Ledger:
             finish=lambda: turn.hand_over(rotation, successor, agents, now_ms),
         )
 
+    def _answers(self, turn: Turn, frames: Sequence[AttestedFrame]) -> list[Answer]:
+        """Return what becomes of each frame; refusals count when no frame can raise any more."""
+        answers = [self._answer(turn, one) for one in frames]
+        for one, answer in zip(frames, answers, strict=True):
+            if isinstance(answer, Refusal):
+                drops, moment_ms = one.frame.drop_count, one.received_ns // 1_000_000
+                self.losses.note_refused(answer.code, moment_ms, drops)
+        return answers
+
     def _answer(self, turn: Turn, one: AttestedFrame) -> Answer:
         try:
             drops = self.drafting.drops(one) if one.frame.drop_count else None
@@ -299,23 +308,19 @@ class Ledger:
             # Of this one. A signer that signs nothing at all any more is the end.
             self._keys.sign(b"tallystick: does this key sign?")
             refusal = Refusal(code="SIGNER", message="the signer gave no signature for it")
-        moment_ms = one.received_ns // 1_000_000
-        self.losses.note(refusal.code, moment_ms)
-        if one.frame.drop_count:
-            self.losses.note(CLAIMED, moment_ms, one.frame.drop_count)
         return refusal
 
     def _is_due(self, now_ms: int) -> bool:
-        """Whether the root is of another day."""
+        """Whether the root is of another day, or has as many chains below it as may be open."""
         root = self._standing.root
-        return (
-            self._fixed is None
-            and root is not None
-            and not is_of(root.head.chain_id, self._base(now_ms))
-        )
+        if root is None:
+            return False
+        is_full = len(self._heads.heads) > AGENT_CHAINS_MAX
+        is_todays = self._fixed is not None or is_of(root.head.chain_id, self._base(now_ms))
+        return is_full or not is_todays
 
     def _roll_over(self, turn: Turn, now_ms: int) -> None:
-        """Close yesterday's chains; the next receipt begins today's."""
+        """Close the chains of a day that is over, or too many; the next receipt begins a root."""
         if self._is_due(now_ms):
             turn.end_all("complete", self._agents(), now_ms)
 
@@ -393,7 +398,3 @@ class Ledger:
             self._heads.write(heads, closed)
         except StoreError as error:
             self._fault = error
-
-
-# The reason under which losses go that an emitter told of in a frame that was itself refused.
-CLAIMED = "CLAIMED_BY_EMITTER"

@@ -12,6 +12,8 @@ from tallystick.model.extension import Dropped
 
 # Where the reasons are too many to be told apart.
 OTHER = "OTHER"
+# Losses that an emitter told of in a frame that was itself refused.
+CLAIMED = "CLAIMED_BY_EMITTER"
 
 # Reasons with their counts, the first and the last moment.
 Taken = tuple[dict[str, int], int, int]
@@ -32,6 +34,12 @@ class Losses:
         """Count frames that are lost; a reason is a stable code and never an emitter's word."""
         with self._lock:
             self._add({reason: count}, now_ms, now_ms)
+
+    def note_refused(self, reason: str, now_ms: int, claimed: int) -> None:
+        """Count a frame that was refused, with the losses that it told of: nobody tells again."""
+        self.note(reason, now_ms)
+        if claimed:
+            self.note(CLAIMED, now_ms, claimed)
 
     def take(self) -> Taken | None:
         """Return reasons with their counts, first and last moment, and begin anew."""

@@ -110,7 +110,8 @@ def parse_stat(text: str) -> tuple[int, int, int] | None:
 def parse_cgroup(text: str) -> str | None:
     """Return the control group that says most: of version 2, else the longest of version 1."""
     paths = []
-    for line in text.splitlines():
+    # By line feeds alone: a folder's name may hold all else that `splitlines` would cut at.
+    for line in text.split("\n"):
         number, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")
         if not path.startswith("/"):

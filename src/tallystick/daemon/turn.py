@@ -87,7 +87,8 @@ class Turn:
             for each in drafts:
                 answer = self._add_to_root(each, now_ms)
         else:
-            chain_id = agent_chain(self._root_id(), frame.agent_id)
+            # By the name that a receipt may show: a chain's name stands in all of its receipts.
+            chain_id = agent_chain(self._root_id(), _agent_in(drafts[-1]) or frame.agent_id)
             for each in drafts:
                 answer = self._add_to_agent(chain_id, each, now_ms)
         assert answer is not None
@@ -167,3 +168,11 @@ class Turn:
         )
         own = self.batch.own(action)
         self._add_to_root({**own, "principal": draft["principal"]}, now_ms)
+
+
+def _agent_in(draft: Draft) -> str | None:
+    """Return the agent's id as the statement has it, with its secrets taken out."""
+    runtime = draft["issuer"].runtime
+    shown = None if runtime is None else runtime.get("agent_id")
+    # Where an escaped slash came to light it still is no level of the name.
+    return shown.replace("/", "_") if isinstance(shown, str) else None

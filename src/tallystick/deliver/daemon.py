@@ -36,6 +36,7 @@ from tallystick.limits import (
 )
 from tallystick.model.framing import SOCKET_VARIABLE, default_socket_path, framed, read_answer
 
+_INFO, _WARNING = 20, 30  # as `logging` counts
 _PLACES = (SOCKET_VARIABLE, "XDG_RUNTIME_DIR", "XDG_DATA_HOME", "HOME")
 
 
@@ -149,10 +150,8 @@ class DaemonEmitter:
         """Do what `emit` does in a thread: the event loop is never blocked."""
         import asyncio
 
-        def emit() -> Acknowledged | None:
-            return self.emit(tool, decision, **members)  # type: ignore[arg-type]  # as there
-
-        return await asyncio.to_thread(emit)
+        emit: Callable[..., Acknowledged | None] = self.emit
+        return await asyncio.to_thread(emit, tool, decision, **members)
 
     def send(
         self, members: Mapping[str, object], *, counts_refused: bool = True
@@ -165,8 +164,7 @@ class DaemonEmitter:
         self._after_a_fork()
         if self._is_closed:
             raise EmitError("this emitter is closed")
-        whole = self._whole(members)
-        me = get_ident()
+        whole, me = self._whole(members), get_ident()
         if self._writer == me:
             fault = EmitTransportError("a signal handler interrupted this emitter; it can't emit")
         elif self._lock.acquire(timeout=patience):
@@ -222,7 +220,7 @@ class DaemonEmitter:
         self._is_closed = True
         self._line.close()
         if self._drops:
-            _tell("warning", "%d frames were lost, and no later frame told the daemon", self._drops)
+            _tell(_WARNING, "%d frames were lost, and no later frame told the daemon", self._drops)
 
     def __enter__(self) -> DaemonEmitter:  # noqa: PYI034  # `Self` needs typing
         return self
@@ -364,7 +362,7 @@ class DaemonEmitter:
         self._add(1)
         if not self._is_best_effort:
             raise fault
-        _tell("warning", "%s", fault)
+        _tell(_WARNING, "%s", fault)
 
     def _drain(self, until: float) -> None:
         """Send what the spool holds, each frame until its receipt is stored; stop at a failure."""
@@ -376,14 +374,14 @@ class DaemonEmitter:
             self._answer(SPOOL_ANSWER_MS_MAX)
 
         try:
-            self._spool.deliver(deliver, until)
+            self._add(self._spool.deliver(deliver, until))
             if not len(self._spool):
                 # Looking each time costs as much as sending; others' frames can wait a moment.
                 self._empty_until = time.monotonic() + SPOOL_LOOK_MS / 1000
         except EmitError as fault:
             # A daemon that is slow would be asked to record the same frame at each `emit`.
             self._drains_from = time.monotonic() + SPOOL_PAUSE_MS / 1000
-            _tell("info", "frames wait in %s: %s", self._spool.path, fault)
+            _tell(_INFO, "frames wait in %s: %s", self._spool.path, fault)
 
     def _add(self, drops: int) -> None:
         self._drops = min(self._drops + drops, JSON_INTEGER_MAX)
@@ -396,8 +394,7 @@ class DaemonEmitter:
             self._line.close()
 
 
-def _tell(level: str, text: str, *given: object) -> None:
+def _tell(level: int, text: str, *given: object) -> None:
     import logging  # only who has something to say pays for it
 
-    number = logging.getLevelNamesMapping()[level.upper()]
-    logging.getLogger("tallystick.deliver.daemon").log(number, text, *given)
+    logging.getLogger("tallystick.deliver.daemon").log(level, text, *given)

@@ -9,6 +9,8 @@ stored, so it may arrive twice and never not at all; both carry one idempotency 
 
 from __future__ import annotations
 
+import errno
+import json
 import os
 import stat
 import time
@@ -21,7 +23,6 @@ from tallystick.errors import (
     FrameRefused,
     LimitError,
     SettingError,
-    UnreadableError,
     WalLockedError,
 )
 from tallystick.limits import FRAME_BYTES_MAX, SPOOL_BYTES_MAX, SPOOL_FRAMES_MAX
@@ -29,6 +30,8 @@ from tallystick.limits import FRAME_BYTES_MAX, SPOOL_BYTES_MAX, SPOOL_FRAMES_MAX
 _KEPT = ".frame"
 _REFUSED = ".refused"
 _LOCK = ".lock"
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class Spool:
@@ -38,15 +41,17 @@ class Spool:
         """Make the directory, for its owner alone, or check that nobody else can write to it."""
         from tallystick.durable.file import make_directory, reason_of, shown
 
-        self.path = os.fspath(path)
-        make_directory(self.path, 0o700)
+        make_directory(path, 0o700)
+        # Where a link leads now: who may change the link later changes nothing for us.
+        self.path = os.path.realpath(path)
         try:
-            found = os.stat(self.path)
+            found = os.lstat(self.path)
+            if not stat.S_ISDIR(found.st_mode):
+                raise SettingError(f"{shown(self.path)} is no directory, and can't keep frames")
+            _check_above(self.path)
         except OSError as fault:
             raise SettingError(f"{shown(self.path)}: {reason_of(fault)}") from None
-        if not stat.S_ISDIR(found.st_mode):
-            raise SettingError(f"{shown(self.path)} is no directory, and can't keep frames")
-        if found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) & 0o022:
+        if not _is_ours(found):
             raise SettingError(
                 f"{shown(self.path)}: others could put frames there; wanted is a directory of "
                 "yours that nobody else writes to (chmod 700)"
@@ -67,7 +72,12 @@ class Spool:
             "late": True,
             "ack": True,
         }
-        body = body_of(late)
+        try:
+            body = body_of(late)
+        except (
+            FrameRefused
+        ) as fault:  # it fitted just so, and has no room for the mark of a late one
+            raise EmitError(f"it can't be kept: {fault}") from None
         names = self._names()
         kept = sum(_size_of(name) for name in names)
         if len(names) >= SPOOL_FRAMES_MAX or kept + len(body) > SPOOL_BYTES_MAX:
@@ -80,53 +90,61 @@ class Spool:
         except DurableError as fault:
             raise EmitError(str(fault)) from None
 
-    def deliver(self, send: Callable[[bytes], None], until: float) -> None:
-        """Send frames until there is none, or the time is up; another process may be at it."""
+    def deliver(self, send: Callable[[bytes], None], until: float) -> int:
+        """Send frames until there is none, or the time is up; another process may be at it.
+
+        Returns how many files were set aside as `*.refused` because they hold no frame any more.
+        """
         if not self._names():
-            return
+            return 0
         from tallystick.durable.file import lock, reason_of, unlock
 
         try:
-            directory = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            directory = os.open(self.path, _FOLDER)
         except OSError as fault:
             raise EmitError(reason_of(fault)) from None
         try:
             held = lock(_LOCK, directory, self.path)
         except WalLockedError:
-            return
+            return 0
         except OSError as fault:
             raise EmitError(reason_of(fault)) from None
         else:
+            spoiled = 0
             try:
                 for name in self._names():
                     if time.monotonic() >= until:
-                        return
-                    self._deliver_one(name, send)
+                        break
+                    spoiled += self._deliver_one(name, directory, send)
             finally:
                 unlock(held)
+            return spoiled
         finally:
             os.close(directory)
 
-    def _deliver_one(self, name: str, send: Callable[[bytes], None]) -> None:
-        from tallystick.durable.file import read_bounded, reason_of
+    def _deliver_one(self, name: str, directory: int, send: Callable[[bytes], None]) -> bool:
+        """Send one frame; return whether there was none in the file."""
+        from tallystick.durable.file import reason_of
 
-        path = os.path.join(self.path, name)
+        aside = name.removesuffix(_KEPT) + _REFUSED
         try:
-            body = read_bounded(path, FRAME_BYTES_MAX)
+            body = _frame_in(name, directory)
+            if body is None:
+                os.rename(name, aside, src_dir_fd=directory, dst_dir_fd=directory)
+                return True
             try:
                 send(body)
             except FrameRefused:
                 # It will never be taken. The daemon's chain says that a frame was refused; here
                 # lies which one.
-                os.rename(path, path.removesuffix(_KEPT) + _REFUSED)
-                return
-            os.unlink(path)
+                os.rename(name, aside, src_dir_fd=directory, dst_dir_fd=directory)
+                return False
+            os.unlink(name, dir_fd=directory)
         except FileNotFoundError:
             pass  # somebody cleaned up
-        except (LimitError, UnreadableError) as fault:
-            raise EmitError(str(fault)) from None
         except OSError as fault:
             raise EmitError(reason_of(fault)) from None
+        return False
 
     def _names(self) -> list[str]:
         try:
@@ -138,3 +156,46 @@ class Spool:
 def _size_of(name: str) -> int:
     size = name.removesuffix(_KEPT).rpartition("-")[2]
     return int(size) if size.isdigit() else FRAME_BYTES_MAX
+
+
+def _frame_in(name: str, directory: int) -> bytes | None:
+    """Return the frame in a file, or None where it holds none that the daemon would answer.
+
+    Whatever lies there, it must not hold up the frames behind it: no pipe is waited for.
+    """
+    from tallystick.durable.file import read_descriptor
+
+    try:
+        descriptor = os.open(name, _FILE, dir_fd=directory)
+    except OSError as fault:
+        if fault.errno in (errno.ELOOP, errno.ENXIO):  # a link, a socket
+            return None
+        raise
+    try:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode) or not _is_ours(found):
+            return None
+        body = read_descriptor(descriptor, FRAME_BYTES_MAX)
+        members = json.loads(body)
+    except (LimitError, ValueError, RecursionError):
+        return None
+    finally:
+        os.close(descriptor)
+    return body if isinstance(members, dict) and members.get("ack") is True else None
+
+
+def _is_ours(found: os.stat_result) -> bool:
+    """Whether a file or directory is ours, and nobody else may write to it."""
+    return found.st_uid == os.geteuid() and not found.st_mode & 0o022
+
+
+def _check_above(path: str) -> None:
+    """Refuse a directory in one of somebody else, who could put another in its place."""
+    from tallystick.durable.file import shown
+
+    while (above := os.path.dirname(path)) != path:
+        found = os.stat(above)
+        is_open = found.st_mode & 0o002 and not found.st_mode & stat.S_ISVTX
+        if is_open or found.st_uid not in (0, os.geteuid()):
+            raise SettingError(f"{shown(above)}: others could replace the spool directory in it")
+        path = above

@@ -28,6 +28,7 @@ from tallystick.limits import (
 from tallystick.model.frame import Frame
 from tallystick.model.pattern_check import pattern_fault
 from tallystick.model.secret_patterns import BUILT_IN, KEYS, Pattern
+from tallystick.model.unveil import is_veiled, unveiled
 
 _KEY_NAME: Final = re.compile(
     r"(?is).{0,80}" + KEYS + r"(?:[_-].{0,80}|[0-9]{0,3})|authorization|(?:set-)?cookie|auth"
@@ -74,6 +75,16 @@ class Redactor:
         """Return a text without its secrets; what is over the limit is cut off."""
         if len(text) > REDACTED_CHARS_MAX:
             text = text[:REDACTED_CHARS_MAX]
+        clean = self._text(text)
+        if is_veiled(clean):
+            # A secret shows to whoever unescapes it: then that is what is shown, without it.
+            plain = unveiled(clean)[:REDACTED_CHARS_MAX]
+            if (again := self._text(plain)) != plain:
+                return again
+        return clean
+
+    def _text(self, text: str) -> str:
+        """Return a text without the secrets that stand in it as they are."""
         if not self._may_hold(text):
             return text
         if text[:1] in ("{", "["):
@@ -130,7 +141,8 @@ class Redactor:
             return True
         fresh = [one for one in texts if one is not None and one not in clean]
         # A line feed is in no hint: none can begin in one text and end in the next.
-        if self._may_hold("\n".join(fresh)):
+        joined = "\n".join(fresh)
+        if self._may_hold(joined) or any(map(is_veiled, fresh)):
             return False
         if len(clean) > CLEAN_TEXTS_MAX:
             clean = self._clean = {None}

@@ -29,7 +29,7 @@ _KEY_HINTS: Final = (
     "pin",
 )
 # A value in double quotes, in single ones, or bare.
-_QUOTED: Final = r"\\?\"([^\"\\]{1,4096})|\\?'([^'\\]{1,4096})|"
+_QUOTED: Final = r"\\?\"([^\"\\]{1,16384}+)|\\?'([^'\\]{1,16384}+)|"
 _VALUE: Final = rf"(?:{_QUOTED}([^\s\"'\\,;&<>\[\]{{}}()][^\s\"',;&<>]*))"
 # Behind a flag, another flag is no value.
 _FLAG_VALUE: Final = rf"(?:{_QUOTED}([^\s\"'\\,;&<>\[\]{{}}()-][^\s\"',;&<>]*))"
@@ -60,9 +60,11 @@ BUILT_IN: Final = (
         r"(?:(?s:.)*?-----END [A-Z0-9 ]{0,40}PRIVATE KEY[A-Z ]{0,10}-----|(?s:.)*)",
         "private key",
     ),
+    # PKCS#8 of Ed25519 without its frame.
+    _token("private-key", r"MC4CAQAwBQYDK2VwBCIEI[A-Za-z0-9+/]{20,}=?", "mc4caqawbqydk2vwbciei"),
     _token("putty-key", r"PuTTY-User-Key-File-(?s:.)*", "putty-user-key-file"),
     _token("age-key", r"(?i)AGE-SECRET-KEY-1[0-9a-z]{20,}", "age-secret-key-"),
-    _token("jwt", r"eyJ[A-Za-z0-9_-]{5,}(?:\.[A-Za-z0-9_-]*+){1,4}", "eyj"),
+    _token("jwt", r"eyJ[A-Za-z0-9_-]{5,4096}+(?:\.[A-Za-z0-9_-]*+){1,4}", "eyj"),
     _token("github-token", r"(?:gh[opsur]_|github_pat_)[A-Za-z0-9_]{16,}", "gh", "github_pat_"),
     _token("gitlab-token", r"gl(?:pat|ptt|dt|rt|cbt|ft|soat|agent)-[A-Za-z0-9_-]{16,}", "gl"),
     _token(
@@ -133,7 +135,7 @@ BUILT_IN: Final = (
     _token("url-credentials", r"(?i)[a-z0-9+.-]://([^\s/?#\"'<>]{1,512})@", "://"),
     _token(
         "curl-user",
-        r"(?<!\S)(?:-u|--user|--proxy-user)[ =]{1,2}[\"']?([^\s:\"']{1,64}:[^\s\"']+)",
+        r"(?<!\S)(?:-u[ =]{0,2}|--(?:proxy-)?user[ =]{1,2})[\"']?([^\s:\"']{1,64}:[^\s\"']+)",
         "-u",
         "--user",
         "--proxy-user",
@@ -148,10 +150,9 @@ BUILT_IN: Final = (
     ),
     _token(
         "key-value",
-        r"(?i)"
-        + KEYS
-        + r"(?:[_-][a-z0-9_-]{0,24}|[0-9]{0,3})(?:\\?[\"'])?\s{0,2}(?:=>|[:=]|\bis\b)\s{0,2}"
-        + _VALUE,
+        r"(?i)" + KEYS + r"(?:[_-][a-z0-9_-]{0,24}|[0-9]{0,3})(?:\\?[\"'])?\s{0,16}+"
+        r"(?::=|=>|[:=]|\bis\b|(?<![\s-])>)"
+        r"\s{0,16}+(?:[(<]|\[\s{0,4}(?=\\?[\"'])|[bru]{1,2}(?=[\"']))?" + _VALUE,
         *_KEY_HINTS,
     ),
     _token(

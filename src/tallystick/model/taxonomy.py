@@ -9,6 +9,7 @@ it. Custom types have no default that could be undercut: without a claim they ar
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Final, Literal, NamedTuple
@@ -104,6 +105,8 @@ _FLOORS: Final[dict[str, RiskLevel]] = {**TAXONOMY, **BUILT_IN}
 _DOMAINS: Final = frozenset(action_type.split(".")[0] for action_type in TAXONOMY)
 _RESERVED: Final = frozenset(action_type.split(".")[0] for action_type in BUILT_IN)
 
+# Format characters, marks that join the letter before them, and unassigned ones.
+_UNSEEN: Final = frozenset(("Cf", "Mn", "Me", "Cc", "Cn"))
 _ISSUERS_ONLY: Final = ("agent_receipts.", "agent.key.")
 
 _FIRST_LABEL: Final = r"[a-z][a-z0-9]+|xn--[a-z0-9-]*[a-z0-9]"
@@ -190,7 +193,11 @@ def is_reserved(action_type: str) -> bool:
 
 def is_for_issuers_only(action_type: str) -> bool:
     """Whether no emitter may claim this type, however it is spelled: it would pass for ours."""
-    folded = action_type.casefold()
+    if not action_type.isascii():
+        # As a reader sees it: without what is invisible, and wide letters as plain ones.
+        visible = unicodedata.normalize("NFKC", action_type)
+        action_type = "".join(one for one in visible if unicodedata.category(one) not in _UNSEEN)
+    folded = action_type.strip().casefold()
     return folded.startswith(_ISSUERS_ONLY) or f"{folded}." in _ISSUERS_ONLY
 
 

@@ -14,7 +14,13 @@ from urllib.parse import quote
 
 from tallystick.crypto.digest import sha256_tagged
 from tallystick.durable.file import make_directory, read_bounded, shown, write_new
-from tallystick.errors import LimitError, PathTakenError, StoreCorruptError, StoreError
+from tallystick.errors import (
+    LimitError,
+    PathTakenError,
+    StoreCorruptError,
+    StoreError,
+    UnreadableError,
+)
 from tallystick.limits import IMPORTED_CHAIN_BYTES_MAX, RECEIPT_BYTES_MAX
 
 
@@ -37,18 +43,25 @@ def stored_receipts(path: str) -> Iterator[bytes]:
         raise StoreCorruptError(f"{shown(path)} is no store of receipts: {fault}") from fault
 
 
+def is_taken(store: str, chain_id: str, receipts: Iterable[bytes]) -> bool:
+    """Whether another chain was kept under this id before."""
+    try:
+        kept = read_bounded(_place(store, chain_id), IMPORTED_CHAIN_BYTES_MAX)
+    except UnreadableError:
+        return False  # as a rule there is none; else keeping says what is in the way
+    return kept != _lines(receipts)
+
+
 def keep_chain(store: str, chain_id: str, receipts: Iterable[bytes]) -> tuple[str, bool]:
     """Keep one chain beside a store; return its path, and whether it is new there.
 
     The same chain again changes nothing; another one under its id is refused.
     """
-    body = b"".join(one + b"\n" for one in receipts)
+    body = _lines(receipts)
     if len(body) > IMPORTED_CHAIN_BYTES_MAX:
         raise LimitError(f"chain {chain_id!r} has more than {IMPORTED_CHAIN_BYTES_MAX} bytes")
-    folder = f"{store}.imported"
-    make_directory(folder, 0o750)
-    name = sha256_tagged(chain_id.encode()).removeprefix("sha256:")[:32]
-    path = os.path.join(folder, f"{name}.jsonl")
+    path = _place(store, chain_id)
+    make_directory(os.path.dirname(path), 0o750)
     try:
         write_new(path, body, 0o640)
     except PathTakenError:
@@ -59,3 +72,12 @@ def keep_chain(store: str, chain_id: str, receipts: Iterable[bytes]) -> tuple[st
             ) from None
         return path, False
     return path, True
+
+
+def _place(store: str, chain_id: str) -> str:
+    name = sha256_tagged(chain_id.encode()).removeprefix("sha256:")[:32]
+    return os.path.join(f"{store}.imported", f"{name}.jsonl")
+
+
+def _lines(receipts: Iterable[bytes]) -> bytes:
+    return b"".join(one + b"\n" for one in receipts)

@@ -290,7 +290,11 @@ _REFUSED = {
         "The path does not lead from the artefact to the root that was signed.",
         "Ask for the proof again: `tally evidence prove` makes it from the bundle.",
     ),
-}
+    # Posts: what a solver committed to on chain, against the bundle.
+    "POST_CONTRADICTED": ("The manifest says something else than the post that commits to it.", "Anyone can prove that on chain: `tally hub challenge --contradicts`."),
+    "POST_EVIDENCE_MISMATCH": ("The post commits to another manifest than this bundle's.", "Ask the solver for the bundle of that post; `tally hub challenge --manifest` makes it."),
+    "POST_SLASHED": ("The solver lost its stake over this post.", "Do not rely on it; the dispute's events say why."),
+}  # fmt: skip
 _UNCHECKED = {
     "NOTHING_TO_VERIFY": (
         "There is no receipt in the input. Nothing is not a proof.",
@@ -361,7 +365,8 @@ _UNCHECKED = {
         "The bundle, or an artefact, could not be read to its end.",
         "Check the path, and that you may read there.",
     ),
-}
+    "POST_WITHOUT_BUNDLE": ("The bundle that the post commits to could not be had.", "Give it as PATH, or make the solver show it: `tally hub challenge --manifest`."),
+}  # fmt: skip
 _ADVISORY = {
     "incomplete_tool_roundtrip": ("A call was recorded as pending, and no result followed in its chain or the next.", "Expected when a process was killed in between; ask what the tool did."),
     "duplicate_idempotency_key": ("The same idempotency key comes more than once: a retry, or a doubled action.", "Compare the receipts to see whether the action ran twice."),
@@ -383,6 +388,10 @@ _ADVISORY = {
     "evidence_no_decision": ("The bundle was made of a folder: nothing was asked, decided or run.", "It shows who vouched for these files and nothing of how they came to be."),
     "evidence_previous_unseen": ("The manifest names one before it, which was not compared.", "Give the bundle before this one with --previous."),
     "evidence_signer_unlisted": ("Somebody whom you did not name has signed, too.", "Nothing depends on it: a signer that you named has signed."),
+    "post_disputed": ("A dispute about the post is open.", "Wait for its end; `tally hub show` has its time."),
+    "post_pending": ("The post can still be disputed: its window is open.", "Verify again when it is final."),
+    "post_signer_other": ("The post's operator has not signed the manifest itself.", "It signed the post, which commits to the manifest."),
+    "post_unresolved": ("The arbitrators did not decide: everybody got back what was theirs.", "Judge by the evidence."),
     "response_unused": ("A response body belongs to no receipt of the input.", "Check the file's name."),
 }  # fmt: skip
 

@@ -50,8 +50,21 @@ def test_what_is_not_imported(place: Path) -> None:
     db = str(home.db)
     assert tally("import-chain", "run.jsonl", "--store", db).code == 0
     Path("half.jsonl").write_text(Path("run.jsonl").read_text().splitlines()[0] + "\n")
-    assert tally("import-chain", "half.jsonl", "--store", db).code == 1
+    refused = tally("import-chain", "half.jsonl", "--store", db)
+    assert refused.code == 1
+    assert "none imported" in refused.err
     assert tally("import-chain", db, "--store", db).code == 1
     assert tally("import-chain", "garbage.json", "--store", db).code == 1
     assert tally("import-chain", "empty.jsonl", "--store", db).code == 3
     assert tally("import-chain", "run.jsonl", "--store", "nowhere.db").code == 3
+
+
+def test_all_of_it_or_nothing(place: Path) -> None:
+    """One chain whose id is taken keeps the others of the same input out, too."""
+    home = fill(place / "d")
+    db = str(home.db)
+    first = Path("run.jsonl").read_text().splitlines()[0]
+    Path("half.jsonl").write_text(f"{first}\n")
+    assert tally("import-chain", "half.jsonl", "--store", db).code == 0
+    assert tally("import-chain", "answered.jsonl", "run.jsonl", "--store", db).code == 1
+    assert len(list(Path(f"{db}.imported").iterdir())) == 1

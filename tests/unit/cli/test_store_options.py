@@ -4,9 +4,19 @@
 from __future__ import annotations
 
 import click
+from tests.command import tally
 
 from tallystick.cli.store_options import filter_options, store_option
 from tallystick.store.ledger_reads import Filter
+
+
+def test_a_word_that_no_receipt_has() -> None:
+    """A slip in a risk or a status is a fault of usage, and is told with what there is."""
+    for option in ("--risk", "--status"):
+        for verb in ("list", "tail"):
+            answer = tally(verb, option, "denied")
+            assert answer.code == 2
+            assert "'critical'" in answer.err or "'pending'" in answer.err
 
 
 def test_each_filter_is_an_option() -> None:

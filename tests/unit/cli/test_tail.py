@@ -16,6 +16,8 @@ def test_the_last_ones(place: Path) -> None:
     db = str(fill(place / "d").db)
     lines = tally("tail", "--store", db, "-n", "3").out.splitlines()
     assert len(lines) == 3
+    # A receipt of no tool has a word in its place: scripts count words.
+    assert {len(one.partition(", closes")[0].split()) for one in lines} == {7}
     assert "chain_interrupted" in lines[-1] or "chain_interrupted" in lines[-2]
     assert tally("tail", "--store", db, "-n", "0").out == ""
     all_lines = tally("tail", "--store", db, "-n", "1000", "--json").out.splitlines()

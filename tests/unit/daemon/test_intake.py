@@ -183,6 +183,22 @@ def test_losses_go_into_the_chain(house: House) -> None:
     assert dropped == [{"FRAME_CUT": 1, "FRAME_JSON": 1}]
 
 
+def test_what_a_refused_frame_tells_of_losses_is_counted(house: House) -> None:
+    """Its emitter has told, and will not tell again: the chain has to say it."""
+    house.send(
+        body(drop_count=7, action_type="agent_receipts.x"), body(decision="no", drop_count=2)
+    )
+    house.send(body(decision="no", drop_count=-5), body(decision="no", drop_count=1e300))
+    house.send(body())
+    dropped = [
+        one["issuer"]["runtime"]["tallystick"]["dropped"]["reasons"]
+        for one in house.home.receipts()
+        if one["credentialSubject"]["action"]["type"] == "agent_receipts.events_dropped"
+    ]
+    assert len(dropped) == 1
+    assert dropped[0]["CLAIMED_BY_EMITTER"] == 9
+
+
 def test_a_frame_that_meets_a_bug_harms_no_other(house: House) -> None:
     """It is refused as INTERNAL; all that came with it is stored and answered."""
     house.send(*(body(ack=True, session_id="bug" if at == 5 else f"s{at}") for at in range(10)))

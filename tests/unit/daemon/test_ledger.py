@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,9 @@ from typing import Any
 import pytest
 from tests.ledgers import DAY_MS, ISSUER, NOON_MS, Home, chain_of, type_of
 
+from tallystick.daemon import ledger as module
+from tallystick.daemon.attested import AttestedFrame
+from tallystick.daemon.batch import Draft
 from tallystick.daemon.ledger import Ledger
 from tallystick.errors import SignerUnavailable, SigningError, StoreCorruptError, StoreStoppedError
 from tallystick.model.frame import Acknowledgement, Refusal
@@ -455,3 +459,50 @@ def test_behind_a_lost_transaction_nothing_is_written(home: Home) -> None:
         ledger.draft([home.frame()])
     ledger.close()
     assert home.receipts() == []
+
+
+def test_too_many_agents_begin_another_root(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ever new agents must not fill the file of heads: all is closed, and a new root goes on."""
+    monkeypatch.setattr(module, "AGENT_CHAINS_MAX", 3)
+    ledger = home.open()
+    for number in range(12):
+        ledger.write(ledger.draft([home.frame(agent_id=f"a{number}")]))
+    ledger.close()
+    roots = {name for name, _ in links(home) if "/agent/" not in name}
+    assert len(roots) >= 3
+    assert home.verify().verdict == "verified"
+
+
+def test_an_agent_whose_id_holds_a_secret_is_named_without_it(home: Home) -> None:
+    """The name of its chain stands in clear in each of its receipts, and in its root."""
+    secret = "sk-" + "a" * 24
+    ledger = home.open()
+    (answer,) = ledger.commit([home.frame(agent_id=secret, drop_count=2)])
+    ledger.close()
+    assert isinstance(answer, Acknowledgement)
+    assert answer.chain_id.endswith("/agent/[redacted:api-key]")
+    assert not [one for one in home.receipts() if secret in json.dumps(one)]
+    assert home.verify().verdict == "verified"
+
+
+def test_a_refusal_counts_once_where_the_batch_comes_again(home: Home) -> None:
+    """A frame is refused, the signer is away for the next: the batch comes again as a whole."""
+    ledger = home.open()
+    bad = home.frame(input={"x": float("nan")}, drop_count=4)
+
+    receipt, good = ledger.drafting.receipt, home.frame()
+
+    def away(one: AttestedFrame) -> Draft:
+        if one is good:
+            raise SignerUnavailable("for now")
+        return receipt(one)
+
+    ledger.drafting.receipt = away  # type: ignore[method-assign]
+    for _ in range(3):
+        with pytest.raises(SignerUnavailable):
+            ledger.draft([bad, good])
+    ledger.drafting.receipt = receipt  # type: ignore[method-assign]
+    ledger.write(ledger.draft([bad, good]))
+    ledger.close()
+    (dropped,) = [one for one in home.receipts() if type_of(one) == DROPPED]
+    assert facts_of(dropped)["dropped"]["reasons"] == {"CLAIMED_BY_EMITTER": 4, "FRAME_VALUE": 1}

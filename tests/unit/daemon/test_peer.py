@@ -235,6 +235,8 @@ def test_control_groups() -> None:
     assert parse_cgroup(both) == "/user.slice/x.scope"
     assert parse_cgroup("9:name=systemd:/\n4:memory:/a/b:c\n0::/\n") == "/a/b:c"
     assert parse_cgroup("0::/\n") == "/"
+    # A folder's name may hold what other functions take for the end of a line.
+    assert parse_cgroup("0::/a/b\v0::\u2028/c\n") == "/a/b\v0::\u2028/c"
     assert parse_cgroup("") is None
     assert parse_cgroup("garbage\n") is None
     assert len(parse_cgroup("0::/" + "x" * 5000) or "") == CGROUP_CHARS_MAX

@@ -3,16 +3,20 @@
 
 from __future__ import annotations
 
+import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tallystick.deliver import spool as module
+from tallystick.deliver.frame_members import body_of
 from tallystick.deliver.spool import Spool
 from tallystick.durable.file import lock, unlock
 from tallystick.errors import EmitError, EmitTransportError, FrameRefused, SettingError
+from tallystick.limits import FRAME_BYTES_MAX
 from tallystick.model.frame import parse_frame
 
 LATER = 5.0
@@ -128,3 +132,65 @@ def test_directories_that_others_write_to(tmp_path: Path) -> None:
     (tmp_path / "f").write_text("")
     with pytest.raises(SettingError, match="no directory"):
         Spool(tmp_path / "f")
+
+
+def _pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+@pytest.mark.parametrize(
+    "plant",
+    [
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_bytes(b'{"v":"1","ack":tr'),
+        lambda path: path.write_bytes(b'{"v":"1"}'),
+        lambda path: path.write_bytes(b"x" * (FRAME_BYTES_MAX + 1)),
+        lambda path: path.symlink_to("/etc/hostname"),
+        Path.mkdir,
+        _pipe,
+    ],
+    ids=["empty", "torn", "asks-nothing", "huge", "link", "directory", "pipe"],
+)
+def test_what_is_no_frame_holds_up_no_frame(tmp_path: Path, plant: Callable[[Path], None]) -> None:
+    """It is set aside and counted, and the frames behind it are delivered at once."""
+    spool = Spool(tmp_path / "s")
+    spool.keep(members("a"), 1)
+    plant(tmp_path / "s" / "0-0-0.frame")
+    names: list[str] = []
+    spoiled = spool.deliver(lambda body: names.append(parse_frame(body).tool.name), soon())
+    assert (names, spoiled, len(spool)) == (["a"], 1, 0)
+    assert [one.name for one in (tmp_path / "s").glob("*.refused")] == ["0-0-0.refused"]
+
+
+def test_what_has_no_room_for_the_mark_of_a_late_one_is_told(tmp_path: Path) -> None:
+    """A frame that just fits can't be kept, and that is no mistake of the caller's."""
+    spool = Spool(tmp_path / "s")
+    whole = members("a") | {"input": ""}
+    whole["input"] = "x" * (FRAME_BYTES_MAX - len(body_of(whole | {"input": "x"})) + 1)
+    assert len(body_of(whole)) == FRAME_BYTES_MAX
+    with pytest.raises(EmitError, match="kept"):
+        spool.keep(whole, 1)
+
+
+def test_a_link_that_changes_later_changes_nothing(tmp_path: Path) -> None:
+    """Frames stay in the directory to which a link led at the beginning."""
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir(mode=0o700)
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "first")
+    spool = Spool(link)
+    link.unlink()
+    link.symlink_to(tmp_path / "second")
+    spool.keep(members("a"), 1)
+    assert len(list((tmp_path / "first").glob("*.frame"))) == 1
+
+
+def test_nobody_else_may_replace_the_directory(tmp_path: Path) -> None:
+    """Below a directory to which everybody may write, another one could be put in its place."""
+    open_to_all = tmp_path / "open"
+    open_to_all.mkdir()
+    open_to_all.chmod(0o777)
+    with pytest.raises(SettingError, match="replace"):
+        Spool(open_to_all / "s")
+    open_to_all.chmod(0o1777)
+    assert len(Spool(open_to_all / "s")) == 0

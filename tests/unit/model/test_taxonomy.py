@@ -225,6 +225,10 @@ def test_reference_rows() -> None:
         "agent.key",
         "AGENT.Key.Rotate",
         "agent_receipt\u017f.x",  # a long s, which folds to s
+        " agent_receipts.events_dropped",
+        "agent_receipts\u200b.events_dropped",  # a space of no width
+        "agent\u00ad.key.rotate",
+        "\uff41gent.key.rotate",  # a wide letter
     ],
 )
 def test_emitters_may_not_use_the_issuers_types(name: str) -> None:

@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What all verbs of `tally hub` take, and the chain that they open with it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final, TypeVar
+
+import click
+
+from tallystick.cli.output import Exit, Stop, say
+from tallystick.config import read
+from tallystick.errors import NodeError, PostingError, RevertError, SpendRefused, UnminedError
+
+Verb = TypeVar("Verb", bound=Callable[..., Any])
+
+_HOME: Final = "onchain"
+# Where the source's own contracts are. That build is older than its source.
+SEPOLIA: Final = {
+    "SolverRegistry": "0xB6ab964832808E49635fF82D1996D6a888ecB745",
+    "IntentReceiptHub": "0xD66A1e880AA3939CA066a9EA1dD37ad3d01D977c",
+    "DisputeModule": "0x144DfEcB57B08471e2A75E78fc0d2A74A89DB79D",
+}
+SEPOLIA_CHAIN: Final = 11155111
+
+
+def reading(verb: Verb) -> Verb:
+    """Add the options of a verb that looks at a chain."""
+    for option in (
+        click.option(
+            "--contracts", metavar="FILE", help="Where the contracts are; as `deploy` wrote it."
+        ),
+        click.option("--home", metavar="DIR", help="Where state is kept [onchain]."),
+        click.option("--rpc", metavar="URL|embedded", help="The node, or the embedded chain."),
+    ):
+        verb = option(verb)
+    return verb
+
+
+def sending(verb: Verb) -> Verb:
+    """Add the options of a verb that sends a transaction."""
+    for option in (
+        click.option("--dry-run", is_flag=True, help="Say what would be sent, and send nothing."),
+        click.option(
+            "--confirmations",
+            type=click.IntRange(1, 1000),
+            default=1,
+            metavar="N",
+            help="Blocks after which a transaction counts [1].",
+        ),
+        click.option("--max-cost", metavar="AMOUNT", help="Cap on all of the gas [0.5 ether]."),
+        click.option("--max-fee", metavar="AMOUNT", help="Cap on one unit of gas [200 gwei]."),
+        click.option("--signer", metavar="KEY", help="Who sends: a keystore file or a URI."),
+    ):
+        verb = option(verb)
+    return reading(verb)
+
+
+class Session:
+    """A chain that is open, and what is needed to act on it."""
+
+    def __init__(self, node: Any, options: dict[str, Any], home: str) -> None:
+        self.node = node
+        self.home = home
+        self.options = options
+        self.is_dry = bool(options.get("dry_run"))
+        self._account: Any = None
+
+    @property
+    def account(self) -> Any:
+        """The account that sends; on the embedded chain it is given ether first."""
+        if self._account is None:
+            from tallystick.cli.signers import named_evm_signer
+            from tallystick.onchain.account import Account
+            from tallystick.onchain.embedded import EmbeddedNode
+
+            signer = named_evm_signer(self._signer_text())
+            is_embedded = isinstance(self.node, EmbeddedNode)
+            if is_embedded and self.node.balance(signer.get_address()) < 10**19:
+                self.node.give(signer.get_address())
+            self._account = Account(self.node, signer, self.home, self._terms(is_embedded))
+        return self._account
+
+    @property
+    def contracts(self) -> Any:
+        """The contracts on this chain."""
+        from tallystick.onchain.contracts import Contracts
+        from tallystick.onchain.deployment import deployment_path, read_deployment
+
+        path = self.options.get("contracts")
+        if path is None:
+            path = deployment_path(self.home, self.node.chain_id)
+        return Contracts(self.node, read_deployment(path))
+
+    def do(self, wish: Any, done: str) -> Any:
+        """Do a wish, or say with --dry-run what it would be; return where it was mined, or None."""
+        from tallystick.onchain.amount import shown_amount
+
+        if not self.is_dry:
+            mined = self.account.do(wish)
+            say(f"{done}  (transaction 0x{mined.hash.hex()}, {mined.gas} gas)")
+            return mined
+        gas, fees = self.account.price(wish)
+        say(f"would send {wish.name}")
+        say(f"  to     {wish.to or 'a new contract'}")
+        say(f"  value  {shown_amount(wish.value)}")
+        say(f"  gas    at most {gas}, for {shown_amount(gas * fees.max_fee)} or less")
+        return None
+
+    def _signer_text(self) -> str:
+        text = self.options.get("signer") or read("TALLY_EVM_SIGNER")
+        if not text:
+            raise Stop(Exit.USAGE, "who sends? Give --signer, or set TALLY_EVM_SIGNER")
+        return str(text)
+
+    def _terms(self, is_embedded: bool) -> Any:
+        from tallystick.onchain.account import Terms
+        from tallystick.onchain.amount import parse_amount
+
+        caps = {
+            name: parse_amount(self.options[name])
+            for name in ("max_fee", "max_cost")
+            if self.options.get(name)
+        }
+        # Nobody but us makes blocks on the embedded chain: there is nothing to wait for.
+        confirmations = 1 if is_embedded else self.options.get("confirmations", 1)
+        return Terms(confirmations=confirmations, **caps)
+
+
+@contextmanager
+def session(options: dict[str, Any]) -> Iterator[Session]:
+    """Yield the chain that the options name; faults end the command with their exit code."""
+    url = options.get("rpc") or read("TALLY_RPC")
+    if not url:
+        raise Stop(Exit.USAGE, "which chain? Give --rpc URL or --rpc embedded, or set TALLY_RPC")
+    home = options.get("home") or read("TALLY_ONCHAIN_HOME") or _HOME
+    with exits():
+        node = _opened(url, home)
+        try:
+            yield Session(node, options, home)
+        finally:
+            if url == "embedded":
+                node.close()
+
+
+@contextmanager
+def exits() -> Iterator[None]:
+    """Give faults on chain their exit codes: 1 refused, 2 usage, 3 could not be done now."""
+    try:
+        yield
+    except (RevertError, SpendRefused) as fault:
+        raise Stop(Exit.REFUSED, str(fault)) from None
+    except (UnminedError, NodeError) as fault:
+        raise Stop(Exit.UNCHECKED, str(fault)) from None
+    except PostingError as fault:
+        raise Stop(Exit.USAGE, str(fault)) from None
+
+
+def _opened(url: str, home: str) -> Any:
+    if url == "embedded":
+        from tallystick.durable.file import make_directory
+        from tallystick.onchain.embedded import EmbeddedNode
+
+        make_directory(home, 0o700)
+        return EmbeddedNode(os.fspath(home))
+    from tallystick.onchain.node import open_node
+
+    return open_node(url)
+
+
+def word(text: str, name: str) -> bytes:
+    """Return the 32 bytes of an identifier, given as hexadecimal digits."""
+    digits = text.removeprefix("0x")
+    try:
+        found = bytes.fromhex(digits)
+    except ValueError:
+        found = b""
+    if len(found) != 32 or not digits.isascii() or len(digits) != 64:
+        raise click.BadParameter(f"{name} is 0x and 64 hexadecimal digits.")
+    return found
+
+
+def address(text: str) -> str:
+    """Return an address with its checksum; a typing error ends the command."""
+    from tallystick.crypto.secp256k1 import checksum_address, read_address
+    from tallystick.errors import KeyFormatError
+
+    try:
+        return checksum_address(read_address(text))
+    except KeyFormatError as fault:
+        raise Stop(Exit.USAGE, f"{text[:64]}: {fault}") from None
+
+
+def own_solver(opened: Session) -> bytes:
+    """Return the id of the solver for whom the signer speaks, or stop."""
+    found: bytes | None = opened.contracts.solver_of(opened.account.address)
+    if found is None:
+        raise Stop(
+            Exit.USAGE,
+            f"{opened.account.address} is no solver's operator; `tally hub register` makes it one",
+        )
+    return found

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`tally hub post`, `finalize` and `show`: a bundle on chain, until it is final."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from tallystick.cli.hub_options import (
+    SEPOLIA,
+    SEPOLIA_CHAIN,
+    address,
+    own_solver,
+    reading,
+    sending,
+    session,
+    word,
+)
+from tallystick.cli.output import Exit, Stop, say
+
+_CODES = """\
+\b
+Exit codes: 0 done, 1 the contract refuses or a cap is reached, 2 usage, 3 not done now.
+"""
+
+
+@click.command(
+    "post",
+    short_help="Commit to a bundle, with the bond behind it.",
+    epilog="\b\nExamples\n  tally hub post run.tally --rpc embedded\n"
+    "  tally hub post run.tally --requester 0x… --location https://e.example/run.tally \\\n"
+    f"      --volume '2 ether' --rpc https://node.example\n\n{_CODES}",
+)
+@sending
+@click.argument("bundle", metavar="BUNDLE")
+@click.option("--volume", metavar="AMOUNT", help="What is at stake for the requester [0 ether].")
+@click.option("--requester", metavar="ADDRESS", help="For whom: a typed post, which names it.")
+@click.option("--location", metavar="URL", help="Where the bundle can be had; for a typed post.")
+def post(
+    bundle: str, volume: str | None, requester: str | None, location: str | None, **options: Any
+) -> None:
+    """Post what a run's bundle commits to. A second time it shows the post that is there."""
+    from tallystick.cli.evidence_files import head_of, opened_bundle
+    from tallystick.errors import StatementError
+    from tallystick.model.post import commitment_of
+    from tallystick.onchain.amount import parse_amount
+    from tallystick.onchain.solving import Offer, posting
+
+    with opened_bundle(bundle) as stream:
+        head = head_of(stream)
+    with session(options) as opened:
+        contracts = opened.contracts
+        solver_id = own_solver(opened)
+        offer = Offer(
+            volume=parse_amount(volume) if volume else 0,
+            requester=address(requester) if requester else None,
+            location=location or "",
+        )
+        try:
+            commitment = commitment_of(
+                head.manifest,
+                bytes.fromhex(head.sha256),
+                solver_id=solver_id,
+                created_at=opened.node.head()[1],
+            )
+        except StatementError as fault:
+            raise Stop(Exit.USAGE, str(fault)) from None
+        there = contracts.posted_for(solver_id, commitment.intent_hash)
+        if there is None:
+            receipt_id, wish = posting(contracts, opened.account.signer, commitment, offer)
+            opened.do(wish, "posted")
+            there = contracts.posted_for(solver_id, commitment.intent_hash)
+            if opened.is_dry:
+                say(f"post  0x{receipt_id.hex()}")
+        elif contracts.posted(there).commitment.evidence_hash != commitment.evidence_hash:
+            raise Stop(Exit.REFUSED, f"that intent has a post with other evidence: 0x{there.hex()}")
+        if there is not None:
+            say(f"post  0x{there.hex()}")
+
+
+@click.command(
+    "finalize",
+    short_help="Make a post final.",
+    epilog=f"\b\nExamples\n  tally hub finalize 0x… --rpc embedded\n\n{_CODES}",
+)
+@sending
+@click.argument("post_id", metavar="POST")
+def finalize(post_id: str, **options: Any) -> None:
+    """Make POST final: its window is over, and no dispute is open. Anyone may."""
+    from tallystick.onchain.solving import finalization
+
+    receipt_id = word(post_id, "a post's id")
+    with session(options) as opened:
+        opened.do(finalization(opened.contracts, receipt_id), "final")
+
+
+@click.command(
+    "show",
+    short_help="Show a post, or the contracts.",
+    epilog="\b\nExamples\n  tally hub show --rpc embedded\n  tally hub show 0x… --rpc embedded\n"
+    f"  tally hub show --network sepolia\n\n{_CODES}",
+)
+@reading
+@click.argument("post_id", metavar="POST", required=False)
+@click.option(
+    "--network",
+    type=click.Choice(["sepolia"]),
+    help="The source's own contracts: where they are, read only.",
+)
+def show(post_id: str | None, network: str | None, **options: Any) -> None:
+    """Show what the chain has of POST, or without it where the contracts are."""
+    if network is not None:
+        _show_sepolia()
+        return
+    receipt_id = None if post_id is None else word(post_id, "a post's id")
+    with session(options) as opened:
+        if receipt_id is None:
+            _show_contracts(opened)
+        else:
+            _show_post(opened.contracts, receipt_id)
+
+
+def _show_sepolia() -> None:
+    say(f"chain  {SEPOLIA_CHAIN}")
+    for name, place in SEPOLIA.items():
+        say(f"{name}  {place}")
+    say("That build is older than its own source: its postReceipt has the selector 0x9afe1fc5 and")
+    say("takes no volume, ours and the source's have 0x0c1d4cc2. We read and post nothing there.")
+
+
+def _show_contracts(opened: Any) -> None:
+    from tallystick.onchain.amount import shown_amount
+    from tallystick.onchain.artifact import CONTRACTS, REGISTRY
+
+    contracts = opened.contracts
+    say(f"chain  {contracts.at.chain_id}")
+    for name in CONTRACTS:
+        say(f"{name}  {contracts.at.address(name)}")
+    for name in ("totalBonded", "totalEscrowed", "totalClaimable"):
+        say(f"{name}  {shown_amount(contracts.read(REGISTRY, name))}")
+
+
+def _show_post(contracts: Any, receipt_id: bytes) -> None:
+    from tallystick.onchain.amount import shown_amount
+    from tallystick.onchain.contracts import MANIFEST_INDEX
+
+    posted, state = contracts.posted(receipt_id), contracts.post(receipt_id)
+    solver = contracts.solver(state.solver_id)
+    left = state.deadline - contracts.clock()
+    say(f"status      {state.status.name.lower()}")
+    say(f"solver      0x{state.solver_id.hex()}")
+    say(f"operator    {solver.operator}")
+    if posted.typed:
+        say(f"requester   {posted.terms.requester}")
+        say(f"location    {posted.location or '-'}")
+    say(f"posted at   {state.posted_at}")
+    say(f"window      {f'open for {left} s' if left >= 0 else 'over'}")
+    say(f"volume      {shown_amount(state.declared_volume)}")
+    say(f"stake       {shown_amount(state.stake)}")
+    names = ("intent_hash", "constraints_hash", "route_hash", "outcome_hash", "evidence_hash")
+    for name in names:
+        say(f"{name.replace('_hash', ''):<11} 0x{getattr(posted.commitment, name).hex()}")
+    for question in contracts.questions(receipt_id):
+        asked = "manifest" if question.index == MANIFEST_INDEX else f"entry {question.index}"
+        state_of = "open" if contracts.is_open(question.dispute_id) else "ended"
+        say(f"dispute {question.dispute_id}   {asked}, {state_of}, due {question.due_at}")

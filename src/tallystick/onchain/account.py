@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An account that sends transactions: each wish once, whatever crashes in between.
+
+A wish has a name (`post:0x…`). Its transaction is signed, written to a journal and synced before a
+node sees it. Who asks for the same wish again gets the same transaction: sent once more if the node
+forgot it, waited for if it is under way, told of if it is done. A second one is signed for a wish
+only when the first can never count any more: its nonce went to another, or it failed.
+
+One process at a time draws a nonce for an account, under the journal's lock.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from threading import Lock
+from typing import Any, Final
+
+import msgspec
+
+from tallystick.crypto.keccak import keccak256
+from tallystick.durable.file import make_directory
+from tallystick.durable.journal import Journal
+from tallystick.errors import LimitError, RevertError, SpendRefused, UnminedError, WalLockedError
+from tallystick.limits import CONFIRMATIONS_MAX, SENT_BYTES_MAX
+from tallystick.model.evm_statement import Transaction
+from tallystick.onchain.node import Fees, Mined, Node
+from tallystick.ports import EvmSigner
+
+GWEI: Final = 10**9
+# Added to what a node estimates: between estimate and block, storage may have changed.
+_GAS_MARGIN_PERCENT: Final = 25
+_LOCK_PAUSE_SECONDS: Final = 0.05
+
+
+class Terms(msgspec.Struct, frozen=True, kw_only=True):
+    """What a transaction may cost, its value aside, and how long it is waited for."""
+
+    max_fee: int = 200 * GWEI  # wei for a unit of gas
+    max_cost: int = 5 * 10**17  # wei for all of its gas
+    confirmations: int = 1
+    wait_seconds: float = 180.0
+    poll_seconds: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse waiting without an end."""
+        if not 1 <= self.confirmations <= CONFIRMATIONS_MAX:
+            raise LimitError(f"confirmations: {self.confirmations} is not 1 to {CONFIRMATIONS_MAX}")
+
+
+class Wish(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be done once: its name, and the call that does it."""
+
+    name: str
+    to: str | None
+    data: bytes
+    value: int = 0
+
+
+class Sent(msgspec.Struct, frozen=True, kw_only=True):
+    """A transaction as the journal keeps it, before any node has seen it."""
+
+    wish: str
+    nonce: int
+    max_fee: int
+    raw: bytes
+    hash: bytes
+
+
+class Account:
+    """Sends transactions of one key on one chain, safely from many threads and processes."""
+
+    def __init__(
+        self,
+        node: Node,
+        signer: EvmSigner,
+        directory: str | os.PathLike[str],
+        terms: Terms | None = None,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """The journal lies in `directory`, one for each chain and address."""
+        self.node = node
+        self.signer = signer
+        self.terms = terms or Terms()
+        self.address = signer.get_address()
+        self._sleep = sleep
+        self._clock = clock
+        self._lock = Lock()
+        make_directory(directory, 0o700)
+        name = f"sent-{node.chain_id}-{self.address[2:].lower()}.journal"
+        self._path = os.path.join(directory, name)
+
+    def fresh(self, name: str) -> str:
+        """Return a wish's name that is another once the account's next transaction is in a block.
+
+        For what may be wished for again: while it is under way, asking again is the same wish.
+        """
+        return f"{name}:{self.node.nonce(self.address)}"
+
+    def price(self, wish: Wish) -> tuple[int, Fees]:
+        """Return gas and fees of a wish, or raise: refused by the contract, or over a cap."""
+        gas = self.node.gas(self._call_of(wish))
+        gas += gas * _GAS_MARGIN_PERCENT // 100
+        fees = self.node.fees()
+        if fees.max_fee > self.terms.max_fee:
+            fees = Fees(
+                max_fee=self.terms.max_fee,
+                priority_fee=min(fees.priority_fee, self.terms.max_fee),
+            )
+        cost = gas * fees.max_fee
+        if cost > self.terms.max_cost:
+            raise SpendRefused(
+                f"the gas of {wish.name} may cost {cost} wei, over the cap of {self.terms.max_cost}"
+            )
+        return gas, fees
+
+    def do(self, wish: Wish) -> Mined:
+        """Do a wish and wait until it is final; raise UnminedError where that takes too long."""
+        with self._lock:
+            sent = self._sent(wish)
+        mined = self._wait(sent)
+        if not mined.ok:
+            raise RevertError(f"{wish.name} was mined and failed: 0x{mined.hash.hex()}")
+        return mined
+
+    def _sent(self, wish: Wish) -> tuple[Sent, ...]:
+        """Return the transactions of a wish of which one can count: old ones, or one signed now."""
+        journal = self._open()
+        try:
+            items = [msgspec.msgpack.decode(journal.read(one), type=Sent) for one in journal.found]
+            following = self.node.nonce(self.address)
+            earlier = tuple(one for one in items if one.wish == wish.name)
+            if earlier:
+                latest = tuple(one for one in earlier if one.nonce == earlier[-1].nonce)
+                done = self._done(latest)
+                if done is not None and done.ok:
+                    return latest
+                if done is None and latest[-1].nonce >= following:
+                    return latest + self._dearer(journal, wish, latest[-1])
+                # It failed, or its nonce went to another transaction: it can never count.
+            for one in items:  # what a node forgot would hold up all that comes after it
+                if one.nonce >= following:
+                    self.node.send(one.raw)
+            under_way = {one.nonce for one in items}
+            while following in under_way:
+                following += 1
+            gas, fees = self.price(wish)
+            return (self._signed(journal, wish, following, gas, fees),)
+        finally:
+            journal.close()
+
+    def _done(self, sent: tuple[Sent, ...]) -> Mined | None:
+        found = (self.node.mined(one.hash) for one in sent)
+        return next((one for one in found if one is not None), None)
+
+    def _dearer(self, journal: Journal, wish: Wish, sent: Sent) -> tuple[Sent, ...]:
+        """Send a transaction again, or one in its place where fees have risen above its own."""
+        fees = self.node.fees()
+        if fees.max_fee - fees.priority_fee <= 2 * sent.max_fee:  # twice the base fee
+            self.node.send(sent.raw)
+            return ()
+        gas, offered = self.price(wish)
+        least = sent.max_fee * 9 // 8 + 1  # nodes replace for an eighth more
+        if offered.max_fee < least:
+            raise SpendRefused(f"{wish.name} waits: fees have risen above the cap")
+        offered = Fees(max_fee=offered.max_fee, priority_fee=max(offered.priority_fee, least // 2))
+        return (self._signed(journal, wish, sent.nonce, gas, offered),)
+
+    def _signed(self, journal: Journal, wish: Wish, nonce: int, gas: int, fees: Fees) -> Sent:
+        """Sign, write down, and only then hand in: all while the lock on the nonces is held."""
+        transaction = Transaction(
+            chain_id=self.node.chain_id,
+            nonce=nonce,
+            gas=gas,
+            max_fee_per_gas=fees.max_fee,
+            max_priority_fee_per_gas=fees.priority_fee,
+            to=wish.to,
+            value=wish.value,
+            data=wish.data,
+        )
+        raw = transaction.signed(self.signer.sign(transaction))
+        sent = Sent(wish=wish.name, nonce=nonce, max_fee=fees.max_fee, raw=raw, hash=keccak256(raw))
+        journal.append(msgspec.msgpack.encode(sent))
+        self.node.send(raw)
+        return sent
+
+    def _wait(self, sent: tuple[Sent, ...]) -> Mined:
+        """Return where a transaction lies, once it lies deep enough in the chain that counts."""
+        deadline = self._clock() + self.terms.wait_seconds
+        while True:
+            mined = self._done(sent)
+            if mined is None:
+                self.node.send(sent[-1].raw)  # a node may forget; a reorganisation takes back
+                mined = self._done(sent)
+            if mined is not None:
+                depth = self.node.head()[0] - mined.block + 1
+                is_canonical = self.node.block_hash(mined.block) == mined.block_hash
+                if depth >= self.terms.confirmations and is_canonical:
+                    return mined
+            if self._clock() >= deadline:
+                raise UnminedError(
+                    f"transaction 0x{sent[-1].hash.hex()} is not final after "
+                    f"{self.terms.wait_seconds:g} s; the same command goes on waiting",
+                    is_transient=True,
+                )
+            self._sleep(self.terms.poll_seconds)
+
+    def _call_of(self, wish: Wish) -> dict[str, Any]:
+        call: dict[str, Any] = {"from": self.address, "value": wish.value, "data": wish.data}
+        return call if wish.to is None else call | {"to": wish.to}
+
+    def _open(self) -> Journal:
+        deadline = self._clock() + self.terms.wait_seconds
+        while True:
+            try:
+                return Journal(self._path, bytes_max=SENT_BYTES_MAX)
+            except WalLockedError:
+                if self._clock() >= deadline:
+                    raise
+                self._sleep(_LOCK_PAUSE_SECONDS)

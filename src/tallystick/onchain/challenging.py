@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What anyone may do about a post: ask for what it commits to, prove it wrong, end a dispute."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import sha256
+from typing import Final
+
+from tallystick.crypto.merkle import leaf_hash, path_in, tree_rows
+from tallystick.errors import PostingError
+from tallystick.model.artifact import outcome_hash
+from tallystick.onchain.account import Wish
+from tallystick.onchain.artifact import DISPUTES, RECEIPTS
+from tallystick.onchain.codec import call_data
+from tallystick.onchain.contracts import MANIFEST_INDEX, Contracts, Posted
+
+# Which member of a manifest contradicts the post.
+MEMBERS: Final = {"intent": 1, "policy": 2, "receipts": 3, "artifacts": 4}
+
+
+def question(contracts: Contracts, posted: Posted, index: int | None) -> Wish:
+    """Return the wish that asks for an entry, or for the manifest; its value is the bond."""
+    asked = MANIFEST_INDEX if index is None else index
+    bond = contracts.read(RECEIPTS, "challengerBond", posted.receipt_id)
+    data = call_data(DISPUTES, "challengeAvailability", posted.receipt_id, posted.claim(), asked)
+    name = f"challenge:0x{posted.receipt_id.hex()}:{asked}"
+    return Wish(name=name, to=contracts.at.disputes, data=data, value=bond)
+
+
+def replay(contracts: Contracts, posted: Posted, earlier: Posted) -> Wish:
+    """Return the wish that proves a post to show the evidence of another intent's."""
+    data = call_data(
+        DISPUTES,
+        "proveReplay",
+        posted.receipt_id,
+        posted.claim(),
+        earlier.receipt_id,
+        earlier.claim(),
+    )
+    return _proof(contracts, "replay", posted, data)
+
+
+def timeout(contracts: Contracts, posted: Posted) -> Wish:
+    """Return the wish that proves a promised settlement missing."""
+    data = call_data(DISPUTES, "proveTimeout", posted.receipt_id, posted.claim())
+    return _proof(contracts, "timeout", posted, data)
+
+
+def manifest_mismatch(
+    contracts: Contracts,
+    posted: Posted,
+    manifest: bytes,
+    member: str,
+    entries: Sequence[bytes] = (),
+) -> Wish:
+    """Return the wish that proves a post to contradict the manifest that it commits to."""
+    if sha256(manifest).digest() != posted.commitment.evidence_hash:
+        raise PostingError("that is not the manifest that the post commits to")
+    count, root = 0, bytes(32)
+    if member == "artifacts":
+        rows = tree_rows([leaf_hash(one) for one in entries])
+        count, root = len(entries), rows[-1][0] if entries else sha256(b"").digest()
+    data = call_data(
+        DISPUTES,
+        "proveManifestMismatch",
+        posted.receipt_id,
+        posted.claim(),
+        manifest,
+        MEMBERS[member],
+        count,
+        root,
+    )
+    return _proof(contracts, "mismatch", posted, data)
+
+
+def artifact_mismatch(
+    contracts: Contracts, posted: Posted, entries: Sequence[bytes], index: int, artifact: bytes
+) -> Wish:
+    """Return the wish that proves an entry to be of no form, or of another size than its bytes."""
+    rows = tree_rows([leaf_hash(one) for one in entries])
+    if outcome_hash(len(entries), rows[-1][0]) != posted.commitment.outcome_hash:
+        raise PostingError("those are not the artefacts that the post commits to")
+    data = call_data(
+        DISPUTES,
+        "proveArtifactMismatch",
+        posted.receipt_id,
+        posted.claim(),
+        len(entries),
+        rows[-1][0],
+        index,
+        entries[index],
+        path_in(rows, index),
+        artifact,
+    )
+    return _proof(contracts, "mismatch", posted, data)
+
+
+def resolution(contracts: Contracts, dispute_id: int) -> Wish:
+    """Return the wish that ends a dispute whose time is over."""
+    data = call_data(DISPUTES, "resolve", dispute_id)
+    return Wish(name=f"resolve:{dispute_id}", to=contracts.at.disputes, data=data)
+
+
+def _proof(contracts: Contracts, ground: str, posted: Posted, data: bytes) -> Wish:
+    name = f"prove:{ground}:0x{posted.receipt_id.hex()}"
+    return Wish(name=name, to=contracts.at.disputes, data=data)

@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What stands in the contracts, read through a node: solvers, posts, disputes, claims."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Any, Final
+
+import msgspec
+
+from tallystick.crypto.keccak import keccak256
+from tallystick.crypto.secp256k1 import checksum_address, read_address
+from tallystick.errors import PostingError
+from tallystick.model.post import NO_TERMS, Commitment, TypedTerms, typed_statement
+from tallystick.onchain.artifact import DISPUTES, RECEIPTS, REGISTRY
+from tallystick.onchain.codec import call_data, event_members, outputs, topic
+from tallystick.onchain.deployment import Deployment
+from tallystick.onchain.node import Node
+
+# A dispute about the manifest asks for this index.
+MANIFEST_INDEX: Final = (1 << 64) - 1
+
+
+class PostStatus(IntEnum):
+    """The statuses of a post, as in the contract."""
+
+    PENDING = 0
+    DISPUTED = 1
+    FINALIZED = 2
+    SLASHED = 3
+    UNRESOLVED = 4
+
+
+class SolverStatus(IntEnum):
+    """The statuses of a solver, as in the contract."""
+
+    INACTIVE = 0
+    ACTIVE = 1
+    JAILED = 2
+    BANNED = 3
+
+
+class SolverState(msgspec.Struct, frozen=True, kw_only=True):
+    """A solver as the registry has it."""
+
+    solver_id: bytes
+    operator: str
+    status: SolverStatus
+    strikes: int
+    registered_at: int
+    jailed_until: int
+    bond: int
+    reserved: int
+    finalized: int
+    lost: int
+
+
+class PostState(msgspec.Struct, frozen=True, kw_only=True):
+    """A post as the contract keeps it."""
+
+    status: PostStatus
+    typed: bool
+    promised: bool
+    settled: bool
+    unresolved: bool
+    open_disputes: int
+    solver_id: bytes
+    posted_at: int
+    deadline: int
+    expiry: int
+    declared_volume: int
+    stake: int
+
+
+class Posted(msgspec.Struct, frozen=True, kw_only=True):
+    """A post with the members that its events show; they have been checked against its id."""
+
+    receipt_id: bytes
+    commitment: Commitment
+    terms: TypedTerms
+    location: str
+    nonce: int | None
+    block: int
+
+    @property
+    def typed(self) -> bool:
+        """Whether it is one that names a requester."""
+        return self.nonce is None
+
+    def claim(self) -> tuple[Any, ...]:
+        """Return the eleven members that disputes take."""
+        terms = self.terms
+        return (
+            *self.commitment.eight(),
+            terms.requester,
+            terms.declared_volume,
+            terms.location_hash,
+        )
+
+
+class DisputeState(msgspec.Struct, frozen=True, kw_only=True):
+    """An availability dispute as its event told of it."""
+
+    dispute_id: int
+    receipt_id: bytes
+    challenger: str
+    index: int
+    due_at: int
+    block: int
+
+
+class Contracts:
+    """Reads one deployment."""
+
+    def __init__(self, node: Node, deployment: Deployment) -> None:
+        """Nothing is asked yet, but the chain's number must be the deployment's."""
+        if node.chain_id != deployment.chain_id:
+            raise PostingError(
+                f"the node is on chain {node.chain_id}, the contracts are on {deployment.chain_id}"
+            )
+        self.node = node
+        self.at = deployment
+
+    def read(self, contract: str, function: str, *arguments: Any) -> Any:
+        """Return what a view function returns: one value, or several in a tuple."""
+        data = call_data(contract, function, *arguments)
+        answer = self.node.call({"to": self.at.address(contract), "data": data})
+        found = outputs(contract, function, answer)
+        return found[0] if len(found) == 1 else found
+
+    def solver_of(self, operator: str) -> bytes | None:
+        """Return the id of the solver for whom an address speaks, if there is one."""
+        found: bytes = self.read(REGISTRY, "getSolverByOperator", operator)
+        return found if any(found) else None
+
+    def solver(self, solver_id: bytes) -> SolverState:
+        """Return a solver's state."""
+        found = self.read(REGISTRY, "getSolver", solver_id)
+        names = SolverState.__struct_fields__[1:]
+        members = dict(zip(names, found, strict=True))
+        members["operator"] = _checksummed(members["operator"])
+        members["status"] = SolverStatus(members["status"])
+        return SolverState(solver_id=solver_id, **members)
+
+    def post(self, receipt_id: bytes) -> PostState:
+        """Return a post's state; raise RevertError where there is none."""
+        found = self.read(RECEIPTS, "getPost", receipt_id)
+        members = dict(zip(PostState.__struct_fields__, found, strict=True))
+        members["status"] = PostStatus(members["status"])
+        return PostState(**members)
+
+    def posted_for(self, solver_id: bytes, intent_hash: bytes) -> bytes | None:
+        """Return the id of the one post of a solver for an intent, if there is one."""
+        found: bytes = self.read(RECEIPTS, "receiptOf", solver_id, intent_hash)
+        return found if any(found) else None
+
+    def clock(self) -> int:
+        """Return the time in which deadlines count: pauses stop it."""
+        found: int = self.read(REGISTRY, "clock")
+        return found
+
+    def posted(self, receipt_id: bytes) -> Posted:
+        """Return a post with its members, rebuilt from its events and checked against its id."""
+        first = self._logs(RECEIPTS, "ReceiptPosted", [receipt_id])
+        if not first:
+            raise PostingError(f"there is no post 0x{receipt_id.hex()} in these contracts")
+        told = event_members(RECEIPTS, "ReceiptPosted", first[0])
+        for event in ("TypedReceiptRecorded", "ReceiptRecorded"):
+            found = self._logs(RECEIPTS, event, [receipt_id], int(first[0]["blockNumber"]))
+            if found:
+                members = told | event_members(RECEIPTS, event, found[0])
+                return self._checked(receipt_id, members, int(first[0]["blockNumber"]))
+        raise PostingError(f"the node shows no members of the post 0x{receipt_id.hex()}")
+
+    def posts(self, start: int, stop: int) -> list[tuple[int, bytes]]:
+        """Return block and id of the posts in a range of blocks."""
+        logs = self.node.logs(self.at.receipts, [topic(RECEIPTS, "ReceiptPosted")], start, stop)
+        return [(int(one["blockNumber"]), bytes(one["topics"][1])) for one in logs]
+
+    def questions(self, receipt_id: bytes | None = None) -> list[DisputeState]:
+        """Return the availability disputes, about one post or all."""
+        topics = [None, receipt_id] if receipt_id is not None else []
+        return [
+            DisputeState(
+                dispute_id=told["disputeId"],
+                receipt_id=told["receiptId"],
+                challenger=_checksummed(told["challenger"]),
+                index=told["index"],
+                due_at=told["dueAt"],
+                block=int(one["blockNumber"]),
+            )
+            for one in self._logs(DISPUTES, "AvailabilityChallenged", topics)
+            for told in (event_members(DISPUTES, "AvailabilityChallenged", one),)
+        ]
+
+    def is_open(self, dispute_id: int) -> bool:
+        """Whether a dispute has not ended."""
+        ended = self._logs(DISPUTES, "DisputeResolved", [dispute_id.to_bytes(32, "big")])
+        return not ended
+
+    def _logs(
+        self, contract: str, event: str, indexed: list[bytes | None], block: int | None = None
+    ) -> list[Any]:
+        topics: list[Any] = [topic(contract, event), *indexed]
+        start = self.at.first_block if block is None else block
+        return list(self.node.logs(self.at.address(contract), topics, start, block))
+
+    def _checked(self, receipt_id: bytes, members: dict[str, Any], block: int) -> Posted:
+        nonce = members.get("nonce")
+        commitment = Commitment(
+            intent_hash=members["intentHash"],
+            constraints_hash=members["constraintsHash"],
+            route_hash=members["routeHash"],
+            outcome_hash=members["outcomeHash"],
+            evidence_hash=members["evidenceHash"],
+            created_at=members["createdAt"],
+            expiry=members["expiry"],
+            solver_id=members["solverId"],
+        )
+        location = members.get("location", "")
+        terms = NO_TERMS
+        made = commitment.receipt_id()
+        if nonce is None:
+            terms = TypedTerms(
+                requester=_checksummed(members["requester"]),
+                declared_volume=members["declaredVolume"],
+                location_hash=keccak256(location.encode()),
+            )
+            made = typed_statement(
+                commitment, terms, chain_id=self.at.chain_id, contract=self.at.receipts
+            ).digest()
+        if made != receipt_id:
+            raise PostingError("the node's events are not those of that post")
+        return Posted(
+            receipt_id=receipt_id,
+            commitment=commitment,
+            terms=terms,
+            location=location,
+            nonce=nonce,
+            block=block,
+        )
+
+
+def _checksummed(address: str) -> str:
+    return checksum_address(read_address(address.lower()))

@@ -1,0 +1,280 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One node of a chain: what we ask of it, and what its answers mean.
+
+A node is not believed where it can be checked, and its words are not passed on: an RPC address
+often holds an access key, and errors quote addresses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from importlib import import_module
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from tallystick.errors import MissingExtraError, NodeError, RevertError
+from tallystick.limits import LOG_BLOCKS_MAX, URL_CHARS_MAX
+from tallystick.onchain.artifact import error_names
+
+TIMEOUT_SECONDS: Final = 20.0
+
+Answer = TypeVar("Answer")
+
+# Classes whose errors say "later"; by name, in an exception's ancestry.
+_TRANSIENT: Final = frozenset(
+    {
+        "ConnectionError",
+        "HTTPError",
+        "ProviderConnectionError",
+        "ReadTimeout",
+        "Timeout",
+        "TimeExhausted",
+        "TooManyRequests",
+    }
+)
+# A selector as Python shows bytes; whatever is longer is no error of ours.
+_SHOWN_CHARS_MAX: Final = 64
+
+# What nodes say where value and fees are more than the account has.
+_POOR: Final = ("insufficient funds", "does not have enough", "cannot afford")
+# What nodes say when they have the transaction already, or its nonce.
+_KNOWN: Final = ("already known", "already imported", "known transaction")
+_SPENT: Final = ("nonce too low", "nonce is too low", "invalid transaction nonce")
+
+
+class Mined(msgspec.Struct, frozen=True, kw_only=True):
+    """A transaction that is in a block: where, and whether it did what it should."""
+
+    hash: bytes
+    block: int
+    block_hash: bytes
+    ok: bool
+    gas: int
+    contract: str | None
+    logs: tuple[Any, ...]
+
+
+class Fees(msgspec.Struct, frozen=True, kw_only=True):
+    """What a transaction offers for each unit of gas, in wei."""
+
+    max_fee: int
+    priority_fee: int
+
+
+class Node:
+    """Asks a node through web3; every failure is one of our errors."""
+
+    def __init__(self, web3: Any, name: str) -> None:
+        """`name` stands in errors in place of the node's address."""
+        self.web3 = web3
+        self.name = name
+        self._chain_id: int | None = None
+
+    @property
+    def chain_id(self) -> int:
+        """The chain's number, asked for once."""
+        if self._chain_id is None:
+            self._chain_id = int(self.ask("chain id", lambda: self.web3.eth.chain_id))
+        return self._chain_id
+
+    def ask(self, wish: str, request: Callable[[], Answer]) -> Answer:
+        """Return what `request` returns, or raise a NodeError in our words."""
+        fault: NodeError
+        try:
+            return request()
+        except NodeError:
+            raise
+        except Exception as error:  # noqa: BLE001  # web3 and its providers raise anything
+            fault = _fault_of(error, f"{self.name} gave no {wish}")
+        raise fault
+
+    def head(self) -> tuple[int, int]:
+        """Return number and time of the newest block."""
+        block = self.ask("block", lambda: self.web3.eth.get_block("latest"))
+        return int(block["number"]), int(block["timestamp"])
+
+    def block_hash(self, number: int) -> bytes | None:
+        """Return the hash of the block that has this number now, if there is one."""
+        try:
+            block = self.ask("block", lambda: self.web3.eth.get_block(number))
+        except NodeError as error:
+            if error.is_transient:
+                raise
+            return None
+        return bytes(block["hash"])
+
+    def balance(self, address: str) -> int:
+        """Return an account's wei."""
+        return int(self.ask("balance", lambda: self.web3.eth.get_balance(address)))
+
+    def nonce(self, address: str) -> int:
+        """Return how many transactions of an account are in blocks."""
+        return int(
+            self.ask("nonce", lambda: self.web3.eth.get_transaction_count(address, "latest"))
+        )
+
+    def has_code(self, address: str) -> bool:
+        """Whether a contract stands at an address."""
+        return bool(self.ask("code", lambda: self.web3.eth.get_code(address)))
+
+    def fees(self) -> Fees:
+        """Return what gets a transaction into one of the next blocks: twice the base fee."""
+        block = self.ask("block", lambda: self.web3.eth.get_block("latest"))
+        base = int(block.get("baseFeePerGas", 0))
+        try:
+            tip = int(self.ask("fee", lambda: self.web3.eth.max_priority_fee))
+        except NodeError:
+            tip = 1_000_000_000  # a node without eth_maxPriorityFeePerGas
+        return Fees(max_fee=2 * base + tip, priority_fee=tip)
+
+    def call(self, transaction: Mapping[str, Any]) -> bytes:
+        """Return what a call would return now; raise RevertError where it is refused."""
+        return bytes(self.ask("answer", lambda: self.web3.eth.call(dict(transaction))))
+
+    def gas(self, transaction: Mapping[str, Any]) -> int:
+        """Return how much gas a transaction takes; raise RevertError where it is refused."""
+        return int(self.ask("estimate", lambda: self.web3.eth.estimate_gas(dict(transaction))))
+
+    def send(self, raw: bytes) -> bool:
+        """Hand a signed transaction in; False where its nonce is spent already."""
+        try:
+            self.web3.eth.send_raw_transaction(raw)
+        except Exception as error:  # noqa: BLE001  # see `ask`
+            said = str(error).lower()
+            if any(words in said for words in _KNOWN):
+                return True
+            if any(words in said for words in _SPENT):
+                return False
+            fault = _fault_of(error, f"{self.name} did not take the transaction")
+        else:
+            return True
+        raise fault
+
+    def mined(self, transaction_hash: bytes) -> Mined | None:
+        """Return where a transaction was mined, or None while it was not."""
+
+        def request() -> Any:
+            not_found = import_module("web3.exceptions").TransactionNotFound
+            try:
+                return self.web3.eth.get_transaction_receipt(transaction_hash)
+            except not_found:
+                return None
+
+        found = self.ask("transaction receipt", request)
+        if found is None or found.get("blockNumber") is None:
+            return None
+        return Mined(
+            hash=bytes(found["transactionHash"]),
+            block=int(found["blockNumber"]),
+            block_hash=bytes(found["blockHash"]),
+            ok=int(found["status"]) == 1,
+            gas=int(found["gasUsed"]),
+            contract=found.get("contractAddress"),
+            logs=tuple(found["logs"]),
+        )
+
+    def logs(
+        self, address: str, topics: list[Any], start: int, stop: int | None = None
+    ) -> Iterator[Any]:
+        """Yield events of a contract, oldest first, in as many questions as nodes allow."""
+        end = self.head()[0] if stop is None else stop
+        for begin in range(start, end + 1, LOG_BLOCKS_MAX):
+            question = {
+                "address": address,
+                "topics": topics,
+                "fromBlock": begin,
+                "toBlock": min(begin + LOG_BLOCKS_MAX - 1, end),
+            }
+            yield from self._events(question)
+
+    def _events(self, question: dict[str, Any]) -> list[Any]:
+        return list(self.ask("events", lambda: self.web3.eth.get_logs(question)))
+
+
+def open_node(url: str) -> Node:
+    """Return the node at an http(s) address; nothing is asked yet."""
+    if len(url) > URL_CHARS_MAX or not url.startswith(("http://", "https://")):
+        raise NodeError("the node's address is none: wanted is http://… or https://…")
+    web3 = web3_module()
+    provider = web3.HTTPProvider(
+        url, request_kwargs={"timeout": TIMEOUT_SECONDS}, exception_retry_configuration=None
+    )
+    return Node(web3.Web3(provider), f"the node at {_host(url)}")
+
+
+def web3_module() -> Any:
+    """Return web3, or say which extra brings it."""
+    try:
+        return import_module("web3")  # a second; only commands on chain need it
+    except ImportError:
+        raise MissingExtraError(
+            "web3 is not installed: pip install 'tallystick[onchain]'"
+        ) from None
+
+
+def _host(url: str) -> str:
+    from urllib.parse import urlsplit
+
+    try:
+        return urlsplit(url).hostname or "that address"
+    except ValueError:
+        return "that address"
+
+
+def _fault_of(error: Exception, wish: str) -> NodeError:
+    name = revert_name(error)
+    if name is not None:
+        refusal = RevertError(f"the contract refuses: {name or 'without a reason'}")
+        refusal.name = name
+        return refusal
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    transient = bool(kinds & _TRANSIENT)
+    why = "it can't be reached or is busy" if transient else type(error).__name__
+    said = str(error).lower()
+    if any(words in said for words in _POOR):
+        why = "the account has too little ether for value and fees"
+    return NodeError(f"{wish}: {why}", is_transient=transient)
+
+
+def revert_name(error: Exception) -> str | None:
+    """Return the contract's error behind an exception: empty if unknown, None if no revert."""
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    if not kinds & {"ContractLogicError", "TransactionFailed", "Revert"}:
+        said = str(error).lower()
+        if "revert" not in said:
+            return None
+    for found in (getattr(error, "data", None), *error.args):
+        data = _bytes_in(found)
+        if data is not None and data[:4] in error_names():
+            return error_names()[data[:4]]
+    return ""
+
+
+def _bytes_shown(text: str) -> bytes | None:
+    from ast import literal_eval
+
+    begin = text.find("b'")
+    try:
+        found = literal_eval(text[begin : text.rindex("'") + 1][:_SHOWN_CHARS_MAX])
+    except (ValueError, SyntaxError):
+        return None
+    return found if isinstance(found, bytes) else None
+
+
+def _bytes_in(found: object) -> bytes | None:
+    if isinstance(found, bytes):
+        return found
+    if isinstance(found, Mapping):
+        inner = found.get("data")
+        return None if inner is found else _bytes_in(inner)
+    if isinstance(found, str) and "b'" in found:  # eth-tester: execution reverted: b'\\x03…'
+        return _bytes_shown(found)
+    if isinstance(found, str):
+        at = found.find("0x")
+        digits = found[at + 2 : at + 10] if at >= 0 else ""
+        try:
+            return bytes.fromhex(digits) if len(digits) == 8 else None
+        except ValueError:
+            return None
+    return None

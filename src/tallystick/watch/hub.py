@@ -1,0 +1,264 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Watches the posts of a deployment: judges each, and challenges where a ground holds.
+
+One round looks at the blocks since the cursor, and again at posts whose window is open. The cursor
+is durable and moves only over what was looked at; it knows its block's hash, so a reorganisation is
+noticed and walked over again. Nothing is spent unless the policy says so, and never over its cap,
+which counts over all rounds: it is written down before a transaction is sent.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import BinaryIO, Final, Protocol
+
+import msgspec
+
+from tallystick.durable.file import make_directory, read_bounded, write_replace
+from tallystick.errors import (
+    NodeError,
+    PostingError,
+    SpendRefused,
+    UnreadableError,
+)
+from tallystick.limits import REORG_BLOCKS_MAX, RESPONSE_BYTES_MAX, WATCHED_POSTS_MAX
+from tallystick.onchain import challenging
+from tallystick.onchain.account import Account, Wish
+from tallystick.onchain.contracts import Contracts, Posted, PostStatus
+from tallystick.watch.post_grounds import Ground, grounds_in
+
+# How long before its window ends a post must have shown its bundle.
+ASK_BEFORE_SECONDS: Final = 15 * 60
+
+_OVER: Final = (PostStatus.FINALIZED, PostStatus.SLASHED, PostStatus.UNRESOLVED)
+
+
+class Fetch(Protocol):
+    """Opens the bundle of a post; raises NodeError for now, PostingError for good."""
+
+    def __call__(self, posted: Posted, /) -> AbstractContextManager[BinaryIO]:
+        """Return the bundle as a stream."""
+        ...
+
+
+class WatchPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """What a watcher may do by itself. By default it only tells."""
+
+    prove: bool = False  # send proofs, which decide at once
+    ask: bool = False  # ask for manifests that can't be had, with a bond
+    spend_max: int = 0  # wei for gas and bonds, over all rounds
+
+
+class Seen(msgspec.Struct, kw_only=True):
+    """A post that was looked at."""
+
+    receipt_id: str
+    solver: str
+    intent: str
+    evidence: str
+    is_over: bool = False
+    acted: list[str] = []
+
+
+class Cursor(msgspec.Struct, kw_only=True):
+    """How far a watcher has come."""
+
+    chain_id: int
+    contract: str
+    block: int
+    block_hash: str = ""
+    spent: int = 0
+    posts: dict[str, Seen] = {}
+
+
+class Sighting(msgspec.Struct, frozen=True, kw_only=True):
+    """What a watcher tells of a post: a ground and what became of it, or that all is well."""
+
+    receipt_id: bytes
+    verdict: str
+    action: str = ""
+
+
+class PostWatcher:
+    """Watches one deployment; `round` looks once."""
+
+    def __init__(
+        self,
+        contracts: Contracts,
+        directory: str | os.PathLike[str],
+        fetch: Fetch,
+        policy: WatchPolicy | None = None,
+        *,
+        account: Account | None = None,
+        confirmations: int = 1,
+    ) -> None:
+        """`account` sends what the policy allows; without one nothing is sent."""
+        self._contracts = contracts
+        self._fetch = fetch
+        self._policy = policy or WatchPolicy()
+        self._account = account
+        self._confirmations = confirmations
+        make_directory(directory, 0o700)
+        at = contracts.at
+        name = f"watch-{at.chain_id}-{at.receipts[2:].lower()}.json"
+        self._path = os.path.join(directory, name)
+        self._cursor = self._read()
+
+    def round(self, tell: Callable[[Sighting], None]) -> None:
+        """Look at what is new and at what is open; tell of each finding once it is acted on."""
+        stop = self._contracts.node.head()[0] - self._confirmations + 1
+        self._step_back()
+        fresh = self._contracts.posts(self._cursor.block + 1, stop)
+        for _, receipt_id in fresh:
+            self._note(receipt_id)
+        for seen in [one for one in self._cursor.posts.values() if not one.is_over]:
+            self._look(seen, tell)
+            self._keep()
+        found = self._contracts.node.block_hash(stop)
+        self._cursor.block = max(stop, self._contracts.at.first_block - 1)
+        self._cursor.block_hash = "" if found is None else found.hex()
+        self._keep()
+
+    @property
+    def spent(self) -> int:
+        """The wei that was set aside for what this watcher sent, over all rounds."""
+        return self._cursor.spent
+
+    def _note(self, receipt_id: bytes) -> None:
+        key = receipt_id.hex()
+        if key in self._cursor.posts:
+            return
+        if len(self._cursor.posts) >= WATCHED_POSTS_MAX:
+            self._forget_one()
+        commitment = self._contracts.posted(receipt_id).commitment
+        self._cursor.posts[key] = Seen(
+            receipt_id=key,
+            solver=commitment.solver_id.hex(),
+            intent=commitment.intent_hash.hex(),
+            evidence=commitment.evidence_hash.hex(),
+        )
+
+    def _forget_one(self) -> None:
+        over = next((key for key, one in self._cursor.posts.items() if one.is_over), None)
+        if over is None:
+            raise PostingError(f"over {WATCHED_POSTS_MAX} posts are open: more than one can watch")
+        del self._cursor.posts[over]
+
+    def _look(self, seen: Seen, tell: Callable[[Sighting], None]) -> None:
+        receipt_id = bytes.fromhex(seen.receipt_id)
+        state = self._contracts.post(receipt_id)
+        left = state.deadline - self._contracts.clock()
+        if state.status in _OVER or left < 0:
+            seen.is_over = True
+            tell(Sighting(receipt_id=receipt_id, verdict=state.status.name.lower()))
+            return
+        posted = self._contracts.posted(receipt_id)
+        grounds = self._grounds(seen, posted)
+        if state.promised and not state.settled and self._contracts.clock() > state.expiry:
+            grounds.insert(0, Ground(kind="timeout", told="a promised settlement is missing"))
+        if not grounds and "sound" not in seen.acted:
+            seen.acted.append("sound")
+            tell(Sighting(receipt_id=receipt_id, verdict="sound"))
+        for ground in grounds[:1]:  # one is enough to slash
+            if ground.kind not in seen.acted:
+                action = self._act(seen, posted, ground, left)
+                tell(Sighting(receipt_id=receipt_id, verdict=ground.told, action=action))
+
+    def _grounds(self, seen: Seen, posted: Posted) -> list[Ground]:
+        for other in self._cursor.posts.values():
+            if other is seen:
+                break
+            is_same = (other.solver, other.evidence) == (seen.solver, seen.evidence)
+            if is_same and other.intent != seen.intent:
+                earlier = bytes.fromhex(other.receipt_id)
+                told = f"it shows the evidence of 0x{other.receipt_id}"
+                return [Ground(kind="replay", told=told, earlier=earlier)]
+        try:
+            with self._fetch(posted) as stream:
+                return grounds_in(stream, posted.commitment)
+        except (NodeError, PostingError, UnreadableError) as fault:
+            return [Ground(kind="unavailable", told=str(fault))]
+
+    def _act(self, seen: Seen, posted: Posted, ground: Ground, left: int) -> str:
+        if ground.kind in ("unavailable", "unopened"):
+            if ground.kind == "unavailable" and left > ASK_BEFORE_SECONDS:
+                return "waiting for it"
+            if not self._policy.ask:
+                return "would ask for it"
+        elif not self._policy.prove:
+            return "would prove it"
+        if self._account is None:
+            return "nobody to send it"
+        try:
+            return self._spend(seen, ground, self._wish(posted, ground))
+        except (NodeError, SpendRefused) as fault:
+            return f"failed: {fault}"
+
+    def _spend(self, seen: Seen, ground: Ground, wish: Wish) -> str:
+        assert self._account is not None
+        gas, fees = self._account.price(wish)
+        cost = gas * fees.max_fee + wish.value
+        if self._cursor.spent + cost > self._policy.spend_max:
+            return f"over the cap: it may cost {cost} wei"
+        self._cursor.spent += cost
+        self._keep()  # before it is sent: a crash must not spend it twice
+        mined = self._account.do(wish)
+        seen.acted.append(ground.kind)
+        return f"sent in 0x{mined.hash.hex()}"
+
+    def _wish(self, posted: Posted, ground: Ground) -> Wish:
+        contracts = self._contracts
+        if ground.kind in ("unavailable", "unopened"):
+            index = None if ground.kind == "unavailable" else ground.index
+            return challenging.question(contracts, posted, index)
+        if ground.kind == "timeout":
+            return challenging.timeout(contracts, posted)
+        if ground.kind == "replay":
+            return challenging.replay(contracts, posted, contracts.posted(ground.earlier))
+        if ground.kind == "artifact":
+            return challenging.artifact_mismatch(
+                contracts, posted, ground.entries, ground.index, ground.artifact
+            )
+        return challenging.manifest_mismatch(
+            contracts, posted, ground.manifest, ground.member, ground.entries
+        )
+
+    def _step_back(self) -> None:
+        """Go back where the chain is no longer the one that the cursor stood in."""
+        cursor = self._cursor
+        if not cursor.block_hash:
+            return
+        found = self._contracts.node.block_hash(cursor.block)
+        if found is None or found.hex() != cursor.block_hash:
+            first = self._contracts.at.first_block
+            cursor.block = max(first - 1, cursor.block - REORG_BLOCKS_MAX)
+            cursor.block_hash = ""
+            # What was mined in blocks that are gone may be gone, too: it is noted anew.
+            cursor.posts = {key: one for key, one in cursor.posts.items() if self._is_there(one)}
+
+    def _is_there(self, seen: Seen) -> bool:
+        try:
+            self._contracts.post(bytes.fromhex(seen.receipt_id))
+        except NodeError as fault:
+            if fault.is_transient:
+                raise
+            return False
+        return True
+
+    def _read(self) -> Cursor:
+        at = self._contracts.at
+        if not os.path.exists(self._path):
+            return Cursor(chain_id=at.chain_id, contract=at.receipts, block=at.first_block - 1)
+        try:
+            data = read_bounded(self._path, RESPONSE_BYTES_MAX)
+            found = msgspec.json.decode(data, type=Cursor)
+        except msgspec.MsgspecError as fault:
+            raise PostingError(f"{self._path} holds no cursor: {fault}") from None
+        if (found.chain_id, found.contract) != (at.chain_id, at.receipts):
+            raise PostingError(f"{self._path} is the cursor of other contracts")
+        return found
+
+    def _keep(self) -> None:
+        write_replace(self._path, msgspec.json.encode(self._cursor), 0o600)

@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What each call costs, as py-evm counts it: transaction, calldata and all.
+
+python -m tests.contracts.gas     writes contracts/GAS.md
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from eth_abi.abi import encode as abi_encode
+from eth_hash.auto import keccak
+from tests.contracts.ethereum_tester import SecondMachine
+from tests.contracts.receipts import rotate_digest
+from tests.contracts.revm import DAY, ETHER, HOUR, account
+from tests.contracts.world import STAKE, deployed
+
+ROOT = Path(__file__).resolve().parents[2]
+TABLE = ROOT / "contracts" / "GAS.md"
+
+_HEAD = """# Gas
+
+What a transaction of each kind costs, its calldata included, measured with py-evm (Cancun). A test
+measures again and allows 2 % of difference; `python -m tests.contracts.gas` writes this page.
+
+| call | gas |
+|---|---|
+"""
+
+
+class _Measure:
+    def __init__(self) -> None:
+        self.machine = SecondMachine()
+        self.table: dict[str, int] = {}
+        people = ["owner", "treasury", "operator", "challenger", "requester", "stranger", "new"]
+        people += [f"arbitrator {number}" for number in range(3)]
+        self.machine.know(*map(account, people))
+        self.machine.fund(account("operator").address)
+        self.world = deployed(machine=self.machine)
+
+    def note(self, name: str) -> None:
+        """Write down what the last call cost."""
+        self.table[name] = self.machine.gas
+
+    def everything(self) -> dict[str, int]:
+        """Measure all."""
+        self._solvers()
+        self._receipts()
+        self._proofs()
+        self._questions()
+        self._arbitration()
+        return self.table
+
+    def _solvers(self) -> None:
+        world, registry = self.world, self.world.registry
+        new, me = account("new"), world.operator.address
+        solver = world.register(new)
+        self.note("registerSolver")
+        registry.send(new.address, "depositBond", solver, value=ETHER)
+        self.note("depositBond")
+        registry.send(me, "requestWithdrawal", world.solver, ETHER)
+        self.note("requestWithdrawal")
+        heir = account("heir")
+        digest = rotate_digest(self.machine.chain, registry.address, solver, heir.address)
+        registry.send(new.address, "requestRotation", solver, heir.address, heir.sign(digest))
+        self.note("requestRotation")
+        self.machine.tick(7 * DAY)
+        registry.send(me, "withdrawBond", world.solver)
+        self.note("withdrawBond")
+        registry.send(world.stranger.address, "claim", me)
+        self.note("claim")
+        registry.send(world.stranger.address, "completeRotation", solver)
+        self.note("completeRotation")
+
+    def _receipts(self) -> None:
+        world = self.world
+        first = world.post(volume=ETHER)
+        self.note("postReceipt, first")
+        world.post(volume=ETHER)
+        self.note("postReceipt, next")
+        world.post_typed()
+        self.note("postReceiptTyped")
+        members = [world.members() for _ in range(3)]
+        nonce = world.hub.view("solverNonces", world.solver)
+        batch = [
+            (
+                *one.eight,
+                world.operator.sign(
+                    one.legacy_digest(self.machine.chain, world.hub.address, nonce + at)
+                ),
+            )
+            for at, one in enumerate(members)
+        ]
+        world.hub.send(world.operator.address, "batchPostReceipts", batch, [0, 0, 0])
+        self.note("batchPostReceipts, of three")
+        self.machine.tick(HOUR + 60)
+        world.hub.send(world.stranger.address, "finalize", first.id)
+        self.note("finalize")
+
+    def _proofs(self) -> None:
+        from tests.contracts.test_grounds import said
+
+        world = self.world
+        posted = world.post()
+        other = posted.members.but(outcome=b"\7" * 32)
+        signature = world.operator.sign(
+            other.legacy_digest(self.machine.chain, world.hub.address, 9)
+        )
+        world.disputes.send(
+            world.challenger.address,
+            "proveEquivocation",
+            posted.id,
+            posted.claim,
+            other.claim,
+            False,
+            9,
+            world.operator.address,
+            signature,
+        )
+        self.note("proveEquivocation")
+        self.machine.tick(7 * DAY)  # out of jail
+        posted, text = said(world, intentHash="sha256:" + "7" * 64)
+        world.disputes.send(
+            world.challenger.address,
+            "proveManifestMismatch",
+            posted.id,
+            posted.claim,
+            text,
+            1,
+            0,
+            b"\0" * 32,
+        )
+        self.note("proveManifestMismatch, of 1.5 KiB")
+        self.machine.tick(7 * DAY)
+
+    def _questions(self) -> None:
+        world = self.world
+        posted = world.post()
+        number = world.ask(posted)
+        self.note("challengeAvailability")
+        world.answer(number, posted)
+        self.note("answerEntry")
+
+    def _arbitration(self) -> None:
+        world, send = self.world, self.world.disputes.send
+        people = [account(f"arbitrator {number}") for number in range(3)]
+        for one in people:
+            self.machine.fund(one.address)
+            send(one.address, "applyAsArbitrator", value=STAKE)
+            send(world.owner.address, "admitArbitrator", one.address)
+        self.machine.tick(7 * DAY)
+        posted = world.post()
+        number = send(
+            world.challenger.address,
+            "challengeSubjective",
+            posted.id,
+            posted.claim,
+            b"\6" * 32,
+            value=STAKE // 10 + 9 * 10**15,
+        )
+        self.note("challengeSubjective")
+        self.machine.tick(12)
+        self.machine.tick(12)
+        send(world.stranger.address, "drawPanel", number)
+        self.note("drawPanel, of three")
+        panel = world.disputes.view("panelOf", number)
+        people.sort(key=lambda one: panel.index(one.address))  # the seat is found by searching
+        self.machine.tick(DAY)
+        for one in people:
+            vote = abi_encode(
+                ["uint256", "address", "bool", "bytes32"], (number, one.address, True, b"\5" * 32)
+            )
+            send(one.address, "commitVote", number, keccak(vote))
+        self.note("commitVote")
+        self.machine.tick(4 * DAY)
+        for one in people:
+            send(one.address, "revealVote", number, True, b"\5" * 32)
+        self.note("revealVote")
+        send(world.stranger.address, "resolve", number)
+        self.note("resolve, against the solver")
+
+
+def measured() -> dict[str, int]:
+    """Measure every kind of call."""
+    return _Measure().everything()
+
+
+def page(table: dict[str, int]) -> str:
+    """Return the text of the table."""
+    return _HEAD + "".join(f"| {name} | {gas:,} |\n" for name, gas in table.items())
+
+
+def written() -> dict[str, int]:
+    """Return what the table says."""
+    rows = [line.split("|")[1:3] for line in TABLE.read_text(encoding="utf-8").splitlines()[7:]]
+    return {name.strip(): int(gas.replace(",", "")) for name, gas in rows}
+
+
+if __name__ == "__main__":
+    TABLE.write_text(page(measured()), encoding="utf-8")

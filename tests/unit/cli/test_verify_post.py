@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`tally verify --post`: from a post to the receipts, in one report."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tests.chains import embedded
+from tests.command import tally
+from tests.evidence_making import SOLVER
+from tests.posts import committed, make_bundle
+
+from tallystick.onchain.deployment import keep_deployment
+
+
+def test_a_post_and_its_bundle(tmp_path: Path) -> None:
+    """The operator counts as a signer; without a bundle nothing is verified; usage is checked."""
+    path, made = make_bundle(tmp_path)
+    with embedded(tmp_path / "chain") as chain:
+        receipt_id = "0x" + chain.post(committed(chain, made)).hex()
+        contracts = Path(keep_deployment(tmp_path, chain.deployment))
+    Path("onchain").symlink_to(tmp_path / "chain")
+    Path("key.pub").write_text(SOLVER.public_key)
+    at = ("--post", receipt_id, "--rpc", "embedded", "--contracts", str(contracts))
+    told = json.loads(tally("verify", str(path), *at, "--json").out)
+    assert told["post"]["id"] == receipt_id
+    assert told["manifest_sha256"] == made.manifest_sha256
+    assert "post_pending" in {one["code"] for one in told["findings"]}
+    assert not {one["code"] for one in told["findings"]} & {
+        "POST_CONTRADICTED",
+        "post_signer_other",
+    }
+    bare = tally("verify", *at)
+    assert bare.code == 3
+    assert "POST_WITHOUT_BUNDLE" in bare.out
+    assert tally("verify", str(path), str(path), *at).code == 2
+    assert tally("verify", str(path), "--rpc", "embedded", "--key", "key.pub").code == 2

@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Each wish is done once, whatever crashes in between, and however many ask at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+from tests.chains import ETHER, FAST, SOLVER, signer_of
+from tests.curve import CurveKey
+
+from tallystick.durable.journal import Journal
+from tallystick.errors import LimitError, NodeError, RevertError, SpendRefused, UnminedError
+from tallystick.onchain.account import GWEI, Account, Terms, Wish
+from tallystick.onchain.embedded import EmbeddedNode
+from tallystick.onchain.node import Fees
+
+TO = CurveKey(0x70).address
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Iterator[EmbeddedNode]:
+    made = EmbeddedNode(tmp_path)
+    made.give(SOLVER.address)
+    yield made
+    made.close()
+
+
+def gift(name: str = "gift", wei: int = 1) -> Wish:
+    return Wish(name=name, to=TO, data=b"", value=wei)
+
+
+def account_on(node: EmbeddedNode, home: Path, terms: Terms = FAST, **more: Any) -> Account:
+    return Account(node, signer_of(SOLVER), home, terms, **more)
+
+
+def test_once(node: EmbeddedNode, tmp_path: Path) -> None:
+    """The same wish again, also from a new process's account, is the same transaction."""
+    first = account_on(node, tmp_path).do(gift())
+    again = account_on(node, tmp_path).do(gift())
+    assert first == again
+    assert node.balance(TO) == 1
+    other = account_on(node, tmp_path).do(gift("other"))
+    assert other.hash != first.hash
+    assert node.balance(TO) == 2
+
+
+class Crash(BaseException):
+    """The process dies."""
+
+
+@pytest.mark.parametrize("where", ["before sending", "after sending"])
+def test_a_crash_around_sending(
+    node: EmbeddedNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """The transaction is in the journal: the next try sends that one, and it counts once."""
+    send = node.send
+
+    def dying(raw: bytes) -> bool:
+        if where == "after sending":
+            send(raw)
+        raise Crash
+
+    monkeypatch.setattr(node, "send", dying)
+    with pytest.raises(Crash):
+        account_on(node, tmp_path).do(gift())
+    monkeypatch.setattr(node, "send", send)
+    assert node.balance(TO) == (1 if where == "after sending" else 0)
+    account_on(node, tmp_path).do(gift())
+    account_on(node, tmp_path).do(gift("next"))
+    assert node.balance(TO) == 2
+    assert node.nonce(SOLVER.address) == 2
+
+
+def test_a_crash_before_the_journal(
+    node: EmbeddedNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing was sent that is not written down."""
+
+    def dying(*_arguments: Any) -> int:
+        raise Crash
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "append", dying)
+        with pytest.raises(Crash):
+            account_on(node, tmp_path / "sent").do(gift())
+    assert node.nonce(SOLVER.address) == 0
+    account_on(node, tmp_path / "sent").do(gift())
+    assert node.balance(TO) == 1
+
+
+def test_what_a_node_forgot_holds_nothing_up(
+    node: EmbeddedNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A transaction that was lost by the node is sent again before the next one of the account."""
+    with monkeypatch.context() as patch:
+        patch.setattr(node, "send", lambda _raw: True)  # taken, and forgotten
+        with pytest.raises(UnminedError, match="not final after"):
+            account_on(node, tmp_path, Terms(wait_seconds=0.1, poll_seconds=0.02)).do(gift())
+    account_on(node, tmp_path).do(gift("next"))
+    assert node.balance(TO) == 2
+
+
+def test_many_at_a_time(node: EmbeddedNode, tmp_path: Path) -> None:
+    """Threads with one account, and with one each, draw no nonce twice."""
+    shared = account_on(node, tmp_path)
+    accounts = [shared, shared, account_on(node, tmp_path), account_on(node, tmp_path)]
+    faults: list[BaseException] = []
+
+    def work(account: Account, number: int) -> None:
+        try:
+            for turn in range(3):
+                account.do(gift(f"{number}:{turn}"))
+        except BaseException as fault:  # noqa: BLE001  # told below
+            faults.append(fault)
+
+    threads = [
+        Thread(target=work, args=(account, number)) for number, account in enumerate(accounts)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert faults == []
+    assert node.balance(TO) == 12
+    assert node.nonce(SOLVER.address) == 12
+
+
+def test_caps(node: EmbeddedNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gas over the cap is not bought, and nothing is written down; the fee is held to its own."""
+    with pytest.raises(SpendRefused, match="over the cap of 5"):
+        account_on(node, tmp_path, Terms(max_cost=5)).do(gift())
+    monkeypatch.setattr(node, "fees", lambda: Fees(max_fee=900 * GWEI, priority_fee=300 * GWEI))
+    _, fees = account_on(node, tmp_path, Terms(max_fee=200 * GWEI)).price(gift())
+    assert fees == Fees(max_fee=200 * GWEI, priority_fee=200 * GWEI)
+    assert node.nonce(SOLVER.address) == 0
+
+
+def test_fees_that_rose(
+    node: EmbeddedNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A transaction that fees left behind is replaced at its nonce; only one of the two counts."""
+    with monkeypatch.context() as patch:
+        patch.setattr(node, "send", lambda _raw: True)
+        with pytest.raises(UnminedError):
+            account_on(node, tmp_path, Terms(wait_seconds=0.05, poll_seconds=0.01)).do(gift())
+    high = Fees(max_fee=40 * GWEI, priority_fee=GWEI)
+    monkeypatch.setattr(node, "fees", lambda: high)
+    with pytest.raises(SpendRefused, match="fees have risen"):
+        account_on(node, tmp_path, Terms(max_fee=2 * GWEI)).do(gift())
+    mined = account_on(node, tmp_path).do(gift())
+    assert account_on(node, tmp_path).do(gift()) == mined
+    assert node.balance(TO) == 1
+    assert node.nonce(SOLVER.address) == 1
+
+
+def test_what_the_contract_refuses(node: EmbeddedNode, tmp_path: Path) -> None:
+    """A wish that would fail is not sent; more ether than there is, neither."""
+    reverting = Wish(name="x", to=None, data=bytes.fromhex("60006000fd"))
+    with pytest.raises(RevertError):
+        account_on(node, tmp_path).do(reverting)
+    with pytest.raises(NodeError, match="too little ether"):
+        account_on(node, tmp_path).do(gift(wei=10**6 * ETHER))
+    assert node.nonce(SOLVER.address) == 0
+
+
+def test_depth(node: EmbeddedNode, tmp_path: Path) -> None:
+    """With three confirmations a transaction counts when two blocks are on top of it."""
+    waits = iter(range(10))
+
+    def sleep(_seconds: float) -> None:
+        next(waits)
+        node.advance(12)
+
+    account = account_on(node, tmp_path, Terms(confirmations=3), sleep=sleep)
+    mined = account.do(gift())
+    assert node.head()[0] == mined.block + 2
+    with pytest.raises(LimitError):
+        Terms(confirmations=0)
+
+
+def test_names_for_what_may_be_wished_again(node: EmbeddedNode, tmp_path: Path) -> None:
+    """The name is the same until a transaction is in a block."""
+    account = account_on(node, tmp_path)
+    before = account.fresh("bond")
+    assert account.fresh("bond") == before
+    account.do(gift())
+    assert account.fresh("bond") != before
+
+
+def test_the_journal_is_private(node: EmbeddedNode, tmp_path: Path) -> None:
+    """Signed transactions lie where only their owner reads."""
+    account_on(node, tmp_path / "sent").do(gift())
+    assert (tmp_path / "sent").stat().st_mode & 0o077 == 0

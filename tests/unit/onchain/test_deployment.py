@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Contracts are put on chain once, and their addresses are kept with their checksums."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+from tests.chains import CHALLENGER, embedded
+
+from tallystick.errors import PostingError
+from tallystick.onchain.artifact import REGISTRY
+from tallystick.onchain.deployment import (
+    Deployment,
+    check_code,
+    deploy,
+    keep_deployment,
+    read_deployment,
+)
+
+
+def test_once(tmp_path: Path) -> None:
+    """Deploying again finds what is there; the file gives it back; the treasury is set."""
+    with embedded(tmp_path) as chain:
+        account = chain.account(CHALLENGER)
+        told: list[str] = []
+        before = chain.node.nonce(account.address)
+        assert deploy(account, CHALLENGER.address, told.append) == chain.deployment
+        assert chain.node.nonce(account.address) == before
+        assert len(told) == 3
+        assert read_deployment(keep_deployment(tmp_path, chain.deployment)) == chain.deployment
+        treasury = chain.contracts.read(REGISTRY, "TREASURY")
+        assert treasury.lower() == CHALLENGER.address.lower()
+        check_code(account, chain.deployment)
+        nowhere = msgspec.structs.replace(chain.deployment, disputes=CHALLENGER.address)
+        with pytest.raises(PostingError, match="no contract at"):
+            check_code(account, nowhere)
+
+
+def test_files_that_are_none(tmp_path: Path) -> None:
+    """Absent, malformed, with a mistyped address or an unknown member."""
+    path = tmp_path / "contracts.json"
+    with pytest.raises(PostingError, match="does not exist"):
+        read_deployment(path)
+    good = {
+        "chain_id": 1,
+        "registry": "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed",
+        "receipts": "0x" + "11" * 20,
+        "disputes": "0x" + "22" * 20,
+        "first_block": 0,
+    }
+    path.write_bytes(msgspec.json.encode(good))
+    assert read_deployment(path).address(REGISTRY) == good["registry"]
+    for wrong in ({"registry": "0x5aaeb6053F3E94C9b9A09f33669435E7Ef1BeAed"}, {"more": 1}):
+        path.write_bytes(msgspec.json.encode(good | wrong))
+        with pytest.raises(PostingError):
+            read_deployment(path)
+    path.write_text("{")
+    with pytest.raises(PostingError, match="holds no deployment"):
+        read_deployment(path)
+
+
+def test_addresses_are_checksummed() -> None:
+    """However they were written."""
+    made = Deployment(
+        chain_id=1,
+        registry="0x5aaeb6053f3e94c9b9a09f33669435e7ef1beaed",
+        receipts="0x" + "11" * 20,
+        disputes="0x" + "22" * 20,
+        first_block=0,
+    )
+    assert made.registry == "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"

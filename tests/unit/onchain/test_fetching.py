@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bundles are fetched from addresses that strangers chose: within bounds, and not from here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from tests.systems.http_service import Answer, HttpService, Request, reset
+
+from tallystick.errors import NodeError, PostingError
+from tallystick.limits import URL_CHARS_MAX
+from tallystick.onchain.fetching import Reach, fetched
+
+HERE = Reach(private=True)
+
+
+class Shelf(HttpService):
+    """Serves one bundle, a redirect, and nothing else."""
+
+    def answer(self, request: Request) -> Answer:
+        if request.path == "/run.tally?v=1":
+            return Answer(200, b"bundle")
+        if request.path == "/moved":
+            return Answer(302, b"", {"Location": "/run.tally?v=1"})
+        return Answer(503 if request.path == "/busy" else 404, b"")
+
+
+@pytest.fixture
+def shelf() -> Iterator[Shelf]:
+    with Shelf() as service:
+        yield service
+
+
+def content(location: str, reach: Reach | None = None) -> bytes:
+    with fetched(location, reach) as file:
+        return file.read()
+
+
+def test_a_bundle(shelf: Shelf) -> None:
+    """Path and query are asked for as they stand."""
+    assert content(f"{shelf.url}/run.tally?v=1", HERE) == b"bundle"
+
+
+@pytest.mark.parametrize(
+    ("path", "words", "is_transient"),
+    [("/moved", "HTTP 302", False), ("/absent", "HTTP 404", False), ("/busy", "HTTP 503", True)],
+)
+def test_other_answers(shelf: Shelf, path: str, words: str, is_transient: bool) -> None:
+    """No redirect is followed: it could lead anywhere."""
+    with pytest.raises(NodeError, match=words) as caught:
+        content(shelf.url + path, HERE)
+    assert caught.value.is_transient is is_transient
+    assert len(shelf.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "",
+        "run.tally",
+        "file:///etc/passwd",
+        "http://93.184.216.34/x",
+        "https://user@e.example/",
+        "https://e.example:99999/",
+        "https://[::1",
+        "https://e.example/" + "x" * URL_CHARS_MAX,
+    ],
+)
+def test_locations_that_are_not_asked(location: str) -> None:
+    """https, a host, no credentials; and not without end."""
+    with pytest.raises(PostingError):
+        content(location)
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["127.0.0.1", "10.0.0.1", "169.254.169.254", "[::1]", "[fd00::1]", "0.0.0.0", "localhost"],
+)
+def test_this_network_is_not_asked(host: str) -> None:
+    """A post must not make a watcher ask its own network, nor a cloud's metadata."""
+    with pytest.raises(PostingError, match="on this network"):
+        content(f"https://{host}/run.tally")
+
+
+def test_bounds(shelf: Shelf) -> None:
+    """Too many bytes, and too much time."""
+    with pytest.raises(PostingError, match="larger than 5 bytes"):
+        content(f"{shelf.url}/run.tally?v=1", Reach(private=True, bytes_max=5))
+    moments = iter([0.0, 1000.0])
+    slow = Reach(private=True, clock=lambda: next(moments))
+    with pytest.raises(NodeError, match="too slowly"):
+        content(f"{shelf.url}/run.tally?v=1", slow)
+
+
+def test_broken_connections(shelf: Shelf) -> None:
+    """They are worth another try."""
+    shelf.tricks.append(reset)
+    with pytest.raises(NodeError, match="can't be reached") as caught:
+        content(f"{shelf.url}/run.tally?v=1", HERE)
+    assert caught.value.is_transient

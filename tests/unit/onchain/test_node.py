@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a node's failures mean, in our words; its address stays out of them."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tallystick.errors import MissingExtraError, NodeError, RevertError
+from tallystick.limits import LOG_BLOCKS_MAX
+from tallystick.onchain.node import Node, open_node, revert_name
+
+# keccak("ReceiptAlreadyExists()"), found by name below.
+EXISTS = "ReceiptAlreadyExists"
+
+
+class ConnectionError(Exception):  # noqa: A001  # shaped as requests' own
+    """Says the node's address, as requests does."""
+
+
+class ContractLogicError(Exception):
+    """Shaped as web3's."""
+
+    def __init__(self, message: str, data: object = None) -> None:
+        super().__init__(message)
+        self.data = data
+
+
+class TransactionFailed(Exception):
+    """Shaped as eth-tester's."""
+
+
+def selector_of(name: str) -> bytes:
+    from tallystick.onchain.artifact import error_names
+
+    return next(key for key, value in error_names().items() if value == name)
+
+
+def node_that(fault: Exception, **eth: Any) -> Node:
+    """Return a node whose every answer is this fault."""
+
+    def fail(*_arguments: Any) -> Any:
+        raise fault
+
+    methods = dict.fromkeys(
+        ("call", "estimate_gas", "get_balance", "send_raw_transaction", "get_block"), fail
+    )
+    return Node(SimpleNamespace(eth=SimpleNamespace(**methods | eth)), "the node")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ContractLogicError("execution reverted", "0x" + selector_of(EXISTS).hex()),
+        ContractLogicError("execution reverted", {"data": "0x" + selector_of(EXISTS).hex()}),
+        ContractLogicError("0x" + selector_of(EXISTS).hex()),
+        TransactionFailed(f"execution reverted: {selector_of(EXISTS)!r}"),
+    ],
+)
+def test_reverts_have_names(error: Exception) -> None:
+    """However a node says it: the contract's own error comes out."""
+    with pytest.raises(RevertError, match=EXISTS) as caught:
+        node_that(error).call({})
+    assert caught.value.name == EXISTS
+
+
+@pytest.mark.parametrize(
+    ("error", "name"),
+    [
+        (ContractLogicError("execution reverted"), ""),
+        (TransactionFailed("execution reverted: b'\\xff\\xff\\xff\\xff'"), ""),
+        (TransactionFailed("execution reverted: b'(((("), ""),
+        (ContractLogicError("0xzzzzzzzz"), ""),
+        (ValueError("other"), None),
+    ],
+)
+def test_reverts_without_one(error: Exception, name: str | None) -> None:
+    """An unknown reason is a revert all the same; other failures are none."""
+    assert revert_name(error) == name
+
+
+def test_unreachable_nodes() -> None:
+    """They are asked again later, and their address, which may hold a key, is not repeated."""
+    node = node_that(ConnectionError("https://node.example/v3/secret-key"))
+    with pytest.raises(NodeError, match="can't be reached") as caught:
+        node.balance("0x")
+    assert caught.value.is_transient
+    assert "secret-key" not in str(caught.value)
+    shown = open_node("https://user:secret-key@node.example/v3/secret-key").name
+    assert shown == "the node at node.example"
+
+
+@pytest.mark.parametrize("url", ["", "node.example", "file:///x", "http://" + "x" * 3000])
+def test_addresses_that_are_none(url: str) -> None:
+    """http and https, and not without end."""
+    with pytest.raises(NodeError, match="address is none"):
+        open_node(url)
+
+
+@pytest.mark.parametrize(
+    ("words", "taken"),
+    [
+        ("already known", True),
+        ("nonce too low: next 5, tx 3", False),
+        ("AlreadyKnown already known", True),
+    ],
+)
+def test_transactions_that_are_there(words: str, taken: bool) -> None:
+    """A node that has a transaction has it; one whose nonce is spent does not take it."""
+    assert node_that(ValueError(words)).send(b"x") is taken
+
+
+def test_transactions_that_are_not_taken() -> None:
+    """Too little ether is said so; everything else by its class."""
+    with pytest.raises(NodeError, match="too little ether"):
+        node_that(ValueError("insufficient funds for gas * price + value")).send(b"x")
+    with pytest.raises(NodeError, match="did not take the transaction: KeyError"):
+        node_that(KeyError("x")).send(b"x")
+
+
+def test_events_in_pieces() -> None:
+    """A long search is many questions that nodes answer, with no block twice or left out."""
+    asked: list[tuple[int, int]] = []
+
+    def get_logs(question: dict[str, Any]) -> list[Any]:
+        asked.append((question["fromBlock"], question["toBlock"]))
+        return [question["fromBlock"]]
+
+    node = node_that(KeyError(), get_logs=get_logs)
+    found = list(node.logs("0x", [], 10, 10 + 2 * LOG_BLOCKS_MAX))
+    assert found == [start for start, _ in asked]
+    assert asked[0][0] == 10
+    assert asked[-1][1] == 10 + 2 * LOG_BLOCKS_MAX
+    assert all(a[1] + 1 == b[0] for a, b in itertools.pairwise(asked))
+
+
+def test_fees_without_a_tip() -> None:
+    """A node that knows no tip costs one gwei; the fee leaves room for two doublings… of one."""
+    block = {"number": 1, "timestamp": 1, "baseFeePerGas": 7}
+    node = node_that(KeyError(), get_block=lambda _which: block)
+    fees = node.fees()
+    assert fees.priority_fee == 10**9
+    assert fees.max_fee == 10**9 + 14
+
+
+def test_without_web3(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who has not installed it reads which extra brings it."""
+    monkeypatch.setitem(sys.modules, "web3", None)
+    with pytest.raises(MissingExtraError, match=r"tallystick\[onchain\]"):
+        open_node("http://127.0.0.1:1")
