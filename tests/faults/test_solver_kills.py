@@ -14,10 +14,13 @@ from tests.command import environment, tally
 from tests.faults.solver_victim import POINTS, victim
 from tests.solving import Members, body, codes, manifest_of, receipts_of
 
-from tallystick.errors import RefusedInput
+from tallystick.solver.hashing import scan_artifacts
 from tallystick.solver.resume import resume_run, unfinished
 from tallystick.solver.run import RunOutcome, run_intent
 from tallystick.solver.states import RunStates
+from tallystick.verify.evidence import EvidenceQuestion, verify_evidence
+from tallystick.verify.manifest_signers import Signers
+from tallystick.verify.trust import trust_of
 from tallystick.verify.verification import verify_chain
 
 _ROOT = Path(__file__).resolve().parent.parent.parent
@@ -117,6 +120,13 @@ def test_evidence_is_never_made_again(tmp_path: Path) -> None:
     (run_id,) = made.home.run_ids()
     before = manifest_of(made.home.run(run_id))
     (Path(made.home.run(run_id)) / "artifacts" / "whole.txt").write_text("WHOLE")
-    with pytest.raises(RefusedInput, match=r"whole\.txt"):
-        resume_run(made, run_id)
+    found = resume_run(made, run_id)
     assert manifest_of(made.home.run(run_id)) == before
+    data = Path(found.bundle).read_bytes()
+    assert b"WHOLE" not in data
+    folder = scan_artifacts(Path(made.home.run(run_id)) / "artifacts")
+    signers = Signers(trust=trust_of(material.PUBLIC))
+    report = verify_evidence(data, signers, EvidenceQuestion(artifacts=folder))
+    assert [(one.code, one.where) for one in report.findings if one.code.isupper()] == [
+        ("EVIDENCE_ARTIFACT_CHANGED", "folder:artifacts/whole.txt")
+    ]

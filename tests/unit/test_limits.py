@@ -20,8 +20,8 @@ def test_bounds_are_positive_integers() -> None:
 
 
 def test_names_say_that_they_are_bounds() -> None:
-    """Each name ends in MAX, in EACH for what one thing costs, or in the unit of a fixed size."""
-    fixed = [name for name in NAMES if not name.endswith(("_MAX", "_EACH"))]
+    """Each name ends in MAX or MIN, in EACH for what one thing costs, or in a fixed size's unit."""
+    fixed = [name for name in NAMES if not name.endswith(("_MAX", "_MIN", "_EACH"))]
     assert not [name for name in fixed if not name.endswith(UNITS)]
 
 

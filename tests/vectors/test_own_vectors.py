@@ -485,12 +485,10 @@ def bundle_of(case: str) -> bytes:
 def test_a_folder_with_what_no_manifest_takes() -> None:
     """A link in a folder refuses the bundle that is compared with it."""
 
-    def entries() -> Iterator[ArtifactEntry]:
-        for path in ("report.json",):
-            raise ArtifactRefused(path, "is a symbolic link")
-        yield from ()
+    def refuse(name: str) -> ArtifactEntry:
+        raise ArtifactRefused(name, "is a symbolic link")
 
-    question = EvidenceQuestion(artifacts=entries())
+    question = EvidenceQuestion(artifacts=map(refuse, ["report.json"]))
     report = verify_evidence(bundle_of("folder"), Signers(), question)
     assert "EVIDENCE_ARTIFACT_REFUSED" in report.codes()
     assert report.verdict == "refused"

@@ -40,6 +40,7 @@ def home_of(config: str | None, flags: dict[str, Any]) -> Any:
 def unusable() -> Iterator[None]:
     """Turn what can't be used into exit codes: settings and keys 2, what is away or busy 3."""
     from tallystick.errors import (
+        EmitError,
         KeyFileError,
         MissingExtraError,
         RunBusyError,
@@ -51,5 +52,5 @@ def unusable() -> Iterator[None]:
         yield
     except (KeyFileError, SettingError) as fault:
         raise Stop(Exit.USAGE, str(fault)) from None
-    except (MissingExtraError, RunBusyError, SigningError) as fault:
+    except (EmitError, MissingExtraError, RunBusyError, SigningError) as fault:
         raise Stop(Exit.UNCHECKED, str(fault)) from None

@@ -42,6 +42,7 @@ from tallystick.limits import (
 # What geth writes by default: 256 MiB and a second for one guess.
 SCRYPT_N: Final = 1 << 18
 _SCRYPT_R: Final = 8
+_SCRYPT_BESIDE_BYTES: Final = 1 << 24
 
 _HEX: Final = re.compile(r"(?:[0-9a-fA-F]{2})*")
 _CRYPTO: Final = frozenset({"cipher", "cipherparams", "ciphertext", "kdf", "kdfparams", "mac"})
@@ -189,7 +190,9 @@ def _scrypt(parameters: Mapping[str, Any], password: bytes) -> bytes:
     n, r, p = (_number(parameters, name) for name in ("n", "r", "p"))
     if n & (n - 1) or n < 2:
         raise KeyFormatError("the keystore's n is no power of two")
-    if 128 * n * r > KEYSTORE_SCRYPT_BYTES_MAX or n * r * p > KEYSTORE_SCRYPT_WORK_MAX:
+    # Besides its n blocks of 128 r bytes scrypt needs p of them, and a few more.
+    is_large = 128 * n * r > KEYSTORE_SCRYPT_BYTES_MAX or 128 * r * (p + 4) > _SCRYPT_BESIDE_BYTES
+    if is_large or n * r * p > KEYSTORE_SCRYPT_WORK_MAX:
         raise KeyFormatError("the keystore wants more memory or work than we give")
     if n * r < KEYSTORE_SCRYPT_COST_MIN:
         raise KeyFormatError("the keystore's scrypt is too cheap to protect anything")
@@ -204,7 +207,7 @@ def _scrypt(parameters: Mapping[str, Any], password: bytes) -> bytes:
         n=n,
         r=r,
         p=p,
-        maxmem=KEYSTORE_SCRYPT_BYTES_MAX + (1 << 24),
+        maxmem=KEYSTORE_SCRYPT_BYTES_MAX + _SCRYPT_BESIDE_BYTES,
         dklen=32,
     )
 

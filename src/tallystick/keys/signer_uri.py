@@ -75,6 +75,15 @@ def parse_signer_uri(text: str) -> SignerUri:
     return SignerUri(scheme=scheme, name=name, parameters=parameters)
 
 
+def secret_files_of(text: str) -> tuple[str, ...]:
+    """Return the files that a signer's URI names and nobody else is to read: key and password."""
+    uri = parse_signer_uri(text)
+    if uri.scheme not in ("", "keystore"):
+        return ()
+    password = uri.get("password-file")
+    return (uri.name,) if password is None else (uri.name, password)
+
+
 def open_signer(text: str) -> Signer:
     """Return the Ed25519 signer that a path or URI names; a service is not asked yet."""
     uri = parse_signer_uri(text)

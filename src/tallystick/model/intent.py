@@ -37,8 +37,8 @@ JobType = Annotated[str, Meta(pattern=JOB_TYPE_PATTERN, max_length=JOB_TYPE_CHAR
 class Criterion(Fact, frozen=True, kw_only=True, gc=True):
     """One thing that the requester will look at."""
 
-    type: NonEmpty
     description: str | None = None
+    type: NonEmpty
     value: Any = None
 
 
@@ -52,19 +52,19 @@ class RequesterSignature(Fact, frozen=True, kw_only=True):
 class Intent(Fact, frozen=True, kw_only=True, dict=True, gc=True):
     """One intent. Make one with `parse_intent`, which checks what types alone do not say."""
 
-    intentVersion: Literal["1.0.0"]  # noqa: N815  # the source's own spelling
-    requester: NonEmpty
-    createdAt: Identifier  # noqa: N815
-    jobType: JobType  # noqa: N815
-    inputs: dict[str, Any]
-    expiresAt: Identifier | None = None  # noqa: N815
-    constraints: dict[str, Any] | None = None
-    acceptanceCriteria: (  # noqa: N815
+    acceptanceCriteria: (  # noqa: N815  # the source's own spelling
         Annotated[tuple[Criterion, ...], Meta(max_length=INTENT_CRITERIA_MAX)] | None
     ) = None
+    constraints: dict[str, Any] | None = None
+    createdAt: Identifier  # noqa: N815
+    expiresAt: Identifier | None = None  # noqa: N815
+    inputs: dict[str, Any]
+    intentVersion: Literal["1.0.0"]  # noqa: N815
+    jobType: JobType  # noqa: N815
     meta: dict[str, Any] | None = None
     # Tells two intents apart that are otherwise the same.
     nonce: NonEmpty | None = None
+    requester: NonEmpty
     signature: RequesterSignature | None = None
 
     @property

@@ -32,16 +32,16 @@ _LISTED: Final = Meta(max_length=POLICY_ENTRIES_MAX)
 class Policy(Fact, frozen=True, kw_only=True, dict=True, gc=True):
     """All that a decision depends on, but for the intent, the time and what has run already."""
 
-    policyVersion: Literal["1.0.0"] = POLICY_VERSION  # noqa: N815  # spelled as the manifest is
-    jobTypeAllowlist: Annotated[tuple[JobType, ...], _LISTED]  # noqa: N815
-    # Absent: any requester. Empty: none.
-    requesterAllowlist: Annotated[tuple[NonEmpty, ...], _LISTED] | None = None  # noqa: N815
+    jobTypeAllowlist: Annotated[tuple[JobType, ...], _LISTED]  # noqa: N815  # as in the manifest
     maxArtifactMb: Annotated[int, Meta(ge=1, le=POLICY_ARTIFACT_MB_MAX)]  # noqa: N815
     # Absent: an intent may expire at any time, or never.
     maxHorizonSeconds: Annotated[int, Meta(ge=1, le=JSON_INTEGER_MAX)] | None = None  # noqa: N815
-    requireSignature: bool = False  # noqa: N815
+    policyVersion: Literal["1.0.0"] = POLICY_VERSION  # noqa: N815
+    # Absent: any requester. Empty: none.
+    requesterAllowlist: Annotated[tuple[NonEmpty, ...], _LISTED] | None = None  # noqa: N815
     # Keys of requesters whose name is none: `did:key:…` or the address of an EVM account.
     requesterKeys: dict[NonEmpty, NonEmpty] = {}  # noqa: N815, RUF012  # msgspec copies it
+    requireSignature: bool = False  # noqa: N815
 
     @property
     def max_bytes(self) -> int:

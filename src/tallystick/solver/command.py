@@ -40,6 +40,8 @@ from tallystick.solver.runner import Facts, Ran, Records, Work
 from tallystick.solver.sandbox import PROGRAMS, Cell, Kind
 
 _SECRETS: Final = frozenset(one.environment for one in VARIABLES if one.secret)
+# Sockets of D-Bus, containers, daemons: a file system that can only be read lets connect to them.
+_SOCKETS: Final = "/run"
 _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -106,7 +108,7 @@ class CommandRunner:
             return Ran(status="FAILED", error=fault, facts=self.facts(), sandbox={"kind": "none"})
         cell = Cell(
             cwd=work.artifacts,
-            hidden=work.hidden,
+            hidden=(*work.hidden, *self._doors()),
             shown=self.needed(),
             network=chosen.network,
             limits=self._limits(work.bytes_max),
@@ -139,6 +141,12 @@ class CommandRunner:
         """Return what the program can't run without, wherever it lies."""
         program = self._settings.argv[0]
         return (*self._settings.readable, *((program,) if os.path.isabs(program) else ()))
+
+    def _doors(self) -> tuple[str, ...]:
+        """Return where services of the machine listen: no network is to mean these, too."""
+        needed = (os.path.realpath(path) for path in self.needed())
+        is_needed = any(path.startswith(f"{_SOCKETS}/") for path in needed)
+        return () if self._settings.network or is_needed else (_SOCKETS,)
 
     def _execute(self, work: Work, cell: Cell, kind: Kind, given: bytes) -> Executed:
         with (

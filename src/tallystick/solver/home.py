@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
@@ -28,6 +29,8 @@ from tallystick.errors import DurableError, RunBusyError, RunError, WalLockedErr
 
 _ID: Final = re.compile(r"[0-9a-f]{64}")
 _MODE: Final = 0o700
+# Between tries for a lock: who only asks whether it is held has it for a moment.
+_PAUSES_S: Final = (0.005, 0.02, 0.08)
 
 
 class SolverHome:
@@ -114,23 +117,43 @@ def held(path: FilePath, what: str, *, wait: bool = False) -> Iterator[None]:
 
 
 def is_held(path: FilePath) -> bool:
-    """Whether a process holds this lock just now."""
+    """Whether a process holds this lock just now; nothing is made or written to find out.
+
+    It is asked for a share, so that those who ask do not take each other for a holder.
+    """
+    import fcntl
+
     try:
-        with held(path, ""):
-            return False
-    except RunBusyError:
-        return True
-    except DurableError:
+        directory, name = open_directory(path)
+    except (OSError, ValueError):
         return False
+    try:
+        descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+    except OSError:
+        return False
+    finally:
+        os.close(directory)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    else:
+        return False
+    finally:
+        unlock(descriptor)
 
 
 def _locked(name: str, directory: int, what: str) -> int:
-    try:
-        return lock(name, directory, what)
-    except WalLockedError as fault:
-        raise RunBusyError(str(fault)) from None
-    except OSError as fault:
-        raise DurableError(f"{what} can't be locked: {reason_of(fault)}") from fault
+    for pause_s in (*_PAUSES_S, None):
+        try:
+            return lock(name, directory, what)
+        except WalLockedError as fault:
+            if pause_s is None:
+                raise RunBusyError(str(fault)) from None
+        except OSError as fault:
+            raise DurableError(f"{what} can't be locked: {reason_of(fault)}") from fault
+        time.sleep(pause_s)
+    raise AssertionError("the last try raises")
 
 
 def _waited(name: str, directory: int) -> int:

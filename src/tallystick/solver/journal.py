@@ -17,6 +17,7 @@ from tallystick.model.chain import Head
 from tallystick.model.decision import Decision
 from tallystick.model.intent import Intent
 from tallystick.model.reader import parse_receipt
+from tallystick.solver.runner import Records
 from tallystick.solver.setup import Solver
 
 FILE: Final = "receipts.jsonl"
@@ -55,6 +56,11 @@ class RunJournal:
             else Outcome(status="failure", error=f"refused: {decision}"),
             response=decision.to_dict(),
         )
+
+    @property
+    def records(self) -> Records:
+        """What a runner records its own actions by."""
+        return self.chain
 
     def close(self, status: Literal["complete", "interrupted"]) -> None:
         """Write the terminal receipt, unless it is there already."""

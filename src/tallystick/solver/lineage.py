@@ -39,17 +39,20 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
 
 @contextmanager
 def next_place(
-    home: SolverHome, run_id: str, clock: Callable[[], int]
+    home: SolverHome, run_id: str, clock: Callable[[], int], *, not_before: str = ""
 ) -> Iterator[tuple[Place, Callable[[str], None]]]:
-    """Claim the next place for a run's manifest; the caller writes it, and calls back its hash."""
+    """Claim the next place for a run's manifest; the caller writes it, and calls back its hash.
+
+    Its time is never before that of the place before it, nor before `not_before`.
+    """
 
     def note(place: Place) -> Place:
         append_fact(home.manifests, place)
         return place
 
     with held(f"{home.manifests}.lock", "the order of manifests", wait=True):
-        now = timestamp(clock())
         last = last_fact(home.manifests, Place)
+        now = max(timestamp(clock()), not_before, "" if last is None else last.at)
         if last is not None and last.manifest is None and not last.is_void:
             found = written_manifest(home.run(last.run_id))
             digest = None if found is None else manifest_sha256(found)
@@ -64,7 +67,7 @@ def next_place(
         claim = note(Place(at=now, number=number, run_id=run_id, previous=previous))
 
         def confirm(digest: str) -> None:
-            note(msgspec.structs.replace(claim, at=timestamp(clock()), manifest=digest))
+            note(msgspec.structs.replace(claim, at=max(timestamp(clock()), now), manifest=digest))
 
         yield claim, confirm
 

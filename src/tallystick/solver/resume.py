@@ -18,7 +18,7 @@ from tallystick.model.intent import parse_intent
 from tallystick.model.manifest import manifest_sha256, parse_manifest
 from tallystick.model.policy import parse_policy
 from tallystick.solver.home import held, is_held
-from tallystick.solver.journal import RunJournal
+from tallystick.solver.journals import open_journal
 from tallystick.solver.lineage import written_manifest
 from tallystick.solver.run import Progress, Run, RunOutcome, decide, finish, seal, told
 from tallystick.solver.setup import Solver
@@ -77,7 +77,7 @@ def _fail(run: Run, state: str, progress: Progress | None) -> RunOutcome:
         ):
             journal, decision = decide(run)
     else:
-        journal = RunJournal(run.solver, run.intent, run.run_id, run.space.path)
+        journal = open_journal(run.solver, run.intent, run.run_id, run.space.path)
         decision = _decision(run)
     if not decision.allowed:
         ran = told("REFUSED", f"refused: {decision}", {}, runner=None, sandbox={})

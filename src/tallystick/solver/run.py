@@ -17,7 +17,7 @@ import msgspec
 
 from tallystick import __version__
 from tallystick.chain.issue import timestamp
-from tallystick.errors import RefusedInput
+from tallystick.errors import ArtifactRefused, RefusedInput, UnreadableError
 from tallystick.limits import DETAIL_BYTES_MAX
 from tallystick.model.decision import Decision
 from tallystick.model.intent import Intent, parse_intent
@@ -27,7 +27,7 @@ from tallystick.solver.bundling import sign_manifest, write_bundle
 from tallystick.solver.evidence import create_evidence_bundle, scan_run
 from tallystick.solver.gate import evaluate_policy
 from tallystick.solver.home import held
-from tallystick.solver.journal import RunJournal
+from tallystick.solver.journals import Journal, open_journal
 from tallystick.solver.lineage import next_place
 from tallystick.solver.runner import Facts, Ran, Work
 from tallystick.solver.setup import Solver
@@ -59,15 +59,20 @@ class Run:
         self.run_id = run_id
         self.space = Workspace(solver.home.run(run_id))
         self.states = RunStates(self.space.path, solver.clock)
+        self._latest = max((step.at for step in self.states.steps), default="")
 
     def advance(self, state: Any, *, at: str | None = None, **facts: Any) -> None:
         """Note a state, and tell of it."""
-        self.states.advance(state, at=at, **facts)
+        self.states.advance(state, at=at or self.now(), **facts)
         self.solver.on_state(self.run_id, state)
 
     def now(self) -> str:
-        """Return this moment in the protocol's spelling."""
-        return timestamp(self.solver.clock())
+        """Return this moment in the protocol's spelling, and none before one that was told.
+
+        A clock that was set back must not make evidence whose times contradict each other.
+        """
+        self._latest = max(self._latest, timestamp(self.solver.clock()))
+        return self._latest
 
 
 def run_intent(
@@ -80,8 +85,7 @@ def run_intent(
     intent = parse_intent(data)
     with ExitStack() as stack:
         with held(f"{solver.home.attempts(intent.intent_id)}.lock", "the intent", wait=True):
-            run = _received(solver, intent, data, tenant)
-            stack.enter_context(held(run.space.lock, "the run"))
+            run = _received(solver, intent, data, tenant, stack)
             journal, decision = decide(run)
             if decision.allowed:
                 run.advance("running", runner=solver.runners[intent.jobType].name)
@@ -89,13 +93,13 @@ def run_intent(
         return finish(run, journal, decision, ran, progress=progress)
 
 
-def decide(run: Run) -> tuple[RunJournal, Decision]:
+def decide(run: Run) -> tuple[Journal, Decision]:
     """Put an intent before the gate; the caller holds the intent's lock."""
     solver, intent = run.solver, run.intent
     known = (intent.intent_id,) if has_run(solver.home, intent.intent_id) else ()
     now = run.now()
     decision = evaluate_policy(intent, solver.policy, now, already_run=known)
-    journal = RunJournal(solver, intent, run.run_id, run.space.path)
+    journal = open_journal(solver, intent, run.run_id, run.space.path)
     journal.decided(intent, decision)
     run.advance("decided", at=now, **decision.to_dict())
     return journal, decision
@@ -103,7 +107,7 @@ def decide(run: Run) -> tuple[RunJournal, Decision]:
 
 def finish(
     run: Run,
-    journal: RunJournal,
+    journal: Journal,
     decision: Decision,
     ran: Mapping[str, Any],
     *,
@@ -119,7 +123,10 @@ def finish(
     def make(told: Mapping[str, Any]) -> str:
         # Hashed before the place is claimed: a large run does not hold up the others.
         scanned = scan_run(run.space.path, progress=progress)
-        with next_place(run.solver.home, run.run_id, run.solver.clock) as (place, confirm):
+        with next_place(run.solver.home, run.run_id, run.solver.clock, not_before=run.now()) as (
+            place,
+            confirm,
+        ):
             run.solver.on_state(run.run_id, "claimed")
             files = create_evidence_bundle(
                 run.space.path,
@@ -134,7 +141,7 @@ def finish(
                 decided_at=run.states.at("decided") or run.now(),
                 started_at=run.states.at("running"),
                 finished_at=finished,
-                created_at=run.now(),
+                created_at=place.at,
                 chain=journal.binding(),
                 environment=environment,
                 previous_manifest=place.previous,
@@ -147,7 +154,7 @@ def finish(
 
     try:
         digest = make(summary)
-    except RefusedInput as fault:
+    except (RefusedInput, UnreadableError) as fault:
         # What can't be hashed as it is makes no evidence; that it was so, does.
         run.space.withhold()
         why = f"its artefacts are refused: {fault}"
@@ -168,7 +175,7 @@ def seal(run: Run, decision: Decision) -> RunOutcome:
     if run.states.state == "signed":
         # It is put in its place in one step: what is there is whole, and was made of the same.
         if not os.path.lexists(run.space.bundle):
-            write_bundle(run.space.path, run.space.bundle)
+            _bundle(run.space)
         run.solver.on_state(run.run_id, "bundled")
         run.advance("done")
     return RunOutcome(
@@ -183,6 +190,15 @@ def seal(run: Run, decision: Decision) -> RunOutcome:
     )
 
 
+def _bundle(space: Workspace) -> None:
+    try:
+        write_bundle(space.path, space.bundle)
+    except (ArtifactRefused, UnreadableError):
+        # What was signed is handed on in any case, with the list of artefacts and without them:
+        # a program that goes on and alters what it left must not make its run vanish.
+        write_bundle(space.path, space.bundle, artifacts=False)
+
+
 def told(
     status: str, error: str | None, facts: Facts, *, runner: str | None, sandbox: Facts
 ) -> dict[str, Any]:
@@ -194,18 +210,22 @@ def told(
     return {"summary": summary, "environment": environment}
 
 
-def _received(solver: Solver, intent: Intent, data: bytes, tenant: str | None) -> Run:
+def _received(
+    solver: Solver, intent: Intent, data: bytes, tenant: str | None, stack: ExitStack
+) -> Run:
+    """Make a run's directory, and hold its lock before anybody can take it for one cut off."""
     now = timestamp(solver.clock())
     run_id = next_attempt(solver.home, intent.intent_id, now)
     run = Run(solver, intent, run_id)
     run.space.make()
+    stack.enter_context(held(run.space.lock, "the run"))
     run.space.keep(data, solver.policy.to_json())
     whose = {} if tenant is None else {"tenant": tenant}
     run.advance("received", at=now, intent_id=intent.intent_id, job_type=intent.jobType, **whose)
     return run
 
 
-def _execute(run: Run, journal: RunJournal) -> dict[str, Any]:
+def _execute(run: Run, journal: Journal) -> dict[str, Any]:
     runner = run.solver.runners[run.intent.jobType]
     most = run.solver.policy.max_bytes
     work = Work(
@@ -217,7 +237,7 @@ def _execute(run: Run, journal: RunJournal) -> dict[str, Any]:
         is_cancelled=run.solver.is_cancelled,
     )
     try:
-        ran = runner.run(work, journal.chain)
+        ran = runner.run(work, journal.records)
     except Exception as fault:  # noqa: BLE001  # a runner of others may raise anything: a failure
         ran = Ran(status="FAILED", error=f"the runner raised {type(fault).__name__}: {fault}")
     error = ran.error

@@ -47,6 +47,8 @@ class SolverSettings(msgspec.Struct, frozen=True, kw_only=True):
     key: str
     evm_key: str
     issuer: str
+    daemon: str
+    store: str
     policy: Policy
     jobs: dict[str, dict[str, Any]]
     addr: str
@@ -148,6 +150,8 @@ def _checked(values: dict[str, Any]) -> SolverSettings:
         values["key"] = os.path.join(home, "signing.key")
     if values["tokens"] == _DEFAULTS["tokens"]:
         values["tokens"] = os.path.join(home, "tokens")
+    if values["store"] and not values["daemon"]:
+        raise SettingError("store is the daemon's, and no daemon is named")
     if values["issuer"] == _DEFAULTS["issuer"]:
         values["issuer"] = ""
     for name, most in (("concurrency", SOLVER_CONCURRENCY_MAX), ("queue", SOLVER_QUEUE_MAX)):

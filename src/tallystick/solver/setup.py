@@ -12,7 +12,7 @@ import msgspec
 
 from tallystick.chain.issue import Clock, Ids, default_clock, random_uuid
 from tallystick.crypto.multibase import did_key_encode
-from tallystick.keys.signer_uri import open_evm_signer, open_signer
+from tallystick.keys.signer_uri import open_evm_signer, open_signer, secret_files_of
 from tallystick.model.policy import Policy
 from tallystick.ports import EvmSigner, Signer
 from tallystick.solver.home import SolverHome
@@ -30,6 +30,9 @@ class Solver(msgspec.Struct, frozen=True, kw_only=True):
     runners: Mapping[str, Runner]
     evm_signer: EvmSigner | None = None
     git_commit: str | None = None
+    # Socket of the daemon that signs the receipts of runs, and its store; without them we do.
+    daemon: str = ""
+    store: str = ""
     # Files that a confined runner must not see, besides the home.
     hidden: tuple[str, ...] = ()
     clock: Clock = default_clock
@@ -53,8 +56,9 @@ def open_solver(
     home = SolverHome(settings.home)
     home.make()
     hidden = [home.path]
-    if os.path.exists(settings.key):
-        hidden.append(os.path.realpath(settings.key))
+    for path in _secret_files(settings):
+        if os.path.exists(path) and os.path.realpath(path) not in hidden:
+            hidden.append(os.path.realpath(path))
     return Solver(
         home=home,
         signer=signer,
@@ -63,8 +67,19 @@ def open_solver(
         runners=runners,
         evm_signer=evm_signer,
         git_commit=_git_commit(),
+        daemon=settings.daemon,
+        store=settings.store,
         hidden=tuple(hidden),
     )
+
+
+def _secret_files(settings: SolverSettings) -> list[str]:
+    """Return what programs must not reach: secrets, wherever they lie, and the daemon's door."""
+    found = [*secret_files_of(settings.key), settings.tokens, settings.tls_key, settings.tls_cert]
+    if settings.evm_key:
+        found += secret_files_of(settings.evm_key)
+    found += [settings.daemon, settings.store]
+    return [path for path in found if path]
 
 
 @cache

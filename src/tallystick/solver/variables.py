@@ -48,6 +48,26 @@ SOLVER: Final = (
         "Who issues the receipts of runs.",
     ),
     _row(
+        "daemon",
+        "AGENTRECEIPTS_SOCKET",
+        "path",
+        "",
+        (
+            "Socket of a signing daemon that records what runs do, each in a chain of its own; "
+            "without it the solver signs their receipts itself."
+        ),
+    ),
+    _row(
+        "store",
+        "TALLY_SOLVER_STORE",
+        "path",
+        "",
+        (
+            "The daemon's receipts.db, which is only read: receipts of a run are put into its "
+            "bundle from there. Without it a bundle binds the acknowledged head alone."
+        ),
+    ),
+    _row(
         "policy_jobtype_allowlist",
         "POLICY_JOBTYPE_ALLOWLIST",
         "text",
@@ -154,5 +174,7 @@ SOLVER: Final = (
     ),
 )
 # What a run needs; the rest is for the service.
-RUN: Final = tuple(one for one in SOLVER if one.name in ("home", "key", "evm_key", "issuer"))
+RUN: Final = tuple(
+    one for one in SOLVER if one.name in ("home", "key", "evm_key", "issuer", "daemon", "store")
+)
 GATE: Final = tuple(one for one in SOLVER if one.name.startswith("policy_"))

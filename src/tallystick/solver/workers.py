@@ -23,6 +23,7 @@ from tallystick.serve.metrics import Meters
 from tallystick.solver.resume import resume_run, unfinished
 from tallystick.solver.run import RunOutcome, run_intent
 from tallystick.solver.setup import Solver
+from tallystick.solver.states import RunStates
 from tallystick.solver.waiting import Waiting, Waitlist
 
 _POLL_S: Final = 0.5
@@ -80,13 +81,23 @@ class Workers:
         while True:
             due = self._due()
             if due is not None:
+                if self._is_done(due):
+                    continue  # by another process
                 self._guarded(partial(resume_run, self._solver, due), due, run_id=due)
                 continue
-            taken = self._line.take(_POLL_S)
+            taken = self._taken()
             if taken is not None:
                 self._begin(*taken)
             elif self._line.is_closed:
                 return
+
+    def _taken(self) -> tuple[Waiting, bytes] | None:
+        try:
+            return self._line.take(_POLL_S)
+        except (Error, OSError, msgspec.MsgspecError) as fault:
+            # Somebody was at the queue's folder: one intent that can't be read ends no worker.
+            event(logging.ERROR, "intent_not_read", error=str(fault))
+            return None
 
     def _begin(self, waiting: Waiting, data: bytes) -> None:
         self._here.waiting = waiting
@@ -111,7 +122,8 @@ class Workers:
         try:
             result = work()
         except RunBusyError:
-            pass  # another process is at it
+            # Another process is at it: where that one does not end it, this one will.
+            self._again(self._here.run_id)
         except Error as fault:
             self._put_off(fault, what)
         except Exception:  # noqa: BLE001  # one run's bug must not end all others
@@ -133,13 +145,23 @@ class Workers:
                     return run_id
         return None
 
+    def _is_done(self, run_id: str) -> bool:
+        try:
+            return RunStates(self._solver.home.run(run_id), self._solver.clock).state == "done"
+        except Error:
+            return False  # whoever takes it up finds out why, and tells
+
     def _put_off(self, fault: Error, what: str) -> None:
         run_id = self._here.run_id
         kind = type(fault).__name__
         event(logging.ERROR, "run_failed", of=what, run=run_id, error=str(fault), kind=kind)
         with self._lock:
             self._meters.count("tally_solver_faults_total", kind)
-            if run_id is not None:
+        self._again(run_id)
+
+    def _again(self, run_id: str | None) -> None:
+        if run_id is not None:
+            with self._lock:
                 self._later[run_id] = time.monotonic() + SOLVER_RETRY_MS / 1000
 
     def _note_state(self, run_id: str, state: str) -> None:

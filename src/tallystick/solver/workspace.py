@@ -54,14 +54,16 @@ class Workspace:
 
     def settle(self) -> None:
         """Return when all that the runner left is on stable storage."""
-        sync_filesystem(self.artifacts)
+        sync_filesystem(self.path)  # artefacts lie in it, and may be closed to us
 
     def withhold(self) -> None:
         """Put aside artefacts that no manifest can take in; an empty folder takes their place."""
-        aside = os.path.join(self.path, _WITHHELD)
+        aside, number = os.path.join(self.path, _WITHHELD), 1
+        while os.path.lexists(aside):  # put aside before, and something came after it
+            number += 1
+            aside = os.path.join(self.path, f"{_WITHHELD}-{number}")
         try:
-            if not os.path.lexists(aside):
-                os.rename(self.artifacts, aside)
+            os.rename(self.artifacts, aside)
             sync_directory(aside)
         except OSError as fault:
             raise DurableError(f"artefacts can't be put aside: {reason_of(fault)}") from fault

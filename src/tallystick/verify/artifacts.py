@@ -37,7 +37,7 @@ def listed_entries(
 
 
 def judge_list(manifest: Manifest, entries: Sequence[ArtifactEntry], findings: Findings) -> None:
-    """Check order, number and root of the entries."""
+    """Check order, number and root of the entries, and that they can lie in one folder."""
     where = MANIFEST if manifest.artifacts is not None else ARTIFACT_LIST
     before, edge = b"", Edge()
     is_ordered = True
@@ -49,6 +49,10 @@ def judge_list(manifest: Manifest, entries: Sequence[ArtifactEntry], findings: F
             findings.add("EVIDENCE_ARTIFACT_ORDER", where, message, found=entry.path)
         before = key
         edge.append(entry_leaf(entry))
+    clashes = _folders(entries) & {entry.path for entry in entries}
+    if clashes:
+        message = "names a path as a file and as a folder: no run can have left both"
+        findings.add("EVIDENCE_MANIFEST", where, message, found=min(clashes))
     if len(entries) != manifest.artifact_count:
         findings.add(
             "EVIDENCE_ROOT", where, "has another number of entries than the manifest says",
@@ -59,6 +63,17 @@ def judge_list(manifest: Manifest, entries: Sequence[ArtifactEntry], findings: F
             "EVIDENCE_ROOT", where, "does not give the root that the manifest says",
             expected=manifest.artifacts_root, found=f"sha256:{edge.root().hex()}",
         )  # fmt: skip
+
+
+def _folders(entries: Sequence[ArtifactEntry]) -> set[str]:
+    """Return the paths of all folders that entries lie in."""
+    found: set[str] = set()
+    for entry in entries:
+        folder = entry.path.rpartition("/")[0]
+        while folder and folder not in found:
+            found.add(folder)
+            folder = folder.rpartition("/")[0]
+    return found
 
 
 class ArtifactJudge:

@@ -43,7 +43,7 @@ def test_every_verb_has_help_with_examples() -> None:
     """Each verb says what it does, shows how, and names its exit codes."""
     context = click.Context(main, info_name="tally")
     verbs = main.list_commands(context)
-    assert verbs[:2] == ["keygen", "verify"]
+    assert verbs[:3] == ["keygen", "signer", "verify"]
     for verb in verbs:
         answer = tally(verb, "--help")
         assert answer.code == 0, verb

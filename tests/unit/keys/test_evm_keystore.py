@@ -135,6 +135,7 @@ def _scrypt(**changed: Any) -> dict[str, Any]:
         ({"kdfparams": []}, "neither scrypt nor pbkdf2"),
         ({"kdfparams": _scrypt(n=1 << 20)}, "more memory or work"),
         ({"kdfparams": _scrypt(n=1 << 18, p=100)}, "more memory or work"),
+        ({"kdfparams": _scrypt(n=2, r=1 << 20)}, "more memory or work"),
         ({"kdfparams": _scrypt(n=1 << 9)}, "too cheap"),
         ({"kdfparams": _scrypt(n=1000)}, "power of two"),
         ({"kdfparams": _scrypt(n=True)}, "no positive number"),

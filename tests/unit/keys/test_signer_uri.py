@@ -20,7 +20,12 @@ from tallystick.keys.evm_aws import KMSEvmSigner
 from tallystick.keys.evm_azure import KeyVaultEvmSigner
 from tallystick.keys.evm_keystore import write_keystore
 from tallystick.keys.local import generate_key_pair
-from tallystick.keys.signer_uri import open_evm_signer, open_signer, parse_signer_uri
+from tallystick.keys.signer_uri import (
+    open_evm_signer,
+    open_signer,
+    parse_signer_uri,
+    secret_files_of,
+)
 from tallystick.keys.vault import TransitSigner
 from tallystick.limits import SIGNER_URI_CHARS_MAX
 
@@ -141,3 +146,18 @@ def test_the_wrong_curve() -> None:
         open_evm_signer("vault:agent")
     with pytest.raises(SettingError, match="for EVM keys"):
         open_signer(f"awskms:k?address={KEY.address}")
+
+
+@pytest.mark.parametrize(
+    ("text", "files"),
+    [
+        ("solver.key", ("solver.key",)),
+        ("keystore:a.json?password-file=p%20w", ("a.json", "p w")),
+        ("keystore:a%20b.json?password-fd=3", ("a b.json",)),
+        ("awskms:alias/solver", ()),
+        ("pkcs11:token=a;object=b?module-path=/usr/lib/m.so", ()),
+    ],
+)
+def test_the_files_of_a_secret_are_known(text: str, files: tuple[str, ...]) -> None:
+    """Whoever runs programs beside a key knows what to hide from them."""
+    assert secret_files_of(text) == files

@@ -14,7 +14,9 @@ from tallystick.errors import RunnerError
 from tallystick.limits import RUNNER_ARGUMENTS_MAX
 from tallystick.solver import command
 from tallystick.solver.command import CommandRunner
+from tallystick.solver.confinement import _works
 from tallystick.solver.runner import Ran, Work
+from tallystick.solver.sandbox import Kind
 
 
 class _Call:
@@ -157,3 +159,31 @@ def test_facts_name_the_program_by_hash(tmp_path: Path) -> None:
     assert ran.facts["program"] == "true"
     assert str(ran.facts["argvHash"]).startswith("sha256:")
     assert "--secretless" not in json.dumps(ran.facts)
+
+
+@pytest.mark.parametrize(
+    ("settings", "hidden"),
+    [
+        ({"argv": ["sh"]}, ("/run",)),
+        ({"argv": ["sh"], "network": True}, ()),
+        ({"argv": ["sh"], "readable": ["/run/current-system/sw"]}, ()),
+    ],
+)
+def test_services_of_the_machine_are_no_network(
+    settings: dict[str, Any], hidden: tuple[str, ...]
+) -> None:
+    """Where sockets lie is hidden, unless network is granted or the program itself lies there."""
+    assert CommandRunner(settings)._doors() == hidden
+
+
+def test_nothing_below_run_is_seen(tmp_path: Path) -> None:
+    """A confined program without network finds no socket there, in every kind there is."""
+    kinds: tuple[Kind, ...] = ("bubblewrap", "namespaces")
+    for kind in (one for one in kinds if _works(one)):
+        folder = tmp_path / kind
+        folder.mkdir()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(command, "best_kind", lambda kind=kind: kind)
+            ran, _ = _run(folder, argv=["sh", "-c", "ls -A /run; ls -A /var/run/"])
+        assert (ran.status, ran.sandbox["kind"]) == ("SUCCESS", kind)
+        assert (folder / "stdout.txt").read_bytes() == b""

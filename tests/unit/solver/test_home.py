@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import multiprocessing
 import os
 import signal
@@ -116,3 +117,39 @@ def test_what_can_not_be_locked_is_told(tmp_path: Path) -> None:
     with pytest.raises(DurableError), held(tmp_path / "none" / "lock", "it"):
         pass
     assert not is_held(tmp_path / "none" / "lock")
+
+
+def test_asking_takes_nothing(tmp_path: Path) -> None:
+    """Who asks whether a lock is held makes no file, and is no holder for others that ask."""
+    path = tmp_path / "lock"
+    assert not is_held(path)
+    assert not path.exists()
+    with held(path, "it"):
+        pass
+    before = path.read_bytes()
+    with path.open("rb") as other:
+        fcntl.flock(other, fcntl.LOCK_SH)  # somebody who asks just now
+        assert not is_held(path)
+    assert path.read_bytes() == before
+
+
+def test_those_who_ask_do_not_stop_who_works(tmp_path: Path) -> None:
+    """However many look at a run, whoever is to bring it to its end gets its lock."""
+    path, ends = tmp_path / "lock", threading.Event()
+
+    def ask() -> None:
+        while not ends.is_set():
+            is_held(path)
+            ends.wait(0.002)
+
+    threads = [threading.Thread(target=ask) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(200):
+            with held(path, "it"):
+                pass
+    finally:
+        ends.set()
+        for thread in threads:
+            thread.join()

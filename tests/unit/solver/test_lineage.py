@@ -90,3 +90,17 @@ def test_a_manifest_ends_with_its_newline(home: SolverHome) -> None:
     (Path(home.run(_RUNS[0])) / "evidence" / "manifest.json").write_bytes(b"x")
     with pytest.raises(RunError, match="does not end"):
         written_manifest(home.run(_RUNS[0]))
+
+
+def test_places_do_not_go_back_in_time(home: SolverHome) -> None:
+    """A clock that was set back, or a run that began later, makes no manifest before another."""
+    times = iter((3 * 10**9, 10**9, 0, 0, 0))
+    moments = []
+    for run_id, text in zip(_RUNS[:2], (b"1", b"2"), strict=True):
+        with next_place(home, run_id, lambda: next(times)) as (place, confirm):
+            confirm(_write(home, run_id, text))
+            moments.append(place.at)
+    with next_place(home, _RUNS[2], _clock, not_before="2000-01-01T00:00:00.000Z") as (place, _):
+        moments.append(place.at)
+    assert moments[0] == moments[1] == "1970-01-01T00:00:03.000Z"
+    assert moments[2] == "2000-01-01T00:00:00.000Z"

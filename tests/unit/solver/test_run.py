@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import json
 import os
+from itertools import count
 from pathlib import Path
 
 import pytest
 from tests import material
 from tests.solving import (
     NOW,
+    NOW_NS,
     Scripted,
     asked,
     body,
@@ -25,9 +27,14 @@ from tests.solving import (
 
 from tallystick.errors import IntentError, MalformedInput
 from tallystick.limits import DETAIL_BYTES_MAX
+from tallystick.solver.home import SolverHome
+from tallystick.solver.resume import unfinished
 from tallystick.solver.run import run_intent, told
 from tallystick.solver.runner import Ran, Work
 from tallystick.solver.states import RunStates
+from tallystick.verify.evidence import EvidenceQuestion, Predecessor, verify_evidence
+from tallystick.verify.manifest_signers import Signers
+from tallystick.verify.trust import Trust, TrustedKey
 from tallystick.verify.verification import verify_chain
 
 _FULL = ["received", "decided", "running", "evidenced", "signed", "done"]
@@ -211,3 +218,61 @@ def test_facts_are_cut_to_their_room() -> None:
     assert len(found["summary"]["long"].encode()) <= DETAIL_BYTES_MAX
     assert found["summary"]["n"] == 1
     assert len(found["environment"]["sandbox"]["k"].encode()) <= DETAIL_BYTES_MAX
+
+
+def test_a_clock_set_back_makes_no_contradiction(tmp_path: Path) -> None:
+    """Times of a run, and of one manifest after the other, never go back, whatever the clock."""
+    times = count(NOW_NS, -(10**9))
+    made = solver(tmp_path, clock=lambda: next(times))
+    first = run_intent(made, body())
+    second = run_intent(made, body(nonce="2"))
+    signers = Signers(trust=Trust(anyone=(TrustedKey(public_key=material.PUBLIC),)))
+    before = manifest_of(Path(first.bundle).parent)
+    place = Predecessor(sha256=first.manifest_sha256, number=1, created_at=before["createdAt"])
+    report = verify_evidence(
+        Path(second.bundle).read_bytes(), signers, EvidenceQuestion(previous=place)
+    )
+    assert report.verdict == "verified"
+
+
+def test_what_changes_after_the_manifest_does_not_hold_up_the_bundle(tmp_path: Path) -> None:
+    """What was signed is handed on without the artefacts, so that the run does not vanish."""
+
+    def alter(run_id: str, state: str) -> None:
+        if state == "signed":
+            (tmp_path / "home" / "runs" / run_id / "artifacts" / "a").write_text("other")
+
+    runner = Scripted(lambda work: Path(work.artifacts, "a").write_text("first"))
+    found = run_intent(solver(tmp_path, {"WORK": runner}, on_state=alter), body(jobType="WORK"))
+    run_dir = Path(found.bundle).parent
+    assert _states(run_dir) == _FULL
+    signers = Signers(trust=Trust(anyone=(TrustedKey(public_key=material.PUBLIC),)))
+    report = verify_evidence(Path(found.bundle).read_bytes(), signers)
+    assert [one.code for one in report.findings if one.code.isupper()] == [
+        "EVIDENCE_ARTIFACTS_ABSENT"
+    ]
+    assert report.verdict == "unchecked"
+
+
+def test_artefacts_that_can_not_be_read_end_as_a_failure(tmp_path: Path) -> None:
+    """A runner that leaves no folder to read gets its signed failure, and not an endless retry."""
+
+    def remove(work: Work) -> None:
+        os.rmdir(work.artifacts)
+        Path(work.artifacts).write_text("a file where the folder was")
+
+    found = run_intent(solver(tmp_path, {"WORK": Scripted(remove)}), body(jobType="WORK"))
+    assert found.status == "FAILED"
+    assert found.error is not None
+    assert "its artefacts are refused" in found.error
+    assert _states(Path(found.bundle).parent) == _FULL
+
+
+def test_a_run_is_held_before_it_can_be_found(tmp_path: Path) -> None:
+    """Whoever looks for runs that were cut off never takes one that is just being received."""
+    seen: list[list[str]] = []
+    home = SolverHome(tmp_path / "home")
+    made = solver(tmp_path, on_state=lambda *_: seen.append(unfinished(home)))
+    run_intent(made, body())
+    assert len(seen) > len(_FULL)
+    assert not any(seen)

@@ -139,3 +139,12 @@ def _empty(folder: Path) -> Path:
     path = folder / "empty.toml"
     path.write_text('home = ""')
     return path
+
+
+def test_a_store_without_its_daemon_does_not_start(tmp_path: Path) -> None:
+    """A store is read behind a daemon's acknowledgements; alone it means nothing."""
+    with pytest.raises(SettingError, match="no daemon is named"):
+        load_settings({"home": str(tmp_path), "store": "/x/receipts.db"}, environ={})
+    both = {"AGENTRECEIPTS_SOCKET": "/x/events.sock", "TALLY_SOLVER_STORE": "/x/receipts.db"}
+    found = load_settings({"home": str(tmp_path)}, environ=both)
+    assert (found.daemon, found.store) == ("/x/events.sock", "/x/receipts.db")

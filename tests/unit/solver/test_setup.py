@@ -12,6 +12,7 @@ from tests.solving import configured
 
 from tallystick.crypto.multibase import did_key_encode
 from tallystick.errors import KeyFileError, SettingError
+from tallystick.keys.evm_local import LocalEvmSigner, generate_evm_secret
 from tallystick.solver import setup
 from tallystick.solver.settings import load_settings
 from tallystick.solver.setup import open_solver
@@ -64,3 +65,25 @@ def test_the_commit_is_that_of_the_clone(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(subprocess, "run", fail)
     assert setup._git_commit() is None
     setup._git_commit.cache_clear()
+
+
+def test_no_file_of_a_secret_is_left_to_programs(tmp_path: Path) -> None:
+    """Keystore and password, tokens and the key of TLS are hidden, wherever they lie."""
+    home = configured(tmp_path)
+    names = ("evm.json", "pass word", "tokens", "tls.key", "tls.pem")
+    for name in names:
+        (tmp_path / name).write_text("secret")
+    password = str(tmp_path / "pass word").replace(" ", "%20")
+    settings = load_settings(
+        {
+            "home": str(home),
+            "evm_key": f"keystore:{tmp_path}/evm.json?password-file={password}",
+            "tokens": str(tmp_path / "tokens"),
+            "tls_key": str(tmp_path / "tls.key"),
+            "tls_cert": str(tmp_path / "tls.pem"),
+        },
+        environ={},
+    )
+    secret = generate_evm_secret()
+    found = open_solver(settings, evm_signer_of=lambda _: LocalEvmSigner(secret))
+    assert {str(tmp_path / name) for name in names} <= set(found.hidden)

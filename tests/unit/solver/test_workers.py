@@ -6,7 +6,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import msgspec
@@ -16,12 +16,14 @@ from tests.solving import Scripted, body, intent, policy, solver
 from tallystick.errors import SignerUnavailable
 from tallystick.serve.metrics import Meters
 from tallystick.solver import workers as room
+from tallystick.solver.home import held
 from tallystick.solver.meters import METERS
 from tallystick.solver.overview import view_runs
 from tallystick.solver.run import run_intent
 from tallystick.solver.setup import Solver
 from tallystick.solver.waiting import Waitlist
 from tallystick.solver.workers import Workers
+from tallystick.solver.workspace import Workspace
 
 
 class _Flaky:
@@ -147,3 +149,44 @@ def test_an_intent_that_could_not_be_received_waits(tmp_path: Path) -> None:
         runs.mkdir()
         _until(lambda: any(view.state == "done" for view in view_runs(made.home)))
     assert [view.status for view in view_runs(made.home)] == ["SUCCESS"]
+
+
+def test_a_run_that_another_is_at_is_not_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the other one goes away without ending it, it is taken up after all."""
+    monkeypatch.setattr(room, "SOLVER_RETRY_MS", 100)
+    flaky = _Flaky(solver(tmp_path))
+    made = solver(tmp_path, signer=flaky)
+    flaky.is_away = True
+    with pytest.raises(SignerUnavailable):
+        run_intent(made, body())
+    flaky.is_away = False
+    (run_id,) = made.home.run_ids()
+    with ExitStack() as stack:
+        stack.enter_context(held(Workspace(made.home.run(run_id)).lock, "another"))
+        _, found, _ = stack.enter_context(_working(made, 1))
+        found._later[run_id] = 0.0  # as if this process had been at it before
+        _until(lambda: found._later.get(run_id, 0.0) > 0.0)
+    with _working(made, 1):
+        _until(lambda: all(view.state == "done" for view in view_runs(made.home)))
+
+
+def test_an_intent_that_is_gone_ends_no_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever empties the queue's folder loses what was in it, and nothing that comes later."""
+    monkeypatch.setattr(room, "_POLL_S", 0.05)
+    made = solver(tmp_path)
+    line = Waitlist(made.home, 10, lambda: 0)
+    for name in ("gone", "kept"):
+        waiting = line.accept(intent(nonce=name), body(nonce=name), "t")
+        if name == "gone":
+            Path(waiting.path).unlink()
+    workers = Workers(made, line, Meters(METERS), 1)
+    workers.start()
+    try:
+        _until(lambda: [view.state for view in view_runs(made.home)] == ["done"])
+        assert workers.are_alive
+    finally:
+        workers.drain(5_000)

@@ -60,3 +60,14 @@ def test_what_can_not_be_put_aside_is_told(tmp_path: Path) -> None:
     """A failure of the disk is an error of ours."""
     with pytest.raises(DurableError, match="put aside"):
         Workspace(str(tmp_path / "none")).withhold()
+
+
+def test_what_comes_after_is_put_aside_too(tmp_path: Path) -> None:
+    """A second folder of artefacts that no manifest takes gets a name of its own."""
+    space = Workspace(str(tmp_path / "run"))
+    space.make()
+    space.withhold()
+    (Path(space.artifacts) / "late").write_text("second")
+    space.withhold()
+    assert os.listdir(space.artifacts) == []
+    assert (tmp_path / "run" / "withheld-2" / "late").read_text() == "second"

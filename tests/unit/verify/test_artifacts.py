@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -69,3 +70,22 @@ def test_where_the_list_lies() -> None:
     assert entries is not None
     judge_list(inside, entries, findings)
     assert not findings.report((), 0).findings
+
+
+def test_no_path_is_a_file_and_a_folder() -> None:
+    """What no run can have left is not verified, however well its list was signed."""
+    from tests.unit.model.test_manifest import sample
+
+    from tallystick.model.artifact import artifacts_root
+    from tallystick.model.manifest import parse_manifest
+
+    entries = [entry(name, 1) for name in ("a", "a-b", "a/b/c")]
+    manifest = msgspec.structs.replace(
+        parse_manifest(sample("run-listed")),
+        artifact_count=len(entries),
+        artifacts_root=f"sha256:{artifacts_root(entries).hex()}",
+    )
+    findings = Findings()
+    judge_list(manifest, entries, findings)
+    (found,) = findings.report((), 0).findings
+    assert (found.code, found.found) == ("EVIDENCE_MANIFEST", "artifacts/a")
