@@ -33,7 +33,12 @@ def test_each_variable_is_listed_once_and_explained() -> None:
 def test_secrets_are_marked() -> None:
     """A page or a dump that is made from the table knows what it must not show."""
     secrets = {variable.environment for variable in VARIABLES if variable.secret}
-    assert secrets == {"AGENTRECEIPTS_KEY", "AGENTRECEIPTS_COLLECTOR_TOKEN", "TALLY_PKCS11_PIN"}
+    assert secrets == {
+        "AGENTRECEIPTS_COLLECTOR_TOKEN",
+        "AGENTRECEIPTS_KEY",
+        "TALLY_PKCS11_PIN",
+        "TALLY_RPC",
+    }
 
 
 def test_rows_are_frozen() -> None:

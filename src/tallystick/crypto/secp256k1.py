@@ -119,8 +119,9 @@ def recover(digest: bytes, signature: EvmSignature) -> bytes | None:
     if len(digest) != 32:
         raise SignatureFormatError(f"a digest of {len(digest)} bytes, where 32 are wanted")
     compact = signature.to_bytes()[:64] + bytes((signature.y_parity,))
+    library = _library()  # without it nothing was checked, which is not the same as "no"
     try:
-        found = _library().PublicKey.from_signature_and_message(compact, digest, hasher=None)
+        found = library.PublicKey.from_signature_and_message(compact, digest, hasher=None)
     except Exception:  # noqa: BLE001  # the library raises Exception itself, for no point of the curve
         return None
     return cast("bytes", found.format(compressed=False)[1:])
