@@ -502,10 +502,6 @@ LOSS_REASONS_MAX = 64
 # The file of heads beside the daemon's key: 500 000 chains that are open at a time.
 HEADS_BYTES_MAX = 64 * 1024 * 1024
 
-# Chains of agents that may be open below one root: past it the root and its chains are closed, in
-# one transaction of two seconds, and the next root begins. A busy day has hundreds.
-AGENT_CHAINS_MAX = 4 * 1024
-
 # What that file may hold of heads that are no longer the last before it is written anew.
 HEADS_SPENT_BYTES_MAX = 1024 * 1024
 
@@ -533,127 +529,6 @@ SPOOL_ANSWER_MS_MAX = 2000
 # How long an emitter leaves the spool directory alone after the daemon failed to take from it.
 SPOOL_PAUSE_MS = 30_000
 
-# One message of an MCP client or server, in one line. The TypeScript SDK reads up to 10 MiB.
-MESSAGE_BYTES_MAX = 16 * 1024 * 1024
-
-# Values in one such message: lists of numbers are usual in results.
-MESSAGE_VALUES_MAX = 1024 * 1024
-
-# Characters of a request's id; real ones are numbers, or have under 40.
-MESSAGE_ID_CHARS_MAX = 1024
-
-# One event that a host gives to the hook on standard input. What is larger goes along by its hash
-# alone, without being read as JSON; what is smaller is parsed, in 100 MB at the worst.
-HOOK_INPUT_BYTES_MAX = 16 * 1024 * 1024
-
-# How long the hook waits for the daemon's word that the receipt is stored. Then it spools.
-HOOK_ANSWER_MS_MAX = 2000
-
-# How long the hook waits for the end of its standard input: the agent waits with it.
-HOOK_INPUT_S_MAX = 8
-
-# How long it then tries to deliver or keep what it read. Each step has a bound of its own; this one
-# is for a machine that is so busy, or a disk so slow, that nobody else gets on either.
-HOOK_DELIVERY_S_MAX = 45
-
-# What the hook reads of a transcript, from its end: a call of a tool stands in the last lines.
-TRANSCRIPT_TAIL_BYTES_MAX = 256 * 1024
-
-# A rules file of the MCP proxy.
-RULES_FILE_BYTES_MAX = 256 * 1024
-
-# Rules in such a file: each is asked about every call.
-RULES_MAX = 500
-
-# Nesting in a rules file; ours needs five levels.
-RULES_FILE_DEPTH_MAX = 8
-
-# Globs in one list of a rule.
-RULE_PATTERNS_MAX = 100
-
-# Steps of one JSON path in a rule.
-RULE_PATH_STEPS_MAX = 16
-
-# Characters of one argument that rules look at; of a longer one they see both ends.
-RULE_TEXT_CHARS_MAX = 64 * 1024
-
-# Characters of a rule's reason, or of an approver's.
-RULE_REASON_CHARS_MAX = 1024
-
-# Calls that one rate may allow: the time of each is kept.
-RULE_RATE_CALLS_MAX = 10_000
-
-# The longest time that a rate looks back.
-RULE_RATE_SECONDS_MAX = 24 * 60 * 60
-
-# A configuration file of an agent's host that is read and edited; some keep whole histories.
-CLIENT_CONFIG_BYTES_MAX = 32 * 1024 * 1024
-
-# What hosts are told to give the hook before they go on without it; it ends itself before that.
-HOOK_HOST_S_MAX = 60
-
-# Calls of one MCP session that wait for an answer: agents have under a hundred.
-CALLS_OPEN_MAX = 4096
-
-# What the messages of those calls may weigh together.
-CALLS_OPEN_BYTES_MAX = 64 * 1024 * 1024
-
-# How long the next call waits until one of these is answered; then it is refused.
-CALLS_ROOM_MS_MAX = 5_000
-
-# Unfinished states and tasks of MCP calls that are remembered; the oldest is forgotten first.
-CALLS_LINKED_MAX = 1024
-
-# Calls that wait for an approver at one moment; each holds its message.
-PAUSED_CALLS_MAX = 64
-
-# What the messages of those calls may weigh together.
-PAUSED_BYTES_MAX = 32 * 1024 * 1024
-
-# Calls whose receipts are waited for at one moment: what comes together shares a commit.
-ATTESTING_THREADS_MAX = 8
-
-# Characters of a call's arguments that an approver is shown.
-APPROVAL_SHOWN_CHARS_MAX = 4000
-
-# How long a call waits for an approver, unless told otherwise; then it is denied.
-APPROVAL_WAIT_SECONDS_MAX = 300
-
-# How long a server may go on after its client has left; then it is told to end.
-SERVER_END_MS_MAX = 30_000
-
-# From telling a server to end to killing it: clients kill a proxy after two seconds.
-SERVER_KILL_MS_MAX = 1_500
-
-# How long the output of a server that has ended is waited for, where a child of it holds the pipe.
-SERVER_DRAIN_MS_MAX = 500
-
-# How long a call waits for the daemon's word that its receipt is stored, where it has to have one.
-ATTEST_ANSWER_MS_MAX = 5_000
-
-# Connections to a proxy's approval API at a time.
-APPROVAL_CONNECTIONS_MAX = 8
-
-# The body of one decision.
-APPROVAL_BODY_BYTES_MAX = 8 * 1024
-
-# How long one request of an approver may take.
-APPROVAL_REQUEST_MS_MAX = 5000
-
-# A file that says where an approval API is.
-APPROVAL_PLACE_BYTES_MAX = 4096
-
-# The list of what waits for an approver: PAUSED_CALLS_MAX calls as they are shown.
-APPROVAL_ANSWER_BYTES_MAX = 4 * 1024 * 1024
-
-# A file of recorded calls that rules are tried on.
-RECORDED_CALLS_BYTES_MAX = 64 * 1024 * 1024
-
-# How long an emitter takes a spool directory for empty that it has just seen empty.
-SPOOL_LOOK_MS = 500
-
-# How long a call waits until a busy daemon takes its frame: calls are held up, and none is spooled.
-ATTEST_WRITE_MS_MAX = 1_000
 # What an EVM key signs at once, a message or a transaction's data: nodes take 128 KiB.
 EVM_STATEMENT_BYTES_MAX = 128 * 1024
 
@@ -798,6 +673,132 @@ RUN_RECEIPTS_BYTES_MAX = 64 * 1024 * 1024
 
 # How long a run whose evidence could not be finished waits before a service takes it up again.
 SOLVER_RETRY_MS = 30_000
+
+# One message of an MCP client or server, in one line. The TypeScript SDK reads up to 10 MiB.
+MESSAGE_BYTES_MAX = 16 * 1024 * 1024
+
+# Values in one such message: lists of numbers are usual in results.
+MESSAGE_VALUES_MAX = 1024 * 1024
+
+# Characters of a request's id; real ones are numbers, or have under 40.
+MESSAGE_ID_CHARS_MAX = 1024
+
+# One event that a host gives to the hook on standard input. What is larger goes along by its hash
+# alone, without being read as JSON; what is smaller is parsed, in 100 MB at the worst.
+HOOK_INPUT_BYTES_MAX = 16 * 1024 * 1024
+
+# How long the hook waits for the daemon's word that the receipt is stored. Then it spools.
+HOOK_ANSWER_MS_MAX = 2000
+
+# How long the hook waits for the end of its standard input: the agent waits with it.
+HOOK_INPUT_S_MAX = 8
+
+# How long it then tries to deliver or keep what it read. Each step has a bound of its own; this one
+# is for a machine that is so busy, or a disk so slow, that nobody else gets on either.
+HOOK_DELIVERY_S_MAX = 45
+
+# What the hook reads of a transcript, from its end: a call of a tool stands in the last lines.
+TRANSCRIPT_TAIL_BYTES_MAX = 256 * 1024
+
+# A rules file of the MCP proxy.
+RULES_FILE_BYTES_MAX = 256 * 1024
+
+# Rules in such a file: each is asked about every call.
+RULES_MAX = 500
+
+# Nesting in a rules file; ours needs five levels.
+RULES_FILE_DEPTH_MAX = 8
+
+# Globs in one list of a rule.
+RULE_PATTERNS_MAX = 100
+
+# Steps of one JSON path in a rule.
+RULE_PATH_STEPS_MAX = 16
+
+# Characters of one argument that rules look at; of a longer one they see both ends.
+RULE_TEXT_CHARS_MAX = 64 * 1024
+
+# Characters of a rule's reason, or of an approver's.
+RULE_REASON_CHARS_MAX = 1024
+
+# Calls that one rate may allow: the time of each is kept.
+RULE_RATE_CALLS_MAX = 10_000
+
+# The longest time that a rate looks back.
+RULE_RATE_SECONDS_MAX = 24 * 60 * 60
+
+# A configuration file of an agent's host that is read and edited; some keep whole histories.
+CLIENT_CONFIG_BYTES_MAX = 32 * 1024 * 1024
+
+# What hosts are told to give the hook before they go on without it; it ends itself before that.
+HOOK_HOST_S_MAX = 60
+
+# Calls of one MCP session that wait for an answer: agents have under a hundred.
+CALLS_OPEN_MAX = 4096
+
+# What the messages of those calls may weigh together.
+CALLS_OPEN_BYTES_MAX = 64 * 1024 * 1024
+
+# How long the next call waits until one of these is answered; then it is refused.
+CALLS_ROOM_MS_MAX = 5_000
+
+# Unfinished states and tasks of MCP calls that are remembered; the oldest is forgotten first.
+CALLS_LINKED_MAX = 1024
+
+# Calls that wait for an approver at one moment; each holds its message.
+PAUSED_CALLS_MAX = 64
+
+# What the messages of those calls may weigh together.
+PAUSED_BYTES_MAX = 32 * 1024 * 1024
+
+# Calls whose receipts are waited for at one moment: what comes together shares a commit.
+ATTESTING_THREADS_MAX = 8
+
+# Characters of a call's arguments that an approver is shown.
+APPROVAL_SHOWN_CHARS_MAX = 4000
+
+# How long a call waits for an approver, unless told otherwise; then it is denied.
+APPROVAL_WAIT_SECONDS_MAX = 300
+
+# How long a server may go on after its client has left; then it is told to end.
+SERVER_END_MS_MAX = 30_000
+
+# From telling a server to end to killing it: clients kill a proxy after two seconds.
+SERVER_KILL_MS_MAX = 1_500
+
+# How long the output of a server that has ended is waited for, where a child of it holds the pipe.
+SERVER_DRAIN_MS_MAX = 500
+
+# How long a call waits for the daemon's word that its receipt is stored, where it has to have one.
+ATTEST_ANSWER_MS_MAX = 5_000
+
+# Connections to a proxy's approval API at a time.
+APPROVAL_CONNECTIONS_MAX = 8
+
+# The body of one decision.
+APPROVAL_BODY_BYTES_MAX = 8 * 1024
+
+# How long one request of an approver may take.
+APPROVAL_REQUEST_MS_MAX = 5000
+
+# A file that says where an approval API is.
+APPROVAL_PLACE_BYTES_MAX = 4096
+
+# The list of what waits for an approver: PAUSED_CALLS_MAX calls as they are shown.
+APPROVAL_ANSWER_BYTES_MAX = 4 * 1024 * 1024
+
+# A file of recorded calls that rules are tried on.
+RECORDED_CALLS_BYTES_MAX = 64 * 1024 * 1024
+
+# How long an emitter takes a spool directory for empty that it has just seen empty.
+SPOOL_LOOK_MS = 500
+
+# How long a call waits until a busy daemon takes its frame: calls are held up, and none is spooled.
+ATTEST_WRITE_MS_MAX = 1_000
+
+# Chains of agents that may be open below one root: past it the root and its chains are closed, in
+# one transaction of two seconds, and the next root begins. A busy day has hundreds.
+AGENT_CHAINS_MAX = 4 * 1024
 
 # How far behind the head a transaction may be asked to lie before it counts.
 CONFIRMATIONS_MAX = 1000

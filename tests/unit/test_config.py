@@ -34,8 +34,8 @@ def test_secrets_are_marked() -> None:
     """A page or a dump that is made from the table knows what it must not show."""
     secrets = {variable.environment for variable in VARIABLES if variable.secret}
     assert secrets == {
-        "AGENTRECEIPTS_KEY",
         "AGENTRECEIPTS_COLLECTOR_TOKEN",
+        "AGENTRECEIPTS_KEY",
         "TALLY_PKCS11_PIN",
         "TALLY_RPC",
     }

@@ -33,7 +33,7 @@ _PEM: Final = (
     rb"\s*-----BEGIN PUBLIC KEY-----\r?\n([A-Za-z0-9+/=\r\n]{118,124})\r?\n"
     rb"-----END PUBLIC KEY-----\s*"
 )
-_REFUSED: Final = "no private key of secp256k1: wanted are 32 bytes below its order"
+_NOT_A_KEY: Final = "no private key of secp256k1: wanted are 32 bytes below its order"
 _ADDRESS: Final = re.compile(r"0x[0-9a-fA-F]{40}")
 
 
@@ -119,8 +119,9 @@ def recover(digest: bytes, signature: EvmSignature) -> bytes | None:
     if len(digest) != 32:
         raise SignatureFormatError(f"a digest of {len(digest)} bytes, where 32 are wanted")
     compact = signature.to_bytes()[:64] + bytes((signature.y_parity,))
+    library = _library()  # without it nothing was checked, which is not the same as "no"
     try:
-        found = _library().PublicKey.from_signature_and_message(compact, digest, hasher=None)
+        found = library.PublicKey.from_signature_and_message(compact, digest, hasher=None)
     except Exception:  # noqa: BLE001  # the library raises Exception itself, for no point of the curve
         return None
     return cast("bytes", found.format(compressed=False)[1:])
@@ -148,7 +149,7 @@ def sign_digest(secret: bytes, digest: bytes) -> EvmSignature:
     key = _private_key(secret)
     del secret  # out of the frame that a traceback shows
     if key is None:
-        raise KeyFormatError(_REFUSED)
+        raise KeyFormatError(_NOT_A_KEY)
     signed = key.sign_recoverable(digest, hasher=None)
     r, s, bit = int.from_bytes(signed[:32], "big"), int.from_bytes(signed[32:64], "big"), signed[64]
     return EvmSignature(r=r, s=low_s(s), y_parity=cast("Literal[0, 1]", bit ^ (s > S_MAX)))
@@ -159,7 +160,7 @@ def public_key_of(secret: bytes) -> bytes:
     key = _private_key(secret)
     del secret  # out of the frame that a traceback shows
     if key is None:
-        raise KeyFormatError(_REFUSED)
+        raise KeyFormatError(_NOT_A_KEY)
     return cast("bytes", key.public_key.format(compressed=False)[1:])
 
 
