@@ -8,11 +8,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from tests.material import uuid
+
+from tallystick.chain.receipt_chain import ReceiptChain
 from tallystick.crypto.ed25519 import KeyPair
+from tallystick.deliver.memory import InMemoryEmitter
 from tallystick.keys.local import LocalSigner
 from tallystick.model.decision import ALLOWED
 from tallystick.model.intent import parse_intent
 from tallystick.model.policy import Policy
+from tallystick.model.run_decision import DECIDE, decided_on, decided_what
 from tallystick.solver.bundling import Packed, make_directory_bundle, sign_manifest, write_bundle
 from tallystick.solver.evidence import EvidenceFiles, create_evidence_bundle
 from tallystick.verify.manifest_signers import Signers
@@ -36,6 +41,35 @@ INTENT: Final = (
 )
 POLICY: Final = Policy(jobTypeAllowlist=("SAFE_REPORT",), maxArtifactMb=5)
 CREATED: Final = "2026-01-02T03:00:04.000Z"
+RUN_ID: Final = "0" * 64
+
+
+def receipts_of_run() -> tuple[bytes, dict[str, Any]]:
+    """Return the receipts of the run, and what its manifest says of them."""
+    kept = InMemoryEmitter()
+    ids = iter(range(1, 1000))
+    chain = ReceiptChain(
+        signer=LocalSigner(SOLVER),
+        issuer={"id": "did:agent:solver"},
+        principal={"id": "alice"},
+        emitter=kept,
+        chain_id="run",
+        clock=lambda: 1_767_322_801_000_000_000,
+        ids=lambda: uuid(next(ids)),
+    )
+    chain.emit(
+        {"type": DECIDE, "target": {"system": "solver"}},
+        {"status": "success"},
+        parameters=decided_on(parse_intent(INTENT).intent_hash, RUN_ID),
+        response=decided_what(ALLOWED.to_dict()),
+    )
+    chain.close("complete")
+    head = chain.head
+    told = {"chainId": head.chain_id, "length": head.sequence, "headHash": head.hash}
+    return b"".join(one.to_json() + b"\n" for one in kept.receipts), told
+
+
+RECEIPTS, CHAIN = receipts_of_run()
 
 
 def make_tree(folder: Path, files: Mapping[str, bytes]) -> Path:
@@ -62,6 +96,7 @@ def make_run(run: Path, files: Mapping[str, bytes] = SOUND) -> Path:
     make_tree(run / "artifacts", files)
     (run / "intent.json").write_bytes(INTENT)
     (run / "policy.json").write_bytes(POLICY.to_json())
+    (run / "receipts.jsonl").write_bytes(RECEIPTS)
     return run
 
 
@@ -71,7 +106,7 @@ def evidence_of(run: Path, **changes: Any) -> EvidenceFiles:
     told: dict[str, Any] = {
         "run_dir": run,
         "intent_id": intent.intent_id,
-        "run_id": "0" * 64,
+        "run_id": RUN_ID,
         "job_type": intent.jobType,
         "policy_decision": ALLOWED,
         "execution_summary": {"status": "SUCCESS", "exitCode": 0},
@@ -82,7 +117,7 @@ def evidence_of(run: Path, **changes: Any) -> EvidenceFiles:
         "started_at": "2026-01-02T03:00:02.000Z",
         "finished_at": "2026-01-02T03:00:03.000Z",
         "created_at": CREATED,
-        "chain": None,
+        "chain": CHAIN,
         "environment": {"runner": "safe-report"},
     }
     return create_evidence_bundle(**(told | changes))

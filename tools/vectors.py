@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tools.corpus import (
+    bundle_chains,
     bundle_forms,
     bundle_runs,
     bundles,
@@ -54,6 +55,7 @@ def all_cases() -> list[Case | LogCase | EvidenceCase | BundleCase]:
         *evidence.cases(),
         *bundles.cases(),
         *bundle_runs.cases(),
+        *bundle_chains.cases(),
         *bundle_forms.cases(),
     ]
     names = [(case.kind, case.name) for case in made]

@@ -25,7 +25,7 @@ from tallystick.verify.manifest_signers import Signers
 from tallystick.verify.trust import trust_of
 
 FOLDER = Path(__file__).resolve().parents[2] / "vectors" / "bundle"
-COUNT = 130
+COUNT = 137
 
 
 class Expectation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

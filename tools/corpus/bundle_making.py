@@ -17,6 +17,7 @@ from typing import Any, Final
 import coincurve
 import rfc8785
 from Crypto.Hash import keccak
+from tools.corpus.bundle_receipts import chain
 from tools.corpus.log_making import root
 from tools.corpus.making import (
     FIRST,
@@ -24,10 +25,7 @@ from tools.corpus.making import (
     Key,
     b64u,
     digest,
-    draft,
     lines,
-    put,
-    sign,
     verdict_of,
 )
 
@@ -97,7 +95,8 @@ class Run:
     manifest: Json = field(default_factory=dict)  # members that differ
     intent: Json | None = field(default_factory=lambda: intent())  # noqa: PLW0108  # below
     policy: Json | None = field(default_factory=lambda: policy())  # noqa: PLW0108  # below
-    receipts: tuple[Json, ...] = field(default_factory=lambda: chain("bundle"))
+    receipts: tuple[Json, ...] | None = None  # None: those of this very run
+    actions: int = 1  # between the decision and the end
     signers: tuple[Key | str, ...] = (FIRST,)
     members: Mapping[str, bytes | None] = field(default_factory=dict)  # None takes one out
     is_listed: bool = False  # the list lies outside of the manifest
@@ -127,22 +126,6 @@ def policy(**changes: Any) -> Json:
     } | changes
 
 
-def chain(case: str, count: int = 3) -> tuple[Json, ...]:
-    """Return the receipts of a run."""
-    made: list[Json] = []
-    for number in range(1, count + 1):
-        one = draft(case, number)
-        one["credentialSubject"]["chain"] |= {
-            "sequence": number,
-            "previous_receipt_hash": digest(made[-1]) if made else None,
-        }
-        if number == count:
-            one = put(one, "/credentialSubject/chain/terminal", True)
-            one = put(one, "/credentialSubject/chain/status", "complete")
-        made.append(sign(one))
-    return tuple(made)
-
-
 def refusal() -> Run:
     """Return a run that was refused."""
     strict = policy(jobTypeAllowlist=["OTHER"])
@@ -161,7 +144,7 @@ def refusal() -> Run:
             "details": {},
         },
     }
-    return Run(files={}, policy=strict, manifest=told, receipts=chain("refusal", 1))
+    return Run(files={}, policy=strict, manifest=told, actions=0)
 
 
 def as_case(name: str, why: str, data: bytes, *codes: str, **more: Any) -> BundleCase:
@@ -239,14 +222,23 @@ def manifest_of(run: Run) -> Json:
         "environment": {"toolVersion": "0.1.0", "runner": "safe-report", "sandbox": {}},
         "solver": {"service": "sample", "serviceVersion": "1", "gitCommit": None},
     }
-    if run.receipts:
-        last = run.receipts[-1]
+    made |= run.manifest
+    receipts = receipts_of(run, made)
+    if receipts and "receiptChain" not in run.manifest:
+        last = receipts[-1]
         made["receiptChain"] = {
             "chainId": last["credentialSubject"]["chain"]["chain_id"],
-            "length": len(run.receipts),
+            "length": len(receipts),
             "head": digest(last),
         }
-    return made | run.manifest
+    return made
+
+
+def receipts_of(run: Run, manifest: Json) -> tuple[Json, ...]:
+    """Return the receipts of a run: its own, unless others were put in their place."""
+    if run.receipts is not None:
+        return run.receipts
+    return chain("bundle", manifest, run.actions + 2)
 
 
 def folder_manifest(files: Mapping[str, bytes], **changes: Any) -> Json:
@@ -326,8 +318,8 @@ def named_members(run: Run, manifest: Json) -> dict[str, bytes]:
         made["evidence/intent.json"] = rfc8785.dumps(run.intent)
     if run.policy is not None:
         made["evidence/policy.json"] = rfc8785.dumps(run.policy)
-    if run.receipts:
-        made["evidence/receipts.jsonl"] = lines(list(run.receipts))
+    if receipts := receipts_of(run, manifest):
+        made["evidence/receipts.jsonl"] = lines(list(receipts))
     return made
 
 

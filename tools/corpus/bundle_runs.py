@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import rfc8785
-from tools.corpus import log_making
 from tools.corpus.bundle_making import (
     BEFORE,
     FILES,
@@ -16,9 +15,7 @@ from tools.corpus.bundle_making import (
     BundleCase,
     Run,
     as_case,
-    as_told,
     bundle,
-    chain,
     folder_manifest,
     hex_of,
     intent,
@@ -39,9 +36,8 @@ def cases() -> Iterator[BundleCase]:
         _intents,
         _decisions,
         _outcomes,
-        _chains,
+        _folders,
         _places,
-        _logs,
     ):
         yield from module()
 
@@ -280,45 +276,9 @@ def _outcomes() -> Iterator[BundleCase]:
         "Only the solver knows that: its word is taken.",
         bundle(refused, manifest=replayed, policy=policy()),
     )
-    receipts = chain("bundle")
-    yield as_case(
-        "receipts-absent",
-        "The receipts are bound, and not there.",
-        bundle(members={"evidence/receipts.jsonl": None}),
-        "EVIDENCE_RECEIPTS_ABSENT",
-    )
-    yield as_case(
-        "receipts-cut-off",
-        "The last receipt was taken out.",
-        as_told(manifest_of(Run()), receipts=receipts[:2]),
-        "EXPECTED_HEAD",
-        "EXPECTED_LENGTH",
-    )
-    yield as_case(
-        "receipts-of-another-run",
-        "The receipts are another run's.",
-        as_told(manifest_of(Run()), receipts=chain("another")),
-        "CHAIN_UNKNOWN",
-        "EXPECTED_HEAD",
-        "EXPECTED_LENGTH",
-    )
-    altered = (receipts[0], receipts[1] | {"issuanceDate": "2026-01-02T03:00:02.500Z"}, receipts[2])
-    yield as_case(
-        "receipts-altered",
-        "A receipt was altered.",
-        as_told(manifest_of(Run()), receipts=altered),
-        "CHAIN_LINK_BROKEN",
-        "SIGNATURE_INVALID",
-    )
-    yield as_case(
-        "receipts-unbound",
-        "The manifest binds no receipts.",
-        as_told(manifest_of(Run(receipts=()))),
-        "EVIDENCE_MALFORMED",
-    )
 
 
-def _chains() -> Iterator[BundleCase]:
+def _folders() -> Iterator[BundleCase]:
     yield as_case(
         "folder-with-an-intent",
         "Nobody asked for a folder.",
@@ -373,27 +333,4 @@ def _places() -> Iterator[BundleCase]:
         bundle(),
         "evidence_in_future",
         more={"now": "2026-01-02T03:00:03.000Z"},
-    )
-
-
-def _logs() -> Iterator[BundleCase]:
-    key = log_making.key_text(log_making.ORIGIN, 1, log_making.LOG)
-    one = log_making.receipts()[5]
-    proof = log_making.proof(5, 8, extra=log_making.entries()[5])
-    logged = bundle(receipts=(one,), members={"evidence/log/proof": proof})
-    yield as_case("logged", "The last receipt is in a log.", logged, more={"vkey": key})
-    yield as_case("logged-unseen", "Nobody asked about the log.", logged, "evidence_log_unseen")
-    yield as_case(
-        "not-logged",
-        "There is no proof for the log.",
-        bundle(receipts=(one,)),
-        "LOG_PROOF_MISSING",
-        more={"vkey": key},
-    )
-    yield as_case(
-        "logged-another",
-        "The proof is about another receipt.",
-        bundle(members={"evidence/log/proof": proof}),
-        "LOG_ENTRY_MISMATCH",
-        more={"vkey": key},
     )

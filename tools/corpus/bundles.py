@@ -67,7 +67,12 @@ def _sound() -> Iterator[BundleCase]:
     yield as_case(
         "long-path", "A path of over 100 bytes stands in a pax header.", bundle(files=long)
     )
-    yield as_case("no-receipts-bound", "A run need not have receipts.", bundle(receipts=()))
+    yield as_case(
+        "no-receipts-bound",
+        "Every run has receipts: its decision is one.",
+        bundle(receipts=()),
+        "EVIDENCE_RECEIPTS_UNBOUND",
+    )
     yield as_case(
         "folder", "A bundle of a folder says that it is no more.", _folder(), "evidence_no_decision"
     )
@@ -85,8 +90,8 @@ def _signers() -> Iterator[BundleCase]:
     yield as_case(
         "signed-by-an-account",
         "An EVM account has signed.",
-        bundle(signers=("first",), receipts=()),
-        keys=(account,),
+        bundle(signers=("first",)),
+        keys=(account, FIRST.did),
     )
     yield as_case(
         "signer-unlisted", "A stranger has signed besides.", both, "evidence_signer_unlisted"
@@ -100,15 +105,16 @@ def _signers() -> Iterator[BundleCase]:
     yield as_case(
         "signer-a-strange-account",
         "The address decides.",
-        bundle(signers=("second",), receipts=()),
+        bundle(signers=("second",)),
         "EVIDENCE_SIGNER",
-        keys=(account,),
+        keys=(account, FIRST.did),
     )
     yield as_case("unsigned", "Nobody has signed.", bundle(signers=()), "EVIDENCE_SIGNER")
     yield as_case(
         "no-key",
         "Without a key nobody's word counts, but for the receipts' own.",
-        bundle(receipts=()),
+        bundle(),
+        "KEY_MISSING",
         "KEY_MISSING",
         keys=(),
     )
@@ -124,15 +130,15 @@ def _signers() -> Iterator[BundleCase]:
     yield as_case(
         "account-of-another-manifest",
         "A signature of an account moved here.",
-        bundle(members={"evidence/signatures.json": signatures(other, "first")}, receipts=()),
+        bundle(members={"evidence/signatures.json": signatures(other, "first")}),
         "EVIDENCE_SIGNATURE",
-        keys=(account,),
+        keys=(account, FIRST.did),
     )
 
 
 def _moved_signatures() -> Iterator[BundleCase]:
     account = evm_address("first")
-    data = rfc8785.dumps(manifest_of(Run(receipts=())))
+    data = rfc8785.dumps(manifest_of(Run()))
     bare = {"scheme": "ed25519", "publicKey": FIRST.did, "signature": b64u(FIRST.sign(data))}
     yield _signed(
         "signature-over-the-manifest", "Signed was the manifest and not the statement.", bare
@@ -145,13 +151,13 @@ def _moved_signatures() -> Iterator[BundleCase]:
         "signature-with-high-s",
         "The other S of the same signature.",
         high | {"signature": turned},
-        keys=(account,),
+        keys=(account, FIRST.did),
     )
     yield _signed(
         "signature-by-another-than-said",
         "The address beside it is another one.",
         high | {"address": evm_address("second")},
-        keys=(account,),
+        keys=(account, FIRST.did),
     )
     weak = {
         "scheme": "ed25519",
@@ -169,7 +175,6 @@ def _moved_signatures() -> Iterator[BundleCase]:
                 ).encode()
                 + b"\n"
             },
-            receipts=(),
         ),
         "EVIDENCE_SIGNATURE",
     )
@@ -177,7 +182,7 @@ def _moved_signatures() -> Iterator[BundleCase]:
 
 def _signed(name: str, why: str, one: Json, **more: Any) -> BundleCase:
     file = bytes(rfc8785.dumps({"signatures": [one]})) + b"\n"
-    made = bundle(members={"evidence/signatures.json": file}, receipts=())
+    made = bundle(members={"evidence/signatures.json": file})
     return as_case(name, why, made, "EVIDENCE_SIGNATURE", **more)
 
 

@@ -5,7 +5,8 @@ The run is an agent of the daemon, by the id of the run: its receipts stand in a
 below the daemon's root. Each action waits for the daemon's word that its receipt is on stable
 storage, and each word is kept in the run's directory, so that who finishes a run after a crash
 knows the head. A day that ends during a run, or a key that is replaced, begins the chain anew: the
-new one says then behind which head it goes on.
+new one says then behind which head it goes on, and states the decision again: whoever holds the
+bound chain alone sees of which run it speaks.
 
 The manifest binds the last head that was acknowledged. The receipts themselves come from the
 daemon's store, where that may be read; a store that holds something else than what the daemon
@@ -33,7 +34,8 @@ from tallystick.limits import FRAME_PAYLOAD_BYTES_MAX, RUN_ERROR_BYTES_MAX, RUN_
 from tallystick.model.decision import Decision
 from tallystick.model.intent import Intent
 from tallystick.model.manifest import fit_text
-from tallystick.solver.journal import DECIDE, FILE
+from tallystick.model.run_decision import DECIDE, decided_on, decided_what
+from tallystick.solver.journal import FILE
 from tallystick.solver.records import append_fact, last_fact
 from tallystick.solver.setup import Solver
 
@@ -53,18 +55,28 @@ class Heard(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     sequence: int
     hash: str
     is_end: bool = False
+    # The chain before, its length and head, until this one has named it and states the decision.
+    behind: tuple[str, int, str] | None = None
 
 
 class DaemonJournal:
     """Tells a daemon what a run does. Goes on where an earlier process stopped."""
 
-    def __init__(self, solver: Solver, intent: Intent, run_id: str, run_dir: str) -> None:
+    def __init__(
+        self,
+        solver: Solver,
+        intent: Intent,
+        run_id: str,
+        run_dir: str,
+        *,
+        decision: Decision | None = None,
+    ) -> None:
         self._path = os.path.join(run_dir, ACKNOWLEDGED)
         self._copy_path = os.path.join(run_dir, FILE)
         self._store = solver.store
         self._clock = solver.clock
         self._agent = run_id
-        self._requester = intent.requester
+        self._decided = None if decision is None else self._statement(intent, decision)
         self._last = last_fact(self._path, Heard)
         self._telling = threading.Lock()
         self._socket = solver.daemon
@@ -72,19 +84,21 @@ class DaemonJournal:
 
     def decided(self, intent: Intent, decision: Decision) -> None:
         """Record the gate's decision, all reasons included."""
+        self._decided = self._statement(intent, decision)
+        self._tell(self._decided)
+
+    def _statement(self, intent: Intent, decision: Decision) -> dict[str, object]:
         refused = fit_text(f"refused: {decision}", RUN_ERROR_BYTES_MAX)
-        self._tell(
-            {
-                "tool": {"name": "decide", "server": CHANNEL},
-                "action_type": DECIDE,
-                "target_system": CHANNEL,
-                "target_resource": f"intent:{intent.intent_id}",
-                "decision": "allowed" if decision.allowed else "denied",
-                "input": {"intentHash": intent.intent_hash, "requester": self._requester},
-                "output": decision.to_dict(),
-                "error": None if decision.allowed else refused,
-            }
-        )
+        return {
+            "tool": {"name": "decide", "server": CHANNEL},
+            "action_type": DECIDE,
+            "target_system": CHANNEL,
+            "target_resource": f"intent:{intent.intent_id}",
+            "decision": "allowed" if decision.allowed else "denied",
+            "input": decided_on(intent.intent_hash, self._agent),
+            "output": decided_what(decision.to_dict()),
+            "error": None if decision.allowed else refused,
+        }
 
     def close(self, status: Literal["complete", "interrupted"]) -> None:
         """Tell the end of the run, unless that is told, and take its receipts from the store."""
@@ -101,6 +115,8 @@ class DaemonJournal:
                 },
                 is_end=True,
             )
+        with self._telling:
+            self._link()  # where a crash came between the first receipt of a chain and this
         self._copy()
 
     def binding(self) -> dict[str, Any]:
@@ -113,31 +129,42 @@ class DaemonJournal:
     def _tell(self, members: Mapping[str, object], *, is_end: bool = False) -> None:
         with self._telling:
             before, heard = self._last, self._send(members, is_end=is_end)
-            if before is None or heard.chain_id == before.chain_id:
-                if before is not None and heard.sequence <= before.sequence:
-                    raise RunError(
-                        f"the daemon acknowledged receipt {heard.sequence} of {heard.chain_id} "
-                        f"after receipt {before.sequence}: its store was put back"
-                    )
-                return
-            # Only the new chain is bound: it has to name the head of the old one.
+            if (
+                before is not None
+                and heard.chain_id == before.chain_id
+                and heard.sequence <= before.sequence
+            ):
+                raise RunError(
+                    f"the daemon acknowledged receipt {heard.sequence} of {heard.chain_id} "
+                    f"after receipt {before.sequence}: its store was put back"
+                )
+            self._link()
+
+    def _link(self) -> None:
+        """Have a new chain name the head of the old one, and state the decision: it is bound alone.
+
+        The daemon may begin yet another chain meanwhile, which is then linked in its turn.
+        """
+        while (last := self._last) is not None and last.behind is not None:
+            if self._decided is None:
+                raise RunError("its chain was begun anew, and nobody knows how it was decided")
+            chain_id, length, head = last.behind
             self._send(
                 {
                     "tool": {"name": "continue", "server": CHANNEL},
                     "action_type": CONTINUE,
                     "target_system": CHANNEL,
-                    "target_resource": f"{before.chain_id}#{before.sequence}:{before.hash}",
+                    "target_resource": f"{chain_id}#{length}:{head}",
                     "decision": "allowed",
-                    "input": {
-                        "chainId": before.chain_id,
-                        "length": before.sequence,
-                        "headHash": before.hash,
-                    },
+                    "input": {"chainId": chain_id, "length": length, "headHash": head},
                 },
-                is_end=is_end,
+                is_end=last.is_end,
             )
+            self._send(self._decided, is_end=last.is_end, is_linked=True)
 
-    def _send(self, members: Mapping[str, object], *, is_end: bool) -> Heard:
+    def _send(
+        self, members: Mapping[str, object], *, is_end: bool, is_linked: bool = False
+    ) -> Heard:
         whole = {**members, "agent_id": self._agent, "channel": CHANNEL, "ack": True}
         # A connection for each: a program may run for hours, and the daemon be replaced meanwhile.
         try:
@@ -149,12 +176,17 @@ class DaemonJournal:
             raise RunError(f"the daemon did not record what this run does: {fault}") from fault
         if answer is None or not answer.chain_id.endswith(f"/agent/{self._agent}"):
             raise RunError("the daemon did not say that it recorded this in the run's own chain")
+        before = self._last
+        behind = None if before is None or is_linked else before.behind
+        if before is not None and before.chain_id != answer.chain_id:
+            behind = before.chain_id, before.sequence, before.hash
         heard = Heard(
             at=timestamp(self._clock()),
             chain_id=answer.chain_id,
             sequence=answer.sequence,
             hash=answer.hash,
             is_end=is_end,
+            behind=behind,
         )
         append_fact(self._path, heard)
         self._last = heard

@@ -23,7 +23,6 @@ from tallystick.errors import ArtifactRefused, LimitError, ManifestError, PathTa
 from tallystick.limits import (
     ARTIFACT_LIST_BYTES_MAX,
     MANIFEST_BYTES_MAX,
-    REASON_BYTES_MAX,
     RUN_ERROR_BYTES_MAX,
 )
 from tallystick.model.artifact import ArtifactEntry, encode_entry, sums_line
@@ -39,6 +38,7 @@ from tallystick.model.manifest import (
     fit_text,
     manifest_sha256,
 )
+from tallystick.model.run_decision import fitted_reasons
 from tallystick.solver.hashing import Progress, scan_artifacts
 
 SERVICE: Final = "tallystick-solver"
@@ -214,7 +214,7 @@ def _decision(told: Mapping[str, Any] | ToldDecision, decided_at: str) -> Policy
     members = told if isinstance(told, Mapping) else told.to_dict()
     return PolicyDecision(
         allowed=members["allowed"],
-        reasons=tuple(fit_text(reason, REASON_BYTES_MAX) for reason in members["reasons"]),
+        reasons=fitted_reasons(members["reasons"]),
         codes=tuple(members["codes"]),
         decided_at=decided_at,
     )

@@ -17,12 +17,11 @@ from tallystick.model.chain import Head
 from tallystick.model.decision import Decision
 from tallystick.model.intent import Intent
 from tallystick.model.reader import parse_receipt
+from tallystick.model.run_decision import DECIDE, decided_on, decided_what, hash_of
 from tallystick.solver.runner import Records
 from tallystick.solver.setup import Solver
 
 FILE: Final = "receipts.jsonl"
-# A type of ours, under a domain of ours: the taxonomy has none for a gate's decision.
-DECIDE: Final = "dev.tallystick.intent.decide"
 
 
 class RunJournal:
@@ -30,6 +29,7 @@ class RunJournal:
 
     def __init__(self, solver: Solver, intent: Intent, run_id: str, run_dir: str) -> None:
         path = os.path.join(run_dir, FILE)
+        self._run_id = run_id
         self._last = _last_of(path)
         self._emitter = FileEmitter(path)
         self.chain = ReceiptChain(
@@ -49,12 +49,12 @@ class RunJournal:
             Action(
                 type=DECIDE,
                 target=Target(system="solver", resource=f"intent:{intent.intent_id}"),
-                parameters_hash=intent.intent_hash,
+                parameters_hash=hash_of(decided_on(intent.intent_hash, self._run_id)),
             ),
             Outcome(status="success")
             if decision.allowed
             else Outcome(status="failure", error=f"refused: {decision}"),
-            response=decision.to_dict(),
+            response=decided_what(decision.to_dict()),
         )
 
     @property

@@ -36,12 +36,17 @@ class Journal(Protocol):
         ...
 
 
-def open_journal(solver: Solver, intent: Intent, run_id: str, run_dir: str) -> Journal:
-    """Return the journal of a run; one that was begun goes on where it was begun."""
+def open_journal(
+    solver: Solver, intent: Intent, run_id: str, run_dir: str, *, decision: Decision | None = None
+) -> Journal:
+    """Return the journal of a run; one that was begun goes on where it was begun.
+
+    `decision` is the one that was made already, where it was.
+    """
     is_told = os.path.lexists(os.path.join(run_dir, ACKNOWLEDGED))
     if is_told and not solver.daemon:
         raise RunError("this run was begun with a daemon, and the solver has none now")
     is_own = not is_told and os.path.lexists(os.path.join(run_dir, FILE))
     if solver.daemon and not is_own:
-        return DaemonJournal(solver, intent, run_id, run_dir)
+        return DaemonJournal(solver, intent, run_id, run_dir, decision=decision)
     return RunJournal(solver, intent, run_id, run_dir)

@@ -77,8 +77,10 @@ def _fail(run: Run, state: str, progress: Progress | None) -> RunOutcome:
         ):
             journal, decision = decide(run)
     else:
-        journal = open_journal(run.solver, run.intent, run.run_id, run.space.path)
         decision = _decision(run)
+        journal = open_journal(
+            run.solver, run.intent, run.run_id, run.space.path, decision=decision
+        )
     if not decision.allowed:
         ran = told("REFUSED", f"refused: {decision}", {}, runner=None, sandbox={})
         return finish(run, journal, decision, ran, progress=progress)

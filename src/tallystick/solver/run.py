@@ -203,9 +203,8 @@ def told(
     status: str, error: str | None, facts: Facts, *, runner: str | None, sandbox: Facts
 ) -> dict[str, Any]:
     """Return what the manifest says of an execution."""
-    summary: dict[str, Any] = {"status": status, **_fitted(facts)}
-    if error is not None:
-        summary["error"] = error
+    # Last, and whether there was an error or not: no fact of a runner's passes for one of these.
+    summary: dict[str, Any] = {**_fitted(facts), "status": status, "error": error}
     environment = {"toolVersion": __version__, "runner": runner, "sandbox": _fitted(sandbox)}
     return {"summary": summary, "environment": environment}
 

@@ -249,7 +249,7 @@ _REFUSED = {
         "The manifest, or the list that belongs to it, is not canonical or not of its schema.",
         _BUNDLE,
     ),
-    "EVIDENCE_HASH": ("manifest.sha256 is not the hash of the manifest.", _BUNDLE),
+    "EVIDENCE_HASH": ("The file manifest.sha256 is not the hash of the manifest.", _BUNDLE),
     "EVIDENCE_SIGNATURE": ("A signature does not fit the manifest and its signer.", _BUNDLE),
     "EVIDENCE_SIGNER": (
         "Nobody whom you trust has signed the manifest.",
@@ -277,6 +277,18 @@ _REFUSED = {
     "EVIDENCE_DECISION": (
         "The decision contradicts itself, the run, or what the policy says of the intent.",
         "Hold it against the solver: it has signed what can't be.",
+    ),
+    "EVIDENCE_RECEIPTS_UNBOUND": (
+        "The manifest of a run binds no chain of receipts.",
+        "No solver of ours makes such evidence. Nothing shows what the run did, nor in which order.",
+    ),
+    "EVIDENCE_RECEIPTS_FOREIGN": (
+        "The receipts are another run's: their decision is on another intent or run, or is absent.",
+        "Hold it against the solver: it has signed another run's receipts as those of this one.",
+    ),
+    "EVIDENCE_RECEIPTS_CONTRADICTED": (
+        "The receipts say that the intent was decided otherwise than the manifest says.",
+        "Hold it against the solver: it has signed both.",
     ),
     "EVIDENCE_PREVIOUS": (
         "The manifest does not follow the one that it should follow.",

@@ -6,8 +6,10 @@ A bundle of a folder has none of these, and says so.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
+
+import msgspec
 
 from tallystick.crypto.note import VerifierKey
 from tallystick.errors import MissingExtraError, RefusedInput
@@ -16,9 +18,12 @@ from tallystick.model.decision import evaluate
 from tallystick.model.intent import Intent, parse_intent
 from tallystick.model.manifest import Manifest, ReceiptBinding
 from tallystick.model.policy import Policy, parse_policy
+from tallystick.model.receipt import Receipt
+from tallystick.model.run_decision import DECIDE, decided_on, decided_what, hash_of
 from tallystick.verify.log import verify_logged
+from tallystick.verify.receipt import examine
 from tallystick.verify.report import ChainReport, Findings, Report
-from tallystick.verify.source import Source
+from tallystick.verify.source import Input, Source
 from tallystick.verify.trust import Trust
 from tallystick.verify.verification import Expectations, verify_input
 
@@ -53,7 +58,7 @@ def judge_run(
     _judge_decision(manifest, findings)
     if intent is not None and policy is not None:
         _decide_again(manifest, intent, policy, findings)
-    report = _judge_receipts(manifest.receipt_chain, files.get(bundle.RECEIPTS), trust, findings)
+    report = _judge_receipts(manifest, files.get(bundle.RECEIPTS), trust, findings)
     _judge_log(files, log_key, findings)
     return (report.chains, report.receipts) if report is not None else ((), 0)
 
@@ -140,11 +145,12 @@ def _decide_again(manifest: Manifest, intent: Intent, policy: Policy, findings: 
 
 
 def _judge_receipts(
-    bound: ReceiptBinding | None, data: bytes | None, trust: Trust, findings: Findings
+    manifest: Manifest, data: bytes | None, trust: Trust, findings: Findings
 ) -> Report | None:
+    bound = manifest.receipt_chain
     if bound is None:
-        if data is not None:
-            findings.add("EVIDENCE_MALFORMED", bundle.RECEIPTS, "are not bound by the manifest")
+        where = f"{bundle.MANIFEST}/receiptChain"
+        findings.add("EVIDENCE_RECEIPTS_UNBOUND", where, "is null: every run has receipts")
         return None
     if data is None:
         findings.add("EVIDENCE_RECEIPTS_ABSENT", bundle.RECEIPTS, "is not in the bundle")
@@ -156,7 +162,64 @@ def _judge_receipts(
         sole_chain=True,
     )
     _take_over(report, findings)
+    if report.receipts:
+        _judge_decided(manifest, bound, data, findings)
     return report
+
+
+def _judge_decided(
+    manifest: Manifest, bound: ReceiptBinding, data: bytes, findings: Findings
+) -> None:
+    """Ask whether the chain speaks of this run, and decided as the manifest says.
+
+    A run that a crash cut off may have been decided again: all name the run, the last one counts.
+    """
+    assert manifest.intent_hash is not None
+    assert manifest.run_id is not None
+    assert manifest.policy_decision is not None
+    code, last = "EVIDENCE_RECEIPTS_FOREIGN", None
+    wanted = hash_of(decided_on(manifest.intent_hash, manifest.run_id))
+    for number, receipt in _decisions(data, bound):
+        found = receipt.action.parameters_hash
+        if found != wanted:
+            findings.add(
+                code, f"receipts[{number}]", "decides on another intent or another run",
+                expected=wanted, found=found or "none",
+            )  # fmt: skip
+            return
+        last = number, receipt
+    if last is None:
+        findings.add(code, bundle.RECEIPTS, "do not say for which run they are", expected=wanted)
+        return
+    number, receipt = last
+    told = manifest.policy_decision
+    for name, expected, found in (
+        ("outcome", "success" if told.allowed else "failure", receipt.outcome.status),
+        ("reasons", hash_of(decided_what(msgspec.structs.asdict(told))),
+         receipt.outcome.response_hash),
+    ):  # fmt: skip
+        if expected != found:
+            findings.add(
+                "EVIDENCE_RECEIPTS_CONTRADICTED", f"receipts[{number}]",
+                f"decided otherwise than the manifest says: {name}",
+                expected=expected, found=found or "none",
+            )  # fmt: skip
+            return
+
+
+def _decisions(data: bytes, bound: ReceiptBinding) -> Iterator[tuple[int, Receipt]]:
+    """Yield the decisions in the bound chain, each with its place among all receipts."""
+    for number, raw in enumerate(Input([Source(data, name="receipts", form="lines")])):
+        examined = examine(raw)
+        receipt = examined.receipt
+        # What is unsound is refused already, and may lack any member.
+        if (
+            receipt is not None
+            and examined.is_sound
+            and receipt.action.type == DECIDE
+            and receipt.link.chain_id == bound.chain_id
+        ):
+            yield number, receipt
 
 
 def _judge_log(files: Mapping[str, bytes], key: VerifierKey | None, findings: Findings) -> None:

@@ -174,8 +174,12 @@ def test_both_kinds_of_signatures_stand_side_by_side(tmp_path: Path) -> None:
     write_bundle(run, tmp_path / "out")
     data = (tmp_path / "out").read_bytes()
     only_account = Signers(addresses=(read_address(account.get_address()),))
-    assert verify_evidence(data, only_account).signers == (account.get_address(),)
-    assert verify_evidence(data, only_account).verified
+    report = verify_evidence(data, only_account)
+    assert report.signers == (account.get_address(),)
+    # Receipts have a key of their own: without it they are the one thing that is open.
+    assert set(report.codes()) == {"evidence_signer_unlisted", "KEY_MISSING"}
+    both_known = Signers(trust=SIGNERS.trust, addresses=only_account.addresses)
+    assert verify_evidence(data, both_known).codes() == []
     assert verify_evidence(data, SIGNERS).codes() == ["evidence_signer_unlisted"]
 
 

@@ -15,8 +15,10 @@ from tests import material
 from tests.daemons import DaemonHome
 from tests.solving import Scripted, asked, intent, manifest_of, policy, receipts_of, solver
 
+from tallystick.chain.payload import payload_hash
 from tallystick.errors import EmitError, RunError
 from tallystick.model.decision import evaluate
+from tallystick.model.run_decision import DECIDE
 from tallystick.solver.daemon_journal import (
     ACKNOWLEDGED,
     CONTINUE,
@@ -177,19 +179,84 @@ def test_a_crash_goes_on_behind_the_acknowledged_head(tmp_path: Path, home: Daem
     assert judged(outcome.bundle, home).verdict == "verified"
 
 
-def test_another_chain_says_behind_which_it_goes_on(tmp_path: Path, home: DaemonHome) -> None:
-    """After midnight the daemon has another root: the bound chain names the head of the old one."""
-    made = told(tmp_path, home)
-    before = Heard(
-        at="x", chain_id=f"yesterday/agent/{_RUN}", sequence=4, hash="sha256:" + "a" * 64
+def yesterday(run_id: str, folder: Path) -> None:
+    """Have a run be told to the daemon of yesterday, as the run's directory says."""
+    heard = Heard(
+        at="x", chain_id=f"yesterday/agent/{run_id}", sequence=4, hash="sha256:" + "a" * 64
     )
-    append_fact(tmp_path / ACKNOWLEDGED, before)
-    journal = DaemonJournal(made, intent(), _RUN, str(tmp_path))
+    append_fact(folder / ACKNOWLEDGED, heard)
+
+
+def types_in(run_dir: str | Path) -> list[str]:
+    """Return the types of a run's receipts."""
+    return [one["credentialSubject"]["action"]["type"] for one in receipts_of(run_dir)]
+
+
+def test_another_chain_says_behind_which_it_goes_on(tmp_path: Path, home: DaemonHome) -> None:
+    """After midnight the bound chain names the head of the old one, and states the decision."""
+    made = told(tmp_path, home)
+    yesterday(_RUN, tmp_path)
+    decision = evaluate(intent(), policy(), "2026-03-04T05:06:07.000Z")
+    journal = DaemonJournal(made, intent(), _RUN, str(tmp_path), decision=decision)
     journal.close("complete")
     assert journal.binding()["chainId"] == f"root/agent/{_RUN}"
-    last = receipts_of(tmp_path)[-1]["credentialSubject"]["action"]
-    assert last["type"] == CONTINUE
-    assert last["target"]["resource"] == f"yesterday/agent/{_RUN}#4:sha256:{'a' * 64}"
+    assert types_in(tmp_path) == [END, CONTINUE, DECIDE]
+    _, link, decided = (one["credentialSubject"] for one in receipts_of(tmp_path))
+    target = link["action"]["target"]["resource"]
+    assert target == f"yesterday/agent/{_RUN}#4:sha256:{'a' * 64}"
+    on = {"intentHash": intent().intent_hash, "runId": _RUN}
+    assert decided["action"]["parameters_hash"] == payload_hash(on)
+    assert decided["outcome"]["response_hash"] == payload_hash(decision.to_dict())
+
+
+def test_a_new_chain_without_its_decision_is_not_bound(tmp_path: Path, home: DaemonHome) -> None:
+    """Who does not know how a run was decided can't have the daemon say it again."""
+    run_id = "1b" * 32
+    yesterday(run_id, tmp_path)
+    journal = DaemonJournal(told(tmp_path, home), intent(), run_id, str(tmp_path))
+    with pytest.raises(RunError, match="how it was decided"):
+        journal.close("complete")
+
+
+def test_a_crash_before_the_link_is_made_up_for(tmp_path: Path, home: DaemonHome) -> None:
+    """What a new chain still has to say is known to the process that finishes the run."""
+    run_id, made = "2c" * 32, told(tmp_path, home)
+    yesterday(run_id, tmp_path)
+    cut_off = DaemonJournal(made, intent(), run_id, str(tmp_path))
+    with pytest.raises(RunError, match="how it was decided"):
+        cut_off.close("complete")  # its end is told, and no more
+    decision = evaluate(intent(), policy(), "2026-03-04T05:06:07.000Z")
+    again = DaemonJournal(made, intent(), run_id, str(tmp_path), decision=decision)
+    again.close("interrupted")
+    assert types_in(tmp_path) == [END, CONTINUE, DECIDE]
+    last = last_fact(tmp_path / ACKNOWLEDGED, Heard)
+    assert last is not None
+    assert (last.is_end, last.behind) == (True, None)
+
+
+@pytest.mark.parametrize("is_allowed", [True, False])
+def test_a_run_over_midnight_is_verified(
+    tmp_path: Path, home: DaemonHome, *, is_allowed: bool
+) -> None:
+    """The chain that is bound says of which run it speaks, although it began in another one."""
+
+    def die(_run_id: str, state: str) -> None:
+        if state == ("running" if is_allowed else "decided"):
+            raise KeyboardInterrupt
+
+    changes = {} if is_allowed else {"policy": policy(jobTypeAllowlist=["OTHER"])}
+    made = told(tmp_path, home, **changes)
+    with pytest.raises(KeyboardInterrupt):
+        run_intent(msgspec.structs.replace(made, on_state=die), fresh())
+    (run_id,) = made.home.run_ids()
+    run_dir = Path(made.home.run(run_id))
+    (run_dir / ACKNOWLEDGED).unlink()
+    yesterday(run_id, run_dir)
+    outcome = resume_run(made, run_id)
+    assert outcome.status == ("FAILED" if is_allowed else "REFUSED")
+    assert types_in(run_dir)[-2:] == [CONTINUE, DECIDE]
+    report = judged(outcome.bundle, home)
+    assert report.verdict == "verified", report.to_dict()
 
 
 def test_a_store_that_was_put_back_is_told(tmp_path: Path, home: DaemonHome) -> None:

@@ -11,6 +11,7 @@ import pytest
 from tests import material
 from tests.solving import NOW, intent, policy, receipts_of, solver
 
+from tallystick.chain.payload import payload_hash
 from tallystick.errors import RunError
 from tallystick.model.decision import evaluate
 from tallystick.solver.journal import FILE, RunJournal
@@ -30,14 +31,17 @@ def _journal(folder: Path, count: int = 0) -> RunJournal:
 
 
 def test_a_decision_is_a_receipt(tmp_path: Path) -> None:
-    """It names the intent by its hash, and holds the hash of the whole decision."""
+    """It names intent and run by their hash, and holds the hash of the whole decision."""
     journal = _journal(tmp_path)
-    journal.decided(intent(), evaluate(intent(), policy(), NOW))
+    decision = evaluate(intent(), policy(), NOW)
+    journal.decided(intent(), decision)
     journal.close("complete")
     receipts = receipts_of(tmp_path)
     subject = receipts[0]["credentialSubject"]
     assert subject["action"]["type"] == "dev.tallystick.intent.decide"
-    assert subject["action"]["parameters_hash"] == intent().intent_hash
+    on = {"intentHash": intent().intent_hash, "runId": _RUN}
+    assert subject["action"]["parameters_hash"] == payload_hash(on)
+    assert subject["outcome"]["response_hash"] == payload_hash(decision.to_dict())
     assert subject["outcome"]["status"] == "success"
     assert subject["principal"]["id"] == intent().requester
     assert receipts[0]["issuer"]["session_id"] == _RUN

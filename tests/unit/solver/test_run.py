@@ -7,6 +7,7 @@ import json
 import os
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests import material
@@ -25,6 +26,7 @@ from tests.solving import (
     solver,
 )
 
+from tallystick.chain.payload import payload_hash
 from tallystick.errors import IntentError, MalformedInput
 from tallystick.limits import DETAIL_BYTES_MAX
 from tallystick.solver.home import SolverHome
@@ -59,7 +61,8 @@ def test_an_allowed_intent_leaves_a_bundle(tmp_path: Path) -> None:
     assert manifest["policyDecision"]["allowed"] is True
     assert manifest["receiptChain"]["chainId"] == f"run_{found.run_id}"
     assert manifest["receiptChain"]["length"] == len(receipts) == 6
-    assert receipts[0]["credentialSubject"]["action"]["parameters_hash"] == intent().intent_hash
+    on = {"intentHash": intent().intent_hash, "runId": found.run_id}
+    assert receipts[0]["credentialSubject"]["action"]["parameters_hash"] == payload_hash(on)
     assert receipts[-1]["credentialSubject"]["chain"]["status"] == "complete"
     report = verify_chain((run_dir / "receipts.jsonl").read_bytes(), material.PUBLIC)
     assert report.verdict == "verified"
@@ -276,3 +279,16 @@ def test_a_run_is_held_before_it_can_be_found(tmp_path: Path) -> None:
     run_intent(made, body())
     assert len(seen) > len(_FULL)
     assert not any(seen)
+
+
+@pytest.mark.parametrize("status", ["SUCCESS", "FAILED"])
+def test_no_fact_passes_for_how_it_ended(tmp_path: Path, status: Any) -> None:
+    """A runner's facts named `status` or `error` don't stand in the place of the real ones."""
+    error = "it broke" if status == "FAILED" else None
+    facts: Any = {"status": "REFUSED", "error": "forged", "exitCode": 3}
+    runner = Scripted(lambda _work: Ran(status=status, error=error, facts=facts))
+    found = run_intent(solver(tmp_path, {"TEST": runner}), body(jobType="TEST"))
+    summary = manifest_of(Path(found.bundle).parent)["executionSummary"]
+    assert (found.status, found.error) == (status, error)
+    assert (summary["status"], summary["error"]) == (status, error)
+    assert summary["details"] == {"exitCode": 3}

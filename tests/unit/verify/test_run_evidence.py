@@ -4,11 +4,28 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from tests.evidence_making import SIGNERS, bundle_of_run, make_run
+import pytest
+from tests.evidence_making import (
+    INTENT,
+    RUN_ID,
+    SIGNERS,
+    SOLVER,
+    bundle_of_run,
+    evidence_of,
+    make_run,
+)
+from tests.material import uuid
 
+from tallystick.chain.receipt_chain import ReceiptChain
+from tallystick.deliver.memory import InMemoryEmitter
+from tallystick.keys.local import LocalSigner
 from tallystick.model import bundle
+from tallystick.model.intent import parse_intent
 from tallystick.model.manifest import parse_manifest
+from tallystick.model.run_decision import DECIDE, decided_on, decided_what
+from tallystick.solver.bundling import sign_manifest, write_bundle
 from tallystick.verify.evidence import verify_evidence
 from tallystick.verify.report import Findings
 from tallystick.verify.run_evidence import judge_run
@@ -35,3 +52,64 @@ def test_a_folder_has_no_papers() -> None:
     judge_run(parse_manifest(sample("folder")), files, Trust(), None, findings)
     codes = [one.code for one in findings.report((), 0).findings]
     assert codes == ["evidence_no_decision", "EVIDENCE_MALFORMED", "EVIDENCE_MALFORMED"]
+
+
+def _receipts(*decided: dict[str, Any]) -> tuple[bytes, dict[str, Any]]:
+    """Return a chain of decisions, each with the run and the answer that it is told."""
+    kept, ids = InMemoryEmitter(), iter(range(1, 1000))
+    chain = ReceiptChain(
+        signer=LocalSigner(SOLVER),
+        issuer={"id": "did:agent:solver"},
+        principal={"id": "alice"},
+        emitter=kept,
+        chain_id="run",
+        clock=lambda: 1_767_322_801_000_000_000,
+        ids=lambda: uuid(next(ids)),
+    )
+    for one in decided:
+        allowed = one.get("allowed", True)
+        told = {"allowed": allowed, "codes": [], "reasons": []}
+        chain.emit(
+            {"type": DECIDE, "target": {"system": "solver"}},
+            {"status": one.get("status", "success" if allowed else "failure")},
+            parameters=decided_on(parse_intent(INTENT).intent_hash, one.get("run", RUN_ID)),
+            response=decided_what(told),
+        )
+    head = chain.head
+    bound = {"chainId": head.chain_id, "length": head.sequence, "headHash": head.hash}
+    return b"".join(one.to_json() + b"\n" for one in kept.receipts), bound
+
+
+@pytest.mark.parametrize(
+    ("decided", "codes"),
+    [
+        ([{"allowed": False}, {}], []),  # decided again after a crash: the last one counts
+        ([{}, {"allowed": False}], ["EVIDENCE_RECEIPTS_CONTRADICTED"]),
+        ([{}, {"run": "1" * 64}], ["EVIDENCE_RECEIPTS_FOREIGN"]),
+        ([{"run": "1" * 64}, {}], ["EVIDENCE_RECEIPTS_FOREIGN"]),
+        ([{"status": "pending"}], ["EVIDENCE_RECEIPTS_CONTRADICTED"]),
+        ([{"status": "failure"}], ["EVIDENCE_RECEIPTS_CONTRADICTED"]),
+    ],
+)
+def test_every_decision_is_on_this_run(
+    tmp_path: Path, decided: list[dict[str, Any]], codes: list[str]
+) -> None:
+    """All decisions of the chain name the run, and the last one is the manifest's."""
+    data, bound = _receipts(*decided)
+    run = make_run(tmp_path / "run")
+    (run / "receipts.jsonl").write_bytes(data)
+    evidence_of(run, chain=bound)
+    sign_manifest(run, LocalSigner(SOLVER))
+    write_bundle(run, tmp_path / "out")
+    report = verify_evidence((tmp_path / "out").read_bytes(), SIGNERS)
+    assert [code for code in report.codes() if code.isupper()] == codes
+
+
+def test_a_run_without_a_chain_is_refused(tmp_path: Path) -> None:
+    """No solver of ours makes one: a decision is a receipt already."""
+    run = make_run(tmp_path / "run")
+    evidence_of(run, chain=None)
+    sign_manifest(run, LocalSigner(SOLVER))
+    write_bundle(run, tmp_path / "out")
+    report = verify_evidence((tmp_path / "out").read_bytes(), SIGNERS)
+    assert report.codes() == ["EVIDENCE_RECEIPTS_UNBOUND"]
