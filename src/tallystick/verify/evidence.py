@@ -5,7 +5,8 @@
 2. Every signature over the manifest holds, and one is of a signer that the caller named.
 3. The list of artefacts is in order and gives the root that was signed; SHA256SUMS says the same.
 4. Intent and policy are those that the manifest names; the decision follows from them.
-5. The receipts are whole up to the head that the manifest binds, and in the log where asked.
+5. The receipts are whole up to the head that the manifest binds, are this run's and say what was
+   decided; they are in the log where asked.
 6. The manifest follows the one before it, and its times follow each other.
 7. Every artefact is there as listed, and no other: in the bundle, and in a folder where one is
    given.

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from hashlib import sha256
+from typing import Any
 
 import rfc8785
 
@@ -24,7 +25,11 @@ def test_intent_and_run_are_both_bound() -> None:
 
 def test_a_manifest_gives_what_the_gate_gave() -> None:
     """Reasons that a manifest had to cut have the hash of the whole ones."""
-    told = {"allowed": False, "reasons": ["x" * 9 * REASON_BYTES_MAX, "a\nb"], "codes": ["A", "B"]}
+    told: dict[str, Any] = {
+        "allowed": False,
+        "reasons": ["x" * 9 * REASON_BYTES_MAX, "a\nb"],
+        "codes": ["A", "B"],
+    }
     cut = {**told, "reasons": fitted_reasons(told["reasons"]), "decided_at": "not of the hash"}
     assert cut["reasons"] != tuple(told["reasons"])
     assert fitted_reasons(cut["reasons"]) == cut["reasons"]

@@ -244,7 +244,7 @@ def test_a_run_over_midnight_is_verified(
         if state == ("running" if is_allowed else "decided"):
             raise KeyboardInterrupt
 
-    changes = {} if is_allowed else {"policy": policy(jobTypeAllowlist=["OTHER"])}
+    changes: dict[str, Any] = {} if is_allowed else {"policy": policy(jobTypeAllowlist=["OTHER"])}
     made = told(tmp_path, home, **changes)
     with pytest.raises(KeyboardInterrupt):
         run_intent(msgspec.structs.replace(made, on_state=die), fresh())
