@@ -110,6 +110,7 @@ def test_a_key_of_another_curve(kms: KmsService) -> None:
         (b"", "no ECDSA signature"),
         (b"\x30\x06\x02\x01\x00\x02\x01\x01", "no ECDSA signature"),
     ],
+    ids=["another-key", "another-digest", "cut", "empty", "tiny"],
 )
 def test_answers_that_were_tampered_with(kms: KmsService, signature: bytes, words: str) -> None:
     """Other signatures, cut-off ones and zeros are refused."""

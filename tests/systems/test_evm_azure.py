@@ -100,6 +100,7 @@ def test_answers_about_other_keys(
         (bytes(64), "no ECDSA signature"),
         (b"", "no ECDSA signature"),
     ],
+    ids=["another-key", "another-digest", "cut", "blank", "empty"],
 )
 def test_answers_that_were_tampered_with(
     vault: KeyVaultService, signature: bytes, words: str
