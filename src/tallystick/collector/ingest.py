@@ -19,6 +19,7 @@ from typing import Any, Final
 import msgspec
 
 from tallystick.crypto.canonical import canonicalize, is_plain
+from tallystick.crypto.nesting import is_shallow
 from tallystick.crypto.strict import may_hold_values_over, parse_json
 from tallystick.errors import CanonicalError, MalformedInput
 from tallystick.limits import (
@@ -130,7 +131,7 @@ def _compact(body: bytes) -> tuple[Any, bytes] | None:
     A plain value has no shorter spelling than the canonical one: where both are as long, no key
     can have been there twice.
     """
-    if may_hold_values_over(body, JSON_VALUES_MAX):
+    if not is_shallow(body) or may_hold_values_over(body, JSON_VALUES_MAX):
         return None
     try:
         value = _DECODE(body)

@@ -15,6 +15,7 @@ from collections import Counter
 from decimal import Decimal, InvalidOperation
 from typing import Any, NoReturn
 
+from tallystick.crypto.nesting import is_shallow
 from tallystick.errors import MalformedInput
 from tallystick.limits import (
     JSON_DEPTH_MAX,
@@ -71,8 +72,7 @@ def may_hold_values_over(data: bytes, values_max: int) -> bool:
 
 def bound_structure(data: bytes, values_max: int) -> None:
     """Raise when JSON bytes are nested too deep or hold too many values; does not parse them."""
-    is_shallow = data.count(b"[") + data.count(b"{") <= JSON_DEPTH_MAX
-    if is_shallow and not may_hold_values_over(data, values_max):
+    if is_shallow(data) and not may_hold_values_over(data, values_max):
         return
     depth = values = 0
     for token in _TOKENS.finditer(data):

@@ -7,9 +7,13 @@ Where an interpreter has no such code, or another, the package is used: the answ
 
 from __future__ import annotations
 
+import sys
 from _collections_abc import Callable
 
 _Pairs = list[tuple[str, object]]
+# What keeps C code from overflowing its stack on deep input. Some packages raise it (an EVM has a
+# thousand frames of its own): there nesting is counted first.
+_FRAMES_USUAL = 1000
 
 
 def make_encode() -> Callable[[object], str]:
@@ -65,6 +69,8 @@ def make_decode(
 
         def decode(text: str) -> object:
             bare = text.strip(" \t\r\n")
+            if sys.getrecursionlimit() > _FRAMES_USUAL:
+                _bound(bare)
             try:
                 value, end = scan(bare, 0)
             except StopIteration:
@@ -80,3 +86,13 @@ def make_decode(
     import json
 
     return json.JSONDecoder(object_pairs_hook=members, parse_constant=constant or refused).decode
+
+
+def _bound(text: str) -> None:
+    from tallystick.crypto.strict import bound_structure  # only where it is needed
+    from tallystick.errors import MalformedInput
+
+    try:
+        bound_structure(text.encode("utf-8", "surrogatepass"), len(text) + 1)
+    except MalformedInput as fault:
+        raise ValueError(fault.message) from None

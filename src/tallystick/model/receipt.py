@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Meta
 
 from tallystick.crypto.canonical import canonicalize, is_plain
+from tallystick.crypto.nesting import is_shallow
 from tallystick.errors import ReceiptError
 from tallystick.limits import IDENTIFIER_CHARS_MAX, JSON_DEPTH_MAX
 from tallystick.model.action import Action, Authorization, Intent, Outcome
@@ -255,6 +256,8 @@ def split_canonical(data: bytes, *, is_shaped: bool = True) -> tuple[Receipt, by
     matter. Bytes that come back unchanged from parsing and encoding hold no duplicate key, no
     coerced type, no unknown member, and no second spelling of anything.
     """
+    if not is_shallow(data):
+        return None
     try:
         receipt = _DECODE(data)
         action = receipt.credentialSubject.action
@@ -280,6 +283,8 @@ def split_canonical_lines(lines: Sequence[bytes]) -> list[tuple[Receipt, bytes]]
     All lines take one step together, then the next: that costs half as much as line by line. No
     canonical text holds a line feed, so where the whole comes back unchanged, each line has.
     """
+    if not all(map(is_shallow, lines)):
+        return None
     data = b"\n".join(lines)
     try:
         receipts = _DECODER.decode_lines(data)

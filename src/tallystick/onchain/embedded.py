@@ -119,6 +119,7 @@ class EmbeddedNode(Node):
 
 
 def _machine(stored: dict[bytes, bytes]) -> tuple[Any, Any, Any]:
+    frames = sys.getrecursionlimit()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of packages that py-evm loads
@@ -130,6 +131,10 @@ def _machine(stored: dict[bytes, bytes]) -> tuple[Any, Any, Any]:
         raise MissingExtraError(
             "the embedded chain is not installed: pip install 'tallystick[onchain]'"
         ) from None
+    finally:
+        # py-evm asks for a hundred times as many; our contracts call few levels deep, and with so
+        # many, deep input would end the process.
+        sys.setrecursionlimit(frames)
 
     class Kept(memory.MemoryDB):  # type: ignore[misc, name-defined]  # loaded late
         """A database in memory that knows what was written since it was asked last."""
