@@ -9,6 +9,7 @@ is a transaction. Time is the clock's, plus what `advance` added: an hour passes
 from __future__ import annotations
 
 import os
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
