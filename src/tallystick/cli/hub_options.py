@@ -76,7 +76,7 @@ class Session:
             from tallystick.onchain.account import Account
             from tallystick.onchain.embedded import EmbeddedNode
 
-            signer = named_evm_signer(self._signer_text())
+            signer = named_evm_signer(signer_text(self.options))
             is_embedded = isinstance(self.node, EmbeddedNode)
             if is_embedded and self.node.balance(signer.get_address()) < 10**19:
                 self.node.give(signer.get_address())
@@ -109,12 +109,6 @@ class Session:
         say(f"  gas    at most {gas}, for {shown_amount(gas * fees.max_fee)} or less")
         return None
 
-    def _signer_text(self) -> str:
-        text = self.options.get("signer") or read("TALLY_EVM_SIGNER")
-        if not text:
-            raise Stop(Exit.USAGE, "who sends? Give --signer, or set TALLY_EVM_SIGNER")
-        return str(text)
-
     def _terms(self, is_embedded: bool) -> Any:
         from tallystick.onchain.account import Terms
         from tallystick.onchain.amount import parse_amount
@@ -129,12 +123,22 @@ class Session:
         return Terms(confirmations=confirmations, **caps)
 
 
+def signer_text(options: dict[str, Any]) -> str:
+    """Return what names the signer, or stop."""
+    text = options.get("signer") or read("TALLY_EVM_SIGNER")
+    if not text:
+        raise Stop(Exit.USAGE, "who sends? Give --signer, or set TALLY_EVM_SIGNER")
+    return str(text)
+
+
 @contextmanager
-def session(options: dict[str, Any]) -> Iterator[Session]:
+def session(options: dict[str, Any], *, acts: bool = True) -> Iterator[Session]:
     """Yield the chain that the options name; faults end the command with their exit code."""
     url = options.get("rpc") or read("TALLY_RPC")
     if not url:
         raise Stop(Exit.USAGE, "which chain? Give --rpc URL or --rpc embedded, or set TALLY_RPC")
+    if acts and "signer" in options:
+        signer_text(options)  # before a chain is opened: that takes a second
     home = options.get("home") or read("TALLY_ONCHAIN_HOME") or _HOME
     with exits():
         node = _opened(url, home)

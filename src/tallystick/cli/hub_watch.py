@@ -55,7 +55,7 @@ def watch(**options: Any) -> None:
     acts = (options["prove"] or options["ask"] or options["respond"]) and not options["dry_run"]
     if options["respond"] and options["bundles"] is None:
         raise click.UsageError("--respond wants the bundles: give --bundles.")
-    with session(options) as opened:
+    with session(options, acts=acts) as opened:
         policy = WatchPolicy(
             prove=options["prove"] and acts,
             ask=options["ask"] and acts,
