@@ -35,6 +35,11 @@ Exit codes: 0 looked, 1 refused, 2 usage, 3 the node can't be asked now.
 @click.option("--respond", is_flag=True, help="Answer questions about the signer's own posts.")
 @click.option("--bundles", metavar="DIR", help="Bundles (.tally) that need not be fetched.")
 @click.option("--allow-private", is_flag=True, help="Fetch from this network's addresses, too.")
+@click.option(
+    "--key", "keys", multiple=True, metavar="KEY", help="Whose signatures count besides operators'."
+)
+@click.option("--trust", metavar="FILE", help="A TOML file of issuers whose receipts count, too.")
+@click.option("--vkey", metavar="KEY|FILE", help="A log's public key: checks the bundles' proofs.")
 @click.option("--once", is_flag=True, help="One round, and end.")
 @click.option(
     "--every",
@@ -46,6 +51,9 @@ Exit codes: 0 looked, 1 refused, 2 usage, 3 the node can't be asked now.
 def watch(**options: Any) -> None:
     """Judge each post by its bundle, from --bundles or from where the post says it is.
 
+    A bundle is verified in full, with its operator's address and the keys that are given. One that
+    is refused is told of; it is challenged only for what a contract can decide.
+
     By default nothing is sent. With --prove, --ask or --respond the signer sends what is needed,
     unless --dry-run is given.
     """
@@ -55,7 +63,7 @@ def watch(**options: Any) -> None:
     acts = (options["prove"] or options["ask"] or options["respond"]) and not options["dry_run"]
     if options["respond"] and options["bundles"] is None:
         raise click.UsageError("--respond wants the bundles: give --bundles.")
-    with session(options, acts=acts) as opened:
+    with session(options) as opened:
         policy = WatchPolicy(
             prove=options["prove"] and acts,
             ask=options["ask"] and acts,
@@ -70,6 +78,7 @@ def watch(**options: Any) -> None:
             policy,
             account=opened.account if acts else None,
             confirmations=options["confirmations"],
+            beliefs=_beliefs(options),
         )
         while True:
             watcher.round(_tell)
@@ -78,6 +87,18 @@ def watch(**options: Any) -> None:
             if options["once"]:
                 return
             time.sleep(options["every"])
+
+
+def _beliefs(options: dict[str, Any]) -> Any:
+    from tallystick.cli.evidence_files import signers_from
+    from tallystick.cli.log_files import log_key_from
+    from tallystick.watch.post_evidence import Beliefs
+
+    vkey = options["vkey"]
+    return Beliefs(
+        signers=signers_from(options["keys"], options["trust"]),
+        log_key=None if vkey is None else log_key_from(vkey),
+    )
 
 
 def _tell(sighting: Any) -> None:
