@@ -7,8 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tests.curve import CurveKey
+from tests.evidence_making import SOLVER, evidence_of, make_run
 
 from tallystick.keys.evm_keystore import write_keystore
+from tallystick.keys.local import LocalSigner
+from tallystick.solver.bundling import sign_manifest, write_bundle
 
 _PASSWORD = b"correct horse battery"
 # The cheapest that is read, with r = 8: 1 MiB.
@@ -20,6 +23,12 @@ KEYS = {
     "first": 0xA1,
     "second": 0xA2,
     "third": 0xA3,
+}
+
+_CHAIN = {"chainId": "c", "length": 3, "headHash": "sha256:" + "ab" * 32}
+_OUTCOMES = {
+    "kept": {"report.json": b"{}\n", "settlement.json": b'{"paid":true}\n'},
+    "other": {"report.json": b'{"other":1}\n'},
 }
 
 
@@ -35,7 +44,12 @@ def chain_files() -> Mapping[str, bytes]:
 
 
 def stage_chain(folder: Path) -> None:
-    """Write all files; nobody else may read them."""
+    """Write the keys, which nobody else may read, and two outcomes of one intent."""
+    for name, files in _OUTCOMES.items():
+        run = make_run(folder / "outcomes" / name, files)
+        evidence_of(run, chain=_CHAIN)
+        sign_manifest(run, LocalSigner(SOLVER))
+        write_bundle(run, folder / f"{name}.tally")
     (folder / "evm").mkdir(mode=0o700)
     for name, data in chain_files().items():
         (folder / name).write_bytes(data)

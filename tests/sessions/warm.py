@@ -44,7 +44,7 @@ def serve(address: str) -> None:
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(address)
         listening.listen()
-        print("ready", flush=True)
+        os.write(1, b"ready\n")
         while True:
             connection, _ = listening.accept()
             if os.fork() == 0:

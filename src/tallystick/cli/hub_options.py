@@ -132,13 +132,11 @@ def signer_text(options: dict[str, Any]) -> str:
 
 
 @contextmanager
-def session(options: dict[str, Any], *, acts: bool = True) -> Iterator[Session]:
+def session(options: dict[str, Any]) -> Iterator[Session]:
     """Yield the chain that the options name; faults end the command with their exit code."""
     url = options.get("rpc") or read("TALLY_RPC")
     if not url:
         raise Stop(Exit.USAGE, "which chain? Give --rpc URL or --rpc embedded, or set TALLY_RPC")
-    if acts and "signer" in options:
-        signer_text(options)  # before a chain is opened: that takes a second
     home = options.get("home") or read("TALLY_ONCHAIN_HOME") or _HOME
     with exits():
         node = _opened(url, home)
