@@ -34,6 +34,12 @@ Exit codes: 0 looked, 1 refused, 2 usage, 3 the node can't be asked now.
 @click.option("--spend", metavar="AMOUNT", help="Cap on gas and bonds, over all rounds [0 ether].")
 @click.option("--respond", is_flag=True, help="Answer questions about the signer's own posts.")
 @click.option("--bundles", metavar="DIR", help="Bundles (.tally) that need not be fetched.")
+@click.option(
+    "--signed",
+    type=click.Path(exists=True, file_okay=False),
+    metavar="DIR",
+    help="Signed posts (.json) to hold against their solvers.",
+)
 @click.option("--allow-private", is_flag=True, help="Fetch from this network's addresses, too.")
 @click.option(
     "--key", "keys", multiple=True, metavar="KEY", help="Whose signatures count besides operators'."
@@ -79,6 +85,7 @@ def watch(**options: Any) -> None:
             account=opened.account if acts else None,
             confirmations=options["confirmations"],
             beliefs=_beliefs(options),
+            signed=_signed(options["signed"]),
         )
         while True:
             watcher.round(_tell)
@@ -99,6 +106,12 @@ def _beliefs(options: dict[str, Any]) -> Any:
         signers=signers_from(options["keys"], options["trust"]),
         log_key=None if vkey is None else log_key_from(vkey),
     )
+
+
+def _signed(directory: str | None) -> Any:
+    from tallystick.watch.equivocation import signed_posts
+
+    return tuple if directory is None else lambda: signed_posts(directory)
 
 
 def _tell(sighting: Any) -> None:

@@ -10,7 +10,7 @@ which counts over all rounds: it is written down before a transaction is sent.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from typing import BinaryIO, Final, Protocol
 
@@ -27,6 +27,8 @@ from tallystick.limits import REORG_BLOCKS_MAX, RESPONSE_BYTES_MAX, WATCHED_POST
 from tallystick.onchain import challenging
 from tallystick.onchain.account import Account, Wish
 from tallystick.onchain.contracts import Contracts, Posted, PostStatus
+from tallystick.onchain.signed_post import SignedPost
+from tallystick.watch.equivocation import is_equivocation
 from tallystick.watch.post_evidence import SOUND, Beliefs, judge_evidence
 from tallystick.watch.post_grounds import Ground, grounds_in
 
@@ -98,8 +100,10 @@ class PostWatcher:
         account: Account | None = None,
         confirmations: int = 1,
         beliefs: Beliefs | None = None,
+        signed: Callable[[], Iterable[SignedPost]] = tuple,
     ) -> None:
-        """`account` sends what the policy allows; without one nothing is sent."""
+        """`account` sends what the policy allows; `signed` gives posts that were signed besides."""
+        self._signed = signed
         self._beliefs = beliefs or Beliefs()
         self._contracts = contracts
         self._fetch = fetch
@@ -182,6 +186,10 @@ class PostWatcher:
                 earlier = bytes.fromhex(other.receipt_id)
                 told = f"it shows the evidence of 0x{other.receipt_id}"
                 return [Ground(kind="replay", told=told, earlier=earlier)], ""
+        for one in self._signed():
+            if is_equivocation(self._contracts, posted, one):
+                told = "its solver signed another outcome of the same intent"
+                return [Ground(kind="equivocation", told=told, signed=one)], ""
         try:
             with self._fetch(posted) as stream:
                 grounds = grounds_in(stream, posted.commitment)
@@ -227,6 +235,8 @@ class PostWatcher:
             return challenging.question(contracts, posted, index)
         if ground.kind == "timeout":
             return challenging.timeout(contracts, posted)
+        if ground.signed is not None:
+            return challenging.equivocation(contracts, posted, ground.signed)
         if ground.kind == "replay":
             return challenging.replay(contracts, posted, contracts.posted(ground.earlier))
         if ground.kind == "artifact":
