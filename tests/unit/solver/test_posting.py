@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,17 +16,21 @@ import msgspec
 import pytest
 from tests.chains import FAST, SOLVER, Chain, embedded, signer_of
 from tests.posts import make_bundle
-from tests.solving import body, solver
+from tests.solving import body, intent, solver
 
 from tallystick.errors import NodeError, PostingError, RunError
 from tallystick.onchain.contracts import PostStatus
 from tallystick.onchain.embedded import EmbeddedNode
+from tallystick.serve.metrics import Meters
 from tallystick.solver.lineage import written_manifest
+from tallystick.solver.meters import METERS
 from tallystick.solver.posting import Poster, SignedPost, open_chain
 from tallystick.solver.resume import resume_run, unfinished
 from tallystick.solver.run import run_intent
 from tallystick.solver.setup import Solver
 from tallystick.solver.states import RunStates
+from tallystick.solver.waiting import Waitlist
+from tallystick.solver.workers import Workers
 
 
 class Shared:
@@ -245,3 +250,37 @@ def test_the_embedded_chain_is_one_process_alone(tmp_path: Path, chain: Chain) -
     with pytest.raises(NodeError, match="in use") as caught:
         open_chain("embedded", str(tmp_path / "chain"))
     assert caught.value.is_transient
+
+
+def test_a_service_makes_posts_final_by_itself(tmp_path: Path, chain: Chain) -> None:
+    """A worker posts and comes back when the window is over."""
+    made = _solver(tmp_path, Shared(chain))
+
+    def working() -> tuple[Waitlist, Workers]:
+        line = Waitlist(made.home, 10, lambda: 0)
+        return line, Workers(made, line, Meters(METERS), 1)
+
+    def until(state: str) -> str:
+        end = time.monotonic() + 20
+        while True:
+            for run_id in made.home.run_ids():
+                if _states(made, run_id)[-1:] == [state]:
+                    return run_id
+            assert time.monotonic() < end
+            time.sleep(0.05)
+
+    line, workers = working()
+    workers.start()
+    line.accept(intent(), body(), "t")
+    run_id = until("posted")
+    end = time.monotonic() + 20
+    while run_id not in workers._later:  # it is noted, for when the window is over
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    assert 3000 < workers._later[run_id] - time.monotonic() <= 3602
+    workers._later[run_id] = 0.0
+    chain.pass_time(3700)
+    until("done")
+    workers.drain(5000)
+    assert _states(made, run_id)[-3:] == ["posted", "final", "done"]
+    assert unfinished(made.home) == []
