@@ -31,7 +31,10 @@ from tallystick.onchain.artifact import REGISTRY
 from tallystick.onchain.contracts import Contracts, Posted
 from tallystick.onchain.deployment import deploy
 from tallystick.onchain.embedded import EmbeddedNode
+from tallystick.verify.manifest_signers import Signers
+from tallystick.verify.trust import trust_of
 from tallystick.watch.hub import PostWatcher, Sighting, WatchPolicy
+from tallystick.watch.post_evidence import Beliefs
 
 INTENT = """{"intentVersion":"1.0.0","requester":"alice","createdAt":"2026-01-02T03:00:00Z",
 "jobType":"SAFE_REPORT","inputs":{"subject":"sales","data":{"sum":3}}}"""
@@ -91,7 +94,11 @@ def play(home: Path, node: EmbeddedNode) -> None:
         return bundle.open("rb")
 
     policy = WatchPolicy(prove=True, spend_max=ETHER // 10)
-    watcher = PostWatcher(contracts, home / "watch", fetch, policy, account=stranger)
+    solver_key = (home / "keys" / "signing.key.pub").read_text()
+    beliefs = Beliefs(signers=Signers(trust=trust_of(solver_key)))
+    watcher = PostWatcher(
+        contracts, home / "watch", fetch, policy, account=stranger, beliefs=beliefs
+    )
     watcher.round(tell)
 
     lie = msgspec.structs.replace(honest, intent_hash=b"\7" * 32, created_at=node.head()[1])

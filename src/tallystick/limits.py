@@ -809,6 +809,9 @@ LOG_BLOCKS_MAX = 5000
 # The journal of sent transactions of one account: 500 000 usual ones.
 SENT_BYTES_MAX = 512 * 1024 * 1024
 
+# What a solver keeps of one signed post: a call of about 1 KiB, as JSON.
+KEPT_POST_BYTES_MAX = 16 * 1024
+
 # The embedded chain's whole state on disk.
 EMBEDDED_BYTES_MAX = 512 * 1024 * 1024
 

@@ -17,12 +17,15 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import click
 import pytest
 from tests.sessions.stage import stage
+from tests.sessions.stage_chain import stage_chain
+from tests.sessions.warm import CLIENT
 from tests.stored import fill
 
 from tallystick.cli.main import main
@@ -31,6 +34,8 @@ HERE = Path(__file__).resolve().parent
 SOURCE = HERE.parent.parent / "src"
 SESSIONS = sorted(HERE.glob("*.txt"))
 COMMAND_SECONDS_MAX = 60
+# Sessions on the embedded chain: most of their commands would import for two seconds.
+_WARM = ("hub", "hub_panel", "solver_post")
 
 # What the law below says of tally's own exit codes.
 _EXPLAINED = (1, 2, 3)
@@ -86,9 +91,34 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def warm_programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Return a folder with a `tally` whose slow imports are done; see `warm.py`."""
+    folder = tmp_path_factory.mktemp("warm")
+    address = str(folder / "asked")
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.sessions.warm", address],
+        cwd=HERE.parent.parent,
+        env={**os.environ, "PYTHONPATH": str(SOURCE), "LC_ALL": "C.UTF-8"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+    ) as server:
+        assert server.stdout is not None
+        assert server.stdout.readline() == b"ready\n"
+        (folder / "tally").write_text(CLIENT.format(python=sys.executable, address=address))
+        (folder / "tally").chmod(0o755)
+        yield folder
+        server.terminate()
+
+
 @pytest.mark.parametrize("session", SESSIONS, ids=lambda path: path.stem)
-def test_session(session: Path, tmp_path: Path, programs: Path) -> None:
+def test_session(
+    session: Path, tmp_path: Path, programs: Path, request: pytest.FixtureRequest
+) -> None:
     """Each command prints, complains and exits as shown: one complaint for each code but 0."""
+    if session.stem in _WARM:
+        programs = request.getfixturevalue("warm_programs")
+        stage_chain(tmp_path)
     stage(tmp_path)
     if session.stem == "store":
         fill(tmp_path / "daemon")

@@ -5,7 +5,15 @@ from __future__ import annotations
 
 import click
 
-from tallystick.cli import hub_deploy, hub_dispute, hub_post, hub_solver, hub_watch
+from tallystick.cli import (
+    hub_deploy,
+    hub_dispute,
+    hub_panel,
+    hub_post,
+    hub_rotate,
+    hub_solver,
+    hub_watch,
+)
 from tallystick.cli.groups import VerbGroup
 
 _EPILOG = """\
@@ -37,10 +45,13 @@ command.add_command(hub_deploy.deploy)
 command.add_command(hub_solver.register)
 command.add_command(hub_solver.bond)
 command.add_command(hub_solver.withdraw)
+command.add_command(hub_rotate.rotate)
 command.add_command(hub_post.post)
 command.add_command(hub_post.show)
 command.add_command(hub_dispute.challenge)
 command.add_command(hub_dispute.respond)
+command.add_command(hub_dispute.settle)
+command.add_command(hub_panel.panel)
 command.add_command(hub_dispute.resolve)
 command.add_command(hub_post.finalize)
 command.add_command(hub_solver.claim)

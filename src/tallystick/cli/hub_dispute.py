@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`tally hub challenge`, `respond` and `resolve`: what can be done about a post."""
+"""`tally hub challenge`, `respond`, `settle` and `resolve`: what can be done about a post."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from typing import Any
 import click
 
 from tallystick.cli.hub_options import sending, session, word
+from tallystick.cli.hub_panel import file_digest
 from tallystick.cli.output import Exit, Stop
 
+_GROUNDS = ("entry", "manifest", "replays", "timeout", "contradicts", "equivocates", "judge")
 _CODES = """\
 \b
 Exit codes: 0 done, 1 the contract refuses or a cap is reached, 2 usage, 3 not done now.
@@ -23,6 +25,8 @@ Exit codes: 0 done, 1 the contract refuses or a cap is reached, 2 usage, 3 not d
     "  tally hub challenge 0x… --manifest --rpc embedded\n"
     "  tally hub challenge 0x… --replays 0x… --rpc embedded\n"
     "  tally hub challenge 0x… --contradicts artifacts --bundle run.tally --rpc embedded\n"
+    "  tally hub challenge 0x… --equivocates signed.json --rpc embedded\n"
+    "  tally hub challenge 0x… --judge letter.pdf --rpc embedded\n"
     f"  tally hub challenge 0x… --timeout --rpc embedded\n\n{_CODES}",
 )
 @sending
@@ -40,15 +44,21 @@ Exit codes: 0 done, 1 the contract refuses or a cap is reached, 2 usage, 3 not d
     type=click.Choice(["intent", "policy", "receipts", "artifacts"]),
     help="Prove: the manifest says something else than the post.",
 )
+@click.option(
+    "--equivocates",
+    metavar="FILE",
+    help="Prove: the solver signed this too, with another outcome of the same intent.",
+)
+@click.option("--judge", metavar="FILE", help="Ask a panel; FILE is the evidence, by its SHA-256.")
 @click.option("--bundle", metavar="FILE", help="The bundle whose manifest proves it.")
 def challenge(post_id: str, **options: Any) -> None:
-    """Challenge POST on one ground. Questions cost a bond until they are decided; proofs decide at
-    once and cost gas only.
+    """Challenge POST on one ground. Questions cost a bond until they are decided, a panel three
+    fees besides; proofs decide at once and cost gas only.
     """
     receipt_id = word(post_id, "a post's id")
     grounds = [
         name
-        for name in ("entry", "manifest", "replays", "timeout", "contradicts")
+        for name in _GROUNDS
         if options[name] is not None and options[name] is not False  # an entry may be 0
     ]
     if len(grounds) != 1:
@@ -58,7 +68,7 @@ def challenge(post_id: str, **options: Any) -> None:
     with session(options) as opened:
         posted = opened.contracts.posted(receipt_id)
         wish = _ground(opened.contracts, posted, grounds[0], options)
-        is_question = grounds[0] in ("entry", "manifest")
+        is_question = grounds[0] in ("entry", "manifest", "judge")
         opened.do(wish, "asked" if is_question else "proven: the solver is slashed")
 
 
@@ -72,6 +82,14 @@ def _ground(contracts: Any, posted: Any, ground: str, options: dict[str, Any]) -
     if ground == "replays":
         earlier = contracts.posted(word(options["replays"], "a post's id"))
         return challenging.replay(contracts, posted, earlier)
+    if ground == "equivocates":
+        from tallystick.onchain.signed_post import read_signed
+
+        return challenging.equivocation(contracts, posted, read_signed(options["equivocates"]))
+    if ground == "judge":
+        from tallystick.onchain.arbitrating import judgement
+
+        return judgement(contracts, posted, file_digest(options["judge"]))
     head = _head(options["bundle"])
     return challenging.manifest_mismatch(
         contracts, posted, head.canonical, options["contradicts"], _entries(head)
@@ -119,6 +137,31 @@ def respond(dispute: int, bundle: str, **options: Any) -> None:
 
 
 @click.command(
+    "settle",
+    short_help="Prove a promised settlement.",
+    epilog=f"\b\nExamples\n  tally hub settle 0x… run.tally --rpc embedded\n\n{_CODES}",
+)
+@sending
+@click.argument("post_id", metavar="POST")
+@click.argument("bundle", metavar="BUNDLE")
+def settle(post_id: str, bundle: str, **options: Any) -> None:
+    """Prove that the outcome of POST holds a `settlement.json`, out of BUNDLE. Anyone may."""
+    from tallystick.onchain.challenging import settlement
+
+    receipt_id = word(post_id, "a post's id")
+    head = _head(bundle)
+    found = [
+        index for index, one in enumerate(head.entries) if one.path.endswith("/settlement.json")
+    ]
+    if not found:
+        raise Stop(Exit.USAGE, "that bundle has no artefact settlement.json")
+    with session(options) as opened:
+        posted = opened.contracts.posted(receipt_id)
+        wish = settlement(opened.contracts, posted, _entries(head), found[0])
+        opened.do(wish, "settled")
+
+
+@click.command(
     "resolve",
     short_help="End a dispute whose time is over.",
     epilog=f"\b\nExamples\n  tally hub resolve 1 --rpc embedded\n\n{_CODES}",
@@ -126,7 +169,9 @@ def respond(dispute: int, bundle: str, **options: Any) -> None:
 @sending
 @click.argument("dispute", type=click.IntRange(1, (1 << 64) - 1), metavar="DISPUTE")
 def resolve(dispute: int, **options: Any) -> None:
-    """End DISPUTE when its time is over: unanswered, it costs the solver the stake."""
+    """End DISPUTE when its time is over: unanswered, it costs the solver the stake. One before a
+    panel ends by its votes; if fewer than two agree, everybody gets back what is theirs.
+    """
     from tallystick.onchain.challenging import resolution
 
     with session(options) as opened:

@@ -76,7 +76,7 @@ class Session:
             from tallystick.onchain.account import Account
             from tallystick.onchain.embedded import EmbeddedNode
 
-            signer = named_evm_signer(self._signer_text())
+            signer = named_evm_signer(signer_text(self.options))
             is_embedded = isinstance(self.node, EmbeddedNode)
             if is_embedded and self.node.balance(signer.get_address()) < 10**19:
                 self.node.give(signer.get_address())
@@ -109,12 +109,6 @@ class Session:
         say(f"  gas    at most {gas}, for {shown_amount(gas * fees.max_fee)} or less")
         return None
 
-    def _signer_text(self) -> str:
-        text = self.options.get("signer") or read("TALLY_EVM_SIGNER")
-        if not text:
-            raise Stop(Exit.USAGE, "who sends? Give --signer, or set TALLY_EVM_SIGNER")
-        return str(text)
-
     def _terms(self, is_embedded: bool) -> Any:
         from tallystick.onchain.account import Terms
         from tallystick.onchain.amount import parse_amount
@@ -127,6 +121,14 @@ class Session:
         # Nobody but us makes blocks on the embedded chain: there is nothing to wait for.
         confirmations = 1 if is_embedded else self.options.get("confirmations", 1)
         return Terms(confirmations=confirmations, **caps)
+
+
+def signer_text(options: dict[str, Any]) -> str:
+    """Return what names the signer, or stop."""
+    text = options.get("signer") or read("TALLY_EVM_SIGNER")
+    if not text:
+        raise Stop(Exit.USAGE, "who sends? Give --signer, or set TALLY_EVM_SIGNER")
+    return str(text)
 
 
 @contextmanager

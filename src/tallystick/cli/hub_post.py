@@ -30,42 +30,56 @@ Exit codes: 0 done, 1 the contract refuses or a cap is reached, 2 usage, 3 not d
     short_help="Commit to a bundle, with the bond behind it.",
     epilog="\b\nExamples\n  tally hub post run.tally --rpc embedded\n"
     "  tally hub post run.tally --requester 0x… --location https://e.example/run.tally \\\n"
-    f"      --volume '2 ether' --rpc https://node.example\n\n{_CODES}",
+    "      --volume '2 ether' --rpc https://node.example\n"
+    "  tally hub post run.tally --settle-within 2h --rpc embedded\n"
+    f"  tally hub post run.tally --signed post.json --rpc embedded\n\n{_CODES}",
 )
 @sending
 @click.argument("bundle", metavar="BUNDLE")
 @click.option("--volume", metavar="AMOUNT", help="What is at stake for the requester [0 ether].")
 @click.option("--requester", metavar="ADDRESS", help="For whom: a typed post, which names it.")
 @click.option("--location", metavar="URL", help="Where the bundle can be had; for a typed post.")
-def post(
-    bundle: str, volume: str | None, requester: str | None, location: str | None, **options: Any
-) -> None:
-    """Post what a run's bundle commits to. A second time it shows the post that is there."""
+@click.option(
+    "--settle-within", metavar="DURATION", help="Promise: by then a settlement is proven [none]."
+)
+@click.option("--signed", metavar="FILE", help="Write the signed post to FILE, and send nothing.")
+def post(bundle: str, signed: str | None, **options: Any) -> None:
+    """Post what a run's bundle commits to. A second time it shows the post that is there.
+
+    With --settle-within 2h, `tally hub settle` must show a `settlement.json` among the artefacts
+    in time; otherwise anyone takes the stake.
+    """
     from tallystick.cli.evidence_files import head_of, opened_bundle
     from tallystick.errors import StatementError
     from tallystick.model.post import commitment_of
-    from tallystick.onchain.amount import parse_amount
-    from tallystick.onchain.solving import Offer, posting
+    from tallystick.onchain.amount import parse_duration
+    from tallystick.onchain.signed_post import keep_signed, sign_post
+    from tallystick.onchain.solving import posting
 
     with opened_bundle(bundle) as stream:
         head = head_of(stream)
     with session(options) as opened:
         contracts = opened.contracts
         solver_id = own_solver(opened)
-        offer = Offer(
-            volume=parse_amount(volume) if volume else 0,
-            requester=address(requester) if requester else None,
-            location=location or "",
-        )
+        offer = _offer(options)
+        now = opened.node.head()[1]
+        within = options["settle_within"]
         try:
             commitment = commitment_of(
                 head.manifest,
                 bytes.fromhex(head.sha256),
                 solver_id=solver_id,
-                created_at=opened.node.head()[1],
+                created_at=now,
+                expiry=now + parse_duration(within) if within else 0,
             )
         except StatementError as fault:
             raise Stop(Exit.USAGE, str(fault)) from None
+        if signed is not None:
+            if not opened.is_dry:
+                made = sign_post(contracts, opened.account.signer, commitment, offer)
+                keep_signed(signed, made)
+            say(f"{'would write' if opened.is_dry else 'signed, not sent:'} {signed}")
+            return
         there = contracts.posted_for(solver_id, commitment.intent_hash)
         if there is None:
             receipt_id, wish = posting(contracts, opened.account.signer, commitment, offer)
@@ -77,6 +91,17 @@ def post(
             raise Stop(Exit.REFUSED, f"that intent has a post with other evidence: 0x{there.hex()}")
         if there is not None:
             say(f"post  0x{there.hex()}")
+
+
+def _offer(options: dict[str, Any]) -> Any:
+    from tallystick.onchain.amount import parse_amount
+    from tallystick.onchain.solving import Offer
+
+    return Offer(
+        volume=parse_amount(options["volume"]) if options["volume"] else 0,
+        requester=address(options["requester"]) if options["requester"] else None,
+        location=options["location"] or "",
+    )
 
 
 @click.command(
@@ -156,6 +181,8 @@ def _show_post(contracts: Any, receipt_id: bytes) -> None:
         say(f"location    {posted.location or '-'}")
     say(f"posted at   {state.posted_at}")
     say(f"window      {f'open for {left} s' if left >= 0 else 'over'}")
+    if state.promised:
+        say(f"settlement  {'proven' if state.settled else f'promised by {state.expiry}'}")
     say(f"volume      {shown_amount(state.declared_volume)}")
     say(f"stake       {shown_amount(state.stake)}")
     names = ("intent_hash", "constraints_hash", "route_hash", "outcome_hash", "evidence_hash")

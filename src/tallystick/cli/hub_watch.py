@@ -34,7 +34,18 @@ Exit codes: 0 looked, 1 refused, 2 usage, 3 the node can't be asked now.
 @click.option("--spend", metavar="AMOUNT", help="Cap on gas and bonds, over all rounds [0 ether].")
 @click.option("--respond", is_flag=True, help="Answer questions about the signer's own posts.")
 @click.option("--bundles", metavar="DIR", help="Bundles (.tally) that need not be fetched.")
+@click.option(
+    "--signed",
+    type=click.Path(exists=True, file_okay=False),
+    metavar="DIR",
+    help="Signed posts (.json) to hold against their solvers.",
+)
 @click.option("--allow-private", is_flag=True, help="Fetch from this network's addresses, too.")
+@click.option(
+    "--key", "keys", multiple=True, metavar="KEY", help="Whose signatures count besides operators'."
+)
+@click.option("--trust", metavar="FILE", help="A TOML file of issuers whose receipts count, too.")
+@click.option("--vkey", metavar="KEY|FILE", help="A log's public key: checks the bundles' proofs.")
 @click.option("--once", is_flag=True, help="One round, and end.")
 @click.option(
     "--every",
@@ -45,6 +56,9 @@ Exit codes: 0 looked, 1 refused, 2 usage, 3 the node can't be asked now.
 )
 def watch(**options: Any) -> None:
     """Judge each post by its bundle, from --bundles or from where the post says it is.
+
+    A bundle is verified in full, with its operator's address and the keys that are given. One that
+    is refused is told of; it is challenged only for what a contract can decide.
 
     By default nothing is sent. With --prove, --ask or --respond the signer sends what is needed,
     unless --dry-run is given.
@@ -70,6 +84,8 @@ def watch(**options: Any) -> None:
             policy,
             account=opened.account if acts else None,
             confirmations=options["confirmations"],
+            beliefs=_beliefs(options),
+            signed=_signed(options["signed"]),
         )
         while True:
             watcher.round(_tell)
@@ -78,6 +94,24 @@ def watch(**options: Any) -> None:
             if options["once"]:
                 return
             time.sleep(options["every"])
+
+
+def _beliefs(options: dict[str, Any]) -> Any:
+    from tallystick.cli.evidence_files import signers_from
+    from tallystick.cli.log_files import log_key_from
+    from tallystick.watch.post_evidence import Beliefs
+
+    vkey = options["vkey"]
+    return Beliefs(
+        signers=signers_from(options["keys"], options["trust"]),
+        log_key=None if vkey is None else log_key_from(vkey),
+    )
+
+
+def _signed(directory: str | None) -> Any:
+    from tallystick.watch.equivocation import signed_posts
+
+    return tuple if directory is None else lambda: signed_posts(directory)
 
 
 def _tell(sighting: Any) -> None:

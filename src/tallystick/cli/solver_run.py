@@ -20,6 +20,7 @@ _RUN_EPILOG = """\
 Examples
   tally solver run intent.json
   tally solver run intent.json --home /var/lib/tally/solver --key solver.key
+  tally solver run intent.json --evm-key keystore:evm.json --rpc https://node.example
   tally solver run intent.json --evm-key awskms:alias/solver --issuer did:web:solver.example
   cat intent.json | tally solver run - --config solver.toml
 
@@ -81,7 +82,8 @@ def resume(run_id: str | None, config: str | None, **flags: Any) -> None:
     """Bring runs that a crash cut off to their end: all, or the one whose id begins like RUN.
 
     Nothing is executed: a run that was cut off before its manifest ends as a signed failure, and
-    one that has its manifest gets its signature and its bundle.
+    one that has its manifest gets its signature and its bundle. Where runs are posted, so is this,
+    and its post is made final once the window is over.
     """
     from tallystick.errors import RunBusyError
 
@@ -98,6 +100,8 @@ def resume(run_id: str | None, config: str | None, **flags: Any) -> None:
             except RunBusyError as fault:
                 raise Stop(Exit.UNCHECKED, str(fault)) from None
             say(f"run {one}: ", *_status(result.status, result.error))
+            if result.post is not None:
+                say(f"post {result.post.post_id}: {_standing(result.post)}")
     if not chosen:
         say("nothing to resume")
 
@@ -157,6 +161,8 @@ def tell(result: Any, *, as_json: bool) -> None:
     say("status    ", *_status(result.status, None))
     say(f"manifest  sha256:{result.manifest_sha256}")
     say(f"bundle    {result.bundle}")
+    if result.post is not None:
+        say(f"post      {result.post.post_id}  {_standing(result.post)}")
 
 
 @contextmanager
@@ -179,6 +185,11 @@ def progress_bar() -> Iterator[Callable[[int, int], None] | None]:
 def _status(status: str, error: str | None) -> list[Span]:
     spans: list[Span] = [(status, "good" if status == "SUCCESS" else "bad")]
     return [*spans, f"  {error}"] if error else spans
+
+
+def _standing(post: Any) -> str:
+    left = f", can be final in {post.seconds_left} s" if post.seconds_left else ""
+    return f"{post.status}{left}"
 
 
 def _signature(intent: Any, key: str, *, is_evm: bool) -> tuple[str, str]:

@@ -43,6 +43,9 @@ def unusable() -> Iterator[None]:
         EmitError,
         KeyFileError,
         MissingExtraError,
+        NodeError,
+        PostingError,
+        RevertError,
         RunBusyError,
         SettingError,
         SigningError,
@@ -50,7 +53,9 @@ def unusable() -> Iterator[None]:
 
     try:
         yield
-    except (KeyFileError, SettingError) as fault:
+    except RevertError as fault:
+        raise Stop(Exit.REFUSED, str(fault)) from None
+    except (KeyFileError, PostingError, SettingError) as fault:
         raise Stop(Exit.USAGE, str(fault)) from None
-    except (EmitError, MissingExtraError, RunBusyError, SigningError) as fault:
+    except (EmitError, MissingExtraError, NodeError, RunBusyError, SigningError) as fault:
         raise Stop(Exit.UNCHECKED, str(fault)) from None

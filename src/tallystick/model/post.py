@@ -149,6 +149,16 @@ def register_statement(
     )
 
 
+def rotate_statement(solver_id: bytes, operator: str, *, chain_id: int, contract: str) -> Eip712:
+    """Return what a key signs to follow a solver's operator."""
+    return Eip712(
+        domain=_domain("Tallystick SolverRegistry", chain_id, contract),
+        types={"Rotate": _CONSENT["Rotate"]},
+        primary_type="Rotate",
+        message={"solverId": solver_id, "operator": operator},
+    )
+
+
 def commitment_of(
     manifest: Manifest, digest: bytes, *, solver_id: bytes, created_at: int, expiry: int = 0
 ) -> Commitment:

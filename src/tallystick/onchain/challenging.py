@@ -14,6 +14,7 @@ from tallystick.onchain.account import Wish
 from tallystick.onchain.artifact import DISPUTES, RECEIPTS
 from tallystick.onchain.codec import call_data
 from tallystick.onchain.contracts import MANIFEST_INDEX, Contracts, Posted
+from tallystick.onchain.signed_post import SignedPost
 
 # Which member of a manifest contradicts the post.
 MEMBERS: Final = {"intent": 1, "policy": 2, "receipts": 3, "artifacts": 4}
@@ -45,6 +46,41 @@ def timeout(contracts: Contracts, posted: Posted) -> Wish:
     """Return the wish that proves a promised settlement missing."""
     data = call_data(DISPUTES, "proveTimeout", posted.receipt_id, posted.claim())
     return _proof(contracts, "timeout", posted, data)
+
+
+def equivocation(contracts: Contracts, posted: Posted, other: SignedPost) -> Wish:
+    """Return the wish that proves a solver to have signed another outcome of the same intent."""
+    data = call_data(
+        DISPUTES,
+        "proveEquivocation",
+        posted.receipt_id,
+        posted.claim(),
+        other.claim(),
+        other.terms is not None,
+        other.nonce,
+        other.signer,
+        other.signature,
+    )
+    return _proof(contracts, "equivocation", posted, data)
+
+
+def settlement(contracts: Contracts, posted: Posted, entries: Sequence[bytes], index: int) -> Wish:
+    """Return the wish that proves a promised settlement: its entry is in the outcome."""
+    rows = tree_rows([leaf_hash(one) for one in entries])
+    if outcome_hash(len(entries), rows[-1][0]) != posted.commitment.outcome_hash:
+        raise PostingError("those are not the artefacts that the post commits to")
+    data = call_data(
+        DISPUTES,
+        "proveSettlement",
+        posted.receipt_id,
+        posted.claim(),
+        len(entries),
+        rows[-1][0],
+        index,
+        entries[index],
+        path_in(rows, index),
+    )
+    return _proof(contracts, "settlement", posted, data)
 
 
 def manifest_mismatch(

@@ -56,7 +56,7 @@ def view_run(home: SolverHome, run_id: str) -> RunView | None:
         error=evidenced.get("error"),
         manifest=evidenced.get("manifest"),
         steps=tuple((step.state, step.at) for step in steps),
-        is_cut_off=last.state != "done" and not is_held(os.path.join(folder, LOCK)),
+        is_cut_off=last.state not in ("posted", "done") and not is_held(os.path.join(folder, LOCK)),
         tenant=facts["received"].get("tenant"),
     )
 

@@ -17,7 +17,7 @@ import msgspec
 
 from tallystick import __version__
 from tallystick.chain.issue import timestamp
-from tallystick.errors import ArtifactRefused, RefusedInput, UnreadableError
+from tallystick.errors import ArtifactRefused, RefusedInput, RunError, UnreadableError
 from tallystick.limits import DETAIL_BYTES_MAX
 from tallystick.model.decision import Decision
 from tallystick.model.intent import Intent, parse_intent
@@ -28,7 +28,8 @@ from tallystick.solver.evidence import create_evidence_bundle, scan_run
 from tallystick.solver.gate import evaluate_policy
 from tallystick.solver.home import held
 from tallystick.solver.journals import Journal, open_journal
-from tallystick.solver.lineage import next_place
+from tallystick.solver.lineage import next_place, written_manifest
+from tallystick.solver.posting import Post
 from tallystick.solver.runner import Facts, Ran, Work
 from tallystick.solver.setup import Solver
 from tallystick.solver.states import RunStates
@@ -48,6 +49,7 @@ class RunOutcome(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None
     manifest_sha256: str
     bundle: str
+    post: Post | None = None  # where runs are posted
 
 
 class Run:
@@ -177,6 +179,10 @@ def seal(run: Run, decision: Decision) -> RunOutcome:
         if not os.path.lexists(run.space.bundle):
             _bundle(run.space)
         run.solver.on_state(run.run_id, "bundled")
+        if run.solver.poster is None or noted["status"] != "SUCCESS":
+            run.advance("done")
+    post = _posted(run)
+    if run.states.state == "final":
         run.advance("done")
     return RunOutcome(
         run_id=run.run_id,
@@ -187,7 +193,29 @@ def seal(run: Run, decision: Decision) -> RunOutcome:
         error=noted.get("error"),
         manifest_sha256=noted["manifest"],
         bundle=run.space.bundle,
+        post=post,
     )
+
+
+def _posted(run: Run) -> Post | None:
+    """Post a run that is signed, and see whether its post is final; each is done once."""
+    poster, state = run.solver.poster, run.states.state
+    if state in ("signed", "posted"):
+        if poster is None:
+            raise RunError("it was posted on a chain, and the settings name none: rpc is missing")
+        manifest = written_manifest(run.space.path)
+        assert manifest is not None  # it is signed
+        if state == "signed":
+            made = poster.post(manifest)
+            run.advance("posted", post_id=made.post_id, chain_id=made.chain_id)
+            if made.seconds_left:
+                return made
+        found = poster.bring(manifest)
+        if found.is_open:
+            return found
+        run.advance("final", **msgspec.structs.asdict(found))
+    noted = run.states.facts("final")
+    return msgspec.convert(noted, Post) if noted else None
 
 
 def _bundle(space: Workspace) -> None:

@@ -46,6 +46,9 @@ class SolverSettings(msgspec.Struct, frozen=True, kw_only=True):
     home: str
     key: str
     evm_key: str
+    rpc: str = ""
+    contracts: str = ""
+    onchain_home: str = "onchain"
     issuer: str
     daemon: str
     store: str
@@ -152,6 +155,8 @@ def _checked(values: dict[str, Any]) -> SolverSettings:
         values["tokens"] = os.path.join(home, "tokens")
     if values["store"] and not values["daemon"]:
         raise SettingError("store is the daemon's, and no daemon is named")
+    if values["rpc"] and not values["evm_key"]:
+        raise SettingError("rpc needs evm_key: the operator that posts")
     if values["issuer"] == _DEFAULTS["issuer"]:
         values["issuer"] = ""
     for name, most in (("concurrency", SOLVER_CONCURRENCY_MAX), ("queue", SOLVER_QUEUE_MAX)):

@@ -16,6 +16,7 @@ from tallystick.keys.signer_uri import open_evm_signer, open_signer, secret_file
 from tallystick.model.policy import Policy
 from tallystick.ports import EvmSigner, Signer
 from tallystick.solver.home import SolverHome
+from tallystick.solver.posting import Poster, open_chain
 from tallystick.solver.runner import Runner
 from tallystick.solver.settings import SolverSettings, make_runners
 
@@ -29,6 +30,8 @@ class Solver(msgspec.Struct, frozen=True, kw_only=True):
     policy: Policy
     runners: Mapping[str, Runner]
     evm_signer: EvmSigner | None = None
+    # Posts runs that succeed; without one a run that is signed is done.
+    poster: Poster | None = None
     git_commit: str | None = None
     # Socket of the daemon that signs the receipts of runs, and its store; without them we do.
     daemon: str = ""
@@ -66,10 +69,26 @@ def open_solver(
         policy=settings.policy,
         runners=runners,
         evm_signer=evm_signer,
+        poster=_poster(settings, home, evm_signer),
         git_commit=_git_commit(),
         daemon=settings.daemon,
         store=settings.store,
         hidden=tuple(hidden),
+    )
+
+
+def _poster(
+    settings: SolverSettings, home: SolverHome, operator: EvmSigner | None
+) -> Poster | None:
+    if not settings.rpc or operator is None:
+        return None
+    directory = os.path.abspath(settings.onchain_home)
+    return Poster(
+        home,
+        operator,
+        lambda: open_chain(settings.rpc, directory),
+        onchain_home=directory,
+        contracts=settings.contracts,
     )
 
 
@@ -79,6 +98,8 @@ def _secret_files(settings: SolverSettings) -> list[str]:
     if settings.evm_key:
         found += secret_files_of(settings.evm_key)
     found += [settings.daemon, settings.store]
+    if settings.rpc:
+        found.append(settings.onchain_home)
     return [path for path in found if path]
 
 

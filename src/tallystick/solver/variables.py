@@ -14,8 +14,17 @@ from tallystick.config import Variable
 _Kind = Literal["text", "path", "number", "duration", "flag"]
 
 
-def _row(name: str, environment: str, kind: _Kind, default: str, purpose: str) -> Variable:
-    return Variable(name=name, environment=environment, kind=kind, default=default, purpose=purpose)
+def _row(
+    name: str, environment: str, kind: _Kind, default: str, purpose: str, *, secret: bool = False
+) -> Variable:
+    return Variable(
+        name=name,
+        environment=environment,
+        kind=kind,
+        default=default,
+        purpose=purpose,
+        secret=secret,
+    )
 
 
 SOLVER: Final = (
@@ -38,7 +47,32 @@ SOLVER: Final = (
         "TALLY_SOLVER_EVM_KEY",
         "text",
         "",
-        "secp256k1 signer of manifests, beside the other: a signer's URI.",
+        "secp256k1 signer of manifests, beside the other, and of posts: a signer's URI.",
+    ),
+    _row(
+        "rpc",
+        "TALLY_SOLVER_RPC",
+        "text",
+        "",
+        (
+            "Node of the chain on which runs that succeed are posted, or `embedded`; evm_key is "
+            "the operator. Without it nothing is posted."
+        ),
+        secret=True,  # an address may hold a key
+    ),
+    _row(
+        "contracts",
+        "TALLY_SOLVER_CONTRACTS",
+        "path",
+        "",
+        "Where the contracts are, as `tally hub deploy` wrote it; else in onchain_home.",
+    ),
+    _row(
+        "onchain_home",
+        "TALLY_ONCHAIN_HOME",
+        "path",
+        "onchain",
+        "Directory of the account's journal of transactions, which `tally hub` shares.",
     ),
     _row(
         "issuer",
@@ -174,7 +208,8 @@ SOLVER: Final = (
     ),
 )
 # What a run needs; the rest is for the service.
-RUN: Final = tuple(
-    one for one in SOLVER if one.name in ("home", "key", "evm_key", "issuer", "daemon", "store")
+_FOR_RUNS: Final = frozenset(
+    ("home", "key", "evm_key", "rpc", "contracts", "onchain_home", "issuer", "daemon", "store")
 )
+RUN: Final = tuple(one for one in SOLVER if one.name in _FOR_RUNS)
 GATE: Final = tuple(one for one in SOLVER if one.name.startswith("policy_"))

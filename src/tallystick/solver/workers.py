@@ -43,6 +43,8 @@ class Workers:
         self._here = threading.local()
         # Runs to take up again, and not before when.
         self._later: dict[str, float] = {}
+        # Runs that were told of, and whose posts are open.
+        self._posted: set[str] = set()
         self._running = 0
         self._threads = [
             threading.Thread(target=self._work, name=f"tally-run-{number}", daemon=True)
@@ -130,11 +132,31 @@ class Workers:
             LOGGER.exception("internal_fault")
             self._put_off(Error("a bug of ours"), what)
         else:
-            self._tell(result, time.monotonic() - started)
+            self._ended(result, time.monotonic() - started)
             return True
         finally:
             self._count_running(-1)
         return False
+
+    def _ended(self, result: RunOutcome, seconds: float) -> None:
+        """Tell of a run once; where its post is open, look again when that may be final."""
+        with self._lock:
+            is_new = result.run_id not in self._posted
+        if is_new:
+            self._tell(result, seconds)
+        if result.post is None:
+            return
+        fields = {"run": result.run_id, "post": result.post.post_id, "status": result.post.status}
+        if result.post.is_open:
+            with self._lock:
+                self._posted.add(result.run_id)
+                pause_s = max(result.post.seconds_left, SOLVER_RETRY_MS / 1000)
+                self._later[result.run_id] = time.monotonic() + pause_s
+        if is_new or not result.post.is_open:
+            event(logging.INFO, "run_posted", **fields)
+        if not result.post.is_open:
+            with self._lock:
+                self._posted.discard(result.run_id)
 
     def _due(self) -> str | None:
         now = time.monotonic()

@@ -10,7 +10,7 @@ which counts over all rounds: it is written down before a transaction is sent.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from typing import BinaryIO, Final, Protocol
 
@@ -27,6 +27,9 @@ from tallystick.limits import REORG_BLOCKS_MAX, RESPONSE_BYTES_MAX, WATCHED_POST
 from tallystick.onchain import challenging
 from tallystick.onchain.account import Account, Wish
 from tallystick.onchain.contracts import Contracts, Posted, PostStatus
+from tallystick.onchain.signed_post import SignedPost
+from tallystick.watch.equivocation import is_equivocation
+from tallystick.watch.post_evidence import SOUND, Beliefs, judge_evidence
 from tallystick.watch.post_grounds import Ground, grounds_in
 
 # How long before its window ends a post must have shown its bundle.
@@ -74,7 +77,10 @@ class Cursor(msgspec.Struct, kw_only=True):
 
 
 class Sighting(msgspec.Struct, frozen=True, kw_only=True):
-    """What a watcher tells of a post: a ground and what became of it, or that all is well."""
+    """What a watcher tells of a post: a ground and what became of it, or what its bundle is worth.
+
+    A bundle that is refused without a ground is told of, and nothing else: no contract decides it.
+    """
 
     receipt_id: bytes
     verdict: str
@@ -93,8 +99,12 @@ class PostWatcher:
         *,
         account: Account | None = None,
         confirmations: int = 1,
+        beliefs: Beliefs | None = None,
+        signed: Callable[[], Iterable[SignedPost]] = tuple,
     ) -> None:
-        """`account` sends what the policy allows; without one nothing is sent."""
+        """`account` sends what the policy allows; `signed` gives posts that were signed besides."""
+        self._signed = signed
+        self._beliefs = beliefs or Beliefs()
         self._contracts = contracts
         self._fetch = fetch
         self._policy = policy or WatchPolicy()
@@ -155,18 +165,19 @@ class PostWatcher:
             tell(Sighting(receipt_id=receipt_id, verdict=state.status.name.lower()))
             return
         posted = self._contracts.posted(receipt_id)
-        grounds = self._grounds(seen, posted)
+        grounds, judged = self._judged(seen, posted)
         if state.promised and not state.settled and self._contracts.clock() > state.expiry:
             grounds.insert(0, Ground(kind="timeout", told="a promised settlement is missing"))
-        if not grounds and "sound" not in seen.acted:
-            seen.acted.append("sound")
-            tell(Sighting(receipt_id=receipt_id, verdict="sound"))
+        if not grounds and judged:
+            seen.acted.append(SOUND)
+            tell(Sighting(receipt_id=receipt_id, verdict=judged))
         for ground in grounds[:1]:  # one is enough to slash
             if ground.kind not in seen.acted:
                 action = self._act(seen, posted, ground, left)
                 tell(Sighting(receipt_id=receipt_id, verdict=ground.told, action=action))
 
-    def _grounds(self, seen: Seen, posted: Posted) -> list[Ground]:
+    def _judged(self, seen: Seen, posted: Posted) -> tuple[list[Ground], str]:
+        """Return the grounds; where there is none, what the evidence is worth, told once."""
         for other in self._cursor.posts.values():
             if other is seen:
                 break
@@ -174,12 +185,21 @@ class PostWatcher:
             if is_same and other.intent != seen.intent:
                 earlier = bytes.fromhex(other.receipt_id)
                 told = f"it shows the evidence of 0x{other.receipt_id}"
-                return [Ground(kind="replay", told=told, earlier=earlier)]
+                return [Ground(kind="replay", told=told, earlier=earlier)], ""
+        for one in self._signed():
+            if is_equivocation(self._contracts, posted, one):
+                told = "its solver signed another outcome of the same intent"
+                return [Ground(kind="equivocation", told=told, signed=one)], ""
         try:
             with self._fetch(posted) as stream:
-                return grounds_in(stream, posted.commitment)
+                grounds = grounds_in(stream, posted.commitment)
+                if grounds or SOUND in seen.acted:
+                    return grounds, ""
+                stream.seek(0)
+                operator = self._contracts.solver(posted.commitment.solver_id).operator
+                return [], judge_evidence(stream, operator, self._beliefs)
         except (NodeError, PostingError, UnreadableError) as fault:
-            return [Ground(kind="unavailable", told=str(fault))]
+            return [Ground(kind="unavailable", told=str(fault))], ""
 
     def _act(self, seen: Seen, posted: Posted, ground: Ground, left: int) -> str:
         if ground.kind in ("unavailable", "unopened"):
@@ -215,6 +235,8 @@ class PostWatcher:
             return challenging.question(contracts, posted, index)
         if ground.kind == "timeout":
             return challenging.timeout(contracts, posted)
+        if ground.signed is not None:
+            return challenging.equivocation(contracts, posted, ground.signed)
         if ground.kind == "replay":
             return challenging.replay(contracts, posted, contracts.posted(ground.earlier))
         if ground.kind == "artifact":

@@ -16,9 +16,12 @@ from tallystick.model.artifact import ArtifactEntry, encode_entry
 from tallystick.model.bundle import BundleReader, exactly
 from tallystick.model.bundle_head import BundleHead, read_head
 from tallystick.model.post import Commitment
+from tallystick.onchain.signed_post import SignedPost
 from tallystick.verify.post import WORDS, contradictions
 
-Kind = Literal["replay", "timeout", "contradiction", "artifact", "unavailable", "unopened"]
+Kind = Literal[
+    "replay", "equivocation", "timeout", "contradiction", "artifact", "unavailable", "unopened"
+]
 
 
 class Ground(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,6 +31,7 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
     told: str
     # Of a replay: the earlier post. Of a contradiction: the member of the manifest.
     earlier: bytes = b""
+    signed: SignedPost | None = None  # of an equivocation
     member: str = ""
     manifest: bytes = b""
     entries: tuple[bytes, ...] = ()

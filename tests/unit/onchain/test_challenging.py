@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 from tests.chains import CHALLENGER, REQUESTER, Chain, embedded
-from tests.posts import committed, make_bundle
+from tests.evidence_making import evidence_of, make_run
+from tests.posts import HEAD, committed, make_bundle
 
 from tallystick.errors import PostingError, RevertError
+from tallystick.model.artifact import encode_entry
 from tallystick.onchain import challenging
 from tallystick.onchain.artifact import REGISTRY
 from tallystick.onchain.contracts import PostStatus
@@ -83,3 +85,23 @@ def test_a_promise_that_was_not_kept(chain: Chain) -> None:
     chain.pass_time(1100)
     challenger.do(challenging.timeout(chain.contracts, posted))
     assert status_of(chain, posted.receipt_id) is PostStatus.SLASHED
+
+
+def test_a_promise_that_was_kept(chain: Chain, tmp_path: Path) -> None:
+    """A settlement in the outcome settles; then no timeout slashes. Other entries prove nothing."""
+    run = make_run(tmp_path / "run", {"report.json": b"{}", "settlement.json": b'{"paid":1}'})
+    made = evidence_of(run, chain=HEAD)
+    entries = [encode_entry(one) for one in made.manifest.artifacts or ()]
+    at = next(n for n, one in enumerate(entries) if b"/settlement.json" in one)
+    expiry = chain.node.head()[1] + 1000
+    posted = chain.contracts.posted(chain.post(committed(chain, made, expiry=expiry)))
+    challenger = chain.account(CHALLENGER)
+    with pytest.raises(RevertError, match="InvalidProof"):
+        challenger.do(challenging.settlement(chain.contracts, posted, entries, 1 - at))
+    with pytest.raises(PostingError, match="not the artefacts"):
+        challenging.settlement(chain.contracts, posted, entries[:1], 0)
+    challenger.do(challenging.settlement(chain.contracts, posted, entries, at))
+    assert chain.contracts.post(posted.receipt_id).settled
+    chain.pass_time(1100)
+    with pytest.raises(RevertError, match="NoContradiction"):
+        challenger.do(challenging.timeout(chain.contracts, posted))
