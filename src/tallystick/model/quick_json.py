@@ -25,6 +25,8 @@ def make_encode() -> Callable[[object], str]:
             raise TypeError(f"{type(value).__name__} is no JSON")
 
         def encode(value: object) -> str:
+            if sys.getrecursionlimit() > _FRAMES_USUAL:
+                _bound_value(value)
             markers: dict[int, object] = {}
             writer = make_encoder(
                 markers, refuse, encode_basestring, None, ":", ",", False, False, False
@@ -96,3 +98,17 @@ def _bound(text: str) -> None:
         bound_structure(text.encode("utf-8", "surrogatepass"), len(text) + 1)
     except MalformedInput as fault:
         raise ValueError(fault.message) from None
+
+
+def _bound_value(value: object) -> None:
+    level: list[object] = [value]
+    for _ in range(_FRAMES_USUAL // 2):
+        below: dict[int, object] = {}
+        for one in level:
+            inner = one.values() if isinstance(one, dict) else one
+            if isinstance(one, (dict, list, tuple)):
+                below |= {id(member): member for member in inner}  # type: ignore[attr-defined]
+        if not below:
+            return
+        level = list(below.values())
+    raise RecursionError("nested too deep, or within itself")

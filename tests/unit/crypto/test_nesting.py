@@ -25,8 +25,11 @@ def test_brackets_are_counted() -> None:
         "from tallystick.model.receipt import split_canonical_lines as f; print(f([data]))",
         "from tallystick.model.quick_json import make_decode as m\n"
         "try: m()(data.decode())\nexcept ValueError as fault: print(fault)",
+        "from tallystick.model.quick_json import make_encode as m\n"
+        "deep = []\nfor _ in range(100_000): deep = [deep]\n"
+        "try: m()(deep)\nexcept RecursionError as fault: print(fault)",
     ],
-    ids=["verifier", "lines", "quick"],
+    ids=["verifier", "lines", "read", "written"],
 )
 def test_deep_input_ends_no_process(program: str) -> None:
     """An EVM in the same process raises the interpreter's limit a hundredfold."""
@@ -38,4 +41,4 @@ def test_deep_input_ends_no_process(program: str) -> None:
         [sys.executable, "-c", begun + program], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert any(word in done.stdout for word in ("MALFORMED_DEPTH", "None", "nested deeper"))
+    assert any(word in done.stdout for word in ("MALFORMED_DEPTH", "None", "nested"))
