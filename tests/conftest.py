@@ -8,7 +8,9 @@
 from __future__ import annotations
 
 import os
+import sys
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 EXAMPLES = os.environ.get("TALLY_EXAMPLES")
@@ -28,3 +30,12 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("ci")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Begin with the interpreter's own limit on recursion, which py-evm raises as it is imported.
+
+    What nested input does where the limit is higher is asked in `unit/crypto/test_nesting.py`.
+    """
+    if "contracts" not in item.path.parts:
+        sys.setrecursionlimit(1000)

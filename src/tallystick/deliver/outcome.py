@@ -16,6 +16,7 @@ from typing import Final, Literal, Protocol
 
 import msgspec
 
+from tallystick.crypto.nesting import is_shallow
 from tallystick.deliver.answer import Answer
 from tallystick.limits import QUOTE_CHARS_MAX
 
@@ -94,6 +95,8 @@ def _said(answer: Answer, secrets: Iterable[Secret]) -> str:
     if kind == "text/plain":
         return _quoted(answer.body.decode("utf-8", "replace"), secrets)
     if kind != "application/json" and not kind.endswith("+json"):
+        return ""
+    if not is_shallow(answer.body):
         return ""
     try:
         problem = msgspec.json.decode(answer.body)
