@@ -24,7 +24,7 @@ SHARDS = 4
 CALLS_MIN = 100_000  # of all shards together
 EXAMPLES = int(os.environ.get("TALLY_CHAIN_EXAMPLES", "15"))  # of each shard
 STEPS = 100
-TURNS_MAX = 2  # a shard whose examples were short, or met too little, has one more turn
+TURNS_MAX = 4  # a shard whose examples were short, or met too little, has more turns
 
 # How often a rule tries before Hypothesis chooses again.
 BURSTS = {
@@ -181,7 +181,8 @@ def test_any_calls_in_any_order(shard: int) -> None:
     seen = Seen()
     for turn in range(TURNS_MAX):
         _run(seen, shard + turn * SHARDS)
-        if sum(seen.calls.values()) >= CALLS_MIN // SHARDS and set(seen.moves) >= MOVES:
+        is_long = sum(seen.calls.values()) >= CALLS_MIN // SHARDS
+        if is_long and set(seen.moves) >= MOVES and set(seen.errors) >= ERRORS:
             break
     assert sum(seen.calls.values()) >= CALLS_MIN // SHARDS, sum(seen.calls.values())
     assert set(seen.calls) >= RULES, RULES - set(seen.calls)

@@ -9,14 +9,14 @@ from tallystick.cli.hub import command
 
 SENDING = {
     "deploy", "register", "bond", "withdraw", "post", "challenge", "respond", "resolve",
-    "finalize", "claim", "watch",
+    "finalize", "claim", "watch", "rotate", "settle",
 }  # fmt: skip
 
 
 def test_verbs() -> None:
     """All of them; those that send have --dry-run and both caps."""
     verbs = command.commands
-    assert set(verbs) == SENDING | {"show", "advance"}
+    assert set(verbs) == SENDING | {"show", "advance", "panel"}
     for name in SENDING:
         options = {
             option
