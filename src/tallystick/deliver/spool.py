@@ -10,7 +10,6 @@ stored, so it may arrive twice and never not at all; both carry one idempotency 
 from __future__ import annotations
 
 import errno
-import json
 import os
 import stat
 import time
@@ -176,6 +175,8 @@ def _frame_in(name: str, directory: int) -> bytes | None:
         if not stat.S_ISREG(found.st_mode) or not _is_ours(found):
             return None
         body = read_descriptor(descriptor, FRAME_BYTES_MAX)
+        import json  # only who has spooled pays for it
+
         members = json.loads(body)
     except (LimitError, ValueError, RecursionError):
         return None
