@@ -59,7 +59,7 @@ check: $(DEV)
 	@echo '== import-linter';     $(BIN)/lint-imports --no-logo
 	@echo '== docs/reference';    $(BIN)/python tools/reference.py --check && $(BIN)/python tools/stub.py --check
 	@echo '== packages/ts';       $(BIN)/python -m tools.typescript --check
-	@echo '== documented commands'; $(BIN)/python -m pytest -q tests/test_docs.py
+	@echo '== documented commands'; $(BIN)/python -m pytest -q -n $(JOBS) tests/test_docs.py
 
 bench: $(DEV)
 	@status=0; \
