@@ -10,16 +10,15 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
-from importlib import import_module
-from typing import Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Final
 
 import click
 from click.shell_completion import shell_complete
 
 from tallystick import __version__
 from tallystick.cli.arguments import COMPLETE_VARIABLE
-from tallystick.cli.groups import VerbGroup
+from tallystick.cli.groups import LazyGroup
 from tallystick.cli.output import Exit, Stop, complain, prepare_streams
 from tallystick.config import read
 from tallystick.errors import DurableError, Error, UnreadableError
@@ -68,23 +67,10 @@ Examples
 """
 
 
-class Verbs(VerbGroup):
+class Verbs(LazyGroup):
     """The group of all verbs, each loaded when it is asked for."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click asks so
-        """Return the names of the verbs, in the order in which people meet them."""
-        return list(_HOME)
-
-    def get_command(
-        self,
-        ctx: click.Context,  # noqa: ARG002  # click asks so
-        cmd_name: str,
-    ) -> click.Command | None:
-        """Return one verb."""
-        if cmd_name not in _HOME:
-            return None
-        command: click.Command = import_module(f"tallystick.cli.{_HOME[cmd_name]}").command
-        return command
+    home: ClassVar[Mapping[str, str]] = _HOME  # in the order in which people meet them
 
     def main(  # type: ignore[override]  # click's overloads say no more than this
         self,

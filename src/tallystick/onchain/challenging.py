@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from hashlib import sha256
-from typing import Final
+from typing import Any, Final
 
 from tallystick.crypto.merkle import leaf_hash, path_in, tree_rows
 from tallystick.errors import PostingError
@@ -66,21 +66,18 @@ def equivocation(contracts: Contracts, posted: Posted, other: SignedPost) -> Wis
 
 def settlement(contracts: Contracts, posted: Posted, entries: Sequence[bytes], index: int) -> Wish:
     """Return the wish that proves a promised settlement: its entry is in the outcome."""
-    rows = tree_rows([leaf_hash(one) for one in entries])
-    if outcome_hash(len(entries), rows[-1][0]) != posted.commitment.outcome_hash:
-        raise PostingError("those are not the artefacts that the post commits to")
-    data = call_data(
-        DISPUTES,
-        "proveSettlement",
-        posted.receipt_id,
-        posted.claim(),
-        len(entries),
-        rows[-1][0],
-        index,
-        entries[index],
-        path_in(rows, index),
-    )
+    data = call_data(DISPUTES, "proveSettlement", *_entry(posted, entries, index))
     return _proof(contracts, "settlement", posted, data)
+
+
+def _entry(posted: Posted, entries: Sequence[bytes], index: int) -> tuple[Any, ...]:
+    """Return what shows the contract one entry of the outcome: the post, the root, the path."""
+    rows = tree_rows([leaf_hash(one) for one in entries])
+    root = rows[-1][0]
+    if outcome_hash(len(entries), root) != posted.commitment.outcome_hash:
+        raise PostingError("those are not the artefacts that the post commits to")
+    path = path_in(rows, index)
+    return posted.receipt_id, posted.claim(), len(entries), root, index, entries[index], path
 
 
 def manifest_mismatch(
@@ -114,21 +111,7 @@ def artifact_mismatch(
     contracts: Contracts, posted: Posted, entries: Sequence[bytes], index: int, artifact: bytes
 ) -> Wish:
     """Return the wish that proves an entry to be of no form, or of another size than its bytes."""
-    rows = tree_rows([leaf_hash(one) for one in entries])
-    if outcome_hash(len(entries), rows[-1][0]) != posted.commitment.outcome_hash:
-        raise PostingError("those are not the artefacts that the post commits to")
-    data = call_data(
-        DISPUTES,
-        "proveArtifactMismatch",
-        posted.receipt_id,
-        posted.claim(),
-        len(entries),
-        rows[-1][0],
-        index,
-        entries[index],
-        path_in(rows, index),
-        artifact,
-    )
+    data = call_data(DISPUTES, "proveArtifactMismatch", *_entry(posted, entries, index), artifact)
     return _proof(contracts, "mismatch", posted, data)
 
 
