@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV   ?= .venv
 JOBS   ?= 2
 ARGS   ?=
+# Not empty where `make test` has just run the documented commands, too.
+TESTED ?=
 
 BIN  := $(VENV)/bin
 # The Ethereum node that tests talk to: a package of npm's, into build/. Without npm its tests say so.
@@ -59,7 +61,9 @@ check: $(DEV)
 	@echo '== import-linter';     $(BIN)/lint-imports --no-logo
 	@echo '== docs/reference';    $(BIN)/python tools/reference.py --check && $(BIN)/python tools/stub.py --check
 	@echo '== packages/ts';       $(BIN)/python -m tools.typescript --check
-	@echo '== documented commands'; $(BIN)/python -m pytest -q -n $(JOBS) tests/test_docs.py
+	@if [ -n "$(TESTED)" ]; then echo '== documented commands: run by the tests'; else \
+		echo '== documented commands'; $(BIN)/python -m pytest -q -n $(JOBS) tests/test_docs.py; \
+	fi
 
 bench: $(DEV)
 	@status=0; \
@@ -71,7 +75,7 @@ bench: $(DEV)
 	exit $$status
 
 soak: $(DEV) | $(ANVIL)
-	@TALLY_CHAIN_EXAMPLES=$${TALLY_CHAIN_EXAMPLES:-200} \
+	@TALLY_CHAIN_EXAMPLES=$${TALLY_CHAIN_EXAMPLES:-400} \
 		$(BIN)/python -m pytest -n $(JOBS) -m 'soak or not soak' --hypothesis-profile=soak \
 		tests/properties tests/systems tests/faults tests/contracts $(ARGS)
 	@$(BIN)/python bench/evidence.py --files 100000 --bytes 100000 --rounds 1

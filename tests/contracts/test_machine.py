@@ -20,9 +20,9 @@ from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_a
 from tests.contracts.drive import Drive, Seen
 from tests.contracts.revm import DAY, HOUR
 
-SHARDS = 4
+SHARDS = 2
 CALLS_MIN = 100_000  # of all shards together
-EXAMPLES = int(os.environ.get("TALLY_CHAIN_EXAMPLES", "15"))  # of each shard
+EXAMPLES = int(os.environ.get("TALLY_CHAIN_EXAMPLES", "27"))  # of each shard
 STEPS = 100
 TURNS_MAX = 4  # a shard whose examples were short, or met too little, has more turns
 

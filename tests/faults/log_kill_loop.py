@@ -4,7 +4,7 @@
     python -m tests.faults.log_kill_loop FOLDER KILLS SEED [DB|forgetful]   prints what it saw
 
 
-On PostgreSQL two collectors at a time share the database, and one of them is killed.
+On PostgreSQL two collectors at a time share the database, and one of them, or both, are killed.
 
 This process has everything imported and forks collectors on one listening socket, so that clients
 whose connection breaks find the next one. Each collector gets a clock of its own that may be a
@@ -226,20 +226,26 @@ class Collectors:
                 raise SystemExit("a collector ended by itself")
             time.sleep(0.001)
 
-    def kill_one(self, dice: random.Random) -> None:
-        """Let them live for a while, and kill one."""
+    def kill_some(self, dice: random.Random) -> int:
+        """Let them live for a while, and kill one, or all at once; return how many."""
         self.start(dice)
-        slot = dice.randrange(self._count)
+        slots = dice.sample(range(self._count), self._count)
+        if dice.random() < 0.4:
+            del slots[1:]
+        slot = slots[0]
         if dice.random() < 0.2:
             time.sleep(dice.uniform(0, STARTING_MS_MAX) / 1000)
         else:
             self.wait(slot)
             time.sleep(dice.uniform(0, 1) ** 2 * WORKING_MS_MAX / 1000)
         self.starting += not self._view[READY + slot]
-        pid = self._alive.pop(slot)
-        os.kill(pid, signal.SIGKILL)
-        if not os.WIFSIGNALED(os.waitpid(pid, 0)[1]):
-            raise SystemExit("a collector ended by itself")
+        killed = [self._alive.pop(slot) for slot in slots]
+        for pid in killed:
+            os.kill(pid, signal.SIGKILL)
+        for pid in killed:
+            if not os.WIFSIGNALED(os.waitpid(pid, 0)[1]):
+                raise SystemExit("a collector ended by itself")
+        return len(killed)
 
     def end(self) -> None:
         """End all in order."""
@@ -370,8 +376,9 @@ def main(folder_name: str, kills: str, seed: str, db: str = "") -> None:
         forked(lambda: reader_of_checkpoints(folder, port, view)),
     ]
     collectors = Collectors(folder, db, listener, view, 2 if is_shared else 1)
-    for _ in range(int(kills)):
-        collectors.kill_one(dice)
+    killed = 0
+    while killed < int(kills):
+        killed += collectors.kill_some(dice)
     collectors.start(dice)
     collectors.wait(0)
     time.sleep(0.3)
@@ -394,7 +401,7 @@ def main(folder_name: str, kills: str, seed: str, db: str = "") -> None:
     report = check_store(db, keys=(keys.log.verifier, keys.time.verifier))
     wrong += judge.wrong + report.faults
     seen = {
-        "kills": int(kills),
+        "kills": killed,
         "starting": collectors.starting,
         **judge.seen,
         "wrong": wrong[:8],
