@@ -52,7 +52,7 @@ demo: $(RUN)
 	@$(BIN)/python examples/on_chain.py
 
 test: $(DEV) | $(ANVIL)
-	@$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 
 check: $(DEV)
 	@echo '== ruff check';        $(BIN)/ruff check .
@@ -62,7 +62,7 @@ check: $(DEV)
 	@echo '== docs/reference';    $(BIN)/python tools/reference.py --check && $(BIN)/python tools/stub.py --check
 	@echo '== packages/ts';       $(BIN)/python -m tools.typescript --check
 	@if [ -n "$(TESTED)" ]; then echo '== documented commands: run by the tests'; else \
-		echo '== documented commands'; $(BIN)/python -m pytest -q -n $(JOBS) tests/test_docs.py; \
+		echo '== documented commands'; $(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal tests/test_docs.py; \
 	fi
 
 bench: $(DEV)
@@ -76,7 +76,7 @@ bench: $(DEV)
 
 soak: $(DEV) | $(ANVIL)
 	@TALLY_CHAIN_EXAMPLES=$${TALLY_CHAIN_EXAMPLES:-400} \
-		$(BIN)/python -m pytest -n $(JOBS) -m 'soak or not soak' --hypothesis-profile=soak \
+		$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m 'soak or not soak' --hypothesis-profile=soak \
 		tests/properties tests/systems tests/faults tests/contracts $(ARGS)
 	@$(BIN)/python bench/evidence.py --files 100000 --bytes 100000 --rounds 1
 

@@ -54,6 +54,8 @@ fi
 
 what=".${extra:+[$extra]}"
 printf 'environment: installing %s into %s (once)\n' "$what" "$venv"
-"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --editable "$what" || fail \
+"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-compile --editable "$what" || fail \
     "environment: pip could not install $what; its own message is above." \
     "A package index must be reachable; behind a proxy set PIP_INDEX_URL or HTTPS_PROXY."
+# On all cores, which pip does on one; files in it that are no Python of this version are left alone.
+"$venv/bin/python" -m compileall -qq -j 0 "$venv/lib" >/dev/null 2>&1 || true
