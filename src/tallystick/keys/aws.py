@@ -134,14 +134,11 @@ class KMSSigner(RemoteSigner):
         retry: Retry | None = None,
     ) -> None:
         """Make the client; nothing is asked yet."""
-        if not key_id:
-            raise ValueError("key_id is empty: wanted is a key's id or ARN, or an alias")
+        check_key_id(key_id)
         super().__init__(Line("AWS KMS", aws_fault, retry or Retry()))
         self.key_id = key_id
-        self._client: KMSClient = (
-            aws_client("kms", self._line, region, endpoint_url, timeout)
-            if client is None
-            else own_client(client, region, endpoint_url, timeout)
+        self._client: KMSClient = client_of(
+            "kms", client, self._line, region=region, endpoint_url=endpoint_url, timeout=timeout
         )
 
     def _request_key(self) -> NamedKey:
@@ -180,10 +177,13 @@ class SecretsManagerKeyProvider(RemoteKeyProvider):
     ) -> None:
         """Fetch and read the secret, or raise a KeySecretError that says what to do."""
         line = Line("AWS Secrets Manager", aws_fault, retry or Retry())
-        asked: SecretsClient = (
-            aws_client("secretsmanager", line, region, endpoint_url, timeout)
-            if client is None
-            else own_client(client, region, endpoint_url, timeout)
+        asked: SecretsClient = client_of(
+            "secretsmanager",
+            client,
+            line,
+            region=region,
+            endpoint_url=endpoint_url,
+            timeout=timeout,
         )
         wanted = {"SecretId": secret_id} | ({"VersionId": version_id} if version_id else {})
 
@@ -227,17 +227,26 @@ def _is_asked_for(key_id: str, arn: str) -> bool:
     return arn == key_id or arn.endswith(f":key/{key_id}")
 
 
-def own_client(client: Any, *settings: object) -> Any:
-    """Return a caller's client; settings for one that is made here contradict it."""
-    if any(one is not None for one in settings):
-        raise ValueError("region, endpoint_url and timeout are for a client that is made here")
-    return client
+def check_key_id(key_id: str) -> None:
+    """Raise where nothing names a key."""
+    if not key_id:
+        raise ValueError("key_id is empty: wanted is a key's id or ARN, or an alias")
 
 
-def aws_client(
-    service: str, line: Line, region: str | None, endpoint_url: str | None, timeout: float | None
+def client_of(
+    service: str,
+    client: Any,
+    line: Line,
+    *,
+    region: str | None,
+    endpoint_url: str | None,
+    timeout: float | None,
 ) -> Any:
-    """Make a client of boto3 that does not ask again by itself."""
+    """Return the caller's client, or make one of boto3's that does not ask again by itself."""
+    if client is not None:
+        if any(one is not None for one in (region, endpoint_url, timeout)):
+            raise ValueError("region, endpoint_url and timeout are for a client that is made here")
+        return client
     boto3 = vendor("boto3", "aws")
     seconds = TIMEOUT_SECONDS if timeout is None else timeout
     config = vendor("botocore.config", "aws").Config(

@@ -11,10 +11,10 @@ from typing import Final
 
 from tallystick.keys.aws import (
     KMSClient,
-    aws_client,
     aws_fault,
+    check_key_id,
+    client_of,
     key_name,
-    own_client,
     refuse_other_key,
 )
 from tallystick.keys.evm_remote import RemoteEvmSigner, sound_der, sound_evm_key
@@ -44,14 +44,11 @@ class KMSEvmSigner(RemoteEvmSigner):
         retry: Retry | None = None,
     ) -> None:
         """Make the client; nothing is asked yet."""
-        if not key_id:
-            raise ValueError("key_id is empty: wanted is a key's id or ARN, or an alias")
+        check_key_id(key_id)
         super().__init__(Line("AWS KMS", aws_fault, retry or Retry()), address)
         self.key_id = key_id
-        self._client: KMSClient = (
-            aws_client("kms", self._line, region, endpoint_url, timeout)
-            if client is None
-            else own_client(client, region, endpoint_url, timeout)
+        self._client: KMSClient = client_of(
+            "kms", client, self._line, region=region, endpoint_url=endpoint_url, timeout=timeout
         )
 
     def _request_key(self) -> NamedKey:

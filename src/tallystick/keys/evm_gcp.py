@@ -7,12 +7,19 @@ field, whichever hash made them: Keccak-256 for a chain, SHA-256 for a manifest.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final
 
 from tallystick.keys.evm_remote import RemoteEvmSigner, sound_der, sound_evm_key
-from tallystick.keys.gcp import KEY_VERSION, CloudKMSClient, google_fault, refuse_damaged
-from tallystick.keys.remote import TIMEOUT_SECONDS, Line, NamedKey, Retry, Unusable, vendor
+from tallystick.keys.gcp import (
+    CloudKMSClient,
+    check_key_version,
+    crc32c,
+    google_fault,
+    kms_client,
+    refuse_damaged,
+    sound_pem,
+)
+from tallystick.keys.remote import TIMEOUT_SECONDS, Line, NamedKey, Retry, Unusable
 
 _ALGORITHM: Final = "EC_SIGN_SECP256K1_SHA256"
 
@@ -36,33 +43,18 @@ class CloudKMSEvmSigner(RemoteEvmSigner):
         retry: Retry | None = None,
     ) -> None:
         """Make the client; nothing is asked yet."""
-        if not KEY_VERSION.fullmatch(name):
-            raise ValueError(
-                "name is no key version: wanted is projects/…/locations/…/keyRings/…/cryptoKeys/…/"
-                "cryptoKeyVersions/1"
-            )
+        check_key_version(name)
         super().__init__(Line("Cloud KMS", google_fault, retry or Retry()), address)
         self.name = name
         self._timeout = timeout
-        self._crc32c: Callable[[bytes], int] = vendor("google_crc32c", "gcp").value
-        self._client: CloudKMSClient = (
-            self._line.ask(
-                "client", vendor("google.cloud.kms_v1", "gcp").KeyManagementServiceClient
-            )
-            if client is None
-            else client
-        )
+        self._crc32c = crc32c()
+        self._client = kms_client(self._line, client)
 
     def _request_key(self) -> NamedKey:
         answer = self._client.get_public_key(
             request={"name": self.name}, retry=None, timeout=self._timeout
         )
-        if answer.name != self.name:
-            raise Unusable("its answer is about another key version than the one asked for")
-        if getattr(answer.algorithm, "name", None) != _ALGORITHM:  # a plain number if too new
-            raise Unusable(f"the key is no {_ALGORITHM}")
-        refuse_damaged(self._crc32c(answer.pem.encode()), answer.pem_crc32c, "public key")
-        return NamedKey(self.name, sound_evm_key(answer.pem))
+        return NamedKey(self.name, sound_evm_key(sound_pem(answer, self.name, _ALGORITHM)))
 
     def _request_signature(self, digest: bytes, key: NamedKey) -> tuple[int, int]:
         answer = self._client.asymmetric_sign(

@@ -28,7 +28,7 @@ from tallystick.keys.remote import (
 from tallystick.keys.secret import RemoteKeyProvider
 
 _ALGORITHM: Final = "EC_SIGN_ED25519"
-KEY_VERSION: Final = re.compile(
+_KEY_VERSION: Final = re.compile(
     r"projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys/[^/]+/cryptoKeyVersions/[1-9][0-9]*"
 )
 _SECRET_VERSION: Final = re.compile(
@@ -95,33 +95,18 @@ class CloudKMSSigner(RemoteSigner):
         retry: Retry | None = None,
     ) -> None:
         """Make the client; nothing is asked yet."""
-        if not KEY_VERSION.fullmatch(name):
-            raise ValueError(
-                "name is no key version: wanted is projects/…/locations/…/keyRings/…/cryptoKeys/…/"
-                "cryptoKeyVersions/1"
-            )
+        check_key_version(name)
         super().__init__(Line("Cloud KMS", google_fault, retry or Retry()))
         self.name = name
         self._timeout = timeout
-        self._crc32c: Callable[[bytes], int] = vendor("google_crc32c", "gcp").value
-        self._client: CloudKMSClient = (
-            self._line.ask(
-                "client", vendor("google.cloud.kms_v1", "gcp").KeyManagementServiceClient
-            )
-            if client is None
-            else client
-        )
+        self._crc32c = crc32c()
+        self._client = kms_client(self._line, client)
 
     def _request_key(self) -> NamedKey:
         answer = self._client.get_public_key(
             request={"name": self.name}, retry=None, timeout=self._timeout
         )
-        if answer.name != self.name:
-            raise Unusable("its answer is about another key version than the one asked for")
-        if getattr(answer.algorithm, "name", None) != _ALGORITHM:  # a plain number if too new
-            raise Unusable(f"the key is no {_ALGORITHM}")
-        refuse_damaged(self._crc32c(answer.pem.encode()), answer.pem_crc32c, "public key")
-        return NamedKey(self.name, sound_key(answer.pem))
+        return NamedKey(self.name, sound_key(sound_pem(answer, self.name, _ALGORITHM)))
 
     def _request_signature(self, message: bytes, key: NamedKey) -> bytes:
         answer = self._client.asymmetric_sign(
@@ -164,7 +149,7 @@ class SecretManagerKeyProvider(RemoteKeyProvider):
                 "name is no secret version: wanted is projects/…/secrets/…/versions/latest"
             )
         line = Line("Secret Manager", google_fault, retry or Retry())
-        crc32c: Callable[[bytes], int] = vendor("google_crc32c", "gcp").value
+        checksum = crc32c()
         asked: SecretClient = (
             line.ask(
                 "client",
@@ -179,10 +164,46 @@ class SecretManagerKeyProvider(RemoteKeyProvider):
                 request={"name": name}, retry=None, timeout=timeout
             ).payload
             data: bytes = payload.data
-            refuse_damaged(crc32c(data), payload.data_crc32c, "secret")
+            refuse_damaged(checksum(data), payload.data_crc32c, "secret")
             return data
 
         super().__init__(name, line, fetch)
+
+
+def check_key_version(name: str) -> None:
+    """Raise where this is not the full name of one key version."""
+    if not _KEY_VERSION.fullmatch(name):
+        raise ValueError(
+            "name is no key version: wanted is projects/…/locations/…/keyRings/…/cryptoKeys/…/"
+            "cryptoKeyVersions/1"
+        )
+
+
+def crc32c() -> Callable[[bytes], int]:
+    """Return the checksum that Google's services tell and check."""
+    found: Callable[[bytes], int] = vendor("google_crc32c", "gcp").value
+    return found
+
+
+def kms_client(line: Line, client: CloudKMSClient | None) -> CloudKMSClient:
+    """Return the caller's client, or make one."""
+    if client is not None:
+        return client
+    made: CloudKMSClient = line.ask(
+        "client", vendor("google.cloud.kms_v1", "gcp").KeyManagementServiceClient
+    )
+    return made
+
+
+def sound_pem(answer: Any, name: str, algorithm: str) -> str:
+    """Return the key in an answer of GetPublicKey, which must be whole and about the right one."""
+    if answer.name != name:
+        raise Unusable("its answer is about another key version than the one asked for")
+    if getattr(answer.algorithm, "name", None) != algorithm:  # a plain number if too new
+        raise Unusable(f"the key is no {algorithm}")
+    pem: str = answer.pem
+    refuse_damaged(crc32c()(pem.encode()), answer.pem_crc32c, "public key")
+    return pem
 
 
 def refuse_damaged(computed: int, told: object, what: str) -> None:
