@@ -128,7 +128,16 @@ class ChainState:
 class Rows:
     """What a batch adds to the tables, and the places that it gives."""
 
-    __slots__ = ("bodies", "encoded", "entries", "leaves", "start", "time_ms")
+    __slots__ = (
+        "_looked_at",
+        "_positions",
+        "bodies",
+        "encoded",
+        "entries",
+        "leaves",
+        "start",
+        "time_ms",
+    )
 
     def __init__(self, start: int, time_ms: int) -> None:
         self.start = start
@@ -137,6 +146,14 @@ class Rows:
         self.bodies: list[Row] = []
         self.encoded: list[bytes] = []
         self.leaves: list[bytes] = []
+        self._positions: set[tuple[int, int]] = set()
+        self._looked_at = 0
+
+    def holds(self, family: int, sequence: int) -> bool:
+        """Whether a receipt of this batch has this position: asked only where one looks back."""
+        self._positions.update((entry[3], entry[4]) for entry in self.entries[self._looked_at :])
+        self._looked_at = len(self.entries)
+        return (family, sequence) in self._positions
 
     def take(self, submission: Submission, chain: ChainState) -> int:
         """Add one new receipt, and return its index."""

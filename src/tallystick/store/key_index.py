@@ -99,12 +99,15 @@ class KeyIndex:
                 elif found is not None:
                     yield from tuple(found)
 
-    def may_hold(self, kind: int, key: int) -> bool:
-        """Whether any entry may be under a key: the quick no of nearly every new receipt."""
-        for table in self._tables.values():
-            if key in table[kind]:
-                return True
-        return bool(self.closed) and bool(self._filters[kind].segments(key, self.closed))
+    def possible(self, kind: int, keys: Sequence[int]) -> set[int]:
+        """Return those keys that any entry may be under: none, for nearly all that is new."""
+        found: set[int] = set()
+        for table in tuple(self._tables.values()):  # a segment may close meanwhile
+            found |= table[kind].keys() & keys
+        if self.closed:
+            segments, closed = self._filters[kind].segments, self.closed
+            found.update(key for key in keys if segments(key, closed))
+        return found
 
     def full_segment(self) -> int | None:
         """Return the oldest segment that is full and has no run yet."""

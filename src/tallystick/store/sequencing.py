@@ -70,31 +70,29 @@ class Sequencing:
         self.rows = Rows(start, time_ms)
         self.keys: list[tuple[int, int]] = []
         self.changed: dict[int, ChainState] = {}
-        self._salts: dict[str, tuple[bytes, int]] = {}
         self._names: dict[tuple[str, str, str], ChainName] = {}
-        self._ids: set[tuple[bytes, bytes]] = set()
-        self._positions: set[tuple[int, int]] = set()
+        self._tenants: dict[str, bytes] = {}
 
     def run(self) -> tuple[Placed, ...]:
         """Write what is new, and return all places in the order of the submissions."""
         found: list[tuple[int, bool, bool, bool]] = []
         new: dict[tuple[bytes, bytes], int] = {}
-        judged = [self._judged(one) for one in self._submissions]
+        ids: set[tuple[bytes, bytes]] = set()
+        rows, take, changed = self.rows, self.rows.take, self.changed
         names = [self._name_of(one) for one in self._submissions]
+        judged = self._judged(names)
         chains, families = self._chains(
-            {name for name, (_, old, _, _) in zip(names, judged, strict=True) if old is None}
+            {name for name, (old, _, _) in zip(names, judged, strict=True) if old is None}
         )
-        for one, name, (tenant, old, keys, knows_id) in zip(
-            self._submissions, names, judged, strict=True
-        ):
-            there = new.get((tenant, one.digest)) if old is None else old
+        for one, name, (old, keys, knows_id) in zip(self._submissions, names, judged, strict=True):
+            there = new.get((name[0], one.digest)) if old is None else old
             if there is not None:
                 found.append((there, False, False, False))
                 continue
             chain = chains.get(name)
             root = families.get(name[:2])
             if chain is None:
-                index = self.rows.start + len(self.rows.leaves)
+                index = rows.start + len(rows.leaves)
                 family = index if root is None else root.no
                 chain = chains[name] = ChainState(
                     name,
@@ -102,17 +100,18 @@ class Sequencing:
                     issuer=one.issuer.encode(),
                     no=index,
                     family=family,
-                    first_ms=self.rows.time_ms,
+                    first_ms=rows.time_ms,
                 )
                 if root is None:
                     root = families[name[:2]] = chain
             assert root is not None
             shares_position = self._shares_position(root, sequence_of(one))
-            shares_id = knows_id or (tenant, one.id_hash) in self._ids
-            self._ids.add((tenant, one.id_hash))
-            index = self.rows.take(one, chain)
-            self.changed[chain.no] = chain
-            new[tenant, one.digest] = index
+            own_id = (name[0], one.id_hash)
+            shares_id = knows_id or own_id in ids
+            ids.add(own_id)
+            index = take(one, chain)
+            changed[chain.no] = chain
+            new[name[0], one.digest] = index
             self.keys.append(keys)
             found.append((index, True, shares_id, shares_position))
         places = self._write(found)
@@ -123,24 +122,33 @@ class Sequencing:
             self._known.roots.update(families)
         return places
 
-    def _judged(self, one: Submission) -> tuple[bytes, int | None, tuple[int, int], bool]:
-        """Return (tenant, index it already has, keys, whether the id is known)."""
-        salted = self._salts.get(one.tenant)
-        if salted is None:
-            tenant = one.tenant.encode()
-            salted = self._salts[one.tenant] = (tenant, salt_of(tenant))
-        tenant, salt = salted
-        index = self._reads.index
-        digest_key, id_key = key_of(salt, one.digest), key_of(salt, one.id_hash)
-        old = None
-        if index.may_hold(DIGEST, digest_key):
-            old = self._reads.digest_at(self._access, tenant, one.digest)
-        shares_id = (
-            old is None
-            and index.may_hold(RECEIPT_ID, id_key)
-            and self._reads.has_id(self._access, tenant, one.id_hash, id_key)
-        )
-        return tenant, old, (digest_key, id_key), shares_id
+    def _judged(self, names: Sequence[ChainName]) -> list[tuple[int | None, tuple[int, int], bool]]:
+        """Return for each (index it already has, its keys, whether its id is known)."""
+        index, access, reads = self._reads.index, self._access, self._reads
+        salts = {tenant: salt_of(tenant) for tenant in {name[0] for name in names}}
+        digests = [
+            key_of(salts[name[0]], one.digest)
+            for one, name in zip(self._submissions, names, strict=True)
+        ]
+        ids = [
+            key_of(salts[name[0]], one.id_hash)
+            for one, name in zip(self._submissions, names, strict=True)
+        ]
+        known_digests, known_ids = index.possible(DIGEST, digests), index.possible(RECEIPT_ID, ids)
+        judged: list[tuple[int | None, tuple[int, int], bool]] = []
+        for one, name, digest, receipt_id in zip(
+            self._submissions, names, digests, ids, strict=True
+        ):
+            old = None
+            if digest in known_digests:
+                old = reads.digest_at(access, name[0], one.digest)
+            knows_id = (
+                old is None
+                and receipt_id in known_ids
+                and reads.has_id(access, name[0], one.id_hash, receipt_id)
+            )
+            judged.append((old, (digest, receipt_id), knows_id))
+        return judged
 
     def _chains(
         self, names: set[ChainName]
@@ -191,27 +199,24 @@ class Sequencing:
         names = (one.tenant, one.chain_id, one.issuer)
         found = self._names.get(names)
         if found is None:
-            tenant = self._salts[one.tenant][0]
+            tenant = self._tenants.setdefault(one.tenant, one.tenant.encode())
             found = self._names[names] = (tenant, hash_of(one.chain_id), hash_of(one.issuer))
         return found
 
     def _shares_position(self, root: ChainState, sequence: int) -> bool:
-        """Whether the family has this sequence already; notes that it has it now."""
+        """Whether the family has this sequence already, and note that it has it now."""
         if sequence < 0:
             return False
-        position = (root.no, sequence)
         if sequence > root.top:
             root.top = sequence
             self.changed[root.no] = root
-            shares = False
-        else:
-            shares = position in self._positions or bool(
-                self._access.rows(
-                    "SELECT 1 FROM entry WHERE family = ? AND sequence = ? LIMIT 1", position
-                )
+            return False
+        return self.rows.holds(root.no, sequence) or bool(
+            self._access.rows(
+                "SELECT 1 FROM entry WHERE family = ? AND sequence = ? LIMIT 1",
+                (root.no, sequence),
             )
-        self._positions.add(position)
-        return shares
+        )
 
     def _write(self, found: list[tuple[int, bool, bool, bool]]) -> tuple[Placed, ...]:
         """Insert the rows, and put the places together."""

@@ -33,6 +33,16 @@ def test_rows_are_numbered_on() -> None:
     assert (chain.length, chain.last_sequence, chain.last_index, chain.last_ms) == (3, 2, 12, 99)
 
 
+def test_a_batch_knows_its_positions() -> None:
+    """Family and sequence together, also of what came after one has looked."""
+    rows, chain = Rows(10, 99), chain_at(10)
+    for sequence in (4, 5):
+        assert not rows.holds(10, sequence)
+        rows.take(submission(str(sequence), sequence=sequence), chain)
+        assert rows.holds(10, sequence)
+        assert not rows.holds(11, sequence)
+
+
 def test_a_chain_ends_with_its_highest_sequence() -> None:
     """The terminal of the highest sequence counts, the first one there; a higher one undoes it."""
     chain = chain_at(0)
