@@ -192,5 +192,6 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 if __name__ == "__main__":
     with os.fdopen(int(sys.argv[1]), "rb") as orders:
         ordered = json.loads(orders.read())
-    os.set_inheritable(int(sys.argv[2]), False)
+    # Bubblewrap goes on to write there, and keeps it from the program.
+    os.set_inheritable(int(sys.argv[2]), ordered["reports"])
     confine(ordered, int(sys.argv[2]))

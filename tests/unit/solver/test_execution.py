@@ -130,15 +130,30 @@ def test_a_solver_that_stops_ends_it(tmp_path: Path, kind: Kind) -> None:
 
 @pytest.mark.parametrize("kind", _KINDS)
 def test_a_program_that_is_not_there_is_a_fault(tmp_path: Path, kind: Kind) -> None:
-    """It fails, and says so."""
+    """It fails, and says so; a program that begins and ends with the same code is none."""
     cell = Cell(cwd=os.path.realpath(tmp_path))
+    err = io.BytesIO()
     done = execute(
-        ["no-such-program"], {"PATH": PROGRAMS}, cell, kind=kind, stdin=b"", timeout_ms=9000
+        ["no-such-program"],
+        {"PATH": PROGRAMS},
+        cell,
+        kind=kind,
+        stdin=b"",
+        timeout_ms=9000,
+        stderr=err,
     )
     assert done.exit_code != 0
-    if kind != "bubblewrap":  # which says it on standard error
-        assert done.fault is not None
-        assert "No such file" in done.fault
+    assert done.fault is not None
+    assert "No such file" in done.fault + err.getvalue().decode()
+    assert not any("-" in name for name in done.sandbox)
+    assert _sh("exit 1", tmp_path, kind)[0].fault is None
+
+
+@pytest.mark.parametrize("kind", _CONFINED)
+def test_no_file_of_ours_is_open_in_it(tmp_path: Path, kind: Kind) -> None:
+    """A program has its three standard files: where we are told how it went is not its to write."""
+    seen = "for n in $(seq 0 60); do test -e /proc/$$/fd/$n && echo $n; done; true"
+    assert _sh(seen, tmp_path, kind)[1].split() == [b"0", b"1", b"2"]
 
 
 @pytest.mark.parametrize("kind", _CONFINED)
