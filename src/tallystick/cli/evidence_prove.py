@@ -37,7 +37,7 @@ def command(file: str, path: str, out: str | None) -> None:
     from tallystick.model.artifact_proof import prove
 
     with opened_bundle(file) as stream:
-        head = head_of(stream)
+        head = head_of(stream, file)
     wanted = path if path.startswith(ARTIFACTS) else ARTIFACTS + path
     proof = prove(head, wanted).encode()
     if out is None:

@@ -11,7 +11,7 @@ from tallystick.cli import solver_run, solver_serve
 from tallystick.cli.groups import VerbGroup
 from tallystick.cli.output import Exit, Stop, say, say_table
 from tallystick.cli.settings import setting_options
-from tallystick.cli.solver_settings import home_of
+from tallystick.cli.solver_settings import home_of, run_beginning
 from tallystick.solver.variables import SOLVER
 
 _EPILOG: Final = """\
@@ -70,6 +70,9 @@ def listing(unfinished: bool, as_json: bool, config: str | None, **flags: Any) -
         for one in runs:
             print(msgspec.json.encode(one).decode())
         return
+    if not runs:
+        say("no unfinished runs" if unfinished else "no runs yet")
+        return
     say_table(
         ("run", "received", "job", "state", "status"),
         [
@@ -87,7 +90,7 @@ def listing(unfinished: bool, as_json: bool, config: str | None, **flags: Any) -
 
 
 @command.command("status", short_help="Show one run.", epilog=_STATUS_EPILOG)
-@click.argument("run_id", metavar="RUN")
+@click.argument("run_id", metavar="RUN", callback=run_beginning)
 @setting_options(table=_HOME)
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 def status(run_id: str, as_json: bool, config: str | None, **flags: Any) -> None:

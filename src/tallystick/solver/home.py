@@ -85,7 +85,7 @@ class SolverHome:
         return os.path.join(self.intents, f"{intent_id}.jsonl")
 
     def find(self, beginning: str) -> str:
-        """Return the one run whose id, or whose intent's id, begins like this."""
+        """Return the one run whose id begins like this."""
         if not re.fullmatch(r"[0-9a-f]{4,64}", beginning):
             raise RunError("a run is named by 4 to 64 hexadecimal digits of its id")
         found = [name for name in self.run_ids() if name.startswith(beginning)]

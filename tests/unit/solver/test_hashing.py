@@ -18,6 +18,7 @@ from tests.evidence_making import SOUND, make_tree
 
 from tallystick import limits
 from tallystick.errors import ArtifactRefused, LimitError, UnreadableError
+from tallystick.limits import ARTIFACT_CHUNK_BYTES
 from tallystick.model.artifact import ARTIFACTS
 from tallystick.solver.hashing import hash_file, open_artifact, open_folder, scan_artifacts
 
@@ -230,3 +231,13 @@ def test_progress_counts_files_and_bytes(tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
     list(scan_artifacts(tmp_path, progress=lambda files, size: seen.append((files, size))))
     assert seen == [(1, 3), (2, 5)]
+
+
+def test_a_large_file_tells_how_far_it_is(tmp_path: Path) -> None:
+    """Nobody waits for the end of a file to see that something happens."""
+    chunk = ARTIFACT_CHUNK_BYTES
+    make_tree(tmp_path, {"a": b"abc", "b": bytes(2 * chunk + 1)})
+    seen: list[tuple[int, int]] = []
+    list(scan_artifacts(tmp_path, progress=lambda files, size: seen.append((files, size))))
+    parts = [(1, 3 + done) for done in (chunk, 2 * chunk, 2 * chunk + 1)]
+    assert seen == [(1, 3), *parts, (2, 2 * chunk + 4)]
