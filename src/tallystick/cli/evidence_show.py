@@ -4,14 +4,13 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from collections.abc import Iterator
 from typing import Any, Final
 
 import click
 
 from tallystick.cli.arguments import STDIN
-from tallystick.cli.output import say, say_table
+from tallystick.cli.output import say, say_bytes, say_table
 
 _ROWS_MAX: Final = 1000
 _EPILOG: Final = """\
@@ -35,7 +34,7 @@ def command(file: str, *, as_manifest: bool) -> None:
     with opened_bundle(file) as stream:
         head = head_of(stream, file)
     if as_manifest:
-        _say_bytes(head.canonical + b"\n")
+        say_bytes(head.canonical + b"\n")
         return
     for name, value in _facts(head):
         say(f"{name:<11} ", value)
@@ -49,17 +48,6 @@ def command(file: str, *, as_manifest: bool) -> None:
     say("")
     _say_commands(file, len(entries), has_artifacts=head.first is not None)
     say("shown, not verified: `tally evidence verify` verifies")
-
-
-def _say_bytes(data: bytes) -> None:
-    """Write bytes as they are to a file or pipe; on a terminal escape what would not be seen."""
-    stream = sys.stdout
-    if stream.isatty():
-        say(data.decode().rstrip("\n"))
-    else:
-        stream.flush()
-        stream.buffer.write(data)
-        stream.buffer.flush()
 
 
 def _facts(head: Any) -> Iterator[tuple[str, str]]:

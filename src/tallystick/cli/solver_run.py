@@ -11,7 +11,16 @@ from typing import Any
 import click
 
 from tallystick.cli.arguments import STDIN
-from tallystick.cli.output import Exit, Span, Stop, complain, error_is_terminal, say
+from tallystick.cli.output import (
+    Exit,
+    Span,
+    Stop,
+    complain,
+    error_is_terminal,
+    say,
+    say_bytes,
+    say_json,
+)
 from tallystick.cli.settings import setting_options
 from tallystick.cli.solver_settings import ready_solver, run_beginning, settings_of, unusable
 from tallystick.solver.variables import RUN
@@ -131,7 +140,7 @@ def sign(intent: str, key: str, evm: bool) -> None:
     with unusable():
         scheme, signature = _signature(parsed, key, is_evm=evm)
     value = parse_json(data, INTENT_BYTES_MAX, INTENT_VALUES_MAX)
-    sys.stdout.buffer.write(canonicalize(with_signature(value, scheme, signature)) + b"\n")
+    say_bytes(canonicalize(with_signature(value, scheme, signature)) + b"\n")
 
 
 def read_intent(path: str) -> bytes:
@@ -167,10 +176,7 @@ def naming(path: str) -> Iterator[None]:
 def tell(result: Any, *, as_json: bool) -> None:
     """Print what became of an intent."""
     if as_json:
-        import msgspec
-
-        members = msgspec.to_builtins(result)
-        print(msgspec.json.format(msgspec.json.encode(members), indent=2).decode())
+        say_json(result, indent=2)
         return
     say(f"intent    {result.intent_id}")
     say(f"run       {result.run_id}")
