@@ -40,7 +40,9 @@ def home_of(config: str | None, flags: dict[str, Any]) -> Any:
 
     home = SolverHome(settings_of(config, flags).home)
     if not os.path.isdir(home.path):
-        raise Stop(Exit.UNCHECKED, f"{shown(home.path)} is no solver's home: it is not there")
+        raise Stop(
+            Exit.UNCHECKED, f"{shown(home.path)} is no solver's home: there is no such folder"
+        )
     return home
 
 
