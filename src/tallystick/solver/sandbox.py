@@ -111,7 +111,7 @@ def facts_of(told: dict[str, object], cell: Cell, kind: Kind) -> dict[str, str |
         facts |= {
             "kind": "bubblewrap",
             "network": cell.network,
-            "filesystem": "read-only but for artifacts and a private /tmp",
+            "filesystem": "read-only but for artifacts and private /tmp and /dev",
             "namespaces": "user mount pid ipc uts cgroup" + ("" if cell.network else " net"),
         }
     facts |= {f"limit{name.capitalize()}": value for name, value in cell.limits.items()}

@@ -7,6 +7,7 @@ import io
 import os
 import socket
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -171,6 +172,16 @@ def test_a_confined_program_can_only_write_its_directory(tmp_path: Path, kind: K
     assert not os.path.exists("/etc/tally-test")
     assert not os.path.exists(f"/tmp/{own}")
     assert own.encode() in out
+
+
+@pytest.mark.skipif(not os.path.isdir("/dev/shm"), reason="no shared memory has files here")
+@pytest.mark.parametrize("kind", _CONFINED)
+def test_shared_memory_is_its_own(tmp_path: Path, kind: Kind) -> None:
+    """No program sees that of others, and each may use its own, as locks of Python do."""
+    with tempfile.NamedTemporaryFile(dir="/dev/shm"):
+        done, out = _sh("ls -A /dev/shm; echo x > /dev/shm/own && ls /dev/shm", tmp_path, kind)
+    assert (done.exit_code, out) == (0, b"own\n")
+    assert not os.path.exists("/dev/shm/own")
 
 
 @pytest.mark.parametrize("kind", _CONFINED)
