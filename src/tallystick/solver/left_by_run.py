@@ -45,7 +45,7 @@ class LeftByRun:
     def binding(self) -> ReceiptBinding | None:
         """Return what the manifest says of the run's receipts; None where there are none."""
         head = head_of_file(os.path.join(self._run_dir, FILE))
-        if head is None:
+        if head is None or head.hash is None:
             return None
         return ReceiptBinding(chain_id=head.chain_id, length=head.sequence, head=head.hash)
 
