@@ -49,6 +49,7 @@
     ├── ApprovalError                 a proxy's approval API did not do what it was asked
     ├── RunError                      a run can't be begun, gone on with or found
     │   ├── RunBusyError              another process has the run, the intent or the solver's home
+    │   ├── AttemptsError             an intent has had as many runs as it may
     │   └── RunnerError               what would execute an intent can't be used as it is set up
     ├── PeerError                     the system did not say who is at the other end of a socket
     ├── ChainClosedError              the chain has its terminal receipt; nothing can follow
@@ -361,6 +362,10 @@ class RunError(Error):
 
 class RunBusyError(RunError):
     """Another process has the run, the intent or the solver's home; asking again may help."""
+
+
+class AttemptsError(RunError):
+    """An intent has had as many runs as it may, and is not received again."""
 
 
 class RunnerError(RunError):

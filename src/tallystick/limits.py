@@ -644,6 +644,10 @@ ARTIFACT_PROOF_BYTES_MAX = 64 * 1024
 # runs of an intent, of which each one is at most 200 bytes but for its facts.
 SOLVER_RECORDS_BYTES_MAX = 16 * 1024 * 1024
 
+# Runs of one intent, of which at most one is started: each refusal leaves a bundle on disk, and all
+# of them are looked at when it is asked for again.
+INTENT_ATTEMPTS_MAX = 100
+
 # The end of such a file, where only its last line is wanted.
 SOLVER_RECORD_TAIL_BYTES = 64 * 1024
 

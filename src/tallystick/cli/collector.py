@@ -37,8 +37,8 @@ A configuration file
 Exit codes
   0  ended as told (SIGTERM or SIGINT); nothing that was acknowledged is lost
   1  the store is not what this log has signed, or contradicts itself
-  2  usage, also settings that contradict each other
-  3  store, keys or address can't be used
+  2  usage, also settings that contradict each other, or an address that can't be had
+  3  store or keys can't be used
 """
 
 _EPILOG: Final = """\

@@ -32,13 +32,17 @@ def command(file: str, out: str) -> None:
 
     No signature is checked: `tally evidence verify` does that.
     """
-    from tallystick.cli.evidence_files import bar, opened_bundle, size_of
+    from tallystick.cli.evidence_files import bar, naming, opened_bundle, size_of
     from tallystick.durable.file import shown
     from tallystick.errors import PathTakenError
     from tallystick.solver.extracting import extract_bundle
 
     try:
-        with opened_bundle(file) as stream, bar(size_of(file)) as progress:
+        with (
+            opened_bundle(file) as stream,
+            naming(file),
+            bar(size_of(file), stream) as progress,
+        ):
             head = extract_bundle(stream, out, progress=progress)
     except PathTakenError as fault:
         raise Stop(Exit.USAGE, str(fault)) from None

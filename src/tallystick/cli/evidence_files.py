@@ -37,9 +37,22 @@ def opened_bundle(path: str) -> Iterator[BinaryIO]:
         yield stream
 
 
-def head_of(stream: BinaryIO) -> BundleHead:
-    """Return what stands before the artefacts; a refusal ends the command."""
-    return read_head(BundleReader(exactly(stream.read)))
+def head_of(stream: BinaryIO, path: str) -> BundleHead:
+    """Return what stands before the artefacts; a refusal ends the command, and names the file."""
+    with naming(path):
+        return read_head(BundleReader(exactly(stream.read)))
+
+
+@contextmanager
+def naming(path: str) -> Iterator[None]:
+    """Say in refusals which file they are about."""
+    from tallystick.errors import RefusedInput
+
+    try:
+        yield
+    except RefusedInput as fault:
+        name = "standard input" if path == STDIN else shown(path)
+        raise Stop(Exit.REFUSED, f"{name}: {fault}") from None
 
 
 def signers_from(keys: Sequence[str], trust: str | None) -> Any:
@@ -67,8 +80,13 @@ def _address(text: str) -> bytes:
 
 
 @contextmanager
-def bar(total_bytes: int) -> Iterator[Callable[[int, int], None] | None]:
-    """Yield what shows files and bytes on standard error, once the work has proved to be long."""
+def bar(
+    total_bytes: int, stream: BinaryIO | None = None
+) -> Iterator[Callable[[int, int], None] | None]:
+    """Yield what shows files and bytes on standard error, once the work has proved to be long.
+
+    Where the total is a stream's, it counts how far that was read: it holds more than files.
+    """
     if not error_is_terminal():
         yield None
         return
@@ -83,6 +101,8 @@ def bar(total_bytes: int) -> Iterator[Callable[[int, int], None] | None]:
         shown_at = now
         if progress is None:
             progress = _new_bar(total_bytes)
+        if stream is not None and total_bytes:
+            done = stream.tell()
         progress.update(progress.task_ids[0], completed=done, files=files)
 
     try:
@@ -93,7 +113,7 @@ def bar(total_bytes: int) -> Iterator[Callable[[int, int], None] | None]:
 
 
 def size_of(path: str) -> int:
-    """Return the size of a file, or of a folder's files as far as it is known: 0."""
+    """Return the size of a file; 0 where it is not known beforehand."""
     try:
         return 0 if path == STDIN or os.path.isdir(path) else os.stat(path).st_size
     except (OSError, ValueError):

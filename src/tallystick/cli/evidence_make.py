@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -49,6 +50,10 @@ def command(folder: str, **options: Any) -> None:
     """
     if options["key"] is None and options["evm_key"] is None:
         raise click.UsageError("who vouches for it? Give a key with --key or --evm-key.")
+    if _lies_in(options["out"], folder):
+        raise click.UsageError(
+            "--out lies in DIR: the bundle would be a file that it does not list."
+        )
     from tallystick.cli.evidence_files import bar
     from tallystick.cli.signers import named_evm_signer, named_signer
     from tallystick.durable.file import shown
@@ -77,3 +82,8 @@ def command(folder: str, **options: Any) -> None:
     say(f"{shown(options['out'])}  {count(manifest.artifact_count, 'artefact')}, {made.size} bytes")
     say(f"  manifest  sha256:{made.manifest_sha256}")
     say(f"  root      {manifest.artifacts_root}")
+
+
+def _lies_in(out: str, folder: str) -> bool:
+    place = os.path.realpath(os.path.dirname(os.path.abspath(out)))
+    return f"{place}/".startswith(f"{os.path.realpath(folder)}/")

@@ -7,7 +7,7 @@ from typing import Final
 
 import click
 
-from tallystick.cli.output import Exit, Stop, say
+from tallystick.cli.output import Exit, Stop, say, say_bytes
 
 _EPILOG: Final = """\
 \b
@@ -37,11 +37,11 @@ def command(file: str, path: str, out: str | None) -> None:
     from tallystick.model.artifact_proof import prove
 
     with opened_bundle(file) as stream:
-        head = head_of(stream)
+        head = head_of(stream, file)
     wanted = path if path.startswith(ARTIFACTS) else ARTIFACTS + path
     proof = prove(head, wanted).encode()
     if out is None:
-        say(proof.decode().rstrip("\n"))
+        say_bytes(proof)
         return
     try:
         write_whole(out, proof, 0o644)

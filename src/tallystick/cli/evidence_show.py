@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
-import sys
+import shlex
 from collections.abc import Iterator
 from typing import Any, Final
 
 import click
 
-from tallystick.cli.output import say, say_table
+from tallystick.cli.arguments import STDIN
+from tallystick.cli.output import say, say_bytes, say_table
 
 _ROWS_MAX: Final = 1000
 _EPILOG: Final = """\
@@ -31,9 +32,9 @@ def command(file: str, *, as_manifest: bool) -> None:
     from tallystick.cli.evidence_files import head_of, opened_bundle
 
     with opened_bundle(file) as stream:
-        head = head_of(stream)
+        head = head_of(stream, file)
     if as_manifest:
-        _say_bytes(head.canonical + b"\n")
+        say_bytes(head.canonical + b"\n")
         return
     for name, value in _facts(head):
         say(f"{name:<11} ", value)
@@ -45,19 +46,8 @@ def command(file: str, *, as_manifest: bool) -> None:
         if len(entries) > _ROWS_MAX:
             say(f"and {len(entries) - _ROWS_MAX} further artefacts")
     say("")
-    _say_commands(file, has_artifacts=head.first is not None)
+    _say_commands(file, len(entries), has_artifacts=head.first is not None)
     say("shown, not verified: `tally evidence verify` verifies")
-
-
-def _say_bytes(data: bytes) -> None:
-    """Write bytes as they are to a file or pipe; on a terminal escape what would not be seen."""
-    stream = sys.stdout
-    if stream.isatty():
-        say(data.decode().rstrip("\n"))
-    else:
-        stream.flush()
-        stream.buffer.write(data)
-        stream.buffer.flush()
 
 
 def _facts(head: Any) -> Iterator[tuple[str, str]]:
@@ -99,10 +89,13 @@ def _facts(head: Any) -> Iterator[tuple[str, str]]:
     yield "artefacts", f"{manifest.artifact_count}, root {manifest.artifacts_root}"
 
 
-def _say_commands(file: str, *, has_artifacts: bool) -> None:
+def _say_commands(file: str, count: int, *, has_artifacts: bool) -> None:
     """Say what a stranger with ordinary tools would type."""
-    say("Without this tool, in an empty folder:")
-    say(f"  tar xf {file}")
+    name = "BUNDLE" if file == STDIN else shlex.quote(file)
+    say("Without this tool:")
+    say(f"  mkdir plain && tar xf {name} -C plain && cd plain")
     say("  head -c -1 evidence/manifest.json | sha256sum   # is evidence/manifest.sha256")
     if has_artifacts:
         say("  sha256sum -c evidence/SHA256SUMS")
+    elif count:
+        say("  sha256sum -c evidence/SHA256SUMS   # once the artefacts are in plain/artifacts")

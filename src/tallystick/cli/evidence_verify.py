@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, Final
 
 import click
 
-from tallystick.cli.output import Exit, Span, Stop, count, say
+from tallystick.cli.output import Span, Stop, count, say
 from tallystick.limits import ARTIFACT_PROOF_BYTES_MAX
 
 _EPILOG: Final = """\
@@ -72,7 +72,7 @@ def command(file: str, keys: tuple[str, ...], *, as_json: bool, **options: Any) 
         if first == b"{":
             report = _verify_proof(whole, signers, options["artifacts"])
         else:
-            report = _verify_bundle(file, whole, signers, options)
+            report = _verify_bundle(file, stream, whole, signers, options)
     _answer(report, as_json=as_json)
 
 
@@ -91,7 +91,9 @@ class _Pushed:
         return self._stream.read(size)
 
 
-def _verify_bundle(path: str, stream: Any, signers: Any, options: dict[str, Any]) -> Any:
+def _verify_bundle(
+    path: str, source: BinaryIO, stream: Any, signers: Any, options: dict[str, Any]
+) -> Any:
     from tallystick.cli.evidence_files import bar, size_of
     from tallystick.cli.log_files import log_key_from
     from tallystick.solver.hashing import scan_artifacts
@@ -99,7 +101,8 @@ def _verify_bundle(path: str, stream: Any, signers: Any, options: dict[str, Any]
 
     folder, vkey = options["artifacts"], options["vkey"]
     now = datetime.now(UTC)  # noqa: TID251  # the clock comes in
-    with bar(size_of(path)) as progress:
+    # A folder is read after the bundle, and how large it is nobody knows.
+    with bar(size_of(path) if folder is None else 0, source) as progress:
         question = EvidenceQuestion(
             artifacts=None if folder is None else scan_artifacts(folder),
             previous=_predecessor(options["previous"]),
@@ -112,7 +115,6 @@ def _verify_bundle(path: str, stream: Any, signers: Any, options: dict[str, Any]
 
 def _predecessor(text: str | None) -> Any:
     from tallystick.cli.evidence_files import head_of, opened_bundle
-    from tallystick.errors import RefusedInput
     from tallystick.model.artifact import HEX_PATTERN
     from tallystick.model.shapes import matcher
     from tallystick.verify.evidence import Predecessor
@@ -122,11 +124,8 @@ def _predecessor(text: str | None) -> Any:
     digest = text.removeprefix("sha256:")
     if matcher(HEX_PATTERN)(digest) is not None:
         return Predecessor(sha256=digest)
-    try:
-        with opened_bundle(text) as stream:
-            head = head_of(stream)
-    except RefusedInput as fault:
-        raise Stop(Exit.REFUSED, f"--previous: {text}: {fault}") from None
+    with opened_bundle(text) as stream:
+        head = head_of(stream, text)
     return Predecessor(
         sha256=head.sha256, number=head.manifest.number, created_at=head.manifest.created_at
     )

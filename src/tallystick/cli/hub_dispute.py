@@ -100,7 +100,7 @@ def _head(bundle: str) -> Any:
     from tallystick.cli.evidence_files import head_of, opened_bundle
 
     with opened_bundle(bundle) as stream:
-        return head_of(stream)
+        return head_of(stream, bundle)
 
 
 def _entries(head: Any) -> list[bytes]:

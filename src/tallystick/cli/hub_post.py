@@ -57,7 +57,7 @@ def post(bundle: str, signed: str | None, **options: Any) -> None:
     from tallystick.onchain.solving import posting
 
     with opened_bundle(bundle) as stream:
-        head = head_of(stream)
+        head = head_of(stream, bundle)
     with session(options) as opened:
         contracts = opened.contracts
         solver_id = own_solver(opened)

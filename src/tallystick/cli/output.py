@@ -79,6 +79,29 @@ def say(*spans: Span) -> None:
         print("".join(visible(span if isinstance(span, str) else span[0]) for span in spans))
 
 
+def say_json(value: object, *, indent: int | None = None) -> None:
+    """Write facts as JSON in plain ASCII: on one line, or for people to read."""
+    import json
+
+    import msgspec
+
+    separators = (",", ":") if indent is None else None
+    text = json.dumps(msgspec.to_builtins(value), indent=indent, separators=separators)
+    for line in text.splitlines():
+        say(line)
+
+
+def say_bytes(data: bytes) -> None:
+    """Write bytes as they are to a file or pipe; on a terminal escape what would not be seen."""
+    stream = sys.stdout
+    if stream is None or stream.isatty():
+        say(data.decode().rstrip("\n"))
+    else:
+        stream.flush()
+        stream.buffer.write(data)
+        stream.buffer.flush()
+
+
 def complain(line: str) -> None:
     """Write the one line on standard error that goes with every exit code but 0."""
     if sys.stderr is not None:

@@ -9,9 +9,9 @@ import click
 
 from tallystick.cli import solver_run, solver_serve
 from tallystick.cli.groups import VerbGroup
-from tallystick.cli.output import Exit, Stop, say, say_table
+from tallystick.cli.output import Exit, Stop, say, say_json, say_table
 from tallystick.cli.settings import setting_options
-from tallystick.cli.solver_settings import home_of
+from tallystick.cli.solver_settings import home_of, run_beginning
 from tallystick.solver.variables import SOLVER
 
 _EPILOG: Final = """\
@@ -65,10 +65,11 @@ def listing(unfinished: bool, as_json: bool, config: str | None, **flags: Any) -
         one for one in view_runs(home_of(config, flags)) if one.state != "done" or not unfinished
     ]
     if as_json:
-        import msgspec
-
         for one in runs:
-            print(msgspec.json.encode(one).decode())
+            say_json(one)
+        return
+    if not runs:
+        say("no unfinished runs" if unfinished else "no runs yet")
         return
     say_table(
         ("run", "received", "job", "state", "status"),
@@ -87,7 +88,7 @@ def listing(unfinished: bool, as_json: bool, config: str | None, **flags: Any) -
 
 
 @command.command("status", short_help="Show one run.", epilog=_STATUS_EPILOG)
-@click.argument("run_id", metavar="RUN")
+@click.argument("run_id", metavar="RUN", callback=run_beginning)
 @setting_options(table=_HOME)
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 def status(run_id: str, as_json: bool, config: str | None, **flags: Any) -> None:
@@ -99,9 +100,7 @@ def status(run_id: str, as_json: bool, config: str | None, **flags: Any) -> None
     if found is None:
         raise Stop(Exit.REFUSED, "this run was cut off before its intent was received")
     if as_json:
-        import msgspec
-
-        print(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
+        say_json(found, indent=2)
         return
     say(f"run       {found.run_id}")
     say(f"intent    {found.intent_id}  {found.job_type}")

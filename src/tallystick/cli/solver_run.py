@@ -10,9 +10,19 @@ from typing import Any
 
 import click
 
-from tallystick.cli.output import Exit, Span, Stop, error_is_terminal, say
+from tallystick.cli.arguments import STDIN
+from tallystick.cli.output import (
+    Exit,
+    Span,
+    Stop,
+    complain,
+    error_is_terminal,
+    say,
+    say_bytes,
+    say_json,
+)
 from tallystick.cli.settings import setting_options
-from tallystick.cli.solver_settings import ready_solver, settings_of, unusable
+from tallystick.cli.solver_settings import ready_solver, run_beginning, settings_of, unusable
 from tallystick.solver.variables import RUN
 
 _RUN_EPILOG = """\
@@ -68,15 +78,19 @@ def run(intent: str, as_json: bool, config: str | None, **flags: Any) -> None:
         from tallystick.solver.run import run_intent
 
         solver = ready_solver(settings)
-        with progress_bar() as progress:
-            result = run_intent(solver, data, progress=progress)
+        with naming(intent), progress_bar() as progress:
+            try:
+                result = run_intent(solver, data, progress=progress)
+            except KeyboardInterrupt:
+                complain("interrupted; a run that had begun is ended by `tally solver resume`")
+                raise
     tell(result, as_json=as_json)
     if result.status != "SUCCESS":
         raise Stop(Exit.REFUSED, result.error or result.status)
 
 
 @click.command("resume", short_help="Finish runs that were cut off.", epilog=_RESUME_EPILOG)
-@click.argument("run_id", metavar="[RUN]", required=False)
+@click.argument("run_id", metavar="[RUN]", required=False, callback=run_beginning)
 @setting_options(table=RUN)
 def resume(run_id: str | None, config: str | None, **flags: Any) -> None:
     """Bring runs that a crash cut off to their end: all, or the one whose id begins like RUN.
@@ -121,37 +135,48 @@ def sign(intent: str, key: str, evm: bool) -> None:
     from tallystick.model.intent import parse_intent, with_signature
 
     data = read_intent(intent)
-    parsed = parse_intent(data)
+    with naming(intent):
+        parsed = parse_intent(data)
     with unusable():
         scheme, signature = _signature(parsed, key, is_evm=evm)
     value = parse_json(data, INTENT_BYTES_MAX, INTENT_VALUES_MAX)
-    sys.stdout.buffer.write(canonicalize(with_signature(value, scheme, signature)) + b"\n")
+    say_bytes(canonicalize(with_signature(value, scheme, signature)) + b"\n")
 
 
 def read_intent(path: str) -> bytes:
     """Return the bytes of an intent's file, or of standard input."""
     from tallystick.durable.file import read_bounded
-    from tallystick.errors import IntentError, LimitError
+    from tallystick.errors import LimitError
     from tallystick.limits import INTENT_BYTES_MAX
 
     try:
-        if path == "-":
+        if path == STDIN:
             data = sys.stdin.buffer.read(INTENT_BYTES_MAX + 1)
             if len(data) > INTENT_BYTES_MAX:
                 raise LimitError(f"standard input is larger than {INTENT_BYTES_MAX} bytes")
             return data
         return read_bounded(path, INTENT_BYTES_MAX)
     except LimitError as fault:
-        raise IntentError("INTENT_SIZE", str(fault)) from None
+        raise Stop(Exit.REFUSED, str(fault)) from None
+
+
+@contextmanager
+def naming(path: str) -> Iterator[None]:
+    """Say of what is no intent where it came from."""
+    from tallystick.durable.file import shown
+    from tallystick.errors import CanonicalError, IntentError, MalformedInput
+
+    try:
+        yield
+    except (CanonicalError, IntentError, MalformedInput) as fault:
+        name = "standard input" if path == STDIN else shown(path)
+        raise Stop(Exit.REFUSED, f"{name} is no intent: {fault}") from None
 
 
 def tell(result: Any, *, as_json: bool) -> None:
     """Print what became of an intent."""
     if as_json:
-        import msgspec
-
-        members = msgspec.to_builtins(result)
-        print(msgspec.json.format(msgspec.json.encode(members), indent=2).decode())
+        say_json(result, indent=2)
         return
     say(f"intent    {result.intent_id}")
     say(f"run       {result.run_id}")

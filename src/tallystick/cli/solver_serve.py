@@ -24,8 +24,9 @@ Examples
 \b
 Exit codes
   0  ended as told (SIGTERM or SIGINT); what had begun has its bundle, what waits is kept
-  2  usage, also a key that can't be read, or settings that contradict each other
-  3  signer, home or address can't be used, or another process serves this home
+  2  usage, also a key that can't be read, an address that can't be had, or settings that
+     contradict each other
+  3  signer or home can't be used, or another process serves this home
 """
 _SERVED: Final = tuple(one for one in SOLVER if not one.name.startswith("policy_"))
 

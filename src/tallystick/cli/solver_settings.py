@@ -3,9 +3,13 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+
+import click
 
 from tallystick.cli.output import Exit, Stop
 
@@ -31,9 +35,22 @@ def ready_solver(settings: Any) -> Any:
 
 def home_of(config: str | None, flags: dict[str, Any]) -> Any:
     """Return the home that the settings name; nothing is made, and no key is read."""
+    from tallystick.durable.file import shown
     from tallystick.solver.home import SolverHome
 
-    return SolverHome(settings_of(config, flags).home)
+    home = SolverHome(settings_of(config, flags).home)
+    if not os.path.isdir(home.path):
+        raise Stop(
+            Exit.UNCHECKED, f"{shown(home.path)} is no solver's home: there is no such folder"
+        )
+    return home
+
+
+def run_beginning(_context: Any, _parameter: Any, text: str | None) -> str | None:
+    """Return how a run's id begins, or refuse what begins none."""
+    if text is not None and not re.fullmatch(r"[0-9a-f]{4,64}", text):
+        raise click.BadParameter("a run is named by 4 to 64 hexadecimal digits of its id.")
+    return text
 
 
 @contextmanager

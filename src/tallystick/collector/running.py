@@ -85,7 +85,7 @@ def gate_of(settings: Settings) -> Gate:
     if not asks and not settings.allow_anonymous and not settings.is_loopback:
         raise SettingError(
             f"{settings.host} can be reached from other machines, and no credential is known: "
-            "make a token with `tally collector token add`, or say --allow-anonymous"
+            "make a token with `tally collector token add --tenant NAME`, or say --allow-anonymous"
         )
     if asks and not settings.is_loopback and not settings.tls_cert:
         event(logging.WARNING, "no_tls", meaning="tokens arrive unprotected but for a proxy's TLS")

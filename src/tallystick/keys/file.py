@@ -107,8 +107,15 @@ def _open_fault(path: str, error: OSError | ValueError, made_by: str) -> str:
     if error.errno in {errno.ENXIO, errno.ENODEV, errno.EOPNOTSUPP}:
         return _NOT_A_FILE  # a socket, or a device without a driver
     if error.errno == errno.ENOENT:
-        return f"does not exist; `{made_by}` makes a key"
+        return f"does not exist; `{_made(path, made_by)}` makes a key"
     return f"could not be opened: {error.strerror}"
+
+
+def _made(path: str, made_by: str) -> str:
+    """Return the command that makes this very file, where it is called as that command calls it."""
+    folder, name = os.path.split(path)
+    is_elsewhere = made_by == "tally keygen" and name == "signing.key" and folder
+    return f"{made_by} --out {shown(folder)}" if is_elsewhere else made_by
 
 
 def _file_fault(path: str, status: os.stat_result) -> str | None:

@@ -125,7 +125,11 @@ class BundleReader:
         """Return the next member, or None at the end; what is left of the one before is skipped."""
         for _ in self.chunks():
             pass
-        block = self._block()
+        block = self._read(BLOCK)
+        if self._place < 0 and block != _ZEROS and not block.startswith(_BEGINNINGS):
+            raise BundleError("is no bundle")
+        if len(block) != BLOCK:
+            raise BundleError("is cut off", self.name)
         if block == _ZEROS:
             if self._read(BLOCK + 1) != _ZEROS:
                 raise BundleError("does not end with two blocks of zeros and nothing after them")
@@ -222,6 +226,8 @@ def exactly(read: Read) -> Read:
 
 
 _ZEROS: Final = bytes(BLOCK)
+# How a bundle begins that has a first member, sound or not; what begins otherwise is none.
+_BEGINNINGS: Final = (b"evidence/", b"artifacts/", _PAX_NAME + b"\0")
 # Between name and size, between size and checksum, and from the kind to the end of the block.
 _OWNER: Final = b"0000644\0" + b"0000000\0" * 2
 _TIME: Final = b"00000000000\0"

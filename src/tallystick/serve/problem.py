@@ -83,7 +83,7 @@ _TABLE: Final = (
         "already-accepted",
         409,
         "This very intent is known already",
-        "Nothing: it runs once. The body says how far it is.",
+        "Nothing: it runs once. `state` says how far it is, where it is yours.",
     ),
     Problem("too-large", 413, "The body is too large", "Send less; `limit` says how much."),
     Problem(

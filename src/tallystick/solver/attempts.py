@@ -4,12 +4,20 @@
 from __future__ import annotations
 
 import os
+from typing import Final
 
 import msgspec
 
+from tallystick.errors import AttemptsError
+from tallystick.limits import INTENT_ATTEMPTS_MAX
 from tallystick.solver.home import SolverHome, run_id_of
 from tallystick.solver.records import append_fact, read_facts
 from tallystick.solver.states import FILE, Step
+
+SPENT: Final = (
+    f"was asked for {INTENT_ATTEMPTS_MAX} times, and is not received again; "
+    "with another nonce it is a new one"
+)
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,6 +35,8 @@ def attempts_of(home: SolverHome, intent_id: str) -> list[Attempt]:
 def next_attempt(home: SolverHome, intent_id: str, at: str) -> str:
     """Note another run of an intent and return its id; the caller holds the intent's lock."""
     known = attempts_of(home, intent_id)
+    if len(known) >= INTENT_ATTEMPTS_MAX:
+        raise AttemptsError(f"this intent {SPENT}")
     run_id = run_id_of(intent_id, len(known) + 1)
     append_fact(home.attempts(intent_id), Attempt(at=at, run_id=run_id))
     return run_id

@@ -240,9 +240,13 @@ def _pack_artifacts(
             path = entry.path.removeprefix(ARTIFACTS)
             digest = sha256()
 
-            def take(part: memoryview, digest: object = digest) -> None:
+            def take(part: memoryview, digest: object = digest, before: int = count - 1) -> None:
+                nonlocal total
                 digest.update(part)  # type: ignore[attr-defined]  # hashlib names no type
                 put(part)
+                total += len(part)
+                if progress is not None:
+                    progress(before, total)
 
             descriptor = open_artifact(root, path)
             try:
@@ -255,7 +259,6 @@ def _pack_artifacts(
             if digest.hexdigest() != entry.sha256:
                 raise ArtifactRefused(shown(path), "changed after the manifest was made")
             put(padding(entry.size))
-            total += entry.size
             if progress is not None:
                 progress(count, total)
     finally:

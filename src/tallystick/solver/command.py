@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, BinaryIO, Final, Literal
 
 import msgspec
@@ -37,11 +37,13 @@ from tallystick.serve.given import read_duration_ms
 from tallystick.solver.confinement import best_kind
 from tallystick.solver.execution import Executed, execute
 from tallystick.solver.runner import Facts, Ran, Records, Work
-from tallystick.solver.sandbox import PROGRAMS, Cell, Kind
+from tallystick.solver.sandbox import PROGRAMS, Cell, Kind, open_sockets
 
 _SECRETS: Final = frozenset(one.environment for one in VARIABLES if one.secret)
 # Sockets of D-Bus, containers, daemons: a file system that can only be read lets connect to them.
-_SOCKETS: Final = "/run"
+_SERVICES: Final = "/run"
+# The program has a new one, with what it needs in it.
+_NEW: Final = "/tmp"  # noqa: S108  # not to write into
 _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -108,7 +110,7 @@ class CommandRunner:
             return Ran(status="FAILED", error=fault, facts=self.facts(), sandbox={"kind": "none"})
         cell = Cell(
             cwd=work.artifacts,
-            hidden=(*work.hidden, *self._doors()),
+            hidden=(*work.hidden, *(self._doors(work.hidden) if kind != "none" else ())),
             shown=self.needed(),
             network=chosen.network,
             limits=self._limits(work.bytes_max),
@@ -142,11 +144,25 @@ class CommandRunner:
         program = self._settings.argv[0]
         return (*self._settings.readable, *((program,) if os.path.isabs(program) else ()))
 
-    def _doors(self) -> tuple[str, ...]:
-        """Return where services of the machine listen: no network is to mean these, too."""
-        needed = (os.path.realpath(path) for path in self.needed())
-        is_needed = any(path.startswith(f"{_SOCKETS}/") for path in needed)
-        return () if self._settings.network or is_needed else (_SOCKETS,)
+    def _doors(self, hidden: tuple[str, ...] = ()) -> tuple[str, ...]:
+        """Return where services of the machine listen: no network is to mean these, too.
+
+        A socket that is told to be readable is meant to be there; what is made later is not seen.
+        """
+        if self._settings.network:
+            return ()
+        needed = [os.path.realpath(path) for path in self.needed()]
+        is_needed = any(path.startswith(f"{_SERVICES}/") for path in needed)
+        folders = () if is_needed else (_SERVICES,)
+        doors = []
+        for path in open_sockets():
+            real = os.path.realpath(path)
+            is_gone = _is_within(real, (*hidden, *folders)) or (
+                _is_within(real, (_NEW,)) and not _is_within(real, needed)
+            )
+            if not is_gone and real not in needed:
+                doors.append(real)
+        return (*folders, *doors)
 
     def _execute(self, work: Work, cell: Cell, kind: Kind, given: bytes) -> Executed:
         with (
@@ -203,6 +219,10 @@ class CommandRunner:
         if done.exit_code != 0:
             return f"the program ended with exit code {done.exit_code}"
         return None
+
+
+def _is_within(path: str, folders: Iterable[str]) -> bool:
+    return any(path.startswith(f"{one}/") for one in folders)
 
 
 def _created(folder: str, name: str) -> BinaryIO:

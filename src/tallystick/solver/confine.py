@@ -6,7 +6,7 @@ a pipe, and writes what is in force to a file before the program starts: a line 
 A second line, with a fault, says that the program did not start.
 
 With namespaces the program sees its own process tree, no network (unless allowed), and a file
-system that it can only read, but for its working directory and a `/tmp` of its own.
+system that it can only read, but for its working directory, a `/tmp` and a `/dev/shm` of its own.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
 _MOUNT_SETATTR = 442  # the same number on every architecture
 _AT_FDCWD, _AT_RECURSIVE = -100, 0x8000
 _ATTR_RDONLY, _ATTR_NOSUID = 0x1, 0x2
+# Where others leave files, and shared memory: the program gets new ones, to write into.
+_NEW = ("/tmp", "/dev/shm")  # noqa: S108  # these are
 # Who the program is inside: nobody, who has no capabilities there once it has started.
 _INSIDE = 65534
 
@@ -83,7 +85,7 @@ def _enter(order: dict[str, Any]) -> dict[str, object]:
     return {
         "kind": "namespaces",
         "network": bool(order["network"]),
-        "filesystem": "read-only but for artifacts and a private /tmp",
+        "filesystem": "read-only but for artifacts and private /tmp and /dev/shm",
         "namespaces": "user mount pid ipc uts" + ("" if order["network"] else " net"),
     }
 
@@ -93,7 +95,9 @@ def _mounts(order: dict[str, Any]) -> None:
     held = os.open(order["cwd"], os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     shown = [(path, os.open(path, os.O_PATH | os.O_CLOEXEC)) for path in order["shown"]]
     _mount(None, "/", None, _MS_REC | _MS_PRIVATE)
-    _mount("tmpfs", "/tmp", "tmpfs", _MS_NOSUID | _MS_NODEV, "mode=1777")  # noqa: S108  # a new one
+    new = [path for path in _NEW if os.path.isdir(path)]
+    for path in new:
+        _mount("tmpfs", path, "tmpfs", _MS_NOSUID | _MS_NODEV, "mode=1777")
     for path, source in shown:
         _bind(source, path)
     for path in order["hidden"]:
@@ -104,7 +108,7 @@ def _mounts(order: dict[str, Any]) -> None:
     _bind(held, order["cwd"])
     _mount("proc", "/proc", "proc", _MS_NOSUID | _MS_NODEV | _MS_NOEXEC)
     _attributes("/", _AT_RECURSIVE, set_=_ATTR_RDONLY | _ATTR_NOSUID)
-    for path in ("/tmp", order["cwd"]):  # noqa: S108  # the new one
+    for path in (*new, order["cwd"]):
         _attributes(path, 0, clear=_ATTR_RDONLY)
 
 
@@ -192,5 +196,6 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 if __name__ == "__main__":
     with os.fdopen(int(sys.argv[1]), "rb") as orders:
         ordered = json.loads(orders.read())
-    os.set_inheritable(int(sys.argv[2]), False)
+    # Bubblewrap goes on to write there, and keeps it from the program.
+    os.set_inheritable(int(sys.argv[2]), ordered["reports"])
     confine(ordered, int(sys.argv[2]))

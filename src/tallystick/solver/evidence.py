@@ -14,8 +14,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final, Protocol
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from tallystick import __version__
+from tallystick.chain.issue import default_clock, timestamp
 from tallystick.crypto.merkle import Edge, leaf_hash
 from tallystick.durable.file import FilePath, make_directory, shown, write_replace
 from tallystick.durable.whole import write_whole
@@ -108,14 +110,14 @@ def create_evidence_bundle(  # noqa: PLR0917  # the source's own seven, in its o
     execution_summary: Mapping[str, Any],
     git_commit: str | None = None,
     *,
-    intent_hash: str,
-    policy_hash: str,
-    decided_at: str,
-    started_at: str | None,
-    finished_at: str | None,
-    created_at: str,
-    chain: Mapping[str, Any] | None,
-    environment: Mapping[str, Any],
+    intent_hash: str | None = None,
+    policy_hash: str | None = None,
+    decided_at: str | None = None,
+    started_at: str | UnsetType | None = UNSET,
+    finished_at: str | UnsetType | None = UNSET,
+    created_at: str | None = None,
+    chain: Mapping[str, Any] | UnsetType | None = UNSET,
+    environment: Mapping[str, Any] | None = None,
     previous_manifest: str | None = None,
     number: int = 1,
     scanned: ArtifactList | None = None,
@@ -123,11 +125,19 @@ def create_evidence_bundle(  # noqa: PLR0917  # the source's own seven, in its o
 ) -> EvidenceFiles:
     """Hash what a run left, and put its manifest into `<run>/evidence/`; never twice.
 
-    The first seven arguments are the source's. All times come from the caller's clock. `scanned` is
-    what `scan_run` gave for this run a moment ago, where hashing must not hold up others.
+    The first seven arguments are the source's. What else a manifest says is read from the run's
+    directory where it is not told: policy, states and receipts. `scanned` is what `scan_run` gave
+    for this run a moment ago, where hashing must not hold up others.
     """
+    from tallystick.solver.left_by_run import LeftByRun  # heavy, and folders need none of it
+
     evidence = os.path.join(run_dir, "evidence")
     _refuse_second(evidence)
+    left = LeftByRun(run_dir)
+    created_at = created_at or timestamp(default_clock())
+    started_at = left.started_at if started_at is UNSET else started_at
+    if finished_at is UNSET:
+        finished_at = None if started_at is None else created_at
     found = scan_run(run_dir, progress=progress) if scanned is None else scanned
     manifest = Manifest(
         manifest_version=MANIFEST_VERSION,
@@ -135,18 +145,18 @@ def create_evidence_bundle(  # noqa: PLR0917  # the source's own seven, in its o
         number=number,
         previous_manifest_hash=None if previous_manifest is None else f"sha256:{previous_manifest}",
         intent_id=intent_id,
-        intent_hash=intent_hash,
+        intent_hash=intent_hash or f"sha256:{intent_id}",
         run_id=run_id,
         job_type=job_type,
         created_at=created_at,
         artifacts=None,
         artifact_count=len(found.entries),
         artifacts_root=f"sha256:{found.root.hex()}",
-        policy_hash=policy_hash,
-        policy_decision=_decision(policy_decision, decided_at),
+        policy_hash=policy_hash or left.policy_hash(),
+        policy_decision=_decision(policy_decision, decided_at or left.decided_at or created_at),
         execution_summary=_summary(execution_summary, started_at, finished_at),
-        receipt_chain=None if chain is None else _binding(chain),
-        environment=_environment(environment),
+        receipt_chain=left.binding() if chain is UNSET else _binding(chain),
+        environment=_environment(environment or {}),
         solver=Solver(service=SERVICE, service_version=__version__, git_commit=git_commit),
     )
     manifest, data = with_artifacts(manifest, found)
@@ -215,7 +225,7 @@ def _decision(told: Mapping[str, Any] | ToldDecision, decided_at: str) -> Policy
     return PolicyDecision(
         allowed=members["allowed"],
         reasons=fitted_reasons(members["reasons"]),
-        codes=tuple(members["codes"]),
+        codes=tuple(members.get("codes", ())),
         decided_at=decided_at,
     )
 
@@ -224,6 +234,8 @@ def _summary(
     told: Mapping[str, Any], started_at: str | None, finished_at: str | None
 ) -> ExecutionSummary:
     error = told.get("error")
+    if "status" not in told:
+        raise ManifestError("has no status", "/executionSummary")
     return ExecutionSummary(
         status=told["status"],
         error=None if error is None else fit_text(error, RUN_ERROR_BYTES_MAX),
@@ -233,7 +245,9 @@ def _summary(
     )
 
 
-def _binding(told: Mapping[str, Any]) -> ReceiptBinding:
+def _binding(told: Mapping[str, Any] | None) -> ReceiptBinding | None:
+    if told is None:
+        return None
     return ReceiptBinding(chain_id=told["chainId"], length=told["length"], head=told["headHash"])
 
 

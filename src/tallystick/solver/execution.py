@@ -97,7 +97,7 @@ def execute(
     with tempfile.TemporaryFile() as inputs, tempfile.TemporaryFile() as told:
         inputs.write(stdin)
         inputs.seek(0)
-        process = _launch(order_of(argv, env, cell, kind), inputs, told)
+        process = _launch(order_of(argv, env, cell, kind, told.fileno()), inputs, told)
         assert process.stdout is not None
         assert process.stderr is not None
         streams = _Streams(output_bytes)
@@ -111,6 +111,8 @@ def execute(
             process.stdout.close()
             process.stderr.close()
         said = _read_told(told)
+    if kind == "bubblewrap" and process.returncode > 0 and "exit-code" not in said:
+        said.setdefault("fault", "bubblewrap did not start it, and its error output says why")
     return Executed(
         exit_code=process.returncode,
         fault=fault or said.get("fault"),

@@ -85,11 +85,14 @@ def _write_artifacts(
             for chunk in reader.chunks():
                 digest.update(chunk)
                 _put(descriptor, chunk)
+                total += len(chunk)
+                if progress is not None:
+                    progress(count, total)
         finally:
             os.close(descriptor)
         if digest.hexdigest() != entry.sha256:
             raise BundleError("is not what the manifest lists", member.name)
-        count, total = count + 1, total + member.size
+        count += 1
         if progress is not None:
             progress(count, total)
         member = reader.next()

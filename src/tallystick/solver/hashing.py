@@ -56,7 +56,7 @@ def scan_artifacts(
     Paths in the entries begin with `artifacts/`, whatever the folder is called.
     """
     total = 0
-    for count, one in enumerate(_hashed(folder), 1):
+    for count, one in enumerate(_hashed(folder, progress), 1):
         total += one.size
         if count > ARTIFACTS_MAX:
             raise LimitError(f"{shown(folder)} holds over {ARTIFACTS_MAX} files")
@@ -132,23 +132,42 @@ def read_unchanged(
     return size
 
 
-def _hashed(folder: FilePath) -> Iterator[Hashed]:
-    """Yield what every file hashes to, in order.
+def _hashed(folder: FilePath, progress: Progress | None) -> Iterator[Hashed]:
+    """Yield what every file hashes to, in order; of a large one, tell how far it is.
 
     In one thread: files of usual size are hashed faster than they are handed over to another.
     """
     root = open_folder(folder)
     buffer = memoryview(bytearray(ARTIFACT_CHUNK_BYTES))
+    count = total = 0
     try:
         for descriptor, path in _walk(root, "", 1):
             digest = sha256()
+            take: Callable[[memoryview], object] = digest.update
+            if progress is not None and os.fstat(descriptor).st_size > ARTIFACT_CHUNK_BYTES:
+                take = _telling(take, progress, count, total)
             try:
-                size = read_unchanged(descriptor, path, digest.update, buffer)
+                size = read_unchanged(descriptor, path, take, buffer)
             finally:
                 os.close(descriptor)
+            count, total = count + 1, total + size
             yield Hashed(path, digest.hexdigest(), size)
     finally:
         os.close(root)
+
+
+def _telling(
+    take: Callable[[memoryview], object], progress: Progress, count: int, total: int
+) -> Callable[[memoryview], object]:
+    """Return `take` with word of each part of a file that comes after so many files and bytes."""
+
+    def told(part: memoryview) -> None:
+        nonlocal total
+        take(part)
+        total += len(part)
+        progress(count, total)
+
+    return told
 
 
 def _walk(folder: int, prefix: str, depth: int) -> Generator[_OpenFile, None, None]:

@@ -85,7 +85,7 @@ class SolverHome:
         return os.path.join(self.intents, f"{intent_id}.jsonl")
 
     def find(self, beginning: str) -> str:
-        """Return the one run whose id, or whose intent's id, begins like this."""
+        """Return the one run whose id begins like this."""
         if not re.fullmatch(r"[0-9a-f]{4,64}", beginning):
             raise RunError("a run is named by 4 to 64 hexadecimal digits of its id")
         found = [name for name in self.run_ids() if name.startswith(beginning)]
@@ -107,7 +107,7 @@ def held(path: FilePath, what: str, *, wait: bool = False) -> Iterator[None]:
     except (OSError, ValueError) as fault:
         raise DurableError(f"{shown(path)} can't be locked: {reason_of(fault)}") from fault
     try:
-        descriptor = _locked(name, directory, what) if not wait else _waited(name, directory)
+        descriptor = (_waited if wait else _locked)(name, directory, what)
         try:
             yield
         finally:
@@ -156,11 +156,14 @@ def _locked(name: str, directory: int, what: str) -> int:
     raise AssertionError("the last try raises")
 
 
-def _waited(name: str, directory: int) -> int:
+def _waited(name: str, directory: int, what: str) -> int:
     import fcntl
 
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-    descriptor = os.open(name, flags, 0o600, dir_fd=directory)
+    try:
+        descriptor = os.open(name, flags, 0o600, dir_fd=directory)
+    except OSError as fault:
+        raise DurableError(f"{what} can't be locked: {reason_of(fault)}") from fault
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
     except BaseException:

@@ -140,8 +140,10 @@ class SolverApp:
         told = {"intentId": intent.intent_id}
         try:
             self._line.accept(intent, body, tenant)
-        except AlreadyKnown:
-            raise Refusal("already-accepted", "an intent runs once", members=told) from None
+        except AlreadyKnown as known:
+            found = self._how_far(tenant, intent.intent_id)  # for who may only write: the state
+            members = told | ({"state": found["state"]} if found else {})
+            raise Refusal("already-accepted", str(known), members=members) from None
         except LimitError:
             raise Refusal("busy", "too many intents wait") from None
         except Error as fault:
@@ -152,21 +154,25 @@ class SolverApp:
         return status, [*headers, (b"location", path.encode())], answer
 
     def _intent(self, tenant: str, intent_id: str) -> Answer:
+        told = self._how_far(tenant, intent_id)
+        if not told:
+            raise Refusal("not-found", "no such intent")
+        return _json(200, {"intentId": intent_id, **told})
+
+    def _how_far(self, tenant: str, intent_id: str) -> dict[str, Any]:
+        """Return the place or the runs of an intent; nothing where it is another tenant's."""
         found = self._line.place_of(intent_id)
         if found is not None and found[1].tenant == tenant:
             number, waiting = found
-            told = {"intentId": intent_id, "state": "queued", "ahead": number, "since": waiting.at}
-            return _json(200, told)
+            return {"state": "queued", "ahead": number, "since": waiting.at}
         runs = [
             view
             for attempt in attempts_of(self._home, intent_id)
             if (view := view_run(self._home, attempt.run_id)) is not None and view.tenant == tenant
         ]
         if not runs:
-            raise Refusal("not-found", "no such intent")
-        return _json(
-            200, {"intentId": intent_id, "state": runs[-1].state, "runs": list(map(_shown, runs))}
-        )
+            return {}
+        return {"state": runs[-1].state, "runs": list(map(_shown, runs))}
 
     def _run(self, tenant: str, run_id: str) -> Answer:
         return _json(200, _shown(self._view(tenant, run_id)))

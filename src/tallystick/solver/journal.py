@@ -74,6 +74,12 @@ class RunJournal:
         return {"chainId": head.chain_id, "length": head.sequence, "headHash": head.hash}
 
 
+def head_of_file(path: str) -> Head | None:
+    """Return the head behind the last receipt of a run's file, or None where it holds none."""
+    last = _last_of(path)
+    return None if last is None else last[0]
+
+
 def _last_of(path: str) -> tuple[Head, bool] | None:
     """Return the head behind the last receipt that is there in whole, and whether it closes."""
     if not os.path.lexists(path):

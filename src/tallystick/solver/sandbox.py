@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 from typing import Final, Literal
 
 import msgspec
@@ -13,6 +14,8 @@ Kind = Literal["bubblewrap", "namespaces", "none"]
 
 LAUNCHER: Final = os.path.join(os.path.dirname(os.path.abspath(__file__)), "confine.py")
 PROGRAMS: Final = "/usr/local/bin:/usr/bin:/bin"
+# Sockets that have a path, of this network namespace: a namespace of its own shuts none of them.
+_SOCKETS: Final = "/proc/net/unix"
 
 
 class Cell(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,9 +29,12 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     limits: dict[str, int] = {}
 
 
-def bubblewrap(argv: list[str], cell: Cell) -> list[str]:
-    """Return the command line that runs `argv` in a cell by bubblewrap."""
-    line = [shutil.which("bwrap", path=PROGRAMS) or "bwrap"]
+def bubblewrap(argv: list[str], cell: Cell, status: int) -> list[str]:
+    """Return the command line that runs `argv` in a cell by bubblewrap.
+
+    It writes to the descriptor `status` how the program ended, where the program began at all.
+    """
+    line = [shutil.which("bwrap", path=PROGRAMS) or "bwrap", "--json-status-fd", str(status)]
     line += ["--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL"]
     if cell.network:
         line.append("--share-net")
@@ -53,10 +59,35 @@ def shown_in_tmp(cell: Cell) -> list[str]:
     return found
 
 
-def order_of(argv: list[str], env: dict[str, str], cell: Cell, kind: Kind) -> dict[str, object]:
-    """Return what the launcher is told."""
+def open_sockets(path: str = _SOCKETS) -> list[str]:
+    """Return the paths of all sockets that this user may connect to just now.
+
+    Whoever may write to a socket's file may connect, also where its file system is read-only.
+    """
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            lines = file.read().split("\n")
+    except OSError:
+        return []  # no Linux
+    # Seven columns, and then the path, if it has one; those that begin with @ are in no folder.
+    bound = {fields[7] for line in lines if len(fields := line.split(maxsplit=7)) == 8}
+    return sorted(one for one in bound if one.startswith("/") and _is_socket(one))
+
+
+def _is_socket(path: str) -> bool:
+    try:
+        return stat.S_ISSOCK(os.lstat(path).st_mode) and os.access(path, os.W_OK)
+    except (OSError, ValueError):
+        return False
+
+
+def order_of(
+    argv: list[str], env: dict[str, str], cell: Cell, kind: Kind, status: int = -1
+) -> dict[str, object]:
+    """Return what the launcher is told; `status` is where bubblewrap tells how it went."""
     return {
-        "argv": bubblewrap(argv, cell) if kind == "bubblewrap" else argv,
+        "argv": bubblewrap(argv, cell, status) if kind == "bubblewrap" else argv,
+        "reports": kind == "bubblewrap",
         "env": env,
         "cwd": cell.cwd,
         "kind": "namespaces" if kind == "namespaces" else "none",
@@ -73,13 +104,14 @@ def facts_of(told: dict[str, object], cell: Cell, kind: Kind) -> dict[str, str |
     facts: dict[str, str | int | bool] = {
         name: value
         for name, value in told.items()
-        if name != "fault" and isinstance(value, (str, int))
+        # What bubblewrap says of its processes is spelled with hyphens.
+        if name != "fault" and "-" not in name and isinstance(value, (str, int))
     }
     if kind == "bubblewrap":
         facts |= {
             "kind": "bubblewrap",
             "network": cell.network,
-            "filesystem": "read-only but for artifacts and a private /tmp",
+            "filesystem": "read-only but for artifacts and private /tmp and /dev",
             "namespaces": "user mount pid ipc uts cgroup" + ("" if cell.network else " net"),
         }
     facts |= {f"limit{name.capitalize()}": value for name, value in cell.limits.items()}

@@ -77,7 +77,7 @@ def gate_of(settings: SolverSettings, host: str) -> Gate:
     if not asks and not settings.allow_anonymous and not is_loopback(host):
         raise SettingError(
             f"{host} can be reached from other machines, and no credential is known: make a token "
-            f"with `tally collector token add --tokens {settings.tokens}`, or say "
+            f"with `tally collector token add --tenant NAME --tokens {settings.tokens}`, or say "
             "--allow-anonymous"
         )
     if asks and not is_loopback(host) and not settings.tls_cert:

@@ -18,9 +18,9 @@ import msgspec
 from tallystick.chain.issue import timestamp
 from tallystick.durable.file import read_bounded, sync_directory, write_replace
 from tallystick.errors import LimitError, RefusedInput
-from tallystick.limits import INTENT_BYTES_MAX
+from tallystick.limits import INTENT_ATTEMPTS_MAX, INTENT_BYTES_MAX
 from tallystick.model.intent import Intent, parse_intent
-from tallystick.solver.attempts import attempts_of, has_run
+from tallystick.solver.attempts import SPENT, attempts_of, has_run
 from tallystick.solver.home import SolverHome
 from tallystick.solver.records import read_facts
 from tallystick.solver.states import FILE, Step
@@ -39,7 +39,7 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AlreadyKnown(Exception):
-    """This very intent waits, or has run; never leaves the service."""
+    """This very intent waits, has run, or was refused too often; never leaves the service."""
 
 
 class Waitlist:
@@ -51,6 +51,8 @@ class Waitlist:
         self._clock = clock
         self._turn = threading.Condition()
         self._line: deque[Waiting] = deque()
+        # Given to somebody who has not told yet that the run was received.
+        self._taken: dict[str, Waiting] = {}
         self._known: set[str] = set()
         self._number = 0
         self._is_closed = False
@@ -73,14 +75,17 @@ class Waitlist:
         """Take an intent; return when it is on stable storage."""
         with self._turn:
             if intent.intent_id in self._known or has_run(self._home, intent.intent_id):
-                raise AlreadyKnown
+                raise AlreadyKnown("an intent runs once")
+            attempts = len(attempts_of(self._home, intent.intent_id))
+            if attempts >= INTENT_ATTEMPTS_MAX:
+                raise AlreadyKnown(f"it {SPENT}")
             if not self.has_room:
                 raise LimitError("the queue is full")
             waiting = Waiting(
                 at=timestamp(self._clock()),
                 intent_id=intent.intent_id,
                 tenant=tenant,
-                attempts=len(attempts_of(self._home, intent.intent_id)),
+                attempts=attempts,
             )
             self._number += 1
             path = os.path.join(self._home.queue, f"{self._number:012d}-{intent.intent_id}")
@@ -99,7 +104,12 @@ class Waitlist:
             if not self._line or self._is_closed:
                 return None
             waiting = self._line.popleft()
-        return waiting, _read(waiting.path)[1]
+            self._taken[waiting.intent_id] = waiting
+        try:
+            return waiting, _read(waiting.path)[1]
+        except BaseException:
+            self.ended(waiting)  # it is gone, and may come again
+            raise
 
     def begun(self, waiting: Waiting) -> None:
         """Remove an intent's file: its run was received, and is on stable storage."""
@@ -108,22 +118,29 @@ class Waitlist:
             sync_directory(waiting.path)
         except FileNotFoundError:
             pass
+        with self._turn:
+            self._taken.pop(waiting.intent_id, None)
 
     def ended(self, waiting: Waiting) -> None:
         """Note that an intent's run has ended: what it was stands in its states from now on."""
         with self._turn:
             self._known.discard(waiting.intent_id)
+            self._taken.pop(waiting.intent_id, None)
 
     def put_back(self, waiting: Waiting) -> None:
         """Let an intent wait again whose run could not even be received."""
         with self._turn:
+            self._taken.pop(waiting.intent_id, None)
             self._line.append(waiting)
 
     def place_of(self, intent_id: str) -> tuple[int, Waiting] | None:
         """Return how many are in front of an intent, and what is known of it."""
-        for number, waiting in enumerate(list(self._line)):
-            if waiting.intent_id == intent_id:
-                return number, waiting
+        with self._turn:
+            if intent_id in self._taken:
+                return 0, self._taken[intent_id]
+            for number, waiting in enumerate(self._line):
+                if waiting.intent_id == intent_id:
+                    return number, waiting
         return None
 
     def close(self) -> None:

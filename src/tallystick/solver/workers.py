@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import msgspec
 
-from tallystick.errors import Error, RunBusyError
+from tallystick.errors import AttemptsError, Error, RunBusyError
 from tallystick.limits import SOLVER_RETRY_MS
 from tallystick.serve.logs import LOGGER, event
 from tallystick.serve.metrics import Meters
@@ -126,6 +126,11 @@ class Workers:
         except RunBusyError:
             # Another process is at it: where that one does not end it, this one will.
             self._again(self._here.run_id)
+        except AttemptsError as fault:
+            # Somebody ran it by hand since it came; it would wait for ever.
+            event(logging.WARNING, "intent_spent", of=what, error=str(fault))
+            self._line.begun(self._here.waiting)
+            return True
         except Error as fault:
             self._put_off(fault, what)
         except Exception:  # noqa: BLE001  # one run's bug must not end all others

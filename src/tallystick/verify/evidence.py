@@ -247,12 +247,14 @@ class _Case:
         judge = ArtifactJudge(entries or (), self.findings)
         total = 0
         while member is not None:
-            digest = sha256()
+            digest, end = sha256(), total + member.size
             for chunk in reader.chunks():
                 digest.update(chunk)
+                total += len(chunk)
+                if total < end and self._question.progress is not None:
+                    self._question.progress(judge.taken, total)
             if entries is not None:
                 judge.take(member.name, digest.hexdigest(), member.size)
-            total += member.size
             if self._question.progress is not None:
                 self._question.progress(judge.taken, total)
             member = reader.next()

@@ -6,6 +6,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.command import tally
+from tests.terminals import is_gone, watched
 
 from tallystick.cli.evidence_files import bar, head_of, opened_bundle, signers_from, size_of
 from tallystick.cli.output import Exit, Stop
@@ -31,7 +33,7 @@ def test_a_bundle_that_cannot_be_opened_stops() -> None:
         pass
     assert stopped.value.code is Exit.UNCHECKED
     with opened_bundle("solved.tally") as stream:
-        assert head_of(stream).manifest.origin == "run"
+        assert head_of(stream, "solved.tally").manifest.origin == "run"
 
 
 def test_sizes_and_bars() -> None:
@@ -40,3 +42,32 @@ def test_sizes_and_bars() -> None:
     assert size_of("results") == size_of("-") == size_of("nowhere") == 0
     with bar(10) as progress:
         assert progress is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "end"),
+    [
+        (("make", "results", "--out", "r.tally", "--key", "agent.key"), "2 files"),
+        (("verify", "solved.tally", "--key", "solver.pub"), "{done:.1f}/{size:.1f} kB"),
+        (("verify", "-", "--key", "solver.pub"), "6 files"),
+        (("extract", "solved.tally", "--out", "out"), "{done:.1f}/{size:.1f} kB"),
+    ],
+)
+def test_long_work_shows_a_bar(arguments: tuple[str, ...], end: str) -> None:
+    """On a terminal, on standard error alone, up to the end; and it goes away again."""
+    data = Path("solved.tally").read_bytes()
+    code, out, shown = watched("evidence", *arguments, stdin=data)
+    assert code == 0, shown
+    assert "\x1b" not in out
+    assert " files" in shown
+    size = len(data) / 1000
+    assert end.format(done=size - 1.024, size=size) in shown  # all but the two blocks at the end
+    assert is_gone(shown)
+
+
+def test_a_folder_that_is_compared_shows_a_bar() -> None:
+    """Where the bundle has no artefacts of its own, too."""
+    assert tally("evidence", "extract", "solved.tally", "--out", "out").code == 0
+    folder = ("--artifacts", "out/artifacts")
+    code, _, shown = watched("evidence", "verify", "detached.tally", "--key", "solver.pub", *folder)
+    assert (code, "6 files" in shown) == (0, True)

@@ -29,6 +29,17 @@ def test_keys_that_cannot_sign_are_wrong_usage() -> None:
     assert not Path("r.tally").exists()
 
 
+def test_a_bundle_lies_outside_of_its_folder() -> None:
+    """Within, it would be a file that it does not list, however the path is spelled."""
+    Path("link").symlink_to("results")
+    for out in ("results/r.tally", "link/r.tally", "results/../results/r.tally"):
+        answer = tally("evidence", "make", "results", "--out", out, "--key", "agent.key")
+        assert (answer.code, "--out lies in DIR" in answer.err) == (2, True)
+    assert not Path("results/r.tally").exists()
+    beside = tally("evidence", "make", "results", "--out", "results.tally", "--key", "agent.key")
+    assert beside.code == 0
+
+
 def test_links_and_runs_are_refused() -> None:
     """What no manifest takes in, and what has evidence of its own: exit code 1, nothing written."""
     Path("results/link").symlink_to("/etc/passwd")

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import pty
 import subprocess
@@ -23,6 +24,8 @@ from tallystick.cli.output import (
     error_is_terminal,
     prepare_streams,
     say,
+    say_bytes,
+    say_json,
     say_table,
     visible,
 )
@@ -119,6 +122,29 @@ def test_tables_take_text_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
     assert lines[2] == " 1  [red]x[/red] :skull: \\x1b[2J" + "y" * 300
     assert lines[3] == "10  z\\nz"
     assert not [line for line in lines if line != line.rstrip()]
+
+
+def test_json_is_plain(capsys: pytest.CaptureFixture[str]) -> None:
+    """What it holds can be read again, and nothing in it moves a terminal."""
+    value = {"a": ["\x1b[2J\u202e\x9b", "\n"]}
+    say_json(value)
+    assert capsys.readouterr().out == '{"a":["\\u001b[2J\\u202e\\u009b","\\n"]}\n'
+    say_json(value, indent=2)
+    shown = capsys.readouterr().out
+    assert shown.isascii()
+    assert json.loads(shown) == value
+
+
+def test_bytes_are_themselves_but_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pipe gets them as they are; who reads sees what would not be seen."""
+    for is_terminal, wanted in ((False, b"\x1b[2J\n"), (True, b"\\x1b[2J\n")):
+        written = io.BytesIO()
+        stream = io.TextIOWrapper(written, write_through=True)
+        monkeypatch.setattr(stream, "isatty", lambda answer=is_terminal: answer)
+        monkeypatch.setattr("sys.stdout", stream)
+        monkeypatch.setenv("TERM", "dumb")
+        say_bytes(b"\x1b[2J\n")
+        assert written.getvalue() == wanted
 
 
 def test_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,7 +33,10 @@ def test_runs_are_listed(tmp_path: Path) -> None:
         for line in tally("solver", "list", "--home", home, "--json").out.splitlines()
     ]
     assert [one["job_type"] for one in told] == ["SAFE_REPORT", "MINE"]
-    assert "SUCCESS" not in tally("solver", "list", "--home", home, "--unfinished").out
+    unfinished = tally("solver", "list", "--home", home, "--unfinished")
+    assert unfinished.out == "no unfinished runs\n"
+    nowhere = tally("solver", "list", "--home", f"{home}/nowhere")
+    assert (nowhere.code, nowhere.out) == (3, "")
 
 
 def test_a_run_is_shown(tmp_path: Path) -> None:

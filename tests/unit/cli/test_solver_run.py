@@ -11,6 +11,7 @@ import pytest
 from eth_account import Account
 from tests.command import tally
 from tests.solving import PRIVATE, asked, body, configured
+from tests.terminals import is_gone, watched
 
 from tallystick.model.intent import intent_of
 from tallystick.model.requester import signature_reason
@@ -92,6 +93,22 @@ def test_too_large_an_intent_is_refused(tmp_path: Path, monkeypatch: pytest.Monk
         assert "larger than 100 bytes" in done.err
 
 
+def test_who_interrupts_is_told_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C leaves a run that can't be started again, and a line that says how it is ended."""
+    home = configured(tmp_path)
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("tallystick.solver.safe_report.make_report", interrupted)
+        done = tally("solver", "run", _intent(tmp_path), "--home", str(home))
+    assert done.code == 130
+    assert "`tally solver resume`" in done.err
+    ended = tally("solver", "resume", "--home", str(home))
+    assert (ended.code, "FAILED" in ended.out) == (0, True)
+
+
 def test_cut_off_runs_are_finished(tmp_path: Path) -> None:
     """`resume` finishes all of them, or the one that is named."""
     home = configured(tmp_path)
@@ -105,7 +122,11 @@ def test_cut_off_runs_are_finished(tmp_path: Path) -> None:
         done = tally("solver", "resume", run_id[:8], "--home", str(home))
         assert done.code == 0, done
         assert done.out == f"run {run_id}: {wanted}\n"
-    assert tally("solver", "resume", "zz", "--home", str(home)).code == 1
+    for verb in ("resume", "status"):
+        assert tally("solver", verb, "dead", "--home", str(home)).code == 1
+        wrong = tally("solver", verb, "zz", "--home", str(home))
+        assert wrong.code == 2
+        assert "4 to 64 hexadecimal digits" in wrong.err
 
 
 def test_a_requester_signs_an_intent(tmp_path: Path) -> None:
@@ -141,3 +162,14 @@ def test_an_evm_account_signs_an_intent(tmp_path: Path) -> None:
     )
     assert signed.code == 0, signed
     assert signature_reason(intent_of(json.loads(signed.out)), account.address) is None
+
+
+def test_who_watches_sees_that_it_runs_and_hashes(tmp_path: Path) -> None:
+    """On a terminal, on standard error alone, from the start; and it goes away when it is done."""
+    home = str(configured(tmp_path))
+    code, out, shown = watched("solver", "run", _intent(tmp_path), "--home", home)
+    assert code == 0, shown
+    assert "\x1b" not in out
+    assert "running" in shown
+    assert "hashed 2 files, 0 MB" in shown
+    assert is_gone(shown)

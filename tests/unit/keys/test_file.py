@@ -143,6 +143,8 @@ def test_missing_files_say_what_makes_one(tmp_path: Path) -> None:
     assert _refusal(tmp_path / "no.key") == (
         f"{tmp_path}/no.key does not exist; `tally keygen` makes a key"
     )
+    assert "`tally keygen --out home`" in _refusal("home/signing.key")
+    assert "`tally keygen` makes" in _refusal("signing.key")
     assert "could not be opened: Not a directory" in _refusal("/dev/null/key")
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tallystick.errors import AttemptsError
 from tallystick.solver.attempts import attempts_of, has_run, next_attempt
 from tallystick.solver.home import SolverHome, run_id_of
 from tallystick.solver.states import RunStates, State
@@ -59,3 +60,16 @@ def test_an_attempt_without_its_directory_counts_as_none(tmp_path: Path) -> None
     next_attempt(home, _INTENT, "2026-01-01T00:00:00.000Z")
     assert not has_run(home, _INTENT)
     assert next_attempt(home, _INTENT, "2026-01-01T00:00:01.000Z") == run_id_of(_INTENT, 2)
+
+
+def test_runs_of_one_intent_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who hands a refused intent in without end is refused before anything is written."""
+    monkeypatch.setattr("tallystick.solver.attempts.INTENT_ATTEMPTS_MAX", 2)
+    home = SolverHome(tmp_path)
+    home.make()
+    _attempt(home)
+    _attempt(home)
+    for _ in range(3):
+        with pytest.raises(AttemptsError, match="another nonce"):
+            next_attempt(home, _INTENT, "2026-01-01T00:00:00.000Z")
+    assert len(attempts_of(home, _INTENT)) == 2

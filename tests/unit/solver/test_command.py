@@ -4,6 +4,9 @@
 from __future__ import annotations
 
 import json
+import socket
+import sys
+import tempfile
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,6 +20,9 @@ from tallystick.solver.command import CommandRunner
 from tallystick.solver.confinement import _works
 from tallystick.solver.runner import Ran, Work
 from tallystick.solver.sandbox import Kind
+
+_KINDS: tuple[Kind, ...] = ("bubblewrap", "namespaces")
+_CONFINED = [kind for kind in _KINDS if sys.platform.startswith("linux") and _works(kind)]
 
 
 class _Call:
@@ -173,13 +179,49 @@ def test_services_of_the_machine_are_no_network(
     settings: dict[str, Any], hidden: tuple[str, ...]
 ) -> None:
     """Where sockets lie is hidden, unless network is granted or the program itself lies there."""
-    assert CommandRunner(settings)._doors() == hidden
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(command, "open_sockets", list)
+        assert CommandRunner(settings)._doors() == hidden
+
+
+def test_other_sockets_are_hidden_one_by_one(tmp_path: Path) -> None:
+    """Wherever they lie, but for what is hidden or new anyway, and what is told to be readable."""
+    with pytest.MonkeyPatch.context() as patch:
+        sockets = ["/home/a/agent", "/run/bus", "/solver/s", "/srv/wanted", "/tmp/x", "/tmp/in/x"]
+        patch.setattr(command, "open_sockets", lambda: sockets)
+        runner = CommandRunner({"argv": ["sh"], "readable": ["/srv/wanted", "/tmp/in"]})
+        assert runner._doors(("/solver",)) == ("/run", "/home/a/agent", "/tmp/in/x")
+        within = CommandRunner({"argv": ["/run/system/sh"]})
+        assert "/run/bus" in within._doors()
+
+
+@pytest.mark.parametrize("kind", _CONFINED)
+def test_a_service_elsewhere_is_out_of_reach(kind: Kind) -> None:
+    """Without network no confined program connects to a socket, wherever that lies."""
+    script = "import socket, sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])"
+    with (
+        tempfile.TemporaryDirectory(dir="/var/tmp") as name,
+        socket.socket(socket.AF_UNIX) as listener,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        path = f"{name}/service"
+        listener.bind(path)
+        listener.listen()
+        patch.setattr(command, "best_kind", lambda: kind)
+        argv, needed = [sys.executable, "-c", script, path], [sys.prefix, sys.base_prefix]
+        for number, (more, wanted) in enumerate([([], "FAILED"), ([path], "SUCCESS")]):
+            folder = Path(name, str(number))
+            folder.mkdir()
+            ran, _ = _run(folder, argv=argv, readable=needed + more)
+            assert (ran.status, ran.sandbox["kind"]) == (wanted, kind)
+        folder = Path(name, "network")
+        folder.mkdir()
+        assert _run(folder, argv=argv, readable=needed, network=True)[0].status == "SUCCESS"
 
 
 def test_nothing_below_run_is_seen(tmp_path: Path) -> None:
     """A confined program without network finds no socket there, in every kind there is."""
-    kinds: tuple[Kind, ...] = ("bubblewrap", "namespaces")
-    for kind in (one for one in kinds if _works(one)):
+    for kind in _CONFINED:
         folder = tmp_path / kind
         folder.mkdir()
         with pytest.MonkeyPatch.context() as patch:

@@ -21,6 +21,7 @@ def _launch(order: dict[str, Any]) -> tuple[int, list[dict[str, Any]]]:
         "env": {"PATH": "/usr/bin:/bin"},
         "cwd": "/",
         "kind": "none",
+        "reports": False,
         "network": False,
         "hidden": [],
         "shown": [],

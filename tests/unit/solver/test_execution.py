@@ -7,6 +7,7 @@ import io
 import os
 import socket
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -130,15 +131,30 @@ def test_a_solver_that_stops_ends_it(tmp_path: Path, kind: Kind) -> None:
 
 @pytest.mark.parametrize("kind", _KINDS)
 def test_a_program_that_is_not_there_is_a_fault(tmp_path: Path, kind: Kind) -> None:
-    """It fails, and says so."""
+    """It fails, and says so; a program that begins and ends with the same code is none."""
     cell = Cell(cwd=os.path.realpath(tmp_path))
+    err = io.BytesIO()
     done = execute(
-        ["no-such-program"], {"PATH": PROGRAMS}, cell, kind=kind, stdin=b"", timeout_ms=9000
+        ["no-such-program"],
+        {"PATH": PROGRAMS},
+        cell,
+        kind=kind,
+        stdin=b"",
+        timeout_ms=9000,
+        stderr=err,
     )
     assert done.exit_code != 0
-    if kind != "bubblewrap":  # which says it on standard error
-        assert done.fault is not None
-        assert "No such file" in done.fault
+    assert done.fault is not None
+    assert "No such file" in done.fault + err.getvalue().decode()
+    assert not any("-" in name for name in done.sandbox)
+    assert _sh("exit 1", tmp_path, kind)[0].fault is None
+
+
+@pytest.mark.parametrize("kind", _CONFINED)
+def test_no_file_of_ours_is_open_in_it(tmp_path: Path, kind: Kind) -> None:
+    """A program has its three standard files: where we are told how it went is not its to write."""
+    seen = "for n in $(seq 0 60); do test -e /proc/$$/fd/$n && echo $n; done; true"
+    assert _sh(seen, tmp_path, kind)[1].split() == [b"0", b"1", b"2"]
 
 
 @pytest.mark.parametrize("kind", _CONFINED)
@@ -156,6 +172,16 @@ def test_a_confined_program_can_only_write_its_directory(tmp_path: Path, kind: K
     assert not os.path.exists("/etc/tally-test")
     assert not os.path.exists(f"/tmp/{own}")
     assert own.encode() in out
+
+
+@pytest.mark.skipif(not os.path.isdir("/dev/shm"), reason="no shared memory has files here")
+@pytest.mark.parametrize("kind", _CONFINED)
+def test_shared_memory_is_its_own(tmp_path: Path, kind: Kind) -> None:
+    """No program sees that of others, and each may use its own, as locks of Python do."""
+    with tempfile.NamedTemporaryFile(dir="/dev/shm"):
+        done, out = _sh("ls -A /dev/shm; echo x > /dev/shm/own && ls /dev/shm", tmp_path, kind)
+    assert (done.exit_code, out) == (0, b"own\n")
+    assert not os.path.exists("/dev/shm/own")
 
 
 @pytest.mark.parametrize("kind", _CONFINED)

@@ -18,6 +18,7 @@ from tests.evidence_making import SOUND, make_tree
 
 from tallystick import limits
 from tallystick.errors import ArtifactRefused, LimitError, UnreadableError
+from tallystick.limits import ARTIFACT_CHUNK_BYTES
 from tallystick.model.artifact import ARTIFACTS
 from tallystick.solver.hashing import hash_file, open_artifact, open_folder, scan_artifacts
 
@@ -168,21 +169,46 @@ def test_depth_and_number_are_bounded(tmp_path: Path, monkeypatch: pytest.Monkey
         list(scan_artifacts(many))
 
 
-def test_what_cannot_be_read_is_refused() -> None:
-    """A file without permission is refused, not left out."""
-    script = (
-        "import os, sys; from tallystick.solver.hashing import scan_artifacts\n"
-        "if os.geteuid() == 0: os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
-        "list(scan_artifacts(sys.argv[1]))"
-    )
+# As whoever runs it; root becomes a user who owns nothing and may do no more than others.
+_SCAN = """
+import os, sys
+from tallystick.errors import ArtifactRefused
+from tallystick.solver.hashing import scan_artifacts
+if os.geteuid() == 0: os.setgroups([]); os.setgid(65534); os.setuid(65534)
+try:
+    print(*(entry.path for entry in scan_artifacts(sys.argv[1])))
+except ArtifactRefused as fault:
+    print(fault)
+"""
+
+
+@pytest.mark.parametrize(
+    ("closed", "mode", "told"),
+    [
+        ("b", 0o000, "b: could not be read: Permission denied"),
+        ("c", 0o000, "c: could not be read: Permission denied"),  # not even listed
+        ("c", 0o300, "c: could not be read: Permission denied"),
+        ("c", 0o744, "c/d: could not be read: Permission denied"),  # listed, and not entered
+        ("b", 0o444, "artifacts/a artifacts/b artifacts/c/d"),
+    ],
+)
+def test_what_may_not_be_read_is_listed_or_refused(closed: str, mode: int, told: str) -> None:
+    """Nothing is left out: root reads all of it, everybody else is told the name."""
     with tempfile.TemporaryDirectory() as name:
-        folder = make_tree(Path(name), {"a": b"x"})
+        folder = make_tree(Path(name), {"a": b"1", "b": b"2", "c/d": b"3"})
         folder.chmod(0o755)
-        (folder / "a").chmod(0)
+        path = folder / closed
+        usual = path.stat().st_mode
+        if os.geteuid() == 0:
+            path.chmod(mode)
+            assert paths(folder) == ["a", "b", "c/d"]
+        else:
+            path.chmod(mode & 0o077 | (mode & 0o007) << 6)  # the owner counts as the others do
         done = subprocess.run(
-            [sys.executable, "-c", script, name], capture_output=True, text=True, check=False
+            [sys.executable, "-c", _SCAN, name], capture_output=True, text=True, check=True
         )
-        assert "ArtifactRefused: a: could not be read" in done.stderr
+        path.chmod(usual)
+        assert done.stdout.strip() == told
 
 
 def test_a_folder_that_is_not_there_is_unreadable(tmp_path: Path) -> None:
@@ -230,3 +256,13 @@ def test_progress_counts_files_and_bytes(tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
     list(scan_artifacts(tmp_path, progress=lambda files, size: seen.append((files, size))))
     assert seen == [(1, 3), (2, 5)]
+
+
+def test_a_large_file_tells_how_far_it_is(tmp_path: Path) -> None:
+    """Nobody waits for the end of a file to see that something happens."""
+    chunk = ARTIFACT_CHUNK_BYTES
+    make_tree(tmp_path, {"a": b"abc", "b": bytes(2 * chunk + 1)})
+    seen: list[tuple[int, int]] = []
+    list(scan_artifacts(tmp_path, progress=lambda files, size: seen.append((files, size))))
+    parts = [(1, 3 + done) for done in (chunk, 2 * chunk, 2 * chunk + 1)]
+    assert seen == [(1, 3), *parts, (2, 2 * chunk + 4)]

@@ -119,6 +119,17 @@ def test_what_can_not_be_locked_is_told(tmp_path: Path) -> None:
     assert not is_held(tmp_path / "none" / "lock")
 
 
+@pytest.mark.parametrize("wait", [False, True])
+def test_a_lock_that_is_no_file_is_told(tmp_path: Path, wait: bool) -> None:
+    """By what it is for, and not by the name of a file, whether one waits for it or not."""
+    (tmp_path / "lock").mkdir()
+    with (
+        pytest.raises(DurableError, match="the thing can't be locked: Is a directory"),
+        held(tmp_path / "lock", "the thing", wait=wait),
+    ):
+        pass
+
+
 def test_asking_takes_nothing(tmp_path: Path) -> None:
     """Who asks whether a lock is held makes no file, and is no holder for others that ask."""
     path = tmp_path / "lock"

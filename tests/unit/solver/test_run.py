@@ -5,12 +5,16 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
+import tempfile
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests import material
+from tests.command import SOURCE, environment
 from tests.solving import (
     NOW,
     NOW_NS,
@@ -269,6 +273,51 @@ def test_artefacts_that_can_not_be_read_end_as_a_failure(tmp_path: Path) -> None
     assert found.error is not None
     assert "its artefacts are refused" in found.error
     assert _states(Path(found.bundle).parent) == _FULL
+
+
+# A solver whose program closes a file to its own user, who is nobody here where root runs it. The
+# first run is there to have all modules read: nobody may not read those, either.
+_CLOSING = """
+import os, sys
+from pathlib import Path
+from tests.solving import Scripted, body, solver
+from tallystick.solver.run import run_intent
+def close(work):
+    Path(work.artifacts, "good.txt").write_text("good")
+    Path(work.artifacts, "closed.txt").touch(mode=0)
+def run(place):
+    made = solver(Path(place), {"WORK": Scripted(close)})
+    return run_intent(made, body(jobType="WORK")).bundle
+run(sys.argv[1])
+if os.geteuid() == 0: os.setgroups([]); os.setgid(65534); os.setuid(65534)
+print(run(sys.argv[2]))
+"""
+
+
+def test_what_the_solver_may_not_read_is_not_left_out(tmp_path: Path) -> None:
+    """The run fails by name, and nothing of it is listed; root reads it, and lists it."""
+    (tmp_path / "first").mkdir()
+    with tempfile.TemporaryDirectory() as place:
+        if os.geteuid() == 0:
+            os.chown(place, 65534, 65534)
+        done = subprocess.run(
+            [sys.executable, "-c", _CLOSING, str(tmp_path / "first"), place],
+            env=environment(PYTHONPATH=f"{SOURCE}:{SOURCE.parent}"),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        run_dir = Path(done.stdout.strip()).parent
+        manifest = manifest_of(run_dir)
+        assert manifest["executionSummary"]["status"] == "FAILED"
+        assert "closed.txt: could not be read" in manifest["executionSummary"]["error"]
+        assert manifest["artifacts"] == []
+        assert sorted(os.listdir(run_dir / "withheld")) == ["closed.txt", "good.txt"]
+    if os.geteuid() == 0:
+        closed = Scripted(lambda work: Path(work.artifacts, "closed.txt").touch(mode=0))
+        found = run_intent(solver(tmp_path, {"WORK": closed}), body(jobType="WORK"))
+        (entry,) = manifest_of(Path(found.bundle).parent)["artifacts"]
+        assert (found.status, entry["path"]) == ("SUCCESS", "artifacts/closed.txt")
 
 
 def test_a_run_is_held_before_it_can_be_found(tmp_path: Path) -> None:

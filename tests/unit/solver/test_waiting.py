@@ -10,6 +10,7 @@ import pytest
 from tests.solving import body, intent, solver
 
 from tallystick.errors import DurableError, LimitError
+from tallystick.solver.attempts import next_attempt
 from tallystick.solver.run import run_intent
 from tallystick.solver.setup import Solver
 from tallystick.solver.waiting import AlreadyKnown, Waiting, Waitlist
@@ -35,8 +36,11 @@ def test_intents_are_taken_in_order(tmp_path: Path) -> None:
         assert taken is not None
         assert taken[1] == body(nonce=nonce)
         assert taken[0].tenant == "acme"
+        # Until its run was received, it is told of as one that waits.
+        assert line.place_of(taken[0].intent_id) == (0, taken[0])
+        line.begun(taken[0])
+        assert line.place_of(taken[0].intent_id) is None
     assert line.take(0.01) is None
-    assert line.place_of(intent(nonce="b").intent_id) is None
 
 
 def test_an_intent_waits_once(tmp_path: Path) -> None:
@@ -138,3 +142,20 @@ def test_what_can_not_be_kept_is_not_taken(tmp_path: Path) -> None:
         _accept(line, "a")
     os.mkdir(made.home.queue)
     _accept(line, "a")
+
+
+def test_who_is_refused_without_end_waits_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An intent that has had all its runs is not taken, and one with another nonce is."""
+    made = solver(tmp_path)
+    line = _line(made)
+    monkeypatch.setattr("tallystick.solver.waiting.INTENT_ATTEMPTS_MAX", 2)
+    for _ in range(2):
+        waiting = _accept(line, "a")
+        next_attempt(made.home, waiting.intent_id, "2026-01-01T00:00:00.000Z")
+        assert line.take(0) is not None
+        line.ended(waiting)
+    with pytest.raises(AlreadyKnown, match="another nonce"):
+        _accept(line, "a")
+    assert _accept(line, "b").attempts == 0

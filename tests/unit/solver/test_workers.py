@@ -16,6 +16,7 @@ from tests.solving import Scripted, body, intent, policy, solver
 from tallystick.errors import SignerUnavailable
 from tallystick.serve.metrics import Meters
 from tallystick.solver import workers as room
+from tallystick.solver.attempts import next_attempt
 from tallystick.solver.home import held
 from tallystick.solver.meters import METERS
 from tallystick.solver.overview import view_runs
@@ -188,5 +189,24 @@ def test_an_intent_that_is_gone_ends_no_worker(
     try:
         _until(lambda: [view.state for view in view_runs(made.home)] == ["done"])
         assert workers.are_alive
+    finally:
+        workers.drain(5_000)
+
+
+def test_an_intent_that_was_spent_meanwhile_ends_no_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An intent that may not be received any more is told of, and not tried for ever."""
+    monkeypatch.setattr("tallystick.solver.attempts.INTENT_ATTEMPTS_MAX", 1)
+    made = solver(tmp_path)
+    line = Waitlist(made.home, 10, lambda: 0)
+    for name in ("spent", "kept"):
+        line.accept(intent(nonce=name), body(nonce=name), "t")
+    next_attempt(made.home, intent(nonce="spent").intent_id, "2026-01-01T00:00:00.000Z")
+    workers = Workers(made, line, Meters(METERS), 1)
+    workers.start()
+    try:
+        _until(lambda: [view.state for view in view_runs(made.home)] == ["done"])
+        assert not list(Path(made.home.queue).iterdir())
     finally:
         workers.drain(5_000)
