@@ -62,7 +62,7 @@ def test_there_and_back(tmp_path: Path, client: str) -> None:
     before = path.read_bytes()
     made = wrapped(client, str(path), PROGRAM, options=["--require-receipt"])
     assert made.wrapped == ("files", "plain", "none")
-    assert made.untouched == ("remote",)
+    assert (made.untouched, made.remote, made.started) == ((), ("remote",), 3)
     made.change.apply()
     found = servers(path, client)
     assert found["files"] == {
