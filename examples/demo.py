@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The whole story in a minute: record a run, look at it, verify it, try to cheat,
-leave the key to a daemon, hold a collector to its word, and check what a solver left.
+"""The whole story in a minute: record a run, look at it, verify it, try to cheat, leave the key to
+a daemon, record agents as they are, hold a collector to its word, and check what a solver left.
 
     make demo                              in a temporary directory, which is removed
     python examples/demo.py DIRECTORY      the files stay there, to go on with by hand
@@ -69,6 +69,38 @@ with DaemonEmitter(channel="demo") as emitter:
 print("stored as", told.sequence, "of", told.chain_id)
 """
 
+
+SERVER = """\
+import json, sys
+
+for line in sys.stdin:
+    asked = json.loads(line)
+    text = {"type": "text", "text": "done: " + asked["params"]["name"]}
+    answer = {"jsonrpc": "2.0", "id": asked["id"], "result": {"content": [text]}}
+    print(json.dumps(answer), flush=True)
+"""
+
+CALLS = """\
+{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"read_file","arguments":{"path":"plan.txt"}}}
+{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"delete_file","arguments":{"path":"plan.txt"}}}
+"""
+
+RULES = """\
+version: 1
+default: pass
+rules:
+  - {name: nothing-is-deleted, action: block, operation: delete}
+"""
+
+HOST = """\
+import json, subprocess
+
+event = {"session_id": "s-1", "hook_event_name": "PreToolUse", "tool_name": "Bash",
+         "tool_input": {"command": "make test"}, "tool_use_id": "toolu_1"}
+for group in json.load(open("claude.json"))["hooks"]["PreToolUse"]:
+    for hook in group["hooks"]:
+        subprocess.run(hook["command"], shell=True, input=json.dumps(event).encode(), check=True)
+"""
 
 INTENT = """\
 {"intentVersion": "1.0.0", "requester": "alice", "createdAt": "2026-01-02T03:00:00Z",
@@ -292,11 +324,41 @@ def play_daemon(story: Story) -> None:
         story.run("python keyless.py", shows="stored as 2 of")
         story.tell("The agent said nothing of risk. The daemon saw for itself.")
         story.run("tally list", shows="critical")
+        play_channels(story)
     story.tell("When it ends it closes the chain. Who may read the store verifies it.")
     story.run(
         "tally verify --store agent-receipts/receipts.db --key agent-receipts/signing.key.pub",
-        shows="verified: 3 receipts",
+        shows="verified: 7 receipts",
     )
+
+
+def play_channels(story: Story) -> None:
+    """Record agents that know nothing of this: a proxy before a server, a hook of their host."""
+    for name, text in (
+        ("server.py", SERVER),
+        ("calls.json", CALLS),
+        ("rules.yaml", RULES),
+        ("host.py", HOST),
+    ):
+        (story.place / name).write_text(text)
+    story.tell(
+        "Agents need not know of any of this. A proxy stands between a client and its MCP server,\n"
+        "neither of which is changed. What the rules forbid never reaches the server."
+    )
+    story.run("cat rules.yaml calls.json")
+    story.run(
+        'tally mcp run --name files --rules rules.yaml -- "$PYTHON" server.py < calls.json',
+        shows="blocked by rule nothing-is-deleted",
+    )
+    story.tell("Claude Code calls a hook. Here its settings are a file of the demo, and we are it.")
+    socket = "run/agentreceipts/events.sock"
+    story.run(
+        f"tally hook install claude-code --settings claude.json --socket {socket} | tail -n 2",
+        shows="wrote claude.json",
+    )
+    story.run("python host.py")
+    story.tell("Before each call a receipt, one of what came of it, and one of what was denied.")
+    story.run("tally list --limit 4", shows="failure, denied")
 
 
 def play_collector(story: Story) -> None:
