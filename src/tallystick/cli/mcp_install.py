@@ -91,7 +91,7 @@ def _checked(options: tuple[str, ...]) -> tuple[list[str], str | None]:
     from tallystick.cli.mcp_check import read_rules_file
     from tallystick.cli.mcp_run import command as run
 
-    with run.make_context("mcp run", [*options, _STAND_IN]) as context:
+    with run.make_context("tally mcp run", [*options, "--", _STAND_IN]) as context:
         if context.params["server"] != (_STAND_IN,):
             raise click.UsageError("behind `--` go options for `tally mcp run`, and no command.")
         told: list[str] = []
