@@ -105,10 +105,13 @@ def test_a_full_line_waits_and_stays(size: int) -> None:
         line = DaemonLine(listener.path)
         line.dial()
         frame = framed(b"x" * size)
-        with pytest.raises(EmitTransportError):
-            for _ in range(5000):
-                began = time.monotonic()
+        began = time.monotonic()
+        for _ in range(5000):
+            began = time.monotonic()
+            try:
                 line.write(frame, began + 0.1)
+            except EmitTransportError:
+                break
         assert 0.09 < time.monotonic() - began < 1
         began = time.monotonic()
         assert not line.has_lost_the_other_end()
