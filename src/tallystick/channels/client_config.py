@@ -101,8 +101,14 @@ def _changed(
     undo: bool,
 ) -> Installation:
     before = read_config(path)
+    if before is None and undo:
+        change = ConfigChange(path=path, before=None, after=None)
+        return Installation(change=change, wrapped=(), untouched=(), remote=(), started=0)
     if before is None:
-        raise ClientConfigError(f"{path}: there is no such file, so there are no servers")
+        told = (
+            "there is no such file, so there are no servers: add one in the client, or give --file"
+        )
+        raise ClientConfigError(f"{path}: {told}")
     with about(path):
         text = _parsed(client, before)
         servers = _servers(client, text)

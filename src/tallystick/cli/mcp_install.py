@@ -72,7 +72,7 @@ def command(
     changed = carry_out(found.change, dry_run=dry_run, undo=undo)
     for name in found.untouched:
         say((f"left alone: {name}", "dim"))
-    for name in found.remote:
+    for name in () if undo else found.remote:
         say(("note: ", "dim"), f"{name} is not started by the client: nothing of it is recorded")
     if not found.started and not undo:
         say(("note: ", "dim"), "no server in it is started by the client")
