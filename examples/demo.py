@@ -12,6 +12,7 @@ this file expects: a verifier that lets one of the forgeries pass makes the demo
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -37,29 +38,6 @@ PRINCIPAL = "did:example:alice"
 # The commands of this environment, whatever is on the PATH.
 COMMANDS = 'python() { "$PYTHON" "$@"; }; tally() { python -m tallystick "$@"; }'
 
-
-FUNCTION = """\
-import os, signal
-from pathlib import Path
-from tallystick import HttpEmitter, HttpEmitterConfig, LogTrust, connect
-
-keys = Path("collector.keys")
-log = LogTrust(vkey=(keys / "log.vkey").read_text(), sheet=(keys / "sheet").read_bytes())
-url = os.environ["AGENTRECEIPTS_COLLECTOR_URL"]
-recorder = connect(
-    issuer="did:example:demo-function",
-    principal="did:example:alice",
-    emitter=HttpEmitter(HttpEmitterConfig(url, log=log, require_promise=True, promises="promises")),
-)
-
-with recorder.action("filesystem.file.read", target={"resource": "plan.txt"}) as call:
-    call.result = "buy milk"
-
-with recorder.action("system.command.execute", target={"resource": "make report"}) as call:
-    os.kill(os.getpid(), signal.SIGKILL)  # as a platform does, when time is up
-    call.result = "done"
-"""
-
 KEYLESS = """\
 from tallystick import DaemonEmitter
 
@@ -69,38 +47,6 @@ with DaemonEmitter(channel="demo") as emitter:
 print("stored as", told.sequence, "of", told.chain_id)
 """
 
-
-SERVER = """\
-import json, sys
-
-for line in sys.stdin:
-    asked = json.loads(line)
-    text = {"type": "text", "text": "done: " + asked["params"]["name"]}
-    answer = {"jsonrpc": "2.0", "id": asked["id"], "result": {"content": [text]}}
-    print(json.dumps(answer), flush=True)
-"""
-
-CALLS = """\
-{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"read_file","arguments":{"path":"plan.txt"}}}
-{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"delete_file","arguments":{"path":"plan.txt"}}}
-"""
-
-RULES = """\
-version: 1
-default: pass
-rules:
-  - {name: nothing-is-deleted, action: block, operation: delete}
-"""
-
-HOST = """\
-import json, subprocess
-
-event = {"session_id": "s-1", "hook_event_name": "PreToolUse", "tool_name": "Bash",
-         "tool_input": {"command": "make test"}, "tool_use_id": "toolu_1"}
-for group in json.load(open("claude.json"))["hooks"]["PreToolUse"]:
-    for hook in group["hooks"]:
-        subprocess.run(hook["command"], shell=True, input=json.dumps(event).encode(), check=True)
-"""
 
 INTENT = """\
 {"intentVersion": "1.0.0", "requester": "alice", "createdAt": "2026-01-02T03:00:00Z",
@@ -334,20 +280,15 @@ def play_daemon(story: Story) -> None:
 
 def play_channels(story: Story) -> None:
     """Record agents that know nothing of this: a proxy before a server, a hook of their host."""
-    for name, text in (
-        ("server.py", SERVER),
-        ("calls.json", CALLS),
-        ("rules.yaml", RULES),
-        ("host.py", HOST),
-    ):
-        (story.place / name).write_text(text)
+    for name in ("mcp_server.py", "calls.jsonl", "rules.yaml", "hook_host.py"):
+        shutil.copy(Path(__file__).with_name("channels") / name, story.place)
     story.tell(
         "Agents need not know of any of this. A proxy stands between a client and its MCP server,\n"
         "neither of which is changed. What the rules forbid never reaches the server."
     )
-    story.run("cat rules.yaml calls.json")
+    story.run("cat rules.yaml calls.jsonl")
     story.run(
-        'tally mcp run --name files --rules rules.yaml -- "$PYTHON" server.py < calls.json',
+        'tally mcp run --name files --rules rules.yaml -- "$PYTHON" mcp_server.py < calls.jsonl',
         shows="blocked by rule nothing-is-deleted",
     )
     story.tell("Claude Code calls a hook. Here its settings are a file of the demo, and we are it.")
@@ -356,7 +297,7 @@ def play_channels(story: Story) -> None:
         f"tally hook install claude-code --settings claude.json --socket {socket} | tail -n 2",
         shows="wrote claude.json",
     )
-    story.run("python host.py")
+    story.run("python hook_host.py")
     story.tell("Before each call a receipt, one of what came of it, and one of what was denied.")
     story.run("tally list --limit 4", shows="failure, denied")
 
@@ -397,7 +338,7 @@ def play_function(story: Story, url: str) -> None:
         "A function in the cloud signs by itself, and delivers each receipt as it works. This one\n"
         "is killed in the middle of a call, between its beginning and its result."
     )
-    (story.place / "function.py").write_text(FUNCTION)
+    shutil.copy(Path(__file__).with_name("function.py"), story.place)
     story.run("cat function.py")
     story.run(
         f'AGENTRECEIPTS_COLLECTOR_URL={url} AGENTRECEIPTS_KEY="$(cat signing.key)" '

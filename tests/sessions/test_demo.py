@@ -58,7 +58,7 @@ def test_demo_shows_all_that_it_promises(tmp_path: Path) -> None:
         "$ tally mcp run",
         "blocked by rule nothing-is-deleted",
         "wrote claude.json",
-        "$ python host.py",
+        "$ python hook_host.py",
         "Bash",
         "failure, denied",
         "closed (interrupted)",
