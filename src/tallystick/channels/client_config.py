@@ -105,10 +105,10 @@ def _changed(
         change = ConfigChange(path=path, before=None, after=None)
         return Installation(change=change, wrapped=(), untouched=(), remote=(), started=0)
     if before is None:
-        told = (
+        why = (
             "there is no such file, so there are no servers: add one in the client, or give --file"
         )
-        raise ClientConfigError(f"{path}: {told}")
+        raise ClientConfigError(f"{path}: {why}")
     with about(path):
         text = _parsed(client, before)
         servers = _servers(client, text)

@@ -86,6 +86,10 @@ class _Rule(msgspec.Struct, forbid_unknown_fields=True):
     rate: _Rate | None = None
 
 
+# Members that have members of their own.
+_PARTS: Final[dict[str, type[Any]]] = {"arguments": _Argument, "time": _Time, "rate": _Rate}
+
+
 class _File(msgspec.Struct, forbid_unknown_fields=True):
     version: Literal[1]
     default: Action
@@ -180,9 +184,8 @@ def _wanted(fault: str, kind: type[Any]) -> str:
     """Return what could stand where something is wrong, as far as it can be told."""
     place = fault.rpartition("`$.")[2].rstrip("`").partition("[")[0]
     if "unknown field" in fault:
-        known = {"arguments": _Argument, "time": _Time, "rate": _Rate}.get(place, kind)
-        names = (field.encode_name for field in msgspec.structs.fields(known))
-        return f"; known are {', '.join(names)}"
+        known: type[Any] = _PARTS.get(place, kind)
+        return f"; known are {', '.join(known.__struct_encode_fields__)}"
     if "required field" in fault:
         place = fault.split("`")[1]
     words = _WORDS.get(place) if "enum value" in fault or "required field" in fault else None

@@ -62,6 +62,7 @@ def command(
     path = file or client_path(client, sys.platform, process_environment())
     if "--" in options:
         raise click.UsageError("the options for `tally mcp run` can't hold `--`.")
+    socket: str | None = None
     if undo:
         if options:
             raise click.UsageError("--undo takes no options for `tally mcp run`.")
