@@ -13,13 +13,13 @@ BIN  := $(VENV)/bin
 ANVIL := build/anvil/node_modules/@foundry-rs
 RUN  := $(VENV)/.stamp-run
 DEV  := $(VENV)/.stamp-dev
-MADE := pyproject.toml src/tallystick/__init__.py tools/environment.sh
+MADE := Makefile pyproject.toml src/tallystick/__init__.py tools/environment.sh
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check bench soak docs format contracts clean
 
 help:
-	@printf 'make demo    see it work: record, verify, break, a daemon, a promise, a solver  (ARGS=DIR keeps files)\n'
+	@printf 'make demo    see it work: record, verify, break, a daemon, a proxy, a promise, a solver  (ARGS=DIR keeps files)\n'
 	@printf 'make test    all tests                        (ARGS="-k chain" goes to pytest)\n'
 	@printf 'make check   lint, format, types, floors, generated docs, documented commands\n'
 	@printf 'make bench   speed, side by side with the other implementation and with the floor\n'
@@ -32,7 +32,7 @@ help:
 		'$(PYTHON)' '$(VENV)' '$(JOBS)'
 
 $(RUN): $(MADE)
-	@tools/environment.sh $(VENV) $(PYTHON) onchain,solver
+	@tools/environment.sh $(VENV) $(PYTHON) mcp,onchain,solver
 	@touch $@
 
 $(DEV): $(MADE)

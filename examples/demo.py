@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The whole story in a minute: record a run, look at it, verify it, try to cheat,
-leave the key to a daemon, hold a collector to its word, and check what a solver left.
+"""The whole story in a minute: record a run, look at it, verify it, try to cheat, leave the key to
+a daemon, record agents as they are, hold a collector to its word, and check what a solver left.
 
     make demo                              in a temporary directory, which is removed
     python examples/demo.py DIRECTORY      the files stay there, to go on with by hand
@@ -12,6 +12,7 @@ this file expects: a verifier that lets one of the forgeries pass makes the demo
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -36,29 +37,6 @@ PRINCIPAL = "did:example:alice"
 
 # The commands of this environment, whatever is on the PATH.
 COMMANDS = 'python() { "$PYTHON" "$@"; }; tally() { python -m tallystick "$@"; }'
-
-
-FUNCTION = """\
-import os, signal
-from pathlib import Path
-from tallystick import HttpEmitter, HttpEmitterConfig, LogTrust, connect
-
-keys = Path("collector.keys")
-log = LogTrust(vkey=(keys / "log.vkey").read_text(), sheet=(keys / "sheet").read_bytes())
-url = os.environ["AGENTRECEIPTS_COLLECTOR_URL"]
-recorder = connect(
-    issuer="did:example:demo-function",
-    principal="did:example:alice",
-    emitter=HttpEmitter(HttpEmitterConfig(url, log=log, require_promise=True, promises="promises")),
-)
-
-with recorder.action("filesystem.file.read", target={"resource": "plan.txt"}) as call:
-    call.result = "buy milk"
-
-with recorder.action("system.command.execute", target={"resource": "make report"}) as call:
-    os.kill(os.getpid(), signal.SIGKILL)  # as a platform does, when time is up
-    call.result = "done"
-"""
 
 KEYLESS = """\
 from tallystick import DaemonEmitter
@@ -292,11 +270,36 @@ def play_daemon(story: Story) -> None:
         story.run("python keyless.py", shows="stored as 2 of")
         story.tell("The agent said nothing of risk. The daemon saw for itself.")
         story.run("tally list", shows="critical")
+        play_channels(story)
     story.tell("When it ends it closes the chain. Who may read the store verifies it.")
     story.run(
         "tally verify --store agent-receipts/receipts.db --key agent-receipts/signing.key.pub",
-        shows="verified: 3 receipts",
+        shows="verified: 7 receipts",
     )
+
+
+def play_channels(story: Story) -> None:
+    """Record agents that know nothing of this: a proxy before a server, a hook of their host."""
+    for name in ("mcp_server.py", "calls.jsonl", "rules.yaml", "hook_host.py"):
+        shutil.copy(Path(__file__).with_name("channels") / name, story.place)
+    story.tell(
+        "Agents need not know of any of this. A proxy stands between a client and its MCP server,\n"
+        "neither of which is changed. What the rules forbid never reaches the server."
+    )
+    story.run("cat rules.yaml calls.jsonl")
+    story.run(
+        'tally mcp run --name files --rules rules.yaml -- "$PYTHON" mcp_server.py < calls.jsonl',
+        shows="blocked by rule nothing-is-deleted",
+    )
+    story.tell("Claude Code calls a hook. Here its settings are a file of the demo, and we are it.")
+    socket = "run/agentreceipts/events.sock"
+    story.run(
+        f"tally hook install claude-code --settings claude.json --socket {socket} | tail -n 2",
+        shows="wrote claude.json",
+    )
+    story.run("python hook_host.py")
+    story.tell("Before each call a receipt, one of what came of it, and one of what was denied.")
+    story.run("tally list --limit 4", shows="failure, denied")
 
 
 def play_collector(story: Story) -> None:
@@ -335,7 +338,7 @@ def play_function(story: Story, url: str) -> None:
         "A function in the cloud signs by itself, and delivers each receipt as it works. This one\n"
         "is killed in the middle of a call, between its beginning and its result."
     )
-    (story.place / "function.py").write_text(FUNCTION)
+    shutil.copy(Path(__file__).with_name("function.py"), story.place)
     story.run("cat function.py")
     story.run(
         f'AGENTRECEIPTS_COLLECTOR_URL={url} AGENTRECEIPTS_KEY="$(cat signing.key)" '

@@ -55,8 +55,14 @@ def test_demo_shows_all_that_it_promises(tmp_path: Path) -> None:
         "listening on /",
         "stored as 2 of",
         "critical",
+        "$ tally mcp run",
+        "blocked by rule nothing-is-deleted",
+        "wrote claude.json",
+        "$ python hook_host.py",
+        "Bash",
+        "failure, denied",
         "closed (interrupted)",
-        "verified: 3 receipts, 1 chain",
+        "verified: 7 receipts, 1 chain",
         "$ tally collector run",
         "listening on http://127.0.0.1:",
         "$ cat function.py",
@@ -72,7 +78,7 @@ def test_demo_shows_all_that_it_promises(tmp_path: Path) -> None:
         "artifacts/report.md: OK",
         "EVIDENCE_ARTIFACT_CHANGED",
         "has run already",
-        "All 35 outcomes were as expected.",
+        "All 40 outcomes were as expected.",
     ]
     rest = done.stdout
     for text in told:  # in this order

@@ -84,6 +84,26 @@ def test_every_suite_is_run() -> None:
     assert {path.name for path in (PACKAGES / "test").glob("*.test.ts")} == set(SUITES)
 
 
+def test_packages_say_what_they_take() -> None:
+    """Each has a README that names all its settings, options and exports, and none is in doubt."""
+    told = (PACKAGES / "openclaw" / "README.md").read_text()
+    plugin = json.loads((PACKAGES / "openclaw" / "openclaw.plugin.json").read_text())
+    names = [*plugin["configSchema"]["properties"], *plugin["contracts"]["tools"]]
+    emitter = PACKAGES / "emitter"
+    options = (emitter / "src" / "emitter.ts").read_text().partition("interface EmitterOptions")[2]
+    own = re.findall(r"readonly (\w+)\?:", options.partition("\n}")[0])
+    index = (emitter / "src" / "index.ts").read_text()
+    exports = re.findall(
+        r"^  (\w+),$|as (\w+) from|(DaemonEmitter|\w*Err\w*|FrameRefused)\b", index, re.MULTILINE
+    )
+    assert len(names) == 9
+    assert len(own) == 7
+    for name in names:
+        assert f"`{name}`" in told, name
+    for name in {*own, *("".join(one) for one in exports)}:
+        assert name in (emitter / "README.md").read_text(), name
+
+
 def test_the_emitter_and_a_real_daemon(daemon: RunningDaemon) -> None:
     """Acknowledged frames are in the chain, contiguous, in one session; the chain verifies."""
     told = drive(daemon, ["emit", "t", 20])["told"]

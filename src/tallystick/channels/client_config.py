@@ -26,11 +26,17 @@ _SERVERS: Final = "mcpServers"
 
 
 class Installation(msgspec.Struct, frozen=True, kw_only=True):
-    """A change of a file, the servers that it is about, and those that it leaves alone."""
+    """A change of a file, the servers that it is about, and those that it leaves alone.
+
+    `remote` are reached by an address: no proxy can stand before them. `started` is how many are
+    started by the client, whether they are changed or not.
+    """
 
     change: ConfigChange
     wrapped: tuple[str, ...]
     untouched: tuple[str, ...]
+    remote: tuple[str, ...]
+    started: int
 
 
 class _Server(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,32 +101,46 @@ def _changed(
     undo: bool,
 ) -> Installation:
     before = read_config(path)
+    if before is None and undo:
+        change = ConfigChange(path=path, before=None, after=None)
+        return Installation(change=change, wrapped=(), untouched=(), remote=(), started=0)
     if before is None:
-        raise ClientConfigError(f"{path}: there is no such file, so there are no servers")
+        why = (
+            "there is no such file, so there are no servers: add one in the client, or give --file"
+        )
+        raise ClientConfigError(f"{path}: {why}")
     with about(path):
         text = _parsed(client, before)
-        told, left = _remade(client, text, remake, only)
+        servers = _servers(client, text)
+        told, left = _remade(text, servers, remake, only)
     after = text.text.encode()
     if undo and told:
         after = _as_it_was(client, path, text) or after
     change = ConfigChange(path=path, before=before, after=after)
-    return Installation(change=change, wrapped=tuple(told), untouched=tuple(left))
+    return Installation(
+        change=change,
+        wrapped=tuple(told),
+        untouched=tuple(left),
+        remote=tuple(one.name for one in servers if not _is_started(one)),
+        started=sum(_is_started(one) for one in servers),
+    )
 
 
 def _remade(
-    client: str,
     text: JsonText | TomlText,
+    servers: list[_Server],
     remake: Callable[[str, str, list[str]], tuple[str, list[str]]],
     only: Collection[str],
 ) -> tuple[list[str], list[str]]:
-    """Change the servers in the text; return the names of those, and of those left alone."""
-    servers = _servers(client, text)
+    """Change the servers in the text; return the names of those, and of others like them."""
     missing = set(only) - {one.name for one in servers}
     if missing:
         raise ClientConfigError(f"has no server {', '.join(sorted(missing))!r}")
     told, left = [], []
     for server in servers:
-        if not _is_started(server) or (only and server.name not in only):
+        if not _is_started(server):
+            continue
+        if only and server.name not in only:
             left.append(server.name)
             continue
         command, arguments = server.entry["command"], _arguments(server)

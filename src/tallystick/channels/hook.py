@@ -23,6 +23,17 @@ from tallystick.model.framing import data_home
 
 HOSTS = ("claude-code", "codex")
 _USAGE = "usage: tally-hook claude-code|codex [--socket PATH] [--spool DIR]"
+_HELP = """
+Tells the daemon of one event of an agent's host: one JSON object on standard input.
+Hosts call it; `tally hook install claude-code|codex` has them do so.
+
+  --socket PATH  the daemon's socket [AGENTRECEIPTS_SOCKET]
+  --spool DIR    where frames wait while the daemon is down [TALLY_SPOOL]
+
+Exit codes
+  0  recorded, kept for later, or nothing to record
+  1  not recorded, and standard error says why; never 2, which would block the agent
+"""
 _SESSION_VARIABLES = {"claude-code": "CLAUDE_CODE_SESSION_ID"}
 
 
@@ -34,6 +45,9 @@ def main(
     clock: Callable[[], int] = time.time_ns,
 ) -> int:
     """Record one event; return the exit code that the host expects."""
+    if list(arguments) in (["--help"], ["-h"]):
+        os.write(1, f"{_USAGE}\n{_HELP}".encode())
+        return 0
     options = _options(arguments)
     if options is None:
         return _failed(_USAGE)

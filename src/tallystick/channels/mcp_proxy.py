@@ -91,6 +91,7 @@ def run_proxy(
         with approval_desk(settings, inspection):
             return stdio.run(inspection)
     finally:
+        stdio.end()
         receipts.close()
 
 
@@ -112,13 +113,15 @@ def approval_desk(settings: ProxySettings, inspection: Inspection) -> Iterator[N
         token,
     )
     place = Place(pid=os.getpid(), port=service.port, server=settings.server, token=token)
-    path = announce(settings.approvals, place)
     service.start()
     try:
-        event(logging.INFO, "mcp_approvals", port=service.port, file=path)
-        yield
+        path = announce(settings.approvals, place)
+        try:
+            event(logging.INFO, "mcp_approvals", port=service.port, file=path)
+            yield
+        finally:
+            withdraw(path)
     finally:
-        withdraw(path)
         service.close()
 
 

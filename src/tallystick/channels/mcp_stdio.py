@@ -94,6 +94,15 @@ class Stdio:
         session.server_gone(how)
         return code if code >= 0 else 128 - code
 
+    def end(self) -> None:
+        """Leave no server behind, where the session could not begin or did not end by itself."""
+        if self._server.poll() is None:
+            self._send(signal.SIGKILL)
+            self._server.wait()
+            self.to_server.close()
+            assert self._server.stdout is not None
+            self._server.stdout.close()
+
     def _wait(self, session: Session) -> int:
         while True:
             try:

@@ -40,5 +40,8 @@ def _requests(line: bytes) -> list[Request]:
     if isinstance(value, dict) and "jsonrpc" not in value and value.keys() <= {"tool", "arguments"}:
         params = {"name": value.get("tool"), "arguments": value.get("arguments")}
         return [Request(id=0, method=TOOL_CALL, params=params)]
+    if isinstance(value, dict) and not value.keys() & {"jsonrpc", "id", "method", "params"}:
+        told = 'neither a message nor {"tool": …, "arguments": …}'
+        raise MessageRefused(INVALID_REQUEST, told)
     messages, _ = parse_message(line)
     return [one for one in messages if isinstance(one, Request) and one.method not in HOUSEKEEPING]

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, time, tzinfo
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, get_args
 
 import msgspec
 from msgspec import Meta
 
 from tallystick.channels.json_path import JsonPath
-from tallystick.channels.mcp_methods import Operation
+from tallystick.channels.mcp_methods import OPERATIONS, Operation
 from tallystick.channels.rule_match import ArgumentTest, TextTest, glob_test
 from tallystick.channels.rules import Action, Hours, Rate, Rule, Rules
 from tallystick.errors import MissingExtraError, RulesError
@@ -33,6 +33,15 @@ from tallystick.model.taxonomy import RiskLevel
 _DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._ -]{0,63}")
 _TIME: Final = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])|24:00")
+
+# What may stand where only some words may, by the name of the member.
+_WORDS: Final[dict[str, tuple[str, ...]]] = {
+    "action": get_args(Action),
+    "default": get_args(Action),
+    "operation": OPERATIONS,
+    "risk": get_args(RiskLevel),
+    "version": ("1",),
+}
 
 Globs = str | list[str]
 _Scalar = str | int | float | bool | None
@@ -75,6 +84,10 @@ class _Rule(msgspec.Struct, forbid_unknown_fields=True):
     arguments: list[_Argument] | None = None
     time: _Time | None = None
     rate: _Rate | None = None
+
+
+# Members that have members of their own.
+_PARTS: Final[dict[str, type[Any]]] = {"arguments": _Argument, "time": _Time, "rate": _Rate}
 
 
 class _File(msgspec.Struct, forbid_unknown_fields=True):
@@ -164,7 +177,19 @@ def _converted(value: Any, kind: type[Any], where: str) -> Any:
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as fault:
-        raise RulesError(f"{where}: {fault}") from None
+        raise RulesError(f"{where}: {fault}{_wanted(str(fault), kind)}") from None
+
+
+def _wanted(fault: str, kind: type[Any]) -> str:
+    """Return what could stand where something is wrong, as far as it can be told."""
+    place = fault.rpartition("`$.")[2].rstrip("`").partition("[")[0]
+    if "unknown field" in fault:
+        known: type[Any] = _PARTS.get(place, kind)
+        return f"; known are {', '.join(known.__struct_encode_fields__)}"
+    if "required field" in fault:
+        place = fault.split("`")[1]
+    words = _WORDS.get(place) if "enum value" in fault or "required field" in fault else None
+    return "" if words is None else f"; wanted is {', '.join(words)}"
 
 
 def _rule_of(given: dict[str, Any], where: str) -> Rule:

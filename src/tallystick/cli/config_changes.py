@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any, Final
 
 from tallystick.cli.output import Style, say
@@ -35,3 +36,28 @@ def carry_out(change: Any, *, dry_run: bool, undo: bool = False) -> bool:
     if backup is not None:
         say(f"the file as it was: {backup}")
     return True
+
+
+def note_daemon(socket: str | None) -> None:
+    """Say so where no daemon listens, or where the host may not learn of the one that does."""
+    from tallystick.config import process_environment
+    from tallystick.deliver.daemon_line import DaemonLine
+    from tallystick.errors import EmitTransportError
+    from tallystick.model.framing import SOCKET_VARIABLE, default_socket_path
+
+    environ = process_environment()
+    path = socket or default_socket_path(sys.platform, environ)
+    if path is None:
+        return
+    if socket is None and environ.get(SOCKET_VARIABLE):
+        told = (
+            f"{SOCKET_VARIABLE} is set here, and may not be where the host starts us: use --socket"
+        )
+        say(("note: ", "dim"), told)
+    line = DaemonLine(path)
+    try:
+        line.dial()
+    except EmitTransportError as fault:
+        say(("note: ", "dim"), f"{fault}; `tally daemon run` starts one")
+    finally:
+        line.close()

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import click
 
-from tallystick.cli.config_changes import carry_out
+from tallystick.cli.config_changes import carry_out, note_daemon
 from tallystick.cli.output import say
 
 _EPILOG: Final = """\
@@ -65,12 +65,13 @@ def command(
         return
     line = hook_command(host, socket=socket, spool=spool)
     change, after = installed(known, path, line, blocks=require_receipt)
-    carry_out(change, dry_run=dry_run)
-    for note in _notes(host, after):
+    is_written = carry_out(change, dry_run=dry_run) and not dry_run
+    for note in _notes(host, after, is_written=is_written):
         say(("note: ", "dim"), note)
+    note_daemon(socket)
 
 
-def _notes(host: str, settings: Any) -> list[str]:
+def _notes(host: str, settings: Any, *, is_written: bool) -> list[str]:
     if host == "codex":
         return [
             "Codex runs a hook only when you trust it, and skips it in silence otherwise: "
@@ -78,4 +79,4 @@ def _notes(host: str, settings: Any) -> list[str]:
         ]
     if settings.get("disableAllHooks") is True:
         return ["these settings hold disableAllHooks: nothing is recorded until that is gone"]
-    return ["sessions that run already take it up by themselves"]
+    return ["sessions that run already take it up by themselves"] if is_written else []

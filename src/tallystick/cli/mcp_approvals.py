@@ -61,12 +61,20 @@ def command(
         given = approve if approve is not None else deny
         _decide(place, str(given), is_approved=approve is not None, by=by, reason=reason)
         return
+    if not watch:
+        waiting, proxies = _waiting(place)
+        _show(waiting, as_json=as_json)
+        if not as_json:
+            say(f"{count(len(waiting), 'call')} waiting")
+            if not proxies:
+                say((f"no proxy whose rules pause calls is announced in {place}", "dim"))
+        return
+    if not as_json:
+        say(("calls are shown when they are paused; Ctrl-C ends", "dim"))
     seen: set[str] = set()
     while True:
-        waiting = [one for one in _waiting(place) if one[1]["id"] not in seen]
-        _show(waiting, as_json=as_json, is_list=not watch)
-        if not watch:
-            return
+        waiting = [one for one in _waiting(place)[0] if one[1]["id"] not in seen]
+        _show(waiting, as_json=as_json)
         for _, held in waiting:
             seen.add(held["id"])
             if sys.stdin.isatty():
@@ -74,7 +82,7 @@ def command(
         time.sleep(_PAUSE_S)
 
 
-def _show(waiting: list[tuple[Any, Any]], *, as_json: bool, is_list: bool) -> None:
+def _show(waiting: list[tuple[Any, Any]], *, as_json: bool) -> None:
     if as_json:
         import json
 
@@ -96,8 +104,6 @@ def _show(waiting: list[tuple[Any, Any]], *, as_json: bool, is_list: bool) -> No
         ]
         columns = ("id", "server", "tool", "risk", "rule", "left", "arguments")
         say_table(columns, rows, folding=("tool", "arguments"))
-    if is_list and not as_json:
-        say(f"{count(len(waiting), 'call')} waiting")
 
 
 def _ask_about(place: str, id: str, by: str) -> None:  # noqa: A002
@@ -118,7 +124,7 @@ def _decide(folder: str, id: str, *, is_approved: bool, by: str, reason: str | N
     from tallystick.channels.approval_service import PATH
     from tallystick.errors import ApprovalError
 
-    for place, held in _waiting(folder):
+    for place, held in _waiting(folder)[0]:
         if held["id"] == id:
             body = {"decision": "approve" if is_approved else "deny", "by": by}
             if reason is not None:
@@ -132,22 +138,24 @@ def _decide(folder: str, id: str, *, is_approved: bool, by: str, reason: str | N
     raise Stop(Exit.REFUSED, f"no call waits under the id {id[:80]}")
 
 
-def _waiting(folder: str) -> list[tuple[Any, Any]]:
+def _waiting(folder: str) -> tuple[list[tuple[Any, Any]], int]:
+    """Return the calls that wait, each with its proxy, and how many proxies there are."""
     from tallystick.channels.approval_places import ask, places
     from tallystick.channels.approval_service import PATH
     from tallystick.errors import ApprovalError, SettingError
 
-    found = []
+    found, proxies = [], 0
     try:
         for place in places(folder):
             try:
                 answer = ask(place, "GET", PATH)
             except ApprovalError:
                 continue  # it has just ended
+            proxies += 1
             found += [(place, one) for one in answer["pending"]]
     except SettingError as fault:
         raise Stop(Exit.UNCHECKED, str(fault)) from None
-    return found
+    return found, proxies
 
 
 def _folder() -> str:

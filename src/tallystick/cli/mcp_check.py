@@ -61,6 +61,9 @@ def command(
             told |= {"action": ruling.action, "rule": ruling.name, "reason": ruling.reason}
             say(json.dumps({name: one for name, one in told.items() if one is not None}))
         return
+    if not judged:
+        say("0 calls: the rules were tried on nothing")
+        return
     rows = [
         (call.tool, call.operation, call.risk, ruling.action, ruling.name or "-")
         for call, ruling in judged

@@ -29,7 +29,21 @@ Exit codes
 """
 
 
-@click.command("run", short_help="Start a server behind the proxy.", epilog=_EPILOG)
+class _Run(click.Command):
+    """Says where the server's command goes, to who wrote its options among ours."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        is_parted = "--" in args
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as fault:
+            if is_parted:
+                raise
+            hint = "Write `--` before the server's command."
+            raise click.UsageError(f"{fault.format_message()} {hint}", ctx) from None
+
+
+@click.command("run", cls=_Run, short_help="Start a server behind the proxy.", epilog=_EPILOG)
 @click.option("--name", metavar="NAME", help="What receipts and rules call the server.")
 @click.option(
     "--rules", "rules_file", metavar="FILE", help="Rules, as YAML: see `tally mcp check`."

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 import click
+import msgspec
 
 from tallystick.cli.output import Exit, Stop
 from tallystick.config import process_environment, read
@@ -65,8 +66,21 @@ def opened(given: str | None) -> Iterator[LedgerReader]:
 def row_of(one: StoredReceipt) -> tuple[str, ...]:
     """Return a receipt as a row of a list."""
     ended = f"{one.status}, closes" if one.terminal else one.status
+    if _is_denied(one.body):
+        ended = f"{ended}, denied"
     cells = (one.timestamp, one.chain_id, one.tool_name, one.action_type, one.risk_level, ended)
     return (str(one.sequence), *(_cut(cell) for cell in cells))
+
+
+def _is_denied(body: bytes) -> bool:
+    """Whether the action was not let happen: the protocol's own status of that is a failure."""
+    if b'"decision":"denied"' not in body:
+        return False
+    try:
+        issuer = msgspec.json.decode(body)["issuer"]
+        return bool(issuer["runtime"]["tallystick"]["decision"] == "denied")
+    except (msgspec.MsgspecError, RecursionError, KeyError, TypeError):
+        return False
 
 
 def _cut(text: str) -> str:

@@ -20,6 +20,9 @@ from tallystick.model.framing import HEADER_BYTES, body_bytes
 _FULL = frozenset((errno.EAGAIN, errno.EWOULDBLOCK))
 # A program that asked to die of SIGPIPE does not mean this pipe. macOS has no such flag.
 _NO_SIGNAL = getattr(_socket, "MSG_NOSIGNAL", 0)
+# The kernel takes so little whole or not at all. More is offered when there is room for it: a frame
+# that is cut off costs the connection.
+_AT_ONCE_BYTES_MAX = 1 << 14
 _PAUSE_SECONDS_MIN = 0.0005
 _PAUSE_SECONDS_MAX = 0.008
 
@@ -51,7 +54,6 @@ class DaemonLine:
             return False
         try:
             # An answer that nobody waits for is as bad as an end: who reads next would take it.
-            self._socket.settimeout(0)
             self._socket.recv(1, _socket.MSG_PEEK)
         except BlockingIOError:
             return False
@@ -82,6 +84,7 @@ class DaemonLine:
                 raise EmitTransportError(
                     f"no daemon took the connection at {self._path!r}: {_reason(fault)}"
                 ) from None
+            fresh.setblocking(False)  # once: who has to wait says for how long
             self._socket, self._process = fresh, os.getpid()
             return
 
@@ -90,9 +93,10 @@ class DaemonLine:
         assert self._socket is not None
         rest = memoryview(data)
         try:
+            if len(rest) <= _AT_ONCE_BYTES_MAX:
+                rest = rest[self._send_now(rest) :]
             while rest:
-                self._socket.settimeout(max(until - time.monotonic(), 0))
-                rest = rest[self._socket.send(rest, _NO_SIGNAL) :]
+                rest = rest[self._send_when_taken(rest, until) :]
         except (BlockingIOError, TimeoutError):
             # What is written in part can't be taken back: the next frame needs a line of its own.
             # Where nothing is, the line is as good as before.
@@ -126,15 +130,33 @@ class DaemonLine:
             self._socket.close()
             self._socket = None
 
+    def _send_now(self, rest: memoryview) -> int:
+        assert self._socket is not None
+        try:
+            return self._socket.send(rest, _NO_SIGNAL)
+        except BlockingIOError:
+            return 0
+
+    def _send_when_taken(self, rest: memoryview, until: float) -> int:
+        assert self._socket is not None
+        self._socket.settimeout(max(until - time.monotonic(), 0))
+        try:
+            return self._socket.send(rest, _NO_SIGNAL)
+        finally:
+            self._socket.setblocking(False)
+
     def _read(self, size: int, until: float) -> bytes:
         assert self._socket is not None
         data = b""
-        while len(data) < size:
-            self._socket.settimeout(max(until - time.monotonic(), 0.001))
-            part = self._socket.recv(size - len(data))
-            if not part:
-                raise OSError(errno.EPIPE, "the connection ended")
-            data += part
+        try:
+            while len(data) < size:
+                self._socket.settimeout(max(until - time.monotonic(), 0.001))
+                part = self._socket.recv(size - len(data))
+                if not part:
+                    raise OSError(errno.EPIPE, "the connection ended")
+                data += part
+        finally:
+            self._socket.setblocking(False)
         return data
 
 

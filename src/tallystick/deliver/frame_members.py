@@ -18,7 +18,7 @@ from tallystick.limits import (
     FRAME_RESOURCE_BYTES_MAX,
     FRAME_TEXT_BYTES_MAX,
 )
-from tallystick.model.framing import encode_frame
+from tallystick.model.framing import encode_kept
 
 DECISIONS = ("allowed", "denied", "pending")
 # Texts of a frame by the bytes that each may have. A test holds them to the daemon's own table.
@@ -61,6 +61,8 @@ _RULE = {
 }
 # A run of digits that no double may hold, looked for where all digits are zeros.
 _LONG_NUMBER = b"0" * 16
+# The second that was last written, and how.
+_second = (0, "1970-01-01T00:00:00")
 _DIGITS_AS_ZEROS = bytes(48 if 48 <= byte <= 57 else 32 for byte in range(256))
 
 
@@ -75,7 +77,7 @@ def body_of(members: Mapping[str, object]) -> bytes:
             raise FrameRefused("FRAME_MISSING", "is missing or empty", f"/{name}")
     _check(kept)
     try:
-        body = encode_frame(kept)
+        body = encode_kept(kept)
     except RecursionError:
         raise FrameRefused("FRAME_DEPTH", "nested too deep, or within itself") from None
     except UnicodeEncodeError:
@@ -153,8 +155,13 @@ def _ask_the_parser(body: bytes) -> None:
 
 def instant(nanoseconds: int) -> str:
     """Return a time of the clock as frames write it."""
+    global _second  # noqa: PLW0603  # many frames are of one second
     seconds, rest = divmod(nanoseconds, 1_000_000_000)
-    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{rest // 1_000_000:03d}Z"
+    told, text = _second
+    if told != seconds:
+        text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+        _second = seconds, text
+    return f"{text}.{rest // 1_000_000:03d}Z"
 
 
 def random_uuid() -> str:

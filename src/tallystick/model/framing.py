@@ -41,8 +41,12 @@ def encode_frame(members: Mapping[str, object]) -> bytes:
 
     Raises ValueError or TypeError for what is no JSON.
     """
-    body = _ENCODE({"v": "1", **{key: one for key, one in members.items() if one is not None}})
-    return body.encode("utf-8")
+    return encode_kept({key: one for key, one in members.items() if one is not None})
+
+
+def encode_kept(members: dict[str, object]) -> bytes:
+    """Return the body for members none of which is None."""
+    return _ENCODE({"v": "1", **members}).encode("utf-8")
 
 
 def read_answer(body: bytes) -> dict[str, object]:

@@ -62,7 +62,7 @@ def test_there_and_back(tmp_path: Path, client: str) -> None:
     before = path.read_bytes()
     made = wrapped(client, str(path), PROGRAM, options=["--require-receipt"])
     assert made.wrapped == ("files", "plain", "none")
-    assert made.untouched == ("remote",)
+    assert (made.untouched, made.remote, made.started) == ((), ("remote",), 3)
     made.change.apply()
     found = servers(path, client)
     assert found["files"] == {
@@ -169,6 +169,7 @@ def test_other_ways_to_write_toml_are_left_alone(tmp_path: Path) -> None:
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     """Without a configuration there are no servers; none is made up."""
+    assert unwrapped("cursor", str(tmp_path / "none.json")).change.is_empty
     with pytest.raises(ClientConfigError, match="no such file"):
         wrapped("cursor", str(tmp_path / "none"), PROGRAM)
 

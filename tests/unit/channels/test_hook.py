@@ -138,7 +138,7 @@ def test_what_cannot_be_read_is_recorded(tmp_path: Path) -> None:
         ["cursor"],
         ["claude-code", "--socket"],
         ["codex", "--what", "x"],
-        ["--help"],
+        ["--help", "x"],
         ["codex", "--spool", "a", "--spool", "b"],
     ],
 )
@@ -148,6 +148,16 @@ def test_wrong_usage_does_not_block(
     """Exit code 1, never 2: hosts take 2 for a refusal of the call."""
     assert main(arguments, environ={}) == 1
     assert "usage" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("flag", ["--help", "-h"])
+def test_help(flag: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """Who asks by hand is told what it is for, and how it ends; nothing is read or sent."""
+    assert main([flag], descriptor=-1, environ={}) == 0
+    told = capfd.readouterr()
+    assert "tally hook install" in told.out
+    assert "never 2" in told.out
+    assert told.err == ""
 
 
 def test_a_bug_of_ours_does_not_block(

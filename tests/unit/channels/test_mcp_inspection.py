@@ -6,9 +6,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.inspections import answer, between
+from tests.inspections import answer, between, line_of
 from tests.proxies import call
 
 from tallystick.channels.jsonrpc import parse_message
@@ -50,6 +51,49 @@ def test_whatever_is_said(said: list[bytes]) -> None:
         one.client.clear()
         one.inspection.from_server(lines)
         assert b"".join(one.client) == b"".join(lines)
+
+
+HANDSHAKES = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")
+STATELESS = "2026-07-28"
+OF_MCP = "io.modelcontextprotocol"
+
+
+def opening(version: str) -> list[dict[str, Any]]:
+    """Return what a client says first, in a version of the protocol."""
+    who = {"name": "a client", "version": "1"}
+    if version == STATELESS:
+        meta = {f"{OF_MCP}/protocolVersion": version, f"{OF_MCP}/clientInfo": who}
+        return [
+            {"jsonrpc": "2.0", "id": "d", "method": "server/discover", "params": {"_meta": meta}},
+            {"jsonrpc": "2.0", "id": "l", "method": "subscriptions/listen", "params": {}},
+        ]
+    told = {"protocolVersion": version, "capabilities": {}, "clientInfo": who}
+    return [
+        {"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": told},
+        {"jsonrpc": "2.0", "method": "notifications/initialized"},
+    ]
+
+
+@pytest.mark.parametrize("version", [*HANDSHAKES, STATELESS])
+def test_each_version_of_the_protocol(version: str) -> None:
+    """With a handshake or without: the bytes pass, and one call has its pair, by its client."""
+    asked = call(1, "x")
+    if version == STATELESS:
+        who = {"name": "a client", "version": "1"}
+        asked["params"]["_meta"] = {f"{OF_MCP}/clientInfo": who}
+    is_batch = version == "2025-03-26"  # the one version that has them
+    said = [*opening(version), [asked] if is_batch else asked]
+    told = answer(1, content=[], resultType="complete")
+    with between() as one:
+        one.say(*said)
+        one.reply([told] if is_batch else told)
+        assert b"".join(one.server) == b"".join(map(line_of, said))
+        assert one.client == [line_of([told] if is_batch else told)]
+        frames = one.frames(2)
+        assert [frame.decision for frame in frames] == ["pending", "allowed"]
+        assert {frame.issuer_name for frame in frames} == {"a client"}
+        one.inspection.server_gone("ended with exit code 0")
+        assert len(one.frames(2)) == 2  # what listens to the end is no call that hangs
 
 
 def test_a_call_and_its_answer() -> None:

@@ -54,6 +54,24 @@ def test_a_server_that_can_not_be_started() -> None:
         run_proxy(settings(Rules()), {}, lambda: 0)
 
 
+def test_no_server_stays_where_nobody_could_approve(tmp_path: Path) -> None:
+    """Announcements that can't be written end the start, and the server that was started."""
+    told = tmp_path / "pid"
+    (tmp_path / "file").touch()
+    given = ProxySettings(
+        command=("sh", "-c", f"echo $$ > {told}.new; mv {told}.new {told}; exec sleep 60"),
+        server="s",
+        rules=Rules(default="pause"),
+        approvals=str(tmp_path / "file" / "approvals"),
+        socket="/x",
+    )
+    with pytest.raises(SettingError):
+        run_proxy(given, {}, lambda: 0)
+    if told.exists():  # it had the time to say so
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(told.read_text()), 0)
+
+
 def test_where_things_are(tmp_path: Path) -> None:
     """A server is called by its program; a spool is made beside the user's data."""
     assert server_name(["/usr/bin/npx", "x"]) == "npx"

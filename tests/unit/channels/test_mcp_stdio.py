@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 
@@ -77,3 +78,11 @@ def test_what_can_not_be_started(command: str) -> None:
     """It is refused in one line."""
     with pytest.raises(SettingError, match="can't be started"):
         Stdio([command])
+
+
+def test_a_server_that_is_ended() -> None:
+    """One that still runs is killed and waited for; one that has ended is left as it is."""
+    runs = Stdio(["sleep", "60"])
+    runs.end()
+    assert runs._server.returncode == -signal.SIGKILL
+    runs.end()

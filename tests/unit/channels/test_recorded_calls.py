@@ -28,6 +28,12 @@ def test_what_is_refused(line: bytes) -> None:
         list(read_calls(b"\n" + line, "s"))
 
 
+def test_a_member_that_is_misspelt() -> None:
+    """Both forms are named to who wrote neither."""
+    with pytest.raises(MessageRefused, match=r'line 1: neither a message nor \{"tool": '):
+        list(read_calls(b'{"tol": "read_file"}', "s"))
+
+
 def test_the_bound() -> None:
     """A file has a limit."""
     with pytest.raises(LimitError):

@@ -144,3 +144,29 @@ def test_scalars() -> None:
     with pytest.raises(RulesError):
         parse_yaml(b"\xff")
     assert UTC is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("version: 1\ndefault: allow\n", "wanted is pass, flag, pause, block"),
+        ("version: 1\n", "wanted is pass, flag, pause, block"),
+        ("version: 2\ndefault: pass\n", "wanted is 1"),
+        ("version: 1\ndefault: pass\nrule: []\n", "known are version, default, rules"),
+        (HEAD + "  - {name: a, action: deny}\n", "wanted is pass, flag, pause, block"),
+        (HEAD + "  - {name: a, action: block, operation: remove}\n", "wanted is read, write, "),
+        (HEAD + "  - {name: a, action: block, operation: [send, bo]}\n", "wanted is read, "),
+        (HEAD + "  - {name: a, action: block, risk: grave}\n", "wanted is low, medium, high, "),
+        (HEAD + "  - {name: a, action: block, tools: x}\n", "known are name, action, reason, "),
+        (HEAD + "  - {name: a, action: block, time: {form: x}}\n", "known are from, to, days, "),
+        (HEAD + "  - {name: a, action: block, rate: {call: 1}}\n", "known are calls, seconds"),
+        (
+            HEAD + "  - {name: a, action: block, arguments: [{path: $.a, is: x}]}\n",
+            "known are path, exists, equals, in, glob, ",
+        ),
+    ],
+)
+def test_what_is_wanted_is_said(text: str, told: str) -> None:
+    """Who misspelt a word reads which words there are."""
+    with pytest.raises(RulesError, match=told):
+        read_rules(text.encode())

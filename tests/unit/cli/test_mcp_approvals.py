@@ -49,7 +49,9 @@ def test_listed_and_decided(desk: tuple[Between, str]) -> None:
     assert len(one.server) == len(one.client) == 1
     again = tally("mcp", "approvals", "--approvals", folder, "--deny", ids[1])
     assert (again.code, again.out) == (1, "")
-    assert "0 calls waiting" in tally("mcp", "approvals", "--approvals", folder).out
+    assert tally("mcp", "approvals", "--approvals", folder).out == "0 calls waiting\n"
+    nobody = tally("mcp", "approvals", "--approvals", f"{folder}-of-nobody").out
+    assert "no proxy whose rules pause calls is announced in" in nobody
 
 
 def test_what_is_refused(desk: tuple[Between, str], tmp_path: Path) -> None:

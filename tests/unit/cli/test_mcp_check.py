@@ -41,6 +41,12 @@ def test_calls(rules: str) -> None:
     assert (told["action"], told["rule"], told["operation"]) == ("block", "night", "read")
 
 
+def test_no_calls(rules: str) -> None:
+    """A file without calls is told from one that passes."""
+    assert tally("mcp", "check", rules, "-", stdin=b"\n").out.startswith("0 calls")
+    assert tally("mcp", "check", rules, "-", "--json", stdin=b"\n").out == ""
+
+
 def test_what_is_refused(rules: str, tmp_path: Path) -> None:
     """A call that can't be read, a file that is not there, a time that is none."""
     assert tally("mcp", "check", rules, "-", stdin=b"{").code == 1

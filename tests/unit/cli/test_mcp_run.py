@@ -28,6 +28,15 @@ def test_rules_stop_the_start(tmp_path: Path, text: str, code: int) -> None:
     assert ("can't be started" in done.err) is (code == 3)
 
 
+@pytest.mark.parametrize("given", [("npx", "-y", "x"), ("sh", "-c", "true")])
+def test_a_command_among_our_options(given: tuple[str, ...]) -> None:
+    """Who leaves `--` out is told where it goes; behind it, the server's options are its own."""
+    done = tally("mcp", "run", *given)
+    assert done.code == 2
+    assert "Write `--` before the server's command." in done.err
+    assert "Write `--`" not in tally("mcp", "run", "--require-reciept", "--", *given).err
+
+
 def test_usage() -> None:
     """A command is needed, and numbers have bounds."""
     assert tally("mcp", "run").code == 2

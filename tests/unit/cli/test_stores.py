@@ -6,11 +6,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+import msgspec
 import pytest
+from tests.ledgers import Home
 from tests.stored import fill
 
 from tallystick.cli.output import Stop
-from tallystick.cli.stores import filter_of, opened, store_path
+from tallystick.cli.stores import filter_of, opened, row_of, store_path
 from tallystick.store.ledger_reads import Filter
 
 NOW = 1_773_144_000_000_000_000  # 2026-03-10T12:00:00Z
@@ -64,3 +66,24 @@ def test_what_can_not_be_opened(place: Path) -> None:
     assert caught.value.code == 1
     with opened(str(fill(place / "d").db)) as reader:
         assert reader.count() > 0
+
+
+def test_a_denied_action_is_told_from_one_that_failed(place: Path) -> None:
+    """Both are failures to the protocol; a list says which of them was not let happen."""
+    home = Home(place)
+    ledger = home.open()
+    ledger.commit([home.frame(decision="denied", error="by a rule"), home.frame(error="no")])
+    ledger.close()
+    with opened(str(home.db)) as reader:
+        rows = [row_of(one)[-1] for one in reader.newest(Filter(), limit=3)]
+    assert rows == ["success, closes", "failure", "failure, denied"]
+
+
+@pytest.mark.parametrize(
+    "body", [b'x"decision":"denied"', b'["decision":"denied"', b'{"issuer":{"decision":"denied"}}']
+)
+def test_what_a_store_holds_may_be_no_receipt(place: Path, body: bytes) -> None:
+    """A damaged row is listed all the same."""
+    with opened(str(fill(place / "d").db)) as reader:
+        (one,) = reader.newest(Filter(), limit=1)
+    assert row_of(msgspec.structs.replace(one, body=body))[-1] == "success, closes"

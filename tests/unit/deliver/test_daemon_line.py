@@ -96,3 +96,25 @@ def test_half_an_answer_is_none(answer: bytes) -> None:
             line.read_body(soon())
         assert caught.value.may_be_stored
         assert not line.is_open
+
+
+@pytest.mark.parametrize("size", [500, 60_000])
+def test_a_full_line_waits_and_stays(size: int) -> None:
+    """No frame is cut while the other end reads nothing: it waits, and looking waits for nobody."""
+    with FrameListener(reads=False) as listener:
+        line = DaemonLine(listener.path)
+        line.dial()
+        frame = framed(b"x" * size)
+        began = time.monotonic()
+        for _ in range(5000):
+            began = time.monotonic()
+            try:
+                line.write(frame, began + 0.1)
+            except EmitTransportError:
+                break
+        assert 0.09 < time.monotonic() - began < 1
+        began = time.monotonic()
+        assert not line.has_lost_the_other_end()
+        assert time.monotonic() - began < 0.1
+        assert line.is_open
+        line.close()

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from tallystick.deliver.frame_members import OTHERS, TEXTS, body_of
+from tallystick.deliver.frame_members import OTHERS, TEXTS, body_of, instant
 from tallystick.errors import FrameRefused
 from tallystick.limits import FRAME_IDENTITY_BYTES_MAX
 from tallystick.model import frame
@@ -116,3 +116,13 @@ def test_who_passes_here_passes_there(members: dict[str, Any]) -> None:
     except FrameRefused:
         return
     parse_frame(body)
+
+
+def test_instants_of_one_second_and_of_others() -> None:
+    """Times are written alike, whichever was written before."""
+    second = 1_795_308_729
+    told = [instant(second * 10**9 + rest) for rest in (0, 1_999_999, 999_999_999)]
+    assert told == [f"2026-11-22T00:52:09.{rest}Z" for rest in ("000", "001", "999")]
+    assert instant((second + 1) * 10**9) == "2026-11-22T00:52:10.000Z"
+    assert instant(second * 10**9) == told[0]
+    assert instant(0) == "1970-01-01T00:00:00.000Z"
