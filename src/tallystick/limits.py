@@ -733,7 +733,8 @@ CLIENT_CONFIG_BYTES_MAX = 32 * 1024 * 1024
 # What hosts are told to give the hook before they go on without it; it ends itself before that.
 HOOK_HOST_S_MAX = 60
 
-# Calls of one MCP session that wait for an answer: agents have under a hundred.
+# Calls of one MCP session that wait for an answer, and its other requests that do: agents have
+# under a hundred.
 CALLS_OPEN_MAX = 4096
 
 # What the messages of those calls may weigh together.
@@ -742,10 +743,13 @@ CALLS_OPEN_BYTES_MAX = 64 * 1024 * 1024
 # How long the next call waits until one of these is answered; then it is refused.
 CALLS_ROOM_MS_MAX = 5_000
 
+# Ids of calls whose answer has come: another answer under one of them is told of.
+CALLS_ANSWERED_MAX = 1024
+
 # Unfinished states and tasks of MCP calls that are remembered; the oldest is forgotten first.
 CALLS_LINKED_MAX = 1024
 
-# Calls that wait for an approver at one moment; each holds its message.
+# Calls that wait for an approver at one moment, alone or in a batch; each holds its message.
 PAUSED_CALLS_MAX = 64
 
 # What the messages of those calls may weigh together.
