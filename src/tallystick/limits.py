@@ -715,8 +715,11 @@ RULE_PATTERNS_MAX = 100
 # Steps of one JSON path in a rule.
 RULE_PATH_STEPS_MAX = 16
 
-# Characters of one argument that rules look at; of a longer one they see both ends.
-RULE_TEXT_CHARS_MAX = 64 * 1024
+# Characters of one text that rules look at: a longer one counts as found by what holds back.
+RULE_TEXT_CHARS_MAX = 1024 * 1024
+
+# Values of one call's arguments that rules look at; likewise.
+RULE_VALUES_MAX = 64 * 1024
 
 # Characters of a rule's reason, or of an approver's.
 RULE_REASON_CHARS_MAX = 1024
