@@ -309,7 +309,9 @@ def fitting(text: str, bytes_max: int = FRAME_IDENTITY_BYTES_MAX) -> str:
     """
     if len(text) <= bytes_max // 4 and text.isprintable():
         return text
-    clean = "".join(one if one.isprintable() else "�" for one in text)
+    # No more than can be left is looked at: names come in any length.
+    head = text[: bytes_max + 1]
+    clean = "".join(one if one.isprintable() else "�" for one in head)
     data = clean.encode("utf-8", "replace")
     if len(data) <= bytes_max:
         return data.decode()
