@@ -120,7 +120,7 @@ class Session:
         """Have a call wait for its answer; return why it can't."""
         fault = self.calls.add(one, **wait)
         for gone in self.calls.given_up():
-            self.receipts.unknown(gone, "outcome unknown: cancelled by the client, not answered")
+            self.receipts.unknown(gone, "outcome unknown: cancelled, and not answered")
         return fault
 
     def closed(
