@@ -7,8 +7,9 @@ own. Nothing here grows without bound: answered calls go, and a table that is fu
 
 from __future__ import annotations
 
+from array import array
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from threading import Condition
 from typing import Any, Final, Literal
 
@@ -149,8 +150,10 @@ class Calls:
         self._open: dict[tuple[Direction, Key], Open] = {}
         # The client's other requests that wait, by their ids: an answer is theirs, or a call's.
         self._asked: dict[Key, int] = {}
-        # Ids whose answer has come, or is not waited for: another answer is no call's.
-        self._answered: OrderedDict[Key, None] = OrderedDict()
+        # Ids whose answer has come, or is not waited for: another answer is no call's. By their
+        # hashes, in a ring: nothing is allocated for a call that outlives it.
+        self._answered = array("q", bytes(8 * CALLS_ANSWERED_MAX))
+        self._answers = 0
         self._given_up: list[Open] = []
         # Names of states and tasks, with the correlation of the call that they belong to.
         self._links: OrderedDict[str, str] = OrderedDict()
@@ -171,8 +174,6 @@ class Calls:
                 return f"{len(self._open)} calls wait for an answer already"
             self._bytes += len(one.line)
             self._open[key] = one
-            if one.call.direction == "client":
-                self._answered.pop(one.key, None)
         return None
 
     def ask(self, key: Key, wait_s: float = CALLS_ROOM_MS_MAX / 1000) -> str | None:
@@ -204,8 +205,10 @@ class Calls:
             self._given_up.append(self._took((gone.call.direction, gone.key)))
         return True
 
-    def given_up(self) -> list[Open]:
+    def given_up(self) -> Sequence[Open]:
         """Return the cancelled calls whose answer is not waited for any more, each of them once."""
+        if not self._given_up:
+            return ()
         with self._lock:
             left, self._given_up = self._given_up, []
         return left
@@ -236,7 +239,7 @@ class Calls:
                     del self._asked[key]
                     self._lock.notify()
                 return ""
-            if any(each in self._answered for each in (key, *_alike(key))):
+            if any(hash(each) in self._answered for each in (key, *_alike(key))):
                 return "it answers a call that has been answered, or given up"
         return None
 
@@ -251,9 +254,8 @@ class Calls:
         found = self._open.pop(at)
         self._bytes -= len(found.line)
         if at[0] == "client":
-            self._answered[found.key] = None
-            if len(self._answered) > CALLS_ANSWERED_MAX:
-                self._answered.popitem(last=False)
+            self._answered[self._answers % CALLS_ANSWERED_MAX] = hash(found.key)
+            self._answers += 1
         self._lock.notify()
         return found
 
