@@ -16,7 +16,7 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socket import SHUT_RDWR
 from threading import BoundedSemaphore, Thread, Timer
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import msgspec
 
@@ -132,7 +132,7 @@ class _Http(ThreadingHTTPServer):
 
 class _Request(BaseHTTPRequestHandler):
     approvals: ApprovalService
-    timeout: float = APPROVAL_REQUEST_MS_MAX / 1000
+    timeout: ClassVar[float] = APPROVAL_REQUEST_MS_MAX / 1000
     server_version = "tally"
     sys_version = ""
 

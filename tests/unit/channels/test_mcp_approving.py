@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import time
 
+import pytest
 from tests.inspections import Between, between, line_of
 from tests.proxies import call
 
@@ -113,7 +114,7 @@ def test_what_is_cancelled_while_it_waits() -> None:
         assert len(b"".join(one.server).splitlines()) == 2
 
 
-def test_a_cancel_while_it_is_approved() -> None:
+def test_a_cancel_while_it_is_approved(monkeypatch: pytest.MonkeyPatch) -> None:
     """Storing who approved takes a moment; what is cancelled in it is not forwarded."""
     with between(RULES) as one:
         one.say(call(1, "push"))
@@ -124,7 +125,7 @@ def test_a_cancel_while_it_is_approved() -> None:
             one.say({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params})
             return approved(call)
 
-        one.receipts.approved = slow  # type: ignore[method-assign]
+        monkeypatch.setattr(one.receipts, "approved", slow)
         one.inspection.approving.settle(held(one), approve=True, approver="ada", reason=None)
         assert not one.server
         assert [frame.decision for frame in one.frames(3)] == ["pending", "pending", "denied"]

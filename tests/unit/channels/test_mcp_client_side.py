@@ -195,7 +195,8 @@ def test_a_cancel_within_a_batch() -> None:
 def test_what_waits_is_calls_alone() -> None:
     """A batch that is paused and holds something else is refused: that would wait unseen."""
     with between(ASK) as one:
-        for number, beside in enumerate(({"method": "vendor/act"}, {"method": "ping", "id": 9})):
+        others: list[dict[str, object]] = [{"method": "vendor/act"}, {"method": "ping", "id": 9}]
+        for number, beside in enumerate(others):
             one.say([call(number, "deploy"), {"jsonrpc": "2.0", **beside}])
         assert not one.server
         assert not one.inspection.approving.listing()
