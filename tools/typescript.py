@@ -30,6 +30,8 @@ LIMITS: Final = (
     "FRAME_PAYLOAD_BYTES_MAX",
     "FRAME_RESOURCE_BYTES_MAX",
     "FRAME_TEXT_BYTES_MAX",
+    "JSON_DEPTH_MAX",
+    "JSON_VALUES_MAX",
     "EMITTER_DIAL_MS_MAX",
     "EMITTER_WRITE_MS_MAX",
     "EMITTER_ANSWER_MS_MAX",
@@ -74,6 +76,8 @@ _SOUND: Final[dict[str, dict[str, Any]]] = {
     "values": {"input": [None, True, False, 0, -1, 9007199254740991, -9007199254740991, 0.1, 1.5]},
     "empty values": {"input": {"": "", "a": None, "b": [], "c": {}}, "output": {}},
     "deep": {"input": _DEEP},
+    "as deep as may be": {"input": json.loads("[" * 63 + "]" * 63)},
+    "brackets in a text": {"input": '[[' * 100 + '\\"[{,' * 100},
     "escapes": {"input": '"\\/\b\f\n\r\t\u0001\u001f\u007f'},
     "other scripts": {"input": "äöü ß € 漢字 🎉 \u2028\u2029 \ufeff"},
     "an escape as text": {"input": "\\ud800 \\\\udfff"},
@@ -100,6 +104,7 @@ _UNSOUND: Final[dict[str, dict[str, Any]]] = {
     "agent with slash": {"agent_id": "a/b"},
     "rule is a list": {"rule": []},
     "too large": {"input": "x" * limits.FRAME_BYTES_MAX},
+    "too deep": {"input": json.loads("[" * 64 + "]" * 64)},
 }
 _ANSWERS: Final = (
     '{"ok":true,"id":"urn:receipt:1","chain_id":"c","sequence":1,"hash":"sha256:00"}',

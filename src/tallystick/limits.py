@@ -722,8 +722,11 @@ RULE_PATTERNS_MAX = 100
 # Steps of one JSON path in a rule.
 RULE_PATH_STEPS_MAX = 16
 
-# Characters of one argument that rules look at; of a longer one they see both ends.
-RULE_TEXT_CHARS_MAX = 64 * 1024
+# Characters of one text that rules look at: a longer one counts as found by what holds back.
+RULE_TEXT_CHARS_MAX = 1024 * 1024
+
+# Values of one call's arguments that rules look at; likewise.
+RULE_VALUES_MAX = 64 * 1024
 
 # Characters of a rule's reason, or of an approver's.
 RULE_REASON_CHARS_MAX = 1024
@@ -740,7 +743,8 @@ CLIENT_CONFIG_BYTES_MAX = 32 * 1024 * 1024
 # What hosts are told to give the hook before they go on without it; it ends itself before that.
 HOOK_HOST_S_MAX = 60
 
-# Calls of one MCP session that wait for an answer: agents have under a hundred.
+# Calls of one MCP session that wait for an answer, and its other requests that do: agents have
+# under a hundred.
 CALLS_OPEN_MAX = 4096
 
 # What the messages of those calls may weigh together.
@@ -749,10 +753,13 @@ CALLS_OPEN_BYTES_MAX = 64 * 1024 * 1024
 # How long the next call waits until one of these is answered; then it is refused.
 CALLS_ROOM_MS_MAX = 5_000
 
+# Ids of calls whose answer has come: another answer under one of them is told of.
+CALLS_ANSWERED_MAX = 1024
+
 # Unfinished states and tasks of MCP calls that are remembered; the oldest is forgotten first.
 CALLS_LINKED_MAX = 1024
 
-# Calls that wait for an approver at one moment; each holds its message.
+# Calls that wait for an approver at one moment, alone or in a batch; each holds its message.
 PAUSED_CALLS_MAX = 64
 
 # What the messages of those calls may weigh together.

@@ -5,8 +5,9 @@ import assert from "node:assert/strict";
 import { createServer } from "node:net";
 import { afterEach, beforeEach, test } from "node:test";
 
-import { DaemonEmitter, EmitError, EmitTransportError, FrameRefused } from "@tallystick/emitter";
+import { DaemonEmitter, EmitError, EmitTransportError, FrameRefused, limits } from "@tallystick/emitter";
 
+import { withDrops } from "../emitter/src/framing.ts";
 import { Listener } from "./listener.ts";
 
 let listener: Listener;
@@ -144,4 +145,42 @@ test("a closed emitter says so", async () => {
   const emitter = new DaemonEmitter({ socketPath: listener.path });
   await emitter.close();
   await assert.rejects(emitter.emit("a"), EmitError);
+});
+
+test("a frame says what its members said when it was given", async () => {
+  const emitter = new DaemonEmitter({ socketPath: listener.path });
+  const params = { command: "rm -rf /" };
+  const sent = emitter.emit("exec", { input: params });
+  params.command = "ls";
+  await sent;
+  assert.deepEqual((await listener.wait(1))[0]?.["input"], { command: "rm -rf /" });
+  await emitter.close();
+});
+
+test("a refused frame that its caller replaces is no drop", async () => {
+  const emitter = new DaemonEmitter({ socketPath: listener.path });
+  const frame = { tool: { name: "t" }, decision: "allowed" };
+  await assert.rejects(emitter.send({ ...frame, input: "\ud800" }, false), FrameRefused);
+  assert.equal(emitter.drops, 0);
+  await assert.rejects(emitter.send({ ...frame, input: "\ud800" }), FrameRefused);
+  await emitter.send({ ...frame, ack: true, drop_count: 7 });
+  await emitter.send({ ...frame, ack: true });
+  assert.deepEqual(listener.frames.map((one) => one["drop_count"]), [7, 1]);
+  await emitter.close();
+});
+
+test("what waits is bounded by its weight, too", async () => {
+  const emitter = new DaemonEmitter({ socketPath: listener.path, bestEffort: true });
+  const input = "x".repeat(1_000_000);
+  const sent = Array.from({ length: 70 }, () => emitter.emit("t", { input }));
+  assert.ok(emitter.drops > 0 && emitter.drops < 10, String(emitter.drops));
+  await Promise.all(sent);
+  await emitter.close();
+});
+
+test("a drop count has no room in a full frame, and goes with the next", () => {
+  const body = Buffer.from('{"v":"1"}');
+  assert.equal(withDrops(body, 3).toString(), '{"v":"1","drop_count":3}');
+  const full = Buffer.alloc(limits.FRAME_BYTES_MAX);
+  assert.equal(withDrops(full, 3), full);
 });

@@ -182,3 +182,29 @@ test("the tools refuse what is no filter before anything is run", async () => {
   }
   await assert.rejects(host.execute("tally_verify_receipts", {}), /could not be run/);
 });
+
+for (const [name, odd] of [
+  ["nested deep", { params: { a: JSON.parse("[".repeat(100) + "]".repeat(100)) } }],
+  ["many values", { params: { a: Array(70_000).fill(1) } }],
+  ["half a character", { params: { a: "\ud800" } }],
+  ["no parameters", { params: undefined }],
+  ["null for parameters", { params: null }],
+  ["no name", { toolName: undefined }],
+  ["a number for a name", { toolName: 5 }],
+] as const) {
+  test(`whatever an agent asks for has its receipts: ${name}`, async () => {
+    const host = new Host({ socketPath: listener.path });
+    entry.register(host);
+    await host.fire("before_tool_call", { ...call, ...odd }, CONTEXT);
+    await host.fire("after_tool_call", { ...call, ...odd, result: odd }, CONTEXT);
+    for (const frame of await listener.wait(2)) {
+      assert.equal(frame["drop_count"], undefined);
+      const input = frame["input"];
+      if (input !== undefined && Object.keys(input).length > 0) {
+        assert.match(input.omitted.hash, /^sha256:/);
+      }
+    }
+    assert.deepEqual(host.warnings, []);
+    await host.stop();
+  });
+}

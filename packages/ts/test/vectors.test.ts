@@ -72,3 +72,20 @@ test("names of the language itself are no members", () => {
     );
   }
 });
+
+test("a member named __proto__ is one that nobody knows", () => {
+  const odd = Object.fromEntries([...Object.entries(vectors.frames[0].members), ["__proto__", {}]]);
+  assert.throws(
+    () => encodeFrame(odd),
+    (fault) => fault instanceof FrameRefused && fault.code === "FRAME_VALUE",
+  );
+});
+
+test("so many values and no more", () => {
+  const plain = vectors.frames[0].members;
+  assert.doesNotThrow(() => encodeFrame({ ...plain, input: Array(65_000).fill(0) }));
+  assert.throws(
+    () => encodeFrame({ ...plain, input: Array(65_536).fill(0) }),
+    (fault) => fault instanceof FrameRefused && fault.code === "FRAME_SIZE",
+  );
+});

@@ -14,8 +14,9 @@ import hmac
 import json
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import BoundedSemaphore, Thread
-from typing import Any, Final
+from socket import SHUT_RDWR
+from threading import BoundedSemaphore, Thread, Timer
+from typing import Any, ClassVar, Final
 
 import msgspec
 
@@ -30,6 +31,7 @@ from tallystick.limits import (
 )
 
 PATH: Final = "/v1/approvals"
+_LENGTH_DIGITS: Final = 9
 
 
 class Desk(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,13 +70,17 @@ class ApprovalService:
         self._http.shutdown()
         self._http.server_close()
 
-    def answer(self, method: str, path: str, headers: Any, body: bytes) -> tuple[int, Any]:
-        """Return status and answer of one request."""
+    def refusal(self, headers: Any) -> tuple[int, Any] | None:
+        """Return the answer to whoever may not ask; looked at before anything else is read."""
         if headers.get("Host", "") not in self._hosts or headers.get("Origin") is not None:
             return 403, _problem("this is no place for browsers")
         given = headers.get("Authorization", "").encode("utf-8", "replace")
         if not hmac.compare_digest(given, b"Bearer " + self._token):
             return 401, _problem("the token is missing or wrong")
+        return None
+
+    def answer(self, method: str, path: str, body: bytes) -> tuple[int, Any]:
+        """Return status and answer of one request."""
         if path == PATH:
             if method != "GET":
                 return 405, _problem("only GET")
@@ -126,25 +132,50 @@ class _Http(ThreadingHTTPServer):
 
 class _Request(BaseHTTPRequestHandler):
     approvals: ApprovalService
-    timeout = APPROVAL_REQUEST_MS_MAX / 1000
+    timeout: ClassVar[float] = APPROVAL_REQUEST_MS_MAX / 1000
     server_version = "tally"
     sys_version = ""
 
+    def setup(self) -> None:
+        """Begin to count the time: for the request as a whole, not for each of its bytes."""
+        super().setup()
+        self._end = Timer(self.timeout, self._break_off)
+        self._end.daemon = True
+        self._end.start()
+
+    def finish(self) -> None:
+        """Let go of the connection."""
+        self._end.cancel()
+        super().finish()
+
     def do_GET(self) -> None:  # the name that http.server asks for
-        self._answer(b"")
+        self._answer(0)
 
     def do_POST(self) -> None:  # likewise
         length = self.headers.get("Content-Length", "")
-        if not (length.isascii() and length.isdigit()) or int(length[:9]) > APPROVAL_BODY_BYTES_MAX:
-            self._send(413, _problem(f"a body has up to {APPROVAL_BODY_BYTES_MAX} bytes"))
-            return
-        self._answer(self.rfile.read(int(length)))
+        # The digits are counted, too: with zeros before it any number looks small.
+        is_number = length.isascii() and length.isdigit() and len(length) < _LENGTH_DIGITS
+        self._answer(int(length) if is_number else APPROVAL_BODY_BYTES_MAX + 1)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
         """Say nothing: standard error is the server's."""
 
-    def _answer(self, body: bytes) -> None:
-        self._send(*self.approvals.answer(self.command, self.path, self.headers, body))
+    def _answer(self, length: int) -> None:
+        refusal = self.approvals.refusal(self.headers)
+        if refusal is None and length > APPROVAL_BODY_BYTES_MAX:
+            refusal = 413, _problem(f"a body has up to {APPROVAL_BODY_BYTES_MAX} bytes")
+        if refusal is not None:
+            self._send(*refusal)
+            return
+        body = self.rfile.read(length)
+        self._end.cancel()  # the request is here; the answer may wait for a receipt
+        self._send(*self.approvals.answer(self.command, self.path, body))
+
+    def _break_off(self) -> None:
+        try:
+            self.connection.shutdown(SHUT_RDWR)
+        except OSError:
+            pass  # it has just ended
 
     def _send(self, status: int, answer: Any) -> None:
         data = json.dumps(answer).encode()

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from tallystick.channels.jsonrpc import Key
-from tallystick.channels.mcp_calls import Open
+from tallystick.channels.mcp_calls import Open, fitting
 from tallystick.limits import (
     APPROVAL_SHOWN_CHARS_MAX,
     PAUSED_BYTES_MAX,
@@ -44,8 +44,10 @@ class Approvals:
     def add(self, paused: Paused) -> bool:
         """Keep a message; tell whether there was room."""
         with self._lock:
-            weight = sum(len(one.line) for one in self._paused.values()) + len(paused.line)
-            if len(self._paused) >= PAUSED_CALLS_MAX or weight > PAUSED_BYTES_MAX:
+            held = (*self._paused.values(), paused)
+            if sum(len(one.calls) for one in held) > PAUSED_CALLS_MAX:
+                return False
+            if sum(len(one.line) for one in held) > PAUSED_BYTES_MAX:
                 return False
             self._paused[paused.id] = paused
         return True
@@ -96,10 +98,12 @@ class Approvals:
         call = one.call
         arguments = json.dumps(self._redactor.value(call.arguments), ensure_ascii=False)
         if len(arguments) > APPROVAL_SHOWN_CHARS_MAX:
-            arguments = arguments[:APPROVAL_SHOWN_CHARS_MAX] + "…"
+            # Who decides has to see how much is not seen.
+            left = len(arguments) - APPROVAL_SHOWN_CHARS_MAX
+            arguments = f"{arguments[:APPROVAL_SHOWN_CHARS_MAX]}… ({left} more characters)"
         return {
-            "method": call.method,
-            "tool": self._redactor.text(call.tool),
+            "method": fitting(call.method),
+            "tool": fitting(self._redactor.text(call.tool)),
             "action_type": call.action_type,
             "risk": call.risk,
             "rule": one.ruling.name,

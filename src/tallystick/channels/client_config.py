@@ -202,9 +202,11 @@ def _original(command: str, arguments: list[str]) -> tuple[str, list[str]] | Non
     """Return what a proxied server was, or None for one that is not proxied."""
     if os.path.basename(command) != "tally" or tuple(arguments[:2]) != _PROXY:
         return None
-    if _END not in arguments:
+    # A server may be called `--`, too.
+    options = 4 if arguments[2:3] == ["--name"] else 2
+    if _END not in arguments[options:]:
         return None
-    inner = arguments[arguments.index(_END) + 1 :]
+    inner = arguments[arguments.index(_END, options) + 1 :]
     return (inner[0], inner[1:]) if inner else None
 
 

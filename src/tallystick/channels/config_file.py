@@ -65,6 +65,8 @@ class ConfigChange(msgspec.Struct, frozen=True, kw_only=True):
 def read_config(path: str) -> bytes | None:
     """Return what a configuration file holds; None where there is none."""
     try:
+        if os.path.exists(path) and not os.path.isfile(path):
+            raise ClientConfigError(f"{shown(path)} is no file")  # a pipe would be waited for
         return read_bounded(path, CLIENT_CONFIG_BYTES_MAX)
     except LimitError as fault:
         raise ClientConfigError(str(fault)) from None

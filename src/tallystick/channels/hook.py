@@ -61,15 +61,15 @@ def main(
         clock=clock,
     )
     try:
-        _end_within(HOOK_INPUT_S_MAX)
+        _end_within(HOOK_INPUT_S_MAX, _interrupt)
         try:
             event, source = read_event(descriptor)
-        except UnreadInput as fault:
+            _end_within(HOOK_DELIVERY_S_MAX)
+        except (UnreadInput, TimeoutError) as fault:
             _end_within(HOOK_DELIVERY_S_MAX)
             session = around.get(_SESSION_VARIABLES.get(name, ""))
             delivery.hand_over(_unread(fault, session), b"")
             return 0
-        _end_within(HOOK_DELIVERY_S_MAX)
         frames = host.frames_of(event)
         for frame in frames:
             delivery.hand_over(frame, source)
@@ -116,24 +116,29 @@ def _spool(environ: Mapping[str, str]) -> str | None:
     return None if home is None else f"{home}/agent-receipts/spool"
 
 
-def _unread(fault: UnreadInput, session: str | None) -> dict[str, object]:
+def _unread(fault: UnreadInput | TimeoutError, session: str | None) -> dict[str, object]:
     return {
         "session_id": session,
         "tool": {"name": "unparsed"},
         "decision": "allowed",
-        "input": fault.omitted,
+        "input": fault.omitted if isinstance(fault, UnreadInput) else {"omitted": {}},
         "error": f"what the host told the hook {fault}",
     }
 
 
-def _end_within(seconds: int) -> None:
+def _interrupt(seconds: int) -> None:
+    """End the reading of an input that does not end; what came of it is recorded."""
+    raise TimeoutError(f"not within {seconds} s")
+
+
+def _give_up(seconds: int) -> None:
+    os._exit(_failed(f"not recorded within {seconds} s"))
+
+
+def _end_within(seconds: int, otherwise: Callable[[int], None] = _give_up) -> None:
     """Let nothing hold the agent: not a host that never ends its input, not a slow disk."""
-
-    def give_up(_number: int, _frame: object) -> None:
-        os._exit(_failed(f"not recorded within {seconds} s"))
-
     try:
-        _signal.signal(_signal.SIGALRM, give_up)
+        _signal.signal(_signal.SIGALRM, lambda _number, _frame: otherwise(seconds))
     except ValueError:
         return  # not the main thread: somebody else's process
     _signal.alarm(seconds)

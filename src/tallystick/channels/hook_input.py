@@ -22,14 +22,19 @@ class UnreadInput(Exception):
 def read_event(descriptor: int = 0) -> tuple[dict[str, object], bytes]:
     """Return the object and the bytes that it was read from, or raise `UnreadInput`."""
     data = bytearray()
-    while chunk := os.read(descriptor, _CHUNK_BYTES):
-        data += chunk
-        if len(data) > HOOK_INPUT_BYTES_MAX:
-            raise UnreadInput(
-                f"is larger than {HOOK_INPUT_BYTES_MAX} bytes", _hash_to_the_end(data, descriptor)
-            )
-    whole = bytes(data)
-    return parse_event(whole), whole
+    try:
+        while chunk := os.read(descriptor, _CHUNK_BYTES):
+            data += chunk
+            if len(data) > HOOK_INPUT_BYTES_MAX:
+                raise UnreadInput(
+                    f"is larger than {HOOK_INPUT_BYTES_MAX} bytes",
+                    _hash_to_the_end(data, descriptor),
+                )
+        whole = bytes(data)
+        return parse_event(whole), whole
+    except OSError as fault:  # no input at all, or its time is up
+        reason = fault.strerror or str(fault)
+        raise UnreadInput(f"could not be read: {reason}", omitted_bytes(bytes(data))) from None
 
 
 def parse_event(data: bytes) -> dict[str, object]:
@@ -55,9 +60,12 @@ def _hash_to_the_end(begun: bytearray, descriptor: int) -> dict[str, object]:
 
     digest, size = hashlib.sha256(begun), len(begun)
     begun.clear()
-    while chunk := os.read(descriptor, _CHUNK_BYTES):
-        digest.update(chunk)
-        size += len(chunk)
+    try:
+        while chunk := os.read(descriptor, _CHUNK_BYTES):
+            digest.update(chunk)
+            size += len(chunk)
+    except OSError:
+        pass  # its end never came: as much as did
     return _omitted(digest.hexdigest(), size)
 
 

@@ -75,9 +75,13 @@ def what_it_is(payload: Mapping[str, object]) -> dict[str, object]:
 def resource_of(payload: Mapping[str, object], name: str) -> str | None:
     """Return a member that may be a target: one that no frame holds counts as none."""
     value = text_of(payload, name)
-    if value is None or len(value.encode("utf-8", "surrogatepass")) > FRAME_RESOURCE_BYTES_MAX:
+    if value is None:
         return None
-    return value
+    try:
+        size = len(value.encode())
+    except UnicodeEncodeError:
+        return None  # half of a surrogate pair
+    return value if size <= FRAME_RESOURCE_BYTES_MAX else None
 
 
 def error_of(value: object, otherwise: str) -> str:
@@ -90,7 +94,7 @@ def error_of(value: object, otherwise: str) -> str:
 
 def says_it_failed(response: object) -> bool:
     """Whether a result says itself that it is a failure, as those of MCP tools do."""
-    return type(response) is dict and response.get("isError") is True
+    return type(response) is dict and bool(response.get("isError"))
 
 
 def _hashed(value: str) -> str:

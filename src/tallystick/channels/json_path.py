@@ -12,12 +12,16 @@ from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
 from tallystick.errors import RulesError
-from tallystick.limits import ARGUMENTS_MAX, RULE_PATH_STEPS_MAX
+from tallystick.limits import RULE_PATH_STEPS_MAX, RULE_VALUES_MAX
 
 _STEP: Final = re.compile(
     r"(?P<deep>\.\.)?(?:(?(deep)|\.)(?P<name>[A-Za-z_][A-Za-z0-9_-]*|\*)"
     r"|\[(?:(?P<index>[0-9]{1,6})|'(?P<quoted>[^'\\]*)'|\"(?P<double>[^\"\\]*)\"|(?P<all>\*))\])"
 )
+
+
+# Stands for a value that is there, and too large to be looked at.
+TOO_MUCH: Final = object()
 
 
 class _Step(NamedTuple):
@@ -53,7 +57,7 @@ class JsonPath:
 
     def find(self, value: object) -> Found:
         """Return the values at this path."""
-        budget = [ARGUMENTS_MAX]
+        budget = [RULE_VALUES_MAX]
         variants = [False]
         values: list[Any] = [value]
         for step in self._steps:
@@ -90,7 +94,9 @@ def _within(value: object, budget: list[int]) -> Iterator[Any]:
         if isinstance(one, dict):
             waiting += one.values()
         elif isinstance(one, list):
-            waiting += one[: ARGUMENTS_MAX + 1]
+            waiting += one
+        elif one is TOO_MUCH:
+            budget[0] = -1
 
 
 def _children(
@@ -112,6 +118,8 @@ def _children(
     elif isinstance(value, list):
         if key is None:
             budget[0] -= len(value)
-            yield from value[: ARGUMENTS_MAX + 1]
+            yield from value
         elif isinstance(key, int) and key < len(value):
             yield value[key]
+    elif value is TOO_MUCH:
+        budget[0] = -1

@@ -14,13 +14,22 @@ from typing import Any, Final
 import msgspec
 
 from tallystick.errors import ClientConfigError
-from tallystick.limits import JSON_DEPTH_MAX
+from tallystick.limits import JSON_DEPTH_MAX, JSON_NUMBER_CHARS_MAX
 
 _SPACE: Final = re.compile(r"[ \t\r\n]*")
 _PLAIN: Final = re.compile(r"true|false|null|-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 _INDENT: Final = re.compile(r"\n([ \t]+)\S")
 
 _string: Final = json.JSONDecoder().raw_decode
+
+
+def _written(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    # Half of a surrogate pair can only be written as an escape.
+    return text if text.isascii() or not _HALF.search(text) else json.dumps(value)
+
+
+_HALF: Final = re.compile("[\ud800-\udfff]")
 
 
 class Place(msgspec.Struct, kw_only=True):
@@ -62,7 +71,7 @@ class JsonText:
 
     def put(self, path: tuple[str | int, ...], value: Any) -> None:
         """Set the value at a path, on one line; its parent must be an object or a list."""
-        text = json.dumps(value, ensure_ascii=False)
+        text = _written(value)
         there = self.find(*path)
         if there is not None:
             self._splice(there.start, there.end, text)
@@ -72,7 +81,7 @@ class JsonText:
         if parent is None or (parent.members if isinstance(step, str) else parent.items) is None:
             raise ClientConfigError("has something else where an object or a list belongs")
         if isinstance(step, str):
-            text = f"{json.dumps(step, ensure_ascii=False)}: {text}"
+            text = f"{_written(step)}: {text}"
             last = max((one.end for _, one in (parent.members or {}).values()), default=None)
         else:
             last = max((one.end for one in parent.items or []), default=None)
@@ -141,7 +150,7 @@ class JsonText:
         if first == '"':
             return Place(start=at, end=_string(self.text, at)[1])
         found = _PLAIN.match(self.text, at)
-        if found is None:
+        if found is None or found.end() - at > JSON_NUMBER_CHARS_MAX:
             raise ValueError
         return Place(start=at, end=found.end())
 

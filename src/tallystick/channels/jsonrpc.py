@@ -67,6 +67,7 @@ _ENCODE: Final = msgspec.json.Encoder().encode
 
 
 class _Envelope(msgspec.Struct):
+    jsonrpc: Any = None
     id: Any = None
     method: Any = None
     result: msgspec.Raw = msgspec.Raw()
@@ -116,14 +117,16 @@ def glimpse(line: bytes) -> Glimpse | None:
         seen = _READ_ENVELOPE(line)
     except (msgspec.MsgspecError, RecursionError, UnicodeError):
         return None
-    if seen.method is not None or not is_id(seen.id):
-        return None
-    if bytes(seen.error):
+    if type(seen.id) is float and seen.id.is_integer():
+        seen.id = int(seen.id)  # 7.0 is 7 for many clients
+    if seen.jsonrpc != "2.0" or seen.method is not None or not is_id(seen.id):
+        return None  # what no client takes for an answer must not end a call
+    if bytes(seen.error) not in (b"", b"null"):
         return Glimpse(id=seen.id, is_error=True)
     if not bytes(seen.result):
         return None
     try:
-        is_error = _READ_RESULT(seen.result).isError is True
+        is_error = bool(_READ_RESULT(seen.result).isError)
     except (msgspec.MsgspecError, RecursionError, UnicodeError):
         is_error = False
     return Glimpse(id=seen.id, is_error=is_error)
@@ -149,7 +152,7 @@ def refuse_case_variants(members: dict[str, Any], known: frozenset[str], where: 
     if members.keys() <= known:
         return
     for name in members.keys() - known:
-        if name.casefold() in known or name.strip() in known:
+        if name.strip().casefold() in known:
             raise MessageRefused(INVALID_REQUEST, f"{where} holds a known member in another case")
 
 

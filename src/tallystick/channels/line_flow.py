@@ -33,8 +33,8 @@ class Lines:
         self._overlong = overlong
         self._part = part
         self._limit = limit
-        self._parts: list[bytes] = []
-        self._held = 0
+        # One buffer: what comes byte by byte must not cost forty times its size.
+        self._held = bytearray()
         self._hash: Any = None
         self._size = 0
 
@@ -47,9 +47,9 @@ class Lines:
             self._hold(data)
             return []
         whole = data[:end]
-        if self._parts:
-            whole = b"".join((*self._parts, whole))
-            self._parts, self._held = [], 0
+        if self._held:
+            whole = bytes(self._held) + whole
+            self._held = bytearray()
         self._hold(data[end:])
         return whole.splitlines(keepends=True) if b"\r" not in whole else _split(whole)
 
@@ -59,18 +59,17 @@ class Lines:
             if self._part is not None:
                 self._part(b"", True)
             self._end()
-        rest = b"".join(self._parts)
-        self._parts, self._held = [], 0
+        rest = bytes(self._held)
+        self._held = bytearray()
         return rest
 
     def _hold(self, data: bytes) -> None:
         if not data:
             return
-        self._parts.append(data)
-        self._held += len(data)
-        if self._held > self._limit:
-            begun = b"".join(self._parts)
-            self._parts, self._held = [], 0
+        self._held += data
+        if len(self._held) > self._limit:
+            begun = bytes(self._held)
+            self._held = bytearray()
             self._hash, self._size = sha256(), 0
             self._go_by(begun)
 

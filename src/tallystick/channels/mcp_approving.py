@@ -61,7 +61,10 @@ class Approving:
         elif self._are_recorded(paused.calls):
             for one in paused.calls:
                 one.is_forwarded = True
-            self._session.to_server(paused.line)
+            if any(one.is_cancelled for one in paused.calls):
+                self._session.drop(paused, "the client cancelled it while it was approved")
+            else:
+                self._session.to_server(paused.line)
         else:
             self._session.reject(paused, NOT_RECORDED, UNRECORDED)
         return True
@@ -96,9 +99,11 @@ class Approving:
             self._session.drop(paused, "the client cancelled it before anybody decided")
             return False
         one = self._session.calls.find("client", key)
-        if one is not None:
-            one.is_cancelled = True
-        return True
+        if one is None:
+            return True
+        one.is_cancelled = True
+        # Not yet, where it is just being approved: who does that looks at it once more.
+        return one.is_forwarded
 
 
 def _instant(nanoseconds: int) -> str:

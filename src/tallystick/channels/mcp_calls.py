@@ -7,8 +7,9 @@ own. Nothing here grows without bound: answered calls go, and a table that is fu
 
 from __future__ import annotations
 
+from array import array
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from threading import Condition
 from typing import Any, Final, Literal
 
@@ -18,6 +19,7 @@ from tallystick.channels.jsonrpc import Id, Key, Request
 from tallystick.channels.mcp_methods import ACTING, TOOL_CALL, operation_of
 from tallystick.channels.rules import Decision, Subject
 from tallystick.limits import (
+    CALLS_ANSWERED_MAX,
     CALLS_LINKED_MAX,
     CALLS_OPEN_BYTES_MAX,
     CALLS_OPEN_MAX,
@@ -33,6 +35,7 @@ Direction = Literal["client", "server"]
 # Arguments that say what a tool is used on, the more telling ones first.
 _TARGETS: Final = ("path", "file_path", "uri", "url", "filename", "file", "directory", "repo")
 _CUT: Final = "…"
+IN_USE: Final = "another request with this id is not answered yet"
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,6 +71,7 @@ class Open:
         "is_cancelled",
         "is_forwarded",
         "is_late",
+        "is_note",
         "number",
         "reason",
         "ruling",
@@ -88,6 +92,7 @@ class Open:
         self.is_cancelled = False
         self.is_forwarded = False
         self.is_late = False
+        self.is_note = False  # nobody answers it
 
     @property
     def key(self) -> Key:
@@ -143,6 +148,13 @@ class Calls:
 
     def __init__(self) -> None:
         self._open: dict[tuple[Direction, Key], Open] = {}
+        # The client's other requests that wait, by their ids: an answer is theirs, or a call's.
+        self._asked: dict[Key, int] = {}
+        # Ids whose answer has come, or is not waited for: another answer is no call's. By their
+        # hashes, in a ring: nothing is allocated for a call that outlives it.
+        self._answered = array("q", bytes(8 * CALLS_ANSWERED_MAX))
+        self._answers = 0
+        self._given_up: list[Open] = []
         # Names of states and tasks, with the correlation of the call that they belong to.
         self._links: OrderedDict[str, str] = OrderedDict()
         self._lock = Condition()
@@ -155,8 +167,8 @@ class Calls:
         """Keep a call, when there is room; return why it can't be, where it can't."""
         key = (one.call.direction, one.key)
         with self._lock:
-            if key in self._open:
-                return "another request with this id is not answered yet"
+            if key in self._open or (one.call.direction == "client" and one.key in self._asked):
+                return IN_USE
             # Whoever sends faster than the server answers is held up, as by the server itself.
             if not self._lock.wait_for(lambda: self._has_room(one), wait_s):
                 return f"{len(self._open)} calls wait for an answer already"
@@ -164,19 +176,87 @@ class Calls:
             self._open[key] = one
         return None
 
+    def ask(self, key: Key, wait_s: float = CALLS_ROOM_MS_MAX / 1000) -> str | None:
+        """Keep the id of a client's request that is no call; return why it can't be."""
+        with self._lock:
+            if ("client", key) in self._open:
+                return IN_USE
+            if not self._lock.wait_for(
+                lambda: key in self._asked or len(self._asked) < CALLS_OPEN_MAX, wait_s
+            ):
+                return f"{len(self._asked)} requests wait for an answer already"
+            self._asked[key] = self._asked.get(key, 0) + 1
+        return None
+
+    def unask(self, keys: Iterable[Key]) -> None:
+        """Let go of ids whose requests are not forwarded."""
+        for key in keys:
+            self.answer("client", key)
+
     def _has_room(self, one: Open) -> bool:
-        if not self._open:
-            return True
-        fits = self._bytes + len(one.line) <= CALLS_OPEN_BYTES_MAX
-        return fits and len(self._open) < CALLS_OPEN_MAX
+        while self._open:
+            fits = self._bytes + len(one.line) <= CALLS_OPEN_BYTES_MAX
+            if fits and len(self._open) < CALLS_OPEN_MAX:
+                return True
+            # Servers need not answer what was cancelled: the oldest of those makes room.
+            gone = next((each for each in self._open.values() if each.is_cancelled), None)
+            if gone is None:
+                return False
+            self._given_up.append(self._took((gone.call.direction, gone.key)))
+        return True
+
+    def given_up(self) -> Sequence[Open]:
+        """Return the cancelled calls whose answer is not waited for any more, each of them once."""
+        if not self._given_up:
+            return ()
+        with self._lock:
+            left, self._given_up = self._given_up, []
+        return left
 
     def close(self, direction: Direction, key: Key) -> Open | None:
         """Take the call off that an answer is for; None where none waits for it."""
         with self._lock:
-            found = self._open.pop((direction, key), None)
+            return self._took((direction, key)) if (direction, key) in self._open else None
+
+    def answer(self, direction: Direction, key: Key) -> Open | str | None:
+        """Take the call off that an answer is for; None where nothing is known of its id.
+
+        A text says what is odd about an answer to a call that has not been forwarded, or that
+        has been answered: a client may take it for the answer, and it isn't. It is empty for the
+        answer to a request that is no call.
+        """
+        with self._lock:
+            found = self._find(direction, key)
             if found is not None:
-                self._bytes -= len(found.line)
-                self._lock.notify()
+                if not found.is_forwarded:
+                    return "it answers a call that was not forwarded"
+                return self._took((direction, found.key))
+            if direction == "server":
+                return None
+            if key in self._asked:
+                self._asked[key] -= 1
+                if not self._asked[key]:
+                    del self._asked[key]
+                    self._lock.notify()
+                return ""
+            if any(hash(each) in self._answered for each in (key, *_alike(key))):
+                return "it answers a call that has been answered, or given up"
+        return None
+
+    def _find(self, direction: Direction, key: Key) -> Open | None:
+        found = self._open.get((direction, key))
+        if found is None and direction == "client" and key not in self._asked:
+            for other in _alike(key):
+                found = found or self._open.get((direction, other))
+        return found
+
+    def _took(self, at: tuple[Direction, Key]) -> Open:
+        found = self._open.pop(at)
+        self._bytes -= len(found.line)
+        if at[0] == "client":
+            self._answered[self._answers % CALLS_ANSWERED_MAX] = hash(found.key)
+            self._answers += 1
+        self._lock.notify()
         return found
 
     def find(self, direction: Direction, key: Key) -> Open | None:
@@ -231,7 +311,9 @@ def fitting(text: str, bytes_max: int = FRAME_IDENTITY_BYTES_MAX) -> str:
     """
     if len(text) <= bytes_max // 4 and text.isprintable():
         return text
-    clean = "".join(one if one.isprintable() else "�" for one in text)
+    # No more than can be left is looked at: names come in any length.
+    head = text[: bytes_max + 1]
+    clean = "".join(one if one.isprintable() else "�" for one in head)
     data = clean.encode("utf-8", "replace")
     if len(data) <= bytes_max:
         return data.decode()
@@ -239,6 +321,18 @@ def fitting(text: str, bytes_max: int = FRAME_IDENTITY_BYTES_MAX) -> str:
 
     mark = _CUT + sha256_tagged(text.encode("utf-8", "surrogatepass"))[-12:]
     return data[: bytes_max - len(mark.encode())].decode("utf-8", "ignore") + mark
+
+
+def _alike(key: Key) -> tuple[Key, ...]:
+    """Return the ids that clients take for the same: many read "7" as 7."""
+    given = key[1]
+    if isinstance(given, int):
+        return ((str, str(given)),)
+    try:
+        number = float(given or 0)
+        return ((int, int(number)),) if number.is_integer() else ()
+    except ValueError:
+        return ()
 
 
 def _target(arguments: Any, telling: str | None) -> str | None:

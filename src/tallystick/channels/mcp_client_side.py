@@ -16,6 +16,7 @@ from tallystick.channels.jsonrpc import (
     INVALID_REQUEST,
     METHOD_NOT_FOUND,
     Id,
+    Key,
     Message,
     Notification,
     Request,
@@ -25,16 +26,16 @@ from tallystick.channels.jsonrpc import (
     refuse_case_variants,
 )
 from tallystick.channels.mcp_approving import Approving
-from tallystick.channels.mcp_calls import Open, call_of
+from tallystick.channels.mcp_calls import IN_USE, Open, call_of
 from tallystick.channels.mcp_methods import (
     CANCELLED,
     HOUSEKEEPING,
     KNOWN,
     PARAMS,
+    TELLING,
     TOOL_CALL,
     is_disguised,
 )
-from tallystick.channels.mcp_receipts import Answer
 from tallystick.channels.mcp_session import (
     BLOCKED,
     NOT_RECORDED,
@@ -53,7 +54,17 @@ _CLIENT_INFO: Final = "io.modelcontextprotocol/clientInfo"
 class _Plan:
     """What is to be done with one line from the client."""
 
-    __slots__ = ("calls", "cancels", "is_batch", "line", "notes", "refusals", "verdict")
+    __slots__ = (
+        "answers",
+        "asked",
+        "calls",
+        "cancels",
+        "is_batch",
+        "line",
+        "notes",
+        "refusals",
+        "verdict",
+    )
 
     def __init__(self, line: bytes) -> None:
         self.line = line
@@ -61,6 +72,8 @@ class _Plan:
         self.calls: list[Open] = []
         self.notes: list[Open] = []
         self.cancels: list[Any] = []
+        self.answers: list[Response] = []
+        self.asked: list[Key] = []
         self.refusals: list[tuple[Id | None, int, str]] = []
         self.is_batch = False
 
@@ -76,19 +89,21 @@ class ClientSide:
     def take(self, lines: Sequence[bytes]) -> None:
         """Judge lines from the client; forward, refuse or hold each of them, in their order."""
         plans = [self._plan(line) for line in lines]
-        attempts = [one for plan in plans if plan.verdict != "refuse" for one in plan.calls]
+        going = [plan for plan in plans if plan.verdict != "refuse"]
+        attempts = [one for plan in going for one in (*plan.calls, *plan.notes)]
         if attempts:
             stored = dict(zip(attempts, self._session.receipts.attempts(attempts), strict=True))
-            for plan in plans:
-                if plan.verdict != "refuse" and not all(stored[one] for one in plan.calls):
+            for plan in going:
+                if not all(stored[one] for one in (*plan.calls, *plan.notes)):
                     self._unrecorded(plan)
         ready: list[bytes] = []
         for plan in plans:
-            if plan.verdict == "forward" and not plan.cancels:
-                for one in (*plan.calls, *plan.notes):
+            if plan.verdict == "forward":
+                for one in plan.calls:
                     one.is_forwarded = True
-                for one in plan.notes:
-                    self._session.receipts.ended(one, Answer())
+                for answer in plan.answers:
+                    self._session.answered("server", answer, plan.line)
+            if plan.verdict == "forward" and not plan.cancels:
                 ready.append(plan.line)
                 continue
             if ready:  # nothing overtakes what came before it
@@ -116,6 +131,10 @@ class ClientSide:
         try:
             for message in messages:
                 self._plan_message(plan, message)
+            others = plan.notes or plan.cancels or plan.answers or plan.asked
+            if plan.verdict == "pause" and others:
+                told = "a batch that waits for an approver holds nothing but calls"
+                raise MessageRefused(INVALID_REQUEST, told)
         except MessageRefused as fault:
             self._refuse_line(plan, fault)
         if plan.verdict == "refuse":
@@ -124,7 +143,7 @@ class ClientSide:
 
     def _plan_message(self, plan: _Plan, message: Message) -> None:
         if isinstance(message, Response):
-            self._session.answered("server", message, plan.line)
+            plan.answers.append(message)
             return
         if is_disguised(message.method):
             told = "a known method in another spelling"
@@ -135,6 +154,10 @@ class ClientSide:
         params = message.params
         if message.method in HOUSEKEEPING:
             self._note_client(params.get("clientInfo"))
+            fault = self._session.calls.ask(message.key)
+            if fault is not None:
+                raise _no_room(message, fault)
+            plan.asked.append(message.key)
             return
         meta = params.get("_meta")
         if isinstance(meta, dict):
@@ -146,12 +169,13 @@ class ClientSide:
             raise MessageRefused(INVALID_REQUEST, f"{message.method} needs an id")
         if message.method == CANCELLED:
             plan.cancels.append(message.params.get("requestId"))
-        elif not message.method.startswith("notifications/"):
+        elif message.method not in TELLING:
             # Nobody answers it, and yet it may do something.
             request = Request(id="", method=message.method, params=message.params)
             call = call_of(request, "client", self._session.policy.server)
             ruling = self._session.ruling(call)
             one = self._session.begin(call, ruling, plan.line)
+            one.is_note = True
             if ruling.action in ("block", "pause"):
                 self._session.receipts.denied(one, _told("blocked", ruling))
                 plan.verdict = "refuse"
@@ -172,9 +196,9 @@ class ClientSide:
             plan.verdict = "refuse"
             plan.refusals.append((call.id, BLOCKED, told))
             return
-        fault = self._session.calls.add(one)
+        fault = self._session.keep(one)
         if fault is not None:
-            raise MessageRefused(TOO_MANY, fault)
+            raise _no_room(request, fault)
         if ruling.action == "flag":
             event(logging.WARNING, "mcp_flagged", tool=call.tool, rule=ruling.name)
         if ruling.action == "pause" and plan.verdict == "forward":
@@ -190,9 +214,10 @@ class ClientSide:
 
     def _withdraw(self, plan: _Plan, messages: Sequence[Message]) -> None:
         """Let nothing of a refused line wait; of a batch, refuse each request."""
-        for one in plan.calls:
+        for one in (*plan.calls, *plan.notes):
             self._session.deny(one, "in a batch with something that was refused")
-        plan.calls, plan.notes, plan.cancels = [], [], []
+        self._session.calls.unask(plan.asked)
+        plan.calls, plan.notes, plan.cancels, plan.answers = [], [], [], []
         told = {refusal[0] for refusal in plan.refusals}
         for message in messages if plan.is_batch else ():
             if isinstance(message, Request) and message.id not in told:
@@ -202,10 +227,15 @@ class ClientSide:
     def _unrecorded(self, plan: _Plan) -> None:
         """Refuse a line whose receipts are not on stable storage."""
         plan.verdict = "refuse"
+        self._session.calls.unask(plan.asked)
         for one in plan.calls:
             event(logging.ERROR, "mcp_no_receipt", tool=one.call.tool)
             self._session.deny(one, UNRECORDED)
             plan.refusals.append((one.call.id, NOT_RECORDED, UNRECORDED))
+        for one in plan.notes:
+            event(logging.ERROR, "mcp_no_receipt", tool=one.call.tool)
+            self._session.receipts.denied(one, UNRECORDED)
+            plan.refusals.append((None, NOT_RECORDED, UNRECORDED))
 
     def _carry_out(self, plan: _Plan) -> None:
         if plan.verdict == "refuse":
@@ -215,7 +245,7 @@ class ClientSide:
         else:
             # All of them, also where the first one is for the server.
             wanted = [self._approving.cancel(one) for one in plan.cancels]
-            if all(wanted):
+            if all(wanted) or plan.is_batch:
                 self._session.to_server(plan.line)
 
     def _note_client(self, info: Any) -> None:
@@ -240,6 +270,11 @@ def check_call(request: Request) -> None:
         raise MessageRefused(INVALID_PARAMS, "a tool's name is a text", request.id)
     if arguments is not None and not isinstance(arguments, dict):
         raise MessageRefused(INVALID_PARAMS, "arguments are an object", request.id)
+
+
+def _no_room(request: Request, fault: str) -> MessageRefused:
+    # Under an id that is in use, the refusal could pass for the answer to the other request.
+    return MessageRefused(TOO_MANY, fault, None if fault == IN_USE else request.id)
 
 
 def _told(what: str, ruling: Decision) -> str:

@@ -34,6 +34,16 @@ HOUSEKEEPING: Final = frozenset(
         "tools/list",
     )
 )
+# What clients tell servers of that does nothing; `notifications/cancelled` is looked at.
+TELLING: Final = frozenset(
+    (
+        CANCELLED,
+        "notifications/initialized",
+        "notifications/progress",
+        "notifications/roots/list_changed",
+        "notifications/tasks/status",
+    )
+)
 # Those that do something: the type of the action, where it is plain, and the member of `params`
 # that says on what.
 ACTING: Final[dict[str, tuple[str | None, str | None]]] = {

@@ -87,7 +87,7 @@ class Receipts:
         """Tell of calls before they are forwarded; with `required`, say which may be."""
         if self._pool is None:
             for one in calls:
-                self._send(self._emitter, self._frame(one, "pending", "attempt"), one.line)
+                self._send(self._emitter, self._attempt(one), one.line)
             return [True] * len(calls)
         if len(calls) == 1:
             return [self._stored(calls[0], "attempt")]
@@ -117,9 +117,10 @@ class Receipts:
         self._finish(one, "denied", Answer(error=error))
 
     def odd(self, name: str, size: int, digest: str, error: str, number: int) -> None:
-        """Tell of a message by its digest: `refused` from the client, `unparsed` from the server.
+        """Tell of a message by its digest: `refused` from the client, or one of the server's.
 
-        The one was not passed on; the other was, and could not be read.
+        The one was not passed on. The others were: `unparsed`, which could not be read, and
+        `unexpected`, which is no answer that anybody waits for.
         """
         is_refused = name == "refused"
         frame = {
@@ -143,6 +144,10 @@ class Receipts:
                 emitter.close()
             except Error as fault:
                 event(logging.WARNING, "mcp_close", reason=str(fault))
+
+    def _attempt(self, one: Open) -> dict[str, Any]:
+        # What nobody answers has no outcome to wait for.
+        return self._frame(one, "allowed" if one.is_note else "pending", "attempt")
 
     def _finish(self, one: Open, decision: str, answer: Answer) -> None:
         frame = self._frame(one, decision, "outcome")
@@ -193,7 +198,7 @@ class Receipts:
         """Send a frame and wait until its receipt is stored; tell whether it is."""
         emitter = self._idle.pop()
         try:
-            frame = self._frame(one, "pending", phase)
+            frame = self._attempt(one) if phase == "attempt" else self._frame(one, "pending", phase)
             return self._send(emitter, {**frame, "ack": True}, one.line)
         finally:
             self._idle.append(emitter)

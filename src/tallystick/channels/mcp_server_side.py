@@ -67,9 +67,11 @@ class ServerSide:
     def _noted_by_id(self, line: bytes) -> bool:
         """Note an answer by its id alone: the rest is too large, or can be read in two ways."""
         seen = glimpse(line)
-        one = None if seen is None else self._session.calls.close("client", seen.key)
+        one = None if seen is None else self._session.closed("client", seen.key, line)
         if seen is None or one is None:
             return False
+        if isinstance(one, str):
+            return True
         error = "the server says: an error" if seen.is_error else None
         self._session.end(one, Answer(error=error, is_parsed=False, line=line))
         return True
@@ -77,14 +79,17 @@ class ServerSide:
     def _asked(self, request: Request, line: bytes) -> None:
         """Keep a request of the server; the client will answer it, or not."""
         if request.method == TOOL_CALL and not isinstance(request.params.get("name"), str):
+            told = "a call of a tool without a name"
+            self._session.odd("unexpected", len(line), sha256_tagged(line), told)
             return
         call = call_of(request, "server", self._session.policy.server)
         one = self._session.begin(call, _PASS, line)
         one.is_forwarded = True
-        if self._session.calls.add(one, wait_s=0) is None:
+        fault = self._session.keep(one, wait_s=0)
+        if fault is None:
             self._session.receipts.asked(one)
         else:
-            self._session.receipts.unknown(one, "another request with this id is open")
+            self._session.receipts.unknown(one, f"not waited for: {fault}")
 
     def _cancelled_by_server(self, request_id: Any) -> None:
         if is_id(request_id):

@@ -14,10 +14,11 @@ from typing import Final, Literal
 import msgspec
 
 from tallystick.channels.approvals import Approvals, Paused
-from tallystick.channels.jsonrpc import Id, Response, error_line
+from tallystick.channels.jsonrpc import Id, Key, Response, error_line
 from tallystick.channels.mcp_calls import Call, Calls, Open
 from tallystick.channels.mcp_receipts import Answer, Receipts
 from tallystick.channels.rules import Decision, Rules
+from tallystick.crypto.digest import sha256_tagged
 from tallystick.limits import APPROVAL_WAIT_SECONDS_MAX
 
 BLOCKED: Final = -32010
@@ -105,8 +106,8 @@ class Session:
         self, direction: Literal["client", "server"], response: Response, line: bytes
     ) -> None:
         """End the call that an answer is for, if it is one that we know."""
-        one = self.calls.close(direction, response.key)
-        if one is None:
+        one = self.closed(direction, response.key, line)
+        if not isinstance(one, Open):
             return
         output = response.output if response.error is None else response.error
         answer = Answer(error=_error_of(response), line=line, output=output)
@@ -114,6 +115,22 @@ class Session:
             self.receipts.unknown(one, None, answer)  # it goes on in another request
         else:
             self.end(one, answer)
+
+    def keep(self, one: Open, **wait: float) -> str | None:
+        """Have a call wait for its answer; return why it can't."""
+        fault = self.calls.add(one, **wait)
+        for gone in self.calls.given_up():
+            self.receipts.unknown(gone, "outcome unknown: cancelled, and not answered")
+        return fault
+
+    def closed(
+        self, direction: Literal["client", "server"], key: Key, line: bytes
+    ) -> Open | str | None:
+        """Return the call that an answer is for; tell of an answer that only looks as one."""
+        found = self.calls.answer(direction, key)
+        if isinstance(found, str) and found:
+            self.odd("unexpected", len(line), sha256_tagged(line), found)
+        return found
 
     def end(self, one: Open, answer: Answer) -> None:
         """Tell how a call that was forwarded went."""
@@ -132,7 +149,8 @@ def _error_of(response: Response) -> str | None:
             return f"{error.get('code')}: {error.get('message')}"
         return "an error that is no object"
     output = response.output
-    if isinstance(output, dict) and output.get("isError") is True:
+    # Not only `true`: clients take other values for it, too.
+    if isinstance(output, dict) and output.get("isError"):
         content = output.get("content")
         for block in content if isinstance(content, list) else ():
             if isinstance(block, dict) and isinstance(block.get("text"), str):

@@ -7,6 +7,7 @@ status, too. When the client is gone the server is told by the end of its input,
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import subprocess
@@ -18,6 +19,7 @@ from typing import Any, Final, Protocol
 from tallystick.channels.line_flow import Inlet, Lines, Outlet
 from tallystick.errors import SettingError
 from tallystick.limits import SERVER_DRAIN_MS_MAX, SERVER_END_MS_MAX, SERVER_KILL_MS_MAX
+from tallystick.serve.logs import event
 
 _TICK_S: Final = 0.25
 
@@ -111,18 +113,28 @@ class Stdio:
                 session.expire()
 
     def _up(self, session: Session) -> None:
-        lines = Lines(overlong=session.refuse_overlong)
-        inlet = Inlet(self._source)
-        while data := inlet.read():
-            if whole := lines.feed(data):
-                session.from_client(whole)
-        if last := lines.last():
-            session.from_client([last])
-        session.client_gone()
+        try:
+            lines = Lines(overlong=session.refuse_overlong)
+            inlet = Inlet(self._source)
+            while data := inlet.read():
+                if whole := lines.feed(data):
+                    session.from_client(whole)
+            if last := lines.last():
+                session.from_client([last])
+            session.client_gone()
+        except Exception as fault:  # noqa: BLE001 - a client that waits for ever is no help
+            event(logging.ERROR, "mcp_bug", side="client", reason=type(fault).__name__)
         self.to_server.close()
         self._end_within(SERVER_END_MS_MAX)
 
     def _down(self, session: Session) -> None:
+        try:
+            self._carry_down(session)
+        except Exception as fault:  # noqa: BLE001 - nothing more would be recorded
+            event(logging.ERROR, "mcp_bug", side="server", reason=type(fault).__name__)
+            self._send(signal.SIGKILL)
+
+    def _carry_down(self, session: Session) -> None:
         lines = Lines(overlong=session.note_overlong, part=self.to_client.write_part)
         inlet = Inlet(self._server_out)
         while True:

@@ -8,15 +8,15 @@ several values, texts within lists, whatever can't be looked at. A rule that let
 
 from __future__ import annotations
 
-import posixpath
+import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
-from urllib.parse import unquote
 
-from tallystick.channels.json_path import JsonPath
+from tallystick.channels.folder_match import within_test
+from tallystick.channels.json_path import TOO_MUCH, JsonPath
 from tallystick.errors import RulesError
-from tallystick.limits import ARGUMENTS_MAX, RULE_TEXT_CHARS_MAX
+from tallystick.limits import RULE_TEXT_CHARS_MAX, RULE_VALUES_MAX
 from tallystick.model.pattern_check import pattern_fault
 
 # Takes a text; tells whether it matches.
@@ -26,35 +26,33 @@ _CLASS: Final = re.compile(r"\[!?\]?[^\]]*\]")
 
 def glob_test(pattern: str, *, exact: bool) -> TextTest:
     """Return a test for a glob (`*`, `?`, `[abc]`), or raise `RulesError`."""
-    regex, at = "", 0
+    parts, at = [""], 0
     while at < len(pattern):
         one = pattern[at]
         if one == "*":
-            regex += "" if regex.endswith(".*") else ".*"
+            parts.append("")
         elif one == "?":
-            regex += "."
+            parts[-1] += "."
         elif one == "[":
             found = _CLASS.match(pattern, at)
             if found is None or len(found[0].strip("[!]")) == 0:
                 raise RulesError(f"the glob {pattern!r} has a [ that is not closed, or empty")
             inner = found[0][1:-1].replace("\\", "\\\\").replace("[", "\\[").replace("^", "\\^")
             inner = "^" + inner[1:] if inner.startswith("!") else inner
-            regex += f"[{inner}]"
+            parts[-1] += f"[{inner}]"
             at = found.end() - 1
         else:
-            regex += re.escape(one)
+            parts[-1] += re.escape(one)
         at += 1
-    if regex.count(".*") > _STARS_MAX:
-        raise RulesError(f"the glob {pattern!r} has over {_STARS_MAX} stars")
+    # What stands between two stars is looked for once, from the left: no way is gone twice, so that
+    # a text that was made for it takes no longer than another.
+    regex = parts[0] + "".join(f"(?>.*?{part})" for part in parts[1:-1] if part)
+    regex += f".*{parts[-1]}" if len(parts) > 1 else ""
     try:
         matches = re.compile(regex, re.DOTALL | (0 if exact else re.IGNORECASE)).fullmatch
     except re.error as fault:
         raise RulesError(f"the glob {pattern!r} can't be used: {fault}") from None
     return lambda text: matches(text) is not None
-
-
-# Each star multiplies the ways in which a text can fail to match.
-_STARS_MAX: Final = 4
 
 
 def regex_test(pattern: str) -> TextTest:
@@ -64,32 +62,6 @@ def regex_test(pattern: str) -> TextTest:
         raise RulesError(f"the pattern {pattern!r} can't be used: {fault}")
     search = re.compile(pattern).search
     return lambda text: search(text) is not None
-
-
-def within_test(folder: str, *, exact: bool) -> TextTest:
-    """Return a test for paths at or below a folder; `..` and `file://` are seen through."""
-    if not folder.startswith("/"):
-        raise RulesError("`within` names a folder by its whole path, as in /srv/data")
-    wanted = posixpath.normpath(folder).lstrip("/").casefold()
-
-    def test(text: str) -> bool:
-        seen = [text] if exact else [text, unquote(text)]
-        return any(_is_within(one, wanted, exact=exact) for one in seen)
-
-    return test
-
-
-def _is_within(text: str, wanted: str, *, exact: bool) -> bool:
-    if text.lower().startswith("file://"):
-        text = unquote(text[len("file://") :])
-    text = text.strip() if not exact else text
-    if not text.startswith("/"):
-        # Where a relative path ends up depends on a folder that we don't know.
-        return not exact and (".." in text or text.startswith("~"))
-    if exact and (".." in text.split("/") or "\\" in text or "\0" in text):
-        return False
-    normal = posixpath.normpath(text.replace("\\", "/")).lstrip("/").casefold()
-    return wanted in ("", ".") or normal == wanted or normal.startswith(f"{wanted}/")
 
 
 class ArgumentTest:
@@ -110,11 +82,12 @@ class ArgumentTest:
         """Whether the arguments are as demanded."""
         found = self._path.find(arguments)
         if not found.is_whole:
-            return not self._exact
+            return not self._exact  # what was not looked at could be anything
         if self._exact and found.has_variants:
             return False
         if self._exists is False:
-            return not found.values
+            # Under another spelling it may be there for us, and not for the server.
+            return not found.values or (found.has_variants and not self._exact)
         if not found.values:
             return False
         all_or_any = all if self._exact else any
@@ -123,9 +96,9 @@ class ArgumentTest:
     def _holds(self, value: Any) -> bool:
         if self._equal is not None and not self._is_among(value):
             return False
-        for test in self._texts:
+        if self._texts:
             texts = _exact_text(value) if self._exact else _texts_in(value)
-            if not any(test(text) for text in texts):
+            if texts is not None and not all(any(map(test, texts)) for test in self._texts):
                 return False
         for bound, is_above in ((self._above, True), (self._below, False)):
             if bound is not None:
@@ -142,8 +115,32 @@ class ArgumentTest:
         assert self._equal is not None
         if self._exact:
             return any(type(one) is type(value) and one == value for one in self._equal)
-        wanted = {_shown(one).casefold() for one in self._equal}
-        return any(text.strip().casefold() in wanted for text in _texts_in(value))
+        texts = _texts_in(value)
+        if texts is None:
+            return True
+        wanted = {spelling for one in self._equal for spelling in _spellings(one)}
+        return any(_plain(text) in wanted for text in texts)
+
+
+def readings_of(arguments: Any) -> tuple[Any, ...]:
+    """Return the arguments in each way in which servers read them.
+
+    Official SDKs parse an argument that is JSON in a text, where another type than text is wanted.
+    """
+    if not isinstance(arguments, dict):
+        return (arguments,)
+    parsed = {}
+    for name, value in arguments.items():
+        if not isinstance(value, str) or value.lstrip()[:1] not in ("{", "["):
+            continue
+        if len(value) > RULE_TEXT_CHARS_MAX:
+            parsed[name] = TOO_MUCH
+            continue
+        try:
+            parsed[name] = json.loads(value)
+        except (ValueError, RecursionError):
+            pass  # then it is a text for everybody
+    return (arguments, {**arguments, **parsed}) if parsed else (arguments,)
 
 
 _TEXT_KINDS: Final = frozenset(("glob", "regex", "within"))
@@ -159,24 +156,53 @@ def _exact_text(value: Any) -> list[str]:
     return [value] if isinstance(value, str) and len(value) <= RULE_TEXT_CHARS_MAX else []
 
 
-def _texts_in(value: Any) -> Iterator[str]:
-    """Yield the texts of a value: its own, those within, and a list's words as one line."""
-    waiting, seen = [value], 0
-    while waiting and seen <= ARGUMENTS_MAX:
+def _texts_in(value: Any) -> list[str] | None:
+    """Return the texts of a value: its own, those within, keys, and a list's words as one line.
+
+    None where there is more than is looked at.
+    """
+    waiting, texts, seen = [value], [], 0
+    while waiting:
         one = waiting.pop()
-        seen += 1
         if isinstance(one, dict):
-            waiting += one.values()
+            seen += 2 * len(one)
+            waiting += (*one, *one.values())
         elif isinstance(one, list):
-            waiting += one[:ARGUMENTS_MAX]
-            if one and all(isinstance(word, str) for word in one[:ARGUMENTS_MAX]):
-                yield " ".join(one[:ARGUMENTS_MAX])[:RULE_TEXT_CHARS_MAX]
-        elif isinstance(one, str) and len(one) > RULE_TEXT_CHARS_MAX:
-            # What is too long to be searched whole is searched at both ends.
-            yield one[:RULE_TEXT_CHARS_MAX]
-            yield one[-RULE_TEXT_CHARS_MAX:]
+            seen += len(one)
+            waiting += one
+            if one and all(isinstance(word, str) for word in one):
+                texts.append(" ".join(one))
+        elif one is TOO_MUCH:
+            return None
         else:
-            yield _shown(one)
+            texts.append(_shown(one))
+        if seen > RULE_VALUES_MAX or (texts and len(texts[-1]) > RULE_TEXT_CHARS_MAX):
+            return None
+    return texts
+
+
+def _spellings(value: Any) -> set[str]:
+    """Return what servers take for a value that a rule names, each in its plain form."""
+    if isinstance(value, bool) or value in (0, 1):
+        return _YES if value else _NO
+    return {_plain(_shown(value))}
+
+
+# As the readers of servers know them.
+_YES: Final = {"true", "1", "yes", "on", "y", "t"}
+_NO: Final = {"false", "0", "no", "off", "n", "f"}
+
+
+def _plain(text: str) -> str:
+    """Return a text as it is compared: 5, 5.0, 05 and 5e0 are one number."""
+    text = text.strip().casefold()
+    if not _NUMBER.fullmatch(text):
+        return text
+    number = float(text)
+    return str(int(number)) if number.is_integer() else str(number)
+
+
+_NUMBER: Final = re.compile(r"[+-]?[0-9]{1,64}(?:\.[0-9]{0,64})?(?:e[+-]?[0-9]{1,3})?", re.ASCII)
 
 
 def _shown(value: Any) -> str:

@@ -15,7 +15,7 @@ from typing import Any, Final, Literal, NamedTuple, get_args
 
 import msgspec
 
-from tallystick.channels.rule_match import ArgumentTest, TextTest
+from tallystick.channels.rule_match import ArgumentTest, TextTest, readings_of
 from tallystick.model.taxonomy import RiskLevel, risk_at_least
 
 Action = Literal["pass", "flag", "pause", "block"]
@@ -97,8 +97,15 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     hours: Hours | None = None
     rate: Rate | None = None
 
-    def matches(self, subject: Subject, now: datetime, now_s: float) -> bool:
-        """Whether this rule speaks on the call. Its rate counts only what else would match."""
+    def matches(
+        self, subject: Subject, readings: Sequence[Any], now: datetime, now_s: float
+    ) -> bool:
+        """Whether this rule speaks on the call. Its rate counts only what else would match.
+
+        `readings` are the call's arguments as servers read them: one of them is enough to hold it
+        back, and to let it through it takes all of them.
+        """
+        all_or_any = all if self.action == "pass" else any
         for tests, text in (
             (self.servers, subject.server),
             (self.methods, subject.method),
@@ -112,8 +119,9 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
             return False
         if self.hours is not None and not self.hours.holds(now):
             return False
-        if not all(test.matches(subject.arguments) for test in self.arguments):
-            return False
+        for test in self.arguments:
+            if not all_or_any(test.matches(one) for one in readings):
+                return False
         return self.rate is None or self.rate.is_over(now_s) is not (self.action == "pass")
 
     def _is_of_risk(self, risk: RiskLevel) -> bool:
@@ -131,6 +139,7 @@ class Rules:
         # From the most restrictive on, so that the first that matches decides.
         self.rules = tuple(sorted(rules, key=lambda one: -_RANK[one.action]))
         self.default: Action = default
+        self._looks_at_arguments = any(one.arguments for one in rules)
 
     @property
     def may_pause(self) -> bool:
@@ -143,11 +152,12 @@ class Rules:
             return _BY_DEFAULT[self.default]
         now_s = now_ns / 1e9
         now = datetime.fromtimestamp(now_s, UTC)
+        readings = readings_of(subject.arguments) if self._looks_at_arguments else ()
         best: Rule | None = None
         for rule in self.rules:
             # A rate that holds back counts each call; one that lets through, those that it lets.
             counts = rule.rate is not None and rule.action != "pass"
-            if (best is None or counts) and rule.matches(subject, now, now_s):
+            if (best is None or counts) and rule.matches(subject, readings, now, now_s):
                 best = best or rule
         if best is None:
             return _BY_DEFAULT[self.default]

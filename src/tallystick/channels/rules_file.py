@@ -255,6 +255,8 @@ def _hours(told: _Time) -> Hours:
     days = [day.lower() for day in told.days]
     if not days or not set(days) <= set(_DAYS):
         raise RulesError(f"days are {', '.join(_DAYS)}")
+    if _time_of(told.begin) == _time_of(told.end):
+        raise RulesError("from and to are the same time: no moment lies between them")
     return Hours(
         days=frozenset(_DAYS.index(day) for day in days),
         begin=_time_of(told.begin),

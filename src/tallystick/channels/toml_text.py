@@ -134,5 +134,5 @@ def _written(value: str | list[str]) -> str:
 def _says(text: str) -> dict[str, Any] | None:
     try:
         return tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError):
+    except (ValueError, RecursionError):  # of a number with thousands of digits, too
         return None

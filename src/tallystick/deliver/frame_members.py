@@ -17,6 +17,8 @@ from tallystick.limits import (
     FRAME_IDENTITY_BYTES_MAX,
     FRAME_RESOURCE_BYTES_MAX,
     FRAME_TEXT_BYTES_MAX,
+    JSON_DEPTH_MAX,
+    JSON_VALUES_MAX,
 )
 from tallystick.model.framing import encode_kept
 
@@ -86,6 +88,9 @@ def body_of(members: Mapping[str, object]) -> bytes:
         raise FrameRefused("FRAME_JSON", "holds a value that JSON does not have") from None
     if len(body) > FRAME_BYTES_MAX:
         raise FrameRefused("FRAME_SIZE", f"{len(body)} bytes, over the limit of {FRAME_BYTES_MAX}")
+    brackets = body.count(b"[") + body.count(b"{")
+    if brackets > JSON_DEPTH_MAX or brackets + body.count(b",") > JSON_VALUES_MAX:
+        _check_structure(kept)  # a text may hold as many
     if _LONG_NUMBER in body.translate(_DIGITS_AS_ZEROS):
         _ask_the_parser(body)
     return body
@@ -112,6 +117,21 @@ def _check(members: Mapping[str, object]) -> None:
         raise FrameRefused("FRAME_MISSING", "operator_name needs it", "/operator_id")
     if "/" in str(members.get("agent_id", "")):
         raise FrameRefused("FRAME_VALUE", "holds a slash", "/agent_id")
+
+
+def _check_structure(members: object) -> None:
+    level, depth, values = [members], 0, 1  # one for the `v` that is added
+    while level:
+        inner = [one for one in level if isinstance(one, (dict, list, tuple))]
+        depth += bool(inner)
+        if depth > JSON_DEPTH_MAX:
+            raise FrameRefused("FRAME_DEPTH", f"nested deeper than {JSON_DEPTH_MAX} levels")
+        values += sum(len(one) or 1 for one in inner)
+        if values > JSON_VALUES_MAX:
+            raise FrameRefused("FRAME_SIZE", f"more than {JSON_VALUES_MAX} values")
+        level = [
+            below for one in inner for below in (one.values() if isinstance(one, dict) else one)
+        ]
 
 
 def _check_object(value: object, texts: Mapping[str, int], name: str) -> dict[str, object]:

@@ -6,11 +6,13 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from tallystick.channels import approval_service
 from tallystick.channels.approval_places import Place, ask
 from tallystick.channels.approval_service import PATH, ApprovalService, Desk
 from tallystick.errors import ApprovalError
@@ -140,3 +142,41 @@ def test_a_client_hears_why() -> None:
     with pytest.raises(ApprovalError, match="token"):
         ask(place, "GET", PATH)
     served.service.close()
+
+
+def test_a_stranger_is_not_listened_to(served: Served) -> None:
+    """Without the token no body is read; a length that looks small is read as what it is."""
+    for length in (b"0000000003000000000", b"\xb2", b"-1", b"1e3"):
+        with socket.create_connection(("127.0.0.1", served.service.port), timeout=10) as one:
+            head = b"POST /v1/approvals/x HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n" % served.service.port
+            one.sendall(head + b"Content-Length: " + length + b"\r\n\r\n")
+            assert b" 401 " in one.recv(100)
+            one.close()
+        status, _ = served.request(
+            "POST", f"{PATH}/x", **{"Content-Length": length.decode("latin1")}
+        )
+        assert status == 413
+
+
+def test_a_request_ends_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever sends a little at a time keeps no place from those who decide."""
+    monkeypatch.setattr(approval_service._Request, "timeout", 0.4)
+    one = Served()
+    slow = [
+        socket.create_connection(("127.0.0.1", one.service.port), timeout=10)
+        for _ in range(APPROVAL_CONNECTIONS_MAX)
+    ]
+    for connection in slow:
+        connection.sendall(b"GET / HTTP/1.1\r\n")
+    began = time.monotonic()
+    for connection in slow:
+        try:
+            while time.monotonic() - began < 5:
+                connection.sendall(b"X-A: b\r\n")
+                time.sleep(0.1)
+        except OSError:
+            pass
+        connection.close()
+    assert time.monotonic() - began < 4
+    assert one.request("GET", PATH)[0] == 200
+    one.service.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 from tests.proxies import call
 
 from tallystick.channels.approvals import Approvals, Paused
@@ -64,5 +65,27 @@ def test_what_is_shown() -> None:
     assert shown["seconds_left"] == 6
     (one,) = shown["calls"]
     assert "hunter2" not in one["arguments"]
-    assert len(one["arguments"]) <= APPROVAL_SHOWN_CHARS_MAX + 1
+    assert len(one["arguments"]) < APPROVAL_SHOWN_CHARS_MAX + 40
+    assert "more characters" in one["arguments"]
     assert (one["rule"], one["reason"], one["tool"]) == ("r", "why", "deploy")
+
+
+def test_calls_of_a_batch_are_counted() -> None:
+    """A batch takes as many places as it has calls, or the list of them would have no end."""
+    waiting = Approvals(Redactor())
+    one = paused("a").calls[0]
+    many = msgspec.structs.replace(paused("b"), calls=(one,) * (PAUSED_CALLS_MAX + 1))
+    assert not waiting.add(many)
+    assert waiting.add(msgspec.structs.replace(many, calls=(one,) * PAUSED_CALLS_MAX))
+    assert not waiting.add(paused("c"))
+
+
+def test_names_are_cut() -> None:
+    """A list of calls can be shown, whatever tools are called."""
+    waiting = Approvals(Redactor())
+    request = Request(id=1, method="m" * 9000, params={})
+    one = Open(call_of(request, "client", "s"), Decision("pause", "p"), b"x", 1, 0)
+    waiting.add(msgspec.structs.replace(paused("a"), calls=(one,)))
+    (shown,) = waiting.listing(0)[0]["calls"]
+    assert len(shown["method"]) < 300
+    assert len(shown["tool"]) < 300

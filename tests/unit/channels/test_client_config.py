@@ -190,3 +190,24 @@ def test_where_clients_keep_their_servers() -> None:
     assert client_path("cursor", "linux", home) == "/h/.cursor/mcp.json"
     with pytest.raises(SettingError):
         client_path("emacs", "linux", home)
+
+
+@pytest.mark.parametrize("name", ["--", "-x", "", "\ud800"])
+def test_names_that_look_like_something_else(tmp_path: Path, name: str) -> None:
+    """Whatever a server is called, its command comes back."""
+    path = tmp_path / "config"
+    entry = {"command": "npx", "args": ["a", "--", "\ud800"]}
+    path.write_text(json.dumps({"mcpServers": {name: entry}}))
+    wrapped("cursor", str(path), PROGRAM).change.apply(keeps=False)
+    assert servers(path, "cursor")[name]["command"] == PROGRAM
+    unwrapped("cursor", str(path)).change.apply(keeps=False)
+    assert servers(path, "cursor")[name] == entry
+
+
+@pytest.mark.parametrize("client", ["cursor", "codex"])
+def test_a_number_without_end(tmp_path: Path, client: str) -> None:
+    """It is refused in words."""
+    path = tmp_path / "config"
+    path.write_text("x = " + "9" * 5000 if client == "codex" else '{"x": ' + "9" * 5000 + "}")
+    with pytest.raises(ClientConfigError, match="nothing was changed"):
+        wrapped(client, str(path), PROGRAM)

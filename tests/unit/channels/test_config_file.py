@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -80,3 +81,12 @@ def test_what_is_read(tmp_path: Path) -> None:
         read_config(str(big))
     with pytest.raises(ClientConfigError, match=r"^/x is not UTF-8"), about("/x"):
         text_of(b"\xff")
+
+
+def test_what_is_no_file(tmp_path: Path) -> None:
+    """A pipe is not waited for, and a device is not read."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("/dev/zero")
+    for name in ("pipe", "link", "."):
+        with pytest.raises(ClientConfigError, match="is no file"):
+            read_config(str(tmp_path / name))

@@ -16,12 +16,13 @@ from tests.hook_payloads import claude, codex
 from tallystick.channels import hook as module
 from tallystick.channels.hook import main
 from tallystick.limits import FRAME_PAYLOAD_BYTES_MAX
+from tallystick.model.frame import parse_frame
 
 
 @pytest.fixture(autouse=True)
 def no_alarm(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the end of the hook's time from being that of the tests."""
-    monkeypatch.setattr(module, "_end_within", lambda _seconds: None)
+    monkeypatch.setattr(module, "_end_within", lambda *_given: None)
 
 
 def run(
@@ -172,3 +173,39 @@ def test_a_bug_of_ours_does_not_block(
     monkeypatch.setattr(claude_code, "frames_of", broken)
     assert run(claude("PreToolUse")) == 1
     assert capfd.readouterr().err == "tally-hook: a bug of ours: KeyError\n"
+
+
+def deep(levels: int) -> Any:
+    value: Any = "x"
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        claude("PreToolUse", tool_input={"a": deep(100)}),
+        claude("PreToolUse", tool_input={"a": [{}] * 70_000}),
+        claude("PreToolUse", tool_name="Read", tool_input={"file_path": "/a\ud800"}),
+    ],
+)
+def test_what_no_frame_holds_waits_as_what_a_frame_holds(event: Any, tmp_path: Path) -> None:
+    """With no daemon there, a frame is kept that the daemon will take, not one it will refuse."""
+    spool = tmp_path / "spool"
+    assert run(event, "--socket", str(tmp_path / "none.sock"), "--spool", str(spool)) == 0
+    (kept,) = spool.glob("*.frame")
+    assert "omitted" in str(parse_frame(kept.read_bytes()).input)
+
+
+def test_an_input_whose_time_is_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is recorded, though nothing is known of it."""
+
+    def late(_descriptor: int) -> None:
+        raise TimeoutError("not within 8 s")
+
+    monkeypatch.setattr(module, "read_event", late)
+    with FrameListener() as listener:
+        assert main(["codex", "--socket", listener.path], environ={}) == 0
+        listener.wait(1)
+    assert listener.frames[0].tool.name == "unparsed"

@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import signal
 import threading
 
 import pytest
@@ -79,3 +80,45 @@ def test_what_is_too_large_is_hashed_and_not_kept() -> None:
         len(data),
         f"sha256:{hashlib.sha256(data).hexdigest()}",
     )
+
+
+def test_an_input_that_never_ends() -> None:
+    """What came until its time was up is known by its hash, within the bound and beyond it."""
+
+    def late(_number: int, _frame: object) -> None:
+        raise TimeoutError("not within 1 s")
+
+    for size in (100, HOOK_INPUT_BYTES_MAX + (1 << 16)):
+        reading, writing = os.pipe()
+        data = b"x" * size
+        writer = threading.Thread(target=_write_all, args=(writing, data))
+        writer.start()
+        before = signal.signal(signal.SIGALRM, late)
+        signal.setitimer(signal.ITIMER_REAL, 0.5)
+        try:
+            with pytest.raises(UnreadInput) as fault:
+                read_event(reading)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+            writer.join()
+            os.close(writing)
+            os.close(reading)
+        omitted = fault.value.omitted["omitted"]
+        assert isinstance(omitted, dict)
+        assert omitted["hash"] == f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+def _write_all(writing: int, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(writing, rest) :]
+
+
+def test_no_input_at_all() -> None:
+    """A descriptor that is closed is told as what it is."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    os.close(writing)
+    with pytest.raises(UnreadInput, match="could not be read"):
+        read_event(reading)

@@ -16,7 +16,7 @@ from tallystick.channels.hook_payload import (
 )
 from tallystick.limits import FRAME_IDENTITY_BYTES_MAX, FRAME_TEXT_BYTES_MAX
 
-_NO_FAILURES: list[object] = [{"isError": 1}, {}, [], None, "isError"]
+_NO_FAILURES: list[object] = [{"isError": 0}, {}, [], None, "isError"]
 
 
 @pytest.mark.parametrize(
@@ -68,6 +68,7 @@ def test_targets() -> None:
     assert "target_system" not in what_it_is({"tool_name": "Bash", "tool_input": {"command": "ls"}})
     assert "target_system" not in what_it_is({"tool_name": "Read", "tool_input": "text"})
     assert resource_of({"path": "x" * 5000}, "path") is None
+    assert resource_of({"path": "a\ud800"}, "path") is None
 
 
 def test_errors_are_never_empty_and_never_too_long() -> None:
@@ -80,8 +81,9 @@ def test_errors_are_never_empty_and_never_too_long() -> None:
 
 
 def test_texts_and_results() -> None:
-    """Only texts count as text, and only `true` as a failure."""
+    """Only texts count as text, and what clients take for true as a failure."""
     assert text_of({"a": 7}, "a") is None
     assert text_of({"a": "b"}, "a") == "b"
     assert says_it_failed({"isError": True})
+    assert says_it_failed({"isError": "true"})
     assert not [one for one in _NO_FAILURES if says_it_failed(one)]

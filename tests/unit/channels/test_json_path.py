@@ -7,7 +7,7 @@ import pytest
 
 from tallystick.channels.json_path import JsonPath
 from tallystick.errors import RulesError
-from tallystick.limits import ARGUMENTS_MAX, RULE_PATH_STEPS_MAX
+from tallystick.limits import RULE_PATH_STEPS_MAX, RULE_VALUES_MAX
 
 VALUE = {"a": {"b": [1, {"c": 2}]}, "x y": 3, "Path": 4, "list": [{"u": 5}, {"u": 6}]}
 
@@ -44,7 +44,7 @@ def test_other_spellings_are_found_and_told() -> None:
 
 def test_too_much_to_look_at_is_told() -> None:
     """The work is bounded, and what was not looked at is not passed over in silence."""
-    assert not JsonPath("$..x").find([[0]] * (ARGUMENTS_MAX + 1)).is_whole
+    assert not JsonPath("$..x").find([[0]] * (RULE_VALUES_MAX + 1)).is_whole
 
 
 @pytest.mark.parametrize(

@@ -99,10 +99,10 @@ def test_a_glimpse() -> None:
     seen = glimpse(b'{"jsonrpc":"2.0","id":5,"result":{"a":1,"a":2,"isError":true}}')
     assert seen is not None
     assert (seen.key, seen.is_error) == ((int, 5), True)
-    other = glimpse(b'{"id":"x","error":{}}')
+    other = glimpse(b'{"jsonrpc":"2.0","id":"x","error":{}}')
     assert other is not None
     assert other.is_error
-    plain = glimpse(b'{"id":"x","result":[1]}')
+    plain = glimpse(b'{"jsonrpc":"2.0","id":"x","result":[1]}')
     assert plain is not None
     assert not plain.is_error
     for data in (b"x", b'{"id":5,"method":"m"}', b'{"id":null,"result":1}', b'{"id":5}'):
@@ -120,3 +120,14 @@ def test_lines() -> None:
         b"a",
         b"a\r",
     ]
+
+
+def test_a_glimpse_sees_what_clients_see() -> None:
+    """An error that is null is none; what is no answer for any client is none here either."""
+    seen = glimpse(b'{"jsonrpc":"2.0","id":5.0,"result":{"isError":"true"},"error":null}')
+    assert seen is not None
+    assert (seen.key, seen.is_error) == ((int, 5), True)
+    plain = glimpse(b'{"jsonrpc":"2.0","id":5,"result":{},"error":null}')
+    assert plain is not None
+    assert not plain.is_error
+    assert glimpse(b'{"id":5,"result":{}}') is None

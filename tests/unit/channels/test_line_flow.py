@@ -108,3 +108,18 @@ def test_parts_are_not_interrupted() -> None:
     outlet.close()
     with os.fdopen(read, "rb") as file:
         assert file.read() == b"abc\nother\n"
+
+
+def test_what_comes_byte_by_byte() -> None:
+    """It costs as much as it is long, not a piece of memory for each byte."""
+    import tracemalloc
+
+    lines = Lines(overlong=lambda _size, _digest: None)
+    pieces = [b"%c" % (97 + number % 26) for number in range(26)]
+    tracemalloc.start()
+    for number in range(200_000):
+        lines.feed(pieces[number % 26])
+    held = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert held < 1_000_000
+    assert len(lines.feed(b"\n")[0]) == 200_001

@@ -6,8 +6,11 @@ from __future__ import annotations
 import json
 import time
 
+import pytest
 from tests.inspections import Between, between, line_of
 from tests.proxies import call
+
+from tallystick.channels.mcp_calls import Open
 
 RULES = "version: 1\ndefault: pass\nrules:\n  - {name: ask, action: pause, tool: 'p*'}\n"
 
@@ -109,3 +112,20 @@ def test_what_is_cancelled_while_it_waits() -> None:
         assert not one.inspection.approving.listing()
         one.say({**cancel, "params": {"requestId": 1}}, {**cancel, "params": {"requestId": []}})
         assert len(b"".join(one.server).splitlines()) == 2
+
+
+def test_a_cancel_while_it_is_approved(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Storing who approved takes a moment; what is cancelled in it is not forwarded."""
+    with between(RULES) as one:
+        one.say(call(1, "push"))
+        approved = one.receipts.approved
+
+        def slow(call: Open) -> bool:
+            params = {"requestId": 1}
+            one.say({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params})
+            return approved(call)
+
+        monkeypatch.setattr(one.receipts, "approved", slow)
+        one.inspection.approving.settle(held(one), approve=True, approver="ada", reason=None)
+        assert not one.server
+        assert [frame.decision for frame in one.frames(3)] == ["pending", "pending", "denied"]

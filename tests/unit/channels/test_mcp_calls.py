@@ -129,3 +129,45 @@ def test_long_names_stay_apart() -> None:
     assert fitting("x" * 300 + "a") != fitting("x" * 300 + "b")
     assert fitting("a\nb") == "a�b"
     assert fitting("\ud800") == "�"
+
+
+def test_cancelled_calls_make_room() -> None:
+    """Servers do not answer them: the oldest goes when there is no room, and is told of."""
+    calls = Calls()
+    for number in range(CALLS_OPEN_MAX):
+        calls.add(waiting(number))
+    second = calls.find("client", (int, 1))
+    assert second is not None
+    second.is_cancelled = second.is_forwarded = True
+    assert calls.add(waiting("x"), wait_s=0) is None
+    assert calls.given_up() == [second]
+    assert not calls.given_up()
+    assert "given up" in str(calls.answer("client", (int, 1)))
+    assert calls.add(waiting("y"), wait_s=0) is not None
+
+
+def test_other_requests_are_bounded_too() -> None:
+    """So many ids are kept of requests that are no calls."""
+    calls = Calls()
+    for number in range(CALLS_OPEN_MAX):
+        assert calls.ask((int, number)) is None
+    assert str(CALLS_OPEN_MAX) in str(calls.ask((str, "x"), wait_s=0))
+    assert calls.answer("client", (int, 3)) == ""
+    assert calls.ask((str, "x"), wait_s=0) is None
+    calls.unask([(str, "x")])
+    assert calls.add(waiting("x")) is None
+    assert calls.ask((str, "x")) is not None
+
+
+def test_an_answer_is_found_by_what_its_id_looks_like() -> None:
+    """An exact one first; never one for a call that has not been forwarded."""
+    calls = Calls()
+    one, other = waiting(7), waiting("7")
+    one.is_forwarded = other.is_forwarded = True
+    calls.add(one)
+    calls.add(other)
+    assert calls.answer("client", (str, "7")) is other
+    assert calls.answer("client", (str, "7.0")) is one
+    assert calls.answer("client", (str, "nothing")) is None
+    calls.add(waiting(8))
+    assert "not forwarded" in str(calls.answer("client", (int, 8)))

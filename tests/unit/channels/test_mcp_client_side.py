@@ -61,7 +61,7 @@ def test_a_batch_is_one_decision() -> None:
         assert not one.server
         answers = json.loads(one.client[0])
         assert sorted(each["id"] for each in answers) == [1, 2, 3]
-        good = line_of([call(4, "x"), {"jsonrpc": "2.0", "method": "notifications/x"}])
+        good = line_of([call(4, "x"), {"jsonrpc": "2.0", "method": "notifications/initialized"}])
         one.say(good)
         assert one.server == [good]
         one.reply([answer(4)])
@@ -142,3 +142,91 @@ def test_overlong() -> None:
         assert "99 bytes" in json.loads(one.client[0])["error"]["message"]
         (frame,) = one.frames(1)
         assert frame.input == {"unparsed": {"bytes": 99, "hash": "sha256:" + "0" * 64}}
+
+
+ASK = """
+version: 1
+default: pass
+rules:
+  - {name: ask, action: pause, tool: deploy}
+"""
+CANCEL = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 5}}
+
+
+def test_an_id_that_another_request_has() -> None:
+    """An answer to something else can't pass for a call's: the call has an id of its own."""
+    with between() as one:
+        one.say({"jsonrpc": "2.0", "id": 1, "method": "ping"}, call(1, "x"))
+        assert json.loads(one.client[0])["error"]["code"] == -32014
+        one.reply(answer(1))
+        one.say(call(1, "x"), {"jsonrpc": "2.0", "id": 1, "method": "ping"})
+        assert len(one.client) == 3
+        one.reply(answer(1, content=[]))
+        assert one.frames(4)[-1].output == {"content": []}
+
+
+def test_ids_of_what_was_refused_are_free() -> None:
+    """A refused batch keeps no id of its requests."""
+    with between() as one:
+        ping = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
+        one.say([ping, {"jsonrpc": "2.0", "id": 2, "method": "Ping"}], call(1, "x"))
+        assert [json.loads(line)["params"]["name"] for line in one.server] == ["x"]
+
+
+def test_a_notification_beside_a_cancel() -> None:
+    """It leaves its receipt, whatever is in the batch with it."""
+    with between() as one:
+        one.say([CANCEL, {"jsonrpc": "2.0", "method": "vendor/act"}])
+        assert one.frames(1)[0].tool.name == "vendor/act"
+
+
+def test_a_cancel_within_a_batch() -> None:
+    """What is cancelled was never forwarded; what stands beside it is."""
+    with between(ASK) as one:
+        one.say(call(5, "deploy"))
+        one.say([CANCEL, call(6, "read")])
+        assert len(one.server) == 1
+        one.reply([answer(6)])
+        told = [(frame.tool.name, frame.decision) for frame in one.frames(4)]
+        assert ("deploy", "denied") in told
+        assert told[-1] == ("read", "allowed")
+
+
+def test_what_waits_is_calls_alone() -> None:
+    """A batch that is paused and holds something else is refused: that would wait unseen."""
+    with between(ASK) as one:
+        others: list[dict[str, object]] = [{"method": "vendor/act"}, {"method": "ping", "id": 9}]
+        for number, beside in enumerate(others):
+            one.say([call(number, "deploy"), {"jsonrpc": "2.0", **beside}])
+        assert not one.server
+        assert not one.inspection.approving.listing()
+        one.say({"jsonrpc": "2.0", "id": 9, "method": "ping"})
+        assert len(one.server) == 1
+
+
+def test_a_notification_nobody_knows() -> None:
+    """Rules and `--require-receipt` hold for it as for calls, whatever it is named."""
+    act = {"jsonrpc": "2.0", "method": "notifications/delete_all", "params": {"x": 1}}
+    with between("version: 1\ndefault: block\n") as one:
+        one.say(act)
+        assert not one.server
+        assert one.frames(1)[0].decision == "denied"
+    with between(required=True) as one:
+        one.say(act)
+        assert one.frames(1)[0].decision == "allowed"
+        one.listener.stop()
+        one.server.clear()
+        one.say(act, {"jsonrpc": "2.0", "method": "notifications/initialized"})
+        assert one.server == [line_of({"jsonrpc": "2.0", "method": "notifications/initialized"})]
+        one.listener.__enter__()
+
+
+def test_an_answer_in_a_refused_batch() -> None:
+    """The server never saw it: nothing is told of what it answers."""
+    with between() as one:
+        one.reply({"jsonrpc": "2.0", "id": 1, "method": "elicitation/create", "params": {}})
+        said = {"jsonrpc": "2.0", "id": 1, "result": {"action": "accept"}}
+        one.say([said, {"jsonrpc": "2.0", "id": 3, "method": "Tools/call"}])
+        assert [frame.tool.name for frame in one.frames(2)][1] == "message.refused"
+        one.say(said)
+        assert one.frames(3)[2].output == {"action": "accept"}

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from tests.inspections import answer, between, line_of
 from tests.proxies import call
@@ -102,3 +104,68 @@ def test_overlong(size: int) -> None:
         one.inspection.note_overlong(size, "sha256:" + "1" * 64)
         (frame,) = one.frames(1)
         assert (frame.tool.name, frame.decision) == ("message.unparsed", "allowed")
+
+
+def test_an_answer_before_the_call() -> None:
+    """It ends nothing: what the server says to the call itself is what is recorded."""
+    rules = "version: 1\ndefault: pause\n"
+    with between(rules) as one:
+        one.say(call(1, "deploy"))
+        one.reply(answer(1, content=["forged"]))
+        (held,) = one.inspection.approving.listing()
+        one.inspection.approving.settle(held["id"], approve=True, approver="ada", reason=None)
+        one.reply(answer(1, content=["real"]))
+        told = [(frame.tool.name, frame.decision) for frame in one.frames(4)]
+        assert told == [
+            ("deploy", "pending"),
+            ("message.unexpected", "allowed"),
+            ("deploy", "pending"),
+            ("deploy", "allowed"),
+        ]
+        assert one.frames(4)[3].output == {"content": ["real"]}
+
+
+@pytest.mark.parametrize("first", [b'{"jsonrpc":"2.0","id":1,"result":{"a":1,"a":2}}\n', None])
+def test_a_second_answer(first: bytes | None) -> None:
+    """It is told by its digest: a client that could not read the first one takes the second."""
+    with between() as one:
+        one.say(call(1, "x"))
+        one.reply(answer(1) if first is None else first)
+        one.reply(answer(1, content=["other"]), answer("1", content=["other"]))
+        told = [frame.tool.name for frame in one.frames(4)]
+        assert told == ["x", "x", "message.unexpected", "message.unexpected"]
+
+
+def test_an_answer_that_no_client_takes() -> None:
+    """It ends no call."""
+    with between() as one:
+        one.say(call(1, "x"))
+        one.reply(b'{"id":1,"result":{"content":[]}}\n', answer(1, content=["real"]))
+        assert [frame.tool.name for frame in one.frames(3)] == ["x", "message.unparsed", "x"]
+        assert one.frames(3)[2].output == {"content": ["real"]}
+
+
+@pytest.mark.parametrize("id", ["1", " 1 ", "1.0", 1.0])
+def test_an_id_as_clients_read_it(id: object) -> None:  # noqa: A002
+    """Clients take it for the number, so it ends the call."""
+    with between() as one:
+        one.say(call(1, "x"))
+        one.reply(answer(id, content=["real"]))
+        assert [frame.decision for frame in one.frames(2)] == ["pending", "allowed"]
+
+
+def test_a_call_that_has_no_name() -> None:
+    """The server asks the client for something: it is told of, whatever its shape."""
+    with between() as one:
+        one.reply({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": 5}})
+        assert one.frames(1)[0].tool.name == "message.unexpected"
+
+
+def test_a_large_answer_to_something_else() -> None:
+    """It is taken for one answer, not for two."""
+    with between() as one:
+        for method in ("tools/list", "ping"):
+            one.say({"jsonrpc": "2.0", "id": 1, "method": method})
+        one.reply(answer(1, tools=["x" * 600_000]))
+        one.say(call(1, "x"))
+        assert json.loads(one.client[-1])["error"]["code"] == -32014

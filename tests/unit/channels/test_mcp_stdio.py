@@ -86,3 +86,27 @@ def test_a_server_that_is_ended() -> None:
     runs.end()
     assert runs._server.returncode == -signal.SIGKILL
     runs.end()
+
+
+@pytest.mark.parametrize("side", ["client", "server"])
+def test_a_fault_of_ours(side: str) -> None:
+    """It ends the session; nobody waits for ever, and nothing passes unseen."""
+    broken = PROGRAM.replace(
+        f"def from_{side}(self, lines): ", f"def from_{side}(self, lines): 1/0; "
+    )
+    assert broken != PROGRAM
+    read, write = os.pipe()
+    with os.fdopen(write, "wb") as said:
+        started = subprocess.Popen(
+            [sys.executable, "-c", broken, "cat"],
+            stdin=read,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment(),
+        )
+        os.close(read)
+        said.write(b"one\n")
+        said.flush()
+        out, err = started.communicate(timeout=30)  # its input stays open
+    assert out == b""
+    assert b"ended" in err or b"killed" in err

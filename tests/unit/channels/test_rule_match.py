@@ -3,14 +3,15 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
 
-from tallystick.channels.json_path import JsonPath
-from tallystick.channels.rule_match import ArgumentTest, glob_test, regex_test, within_test
+from tallystick.channels.json_path import TOO_MUCH, JsonPath
+from tallystick.channels.rule_match import ArgumentTest, glob_test, readings_of, regex_test
 from tallystick.errors import RulesError
-from tallystick.limits import RULE_TEXT_CHARS_MAX
+from tallystick.limits import RULE_TEXT_CHARS_MAX, RULE_VALUES_MAX
 
 
 def matches(value: Any, *, exact: bool, path: str = "$.v", **tests: Any) -> bool:
@@ -37,9 +38,9 @@ def test_globs(glob: str, text: str, generous: bool, exact: bool) -> None:
     assert glob_test(glob, exact=True)(text) is exact
 
 
-@pytest.mark.parametrize("glob", ["[a", "[]", "[!]", "*a*b*c*d*e", "[b-a]"])
+@pytest.mark.parametrize("glob", ["[a", "[]", "[!]", "[b-a]"])
 def test_bad_globs(glob: str) -> None:
-    """A glob that could never match, or takes too long, is refused when it is read."""
+    """A glob that could never match is refused when it is read."""
     with pytest.raises(RulesError):
         glob_test(glob, exact=False)
 
@@ -53,39 +54,25 @@ def test_patterns() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "generous", "exact"),
-    [
-        ("/etc/passwd", True, True),
-        ("/etc", True, True),
-        ("/etcetera", False, False),
-        ("//etc//passwd", True, True),
-        ("/srv/../etc/x", True, False),
-        ("file:///etc/x", True, True),
-        ("/%65tc/x", True, False),
-        ("../../etc/x", True, False),
-        ("~/x", True, False),
-        ("notes.txt", False, False),
-        ("/ETC/x", True, True),
-        (" /etc/x", True, False),
-        ("\\etc\\x", False, False),
-    ],
-)
-def test_folders(text: str, generous: bool, exact: bool) -> None:
-    """A path is within a folder also where it is written in another way."""
-    assert within_test("/etc/", exact=False)(text) is generous
-    assert within_test("/etc/", exact=True)(text) is exact
-    with pytest.raises(RulesError):
-        within_test("etc", exact=False)
-
-
-@pytest.mark.parametrize(
     ("value", "tests", "generous", "exact"),
     [
         ("x", {"equals": "x"}, True, True),
         ("X", {"equals": "x"}, True, False),
         ("5", {"equals": 5}, True, False),
         (5, {"equals": 5}, True, True),
-        (True, {"equals": 1}, False, False),
+        (True, {"equals": 1}, True, False),
+        (5.0, {"equals": 5}, True, False),
+        ("5e0", {"equals": 5}, True, False),
+        ("05", {"in": [5]}, True, False),
+        (5, {"equals": "5"}, True, False),
+        ("yes", {"equals": True}, True, False),
+        (0.0, {"equals": False}, True, False),
+        ("2", {"equals": True}, False, False),
+        ({"/etc/x": "text"}, {"within": "/etc"}, True, False),
+        (["a"] * 2000 + ["rm"], {"regex": "rm"}, True, False),
+        ([["a"]] * RULE_VALUES_MAX, {"regex": "rm"}, True, False),
+        ([["a"]] * RULE_VALUES_MAX, {"equals": "rm"}, True, False),
+        ("a" * RULE_TEXT_CHARS_MAX, {"regex": "rm"}, False, False),
         (["x", "y"], {"equals": "y"}, True, False),
         ("b", {"in": ["a", "b"]}, True, True),
         (None, {"equals": None}, True, True),
@@ -97,7 +84,7 @@ def test_folders(text: str, generous: bool, exact: bool) -> None:
         ({"deep": ["rm"]}, {"glob": "rm"}, True, False),
         ("x", {"exists": True}, True, True),
         ("x", {"exists": False}, False, False),
-        ("a" * RULE_TEXT_CHARS_MAX + "rm", {"regex": "rm"}, True, False),
+        ("a" * RULE_TEXT_CHARS_MAX + "b", {"regex": "rm"}, True, False),
     ],
 )
 def test_values(value: Any, tests: dict[str, Any], generous: bool, exact: bool) -> None:
@@ -111,6 +98,9 @@ def test_absent_values() -> None:
     test = ArgumentTest(JsonPath("$.w"), {"exists": False}, exact=True)
     assert test.matches({"v": 1})
     assert not matches(1, exact=False, path="$.w", glob="*")
+    for exact, held in ((False, True), (True, False)):
+        absent = ArgumentTest(JsonPath("$.dry"), {"exists": False}, exact=exact)
+        assert absent.matches({" DRY": True}) is held
 
 
 def test_several_values() -> None:
@@ -120,5 +110,28 @@ def test_several_values() -> None:
     assert matches(["/srv/y", "/srv/x"], exact=True, path="$.v[*]", within="/srv")
     twice = ArgumentTest(JsonPath("$.v"), {"equals": 1}, exact=True)
     assert not twice.matches({"v": 1, "V": 1})
-    assert not ArgumentTest(JsonPath("$..x"), {"equals": 1}, exact=True).matches([[0]] * 2000)
-    assert ArgumentTest(JsonPath("$..x"), {"equals": 1}, exact=False).matches([[0]] * 2000)
+    large = [[0]] * RULE_VALUES_MAX
+    assert not ArgumentTest(JsonPath("$..x"), {"equals": 1}, exact=True).matches(large)
+    assert ArgumentTest(JsonPath("$..x"), {"equals": 1}, exact=False).matches(large)
+
+
+@pytest.mark.parametrize("name", ["a" * 9999 + "b" * 9999, "abc" * 9999])
+def test_no_name_stalls_a_glob(name: str) -> None:
+    """A text takes no longer for having been made to nearly match."""
+    began = time.perf_counter()
+    assert not glob_test("*a*b*c*a*d*e", exact=False)(name)
+    assert glob_test("a*b*b*", exact=True)(name)
+    assert time.perf_counter() - began < 0.5
+
+
+def test_how_servers_read_arguments() -> None:
+    """JSON in a text is read as what it says, too; what is too large is known to be there."""
+    given = {"a": '{"danger": 1}', "b": ' ["/etc/x"]', "c": "[no json", "d": "5"}
+    assert readings_of(given) == (given, {**given, "a": {"danger": 1}, "b": ["/etc/x"]})
+    assert readings_of({"a": 1}) == ({"a": 1},)
+    assert readings_of([1]) == ([1],)
+    large = readings_of({"a": "[" + "1," * RULE_TEXT_CHARS_MAX})
+    assert large[1]["a"] is TOO_MUCH
+    for path in ("$.a", "$.a.b", "$..b", "$.a[0]"):
+        test = ArgumentTest(JsonPath(path), {"glob": "x"}, exact=False)
+        assert test.matches(large[1])

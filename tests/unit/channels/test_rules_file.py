@@ -79,6 +79,7 @@ def test_everything_at_once() -> None:
         "time: {days: []}",
         "time: {days: [someday]}",
         "time: {from: '9:00'}",
+        "time: {from: 09:00, to: 09:00}",
         "time: {zone: Nowhere/Here}",
         "time: {zone: ../../etc/passwd}",
         "rate: {calls: 0, seconds: 1}",

@@ -11,7 +11,7 @@ from hypothesis import strategies as some
 
 from tallystick.deliver.frame_members import OTHERS, TEXTS, body_of, instant
 from tallystick.errors import FrameRefused
-from tallystick.limits import FRAME_IDENTITY_BYTES_MAX
+from tallystick.limits import FRAME_IDENTITY_BYTES_MAX, JSON_DEPTH_MAX, JSON_VALUES_MAX
 from tallystick.model import frame
 from tallystick.model.frame import parse_frame
 
@@ -35,6 +35,13 @@ def test_what_is_absent_stays_absent() -> None:
     """None and empty optional texts are left out."""
     parsed = parse_frame(body_of({**BASE, "error": "", "input": None, "drop_count": 0}))
     assert (parsed.error, parsed.input, parsed.drop_count) == (None, None, 0)
+
+
+def deep(levels: int) -> Any:
+    value: Any = 1
+    for _ in range(levels):
+        value = [value]
+    return value
 
 
 @pytest.mark.parametrize(
@@ -62,6 +69,8 @@ def test_what_is_absent_stays_absent() -> None:
         ({"input": "\ud800"}, "FRAME_SURROGATE"),
         ({"input": 2**53 + 1}, "FRAME_NUMBER"),
         ({"input": "x" * 1_100_000}, "FRAME_SIZE"),
+        ({"input": [[]] * 40_000 + [1] * 30_000}, "FRAME_SIZE"),
+        ({"input": deep(JSON_DEPTH_MAX)}, "FRAME_DEPTH"),
     ],
 )
 def test_mistakes_are_named(members: dict[str, Any], code: str) -> None:
@@ -71,6 +80,16 @@ def test_mistakes_are_named(members: dict[str, Any], code: str) -> None:
     assert caught.value.code == code
     assert code in frame.FRAME_CODES
     assert LONG not in str(caught.value)
+
+
+def test_the_daemons_bounds() -> None:
+    """What is just within them passes here and there; brackets in a text are none."""
+    for value in (
+        deep(JSON_DEPTH_MAX - 1),
+        (1,) * (JSON_VALUES_MAX - 30),
+        ["[" * 300_000 + "," * 300_000],
+    ):
+        assert parse_frame(body_of({**BASE, "input": value})).input is not None
 
 
 def test_a_value_within_itself() -> None:

@@ -14,6 +14,7 @@ import {
   FrameReader,
   type Members,
   readAnswer,
+  withDrops,
 } from "./framing.ts";
 import { EMITTER_ANSWER_MS_MAX, EMITTER_DIAL_MS_MAX, EMITTER_WRITE_MS_MAX } from "./limits.ts";
 
@@ -21,6 +22,7 @@ export type { Members } from "./framing.ts";
 
 // Frames that wait here for the one under way; more are drops, or a daemon that hangs fills memory.
 const QUEUE_FRAMES_MAX = 1024;
+const QUEUE_BYTES_MAX = 64 * 1024 * 1024;
 
 export interface EmitterOptions {
   /** Where the daemon listens; else AGENTRECEIPTS_SOCKET, or where daemons are by default. */
@@ -50,6 +52,7 @@ export class DaemonEmitter {
   #line: Line | undefined;
   #last: Promise<unknown> = Promise.resolve();
   #waiting = 0;
+  #weight = 0;
   #drops = 0;
   #isClosed = false;
 
@@ -74,8 +77,12 @@ export class DaemonEmitter {
     return this.send({ tool: { name: tool }, decision: "allowed", ...members });
   }
 
-  /** Hand a frame with these members over; session, time and channel are added. */
-  async send(members: Members): Promise<Acknowledged | undefined> {
+  /**
+   * Hand a frame with these members over; session, time and channel are added. It says what they
+   * say now, whatever becomes of them while it waits. Without `countsRefused`, a frame that is
+   * refused here is no drop: the caller sends another.
+   */
+  async send(members: Members, countsRefused = true): Promise<Acknowledged | undefined> {
     if (this.#isClosed) throw new EmitError("this emitter is closed");
     const whole = {
       session_id: this.sessionId,
@@ -83,18 +90,25 @@ export class DaemonEmitter {
       channel: this.channel,
       ...members,
     };
+    let body: Buffer;
     try {
-      encodeFrame(whole);
+      body = encodeFrame(whole);
     } catch (fault) {
-      this.#drops += 1; // the action was done, and there will be no receipt of it
+      if (countsRefused) this.#drops += 1; // the action was done, and there will be no receipt
       throw fault;
     }
-    if (this.#waiting >= QUEUE_FRAMES_MAX) {
+    if (this.#waiting >= QUEUE_FRAMES_MAX || this.#weight + body.length > QUEUE_BYTES_MAX) {
       return this.#failed(new EmitTransportError("too many frames wait for the daemon"));
     }
     this.#waiting += 1;
-    const sent = this.#last.then(() => this.#send(whole));
-    this.#last = sent.catch(() => undefined).finally(() => (this.#waiting -= 1));
+    this.#weight += body.length;
+    const sent = this.#last.then(() => this.#send(body, whole));
+    this.#last = sent
+      .catch(() => undefined)
+      .finally(() => {
+        this.#waiting -= 1;
+        this.#weight -= body.length;
+      });
     return sent;
   }
 
@@ -106,11 +120,12 @@ export class DaemonEmitter {
     this.#line = undefined;
   }
 
-  async #send(members: Members): Promise<Acknowledged | undefined> {
-    const drops = this.#drops;
-    const body = encodeFrame(drops > 0 ? { ...members, drop_count: drops } : members);
+  async #send(body: Buffer, members: Members): Promise<Acknowledged | undefined> {
+    const untold = Object.hasOwn(members, "drop_count") ? 0 : this.#drops;
+    const whole = untold > 0 ? withDrops(body, untold) : body;
+    const drops = whole === body ? 0 : untold;
     try {
-      await this.#handOver(framed(body));
+      await this.#handOver(framed(whole));
       this.#drops -= drops;
     } catch (fault) {
       return this.#failed(fault);

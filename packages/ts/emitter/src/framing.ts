@@ -7,6 +7,8 @@ import {
   FRAME_IDENTITY_BYTES_MAX,
   FRAME_RESOURCE_BYTES_MAX,
   FRAME_TEXT_BYTES_MAX,
+  JSON_DEPTH_MAX,
+  JSON_VALUES_MAX,
 } from "./limits.ts";
 
 export type Members = Readonly<Record<string, unknown>>;
@@ -66,10 +68,11 @@ const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
  * Members that are null or undefined are left out; so are empty texts.
  */
 export function encodeFrame(members: Members): Buffer {
-  const kept: Record<string, unknown> = { v: "1" };
-  for (const [name, value] of Object.entries(members)) {
-    if (value !== null && value !== undefined && value !== "") kept[name] = value;
-  }
+  const given = Object.entries(members).filter(
+    ([, value]) => value !== null && value !== undefined && value !== "",
+  );
+  // Not by assignment: a member that is called __proto__ is a member as any other.
+  const kept: Record<string, unknown> = Object.fromEntries([["v", "1"], ...given]);
   for (const name of REQUIRED) {
     if (!Object.hasOwn(kept, name)) {
       throw new FrameRefused("FRAME_MISSING", "is missing or empty", `/${name}`);
@@ -82,11 +85,18 @@ export function encodeFrame(members: Members): Buffer {
   if (LONE_SURROGATE.test(text.replaceAll("\\\\", ""))) {
     throw new FrameRefused("FRAME_SURROGATE", "text with half of a surrogate pair");
   }
+  checkStructure(text);
   const body = Buffer.from(text, "utf8");
   if (body.length > FRAME_BYTES_MAX) {
     throw new FrameRefused("FRAME_SIZE", `${body.length} bytes, over the limit of ${FRAME_BYTES_MAX}`);
   }
   return body;
+}
+
+/** Return a body that also says how many frames were lost; the same one where it has no room. */
+export function withDrops(body: Buffer, drops: number): Buffer {
+  const told = Buffer.concat([body.subarray(0, -1), Buffer.from(`,"drop_count":${drops}}`)]);
+  return told.length > FRAME_BYTES_MAX ? body : told;
 }
 
 /** Return a body with its length before it. */
@@ -215,6 +225,35 @@ function checkText(text: unknown, limit: number, name: string, where: string): v
   if (!FREE.includes(name) && CONTROL.test(text)) {
     throw new FrameRefused("FRAME_CHARACTER", "holds a control character", `${where}/${name}`);
   }
+}
+
+/** Refuse what the daemon would: it looks at depth and number of values before it parses. */
+function checkStructure(text: string): void {
+  let depth = 0;
+  let values = 0;
+  for (let at = 0; at < text.length; at += 1) {
+    const one = text[at];
+    if (one === '"') {
+      do at = text.indexOf('"', at + 1);
+      while (isEscaped(text, at));
+    } else if (one === "[" || one === "{") {
+      depth += 1;
+      values += 1;
+      if (depth > JSON_DEPTH_MAX) {
+        throw new FrameRefused("FRAME_DEPTH", `nested deeper than ${JSON_DEPTH_MAX} levels`);
+      }
+    } else if (one === "]" || one === "}") depth -= 1;
+    else if (one === ",") values += 1;
+  }
+  if (values > JSON_VALUES_MAX) {
+    throw new FrameRefused("FRAME_SIZE", `more than ${JSON_VALUES_MAX} values`);
+  }
+}
+
+function isEscaped(text: string, at: number): boolean {
+  let before = at;
+  while (text[before - 1] === "\\") before -= 1;
+  return (at - before) % 2 === 1;
 }
 
 function stringify(value: unknown): string {

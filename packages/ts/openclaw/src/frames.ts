@@ -69,7 +69,8 @@ function whatItIs(
   types: ReadonlyMap<string, string>,
   details: Record<string, unknown> = {},
 ): Members {
-  const name = event.toolName;
+  // An agent decides what is in here: what has not the type that it should have counts as absent.
+  const name = typeof event.toolName === "string" ? event.toolName : "";
   const server = identity(details["mcpServer"]);
   const tool = identity(details["mcpTool"]);
   const own = types.get(name.toLowerCase());
@@ -89,11 +90,12 @@ function whatItIs(
 }
 
 function targetOf(event: BeforeToolCallEvent | AfterToolCallEvent): Members {
+  const params = inner(event, "params");
   for (const name of PATHS) {
-    const path = resource(event.params[name]);
+    const path = resource(params[name]);
     if (path !== undefined) return { target_system: "filesystem", target_resource: path };
   }
-  const url = resource(event.params["url"]);
+  const url = resource(params["url"]);
   return url === undefined ? {} : { target_system: "network", target_resource: url };
 }
 
@@ -114,15 +116,33 @@ function faultOf(
 /** Return a payload as a frame can hold it: one that is too large by its hash and size. */
 function payload(value: unknown): unknown {
   if (value === undefined || value === null) return undefined;
-  let text: string | undefined;
-  try {
-    text = JSON.stringify(value);
-  } catch {
-    return { omitted: { reason: "no JSON" } };
+  const data = written(value);
+  return data !== undefined && data.length <= limits.FRAME_PAYLOAD_BYTES_MAX
+    ? value
+    : omitted(data);
+}
+
+/** Return a frame's members with its payloads by hash and size: what it held fits into none. */
+export function withoutPayloads(members: Members): Members {
+  const small: Record<string, unknown> = { ...members };
+  for (const name of ["input", "output"]) {
+    const value = members[name];
+    if (value !== undefined && value !== null) small[name] = omitted(written(value));
   }
-  if (text === undefined) return { omitted: { reason: "no JSON" } };
-  const data = Buffer.from(text, "utf8");
-  if (data.length <= limits.FRAME_PAYLOAD_BYTES_MAX) return value;
+  return small;
+}
+
+function written(value: unknown): Buffer | undefined {
+  try {
+    const text = JSON.stringify(value) as string | undefined;
+    return text === undefined ? undefined : Buffer.from(text, "utf8");
+  } catch {
+    return undefined;
+  }
+}
+
+function omitted(data: Buffer | undefined): unknown {
+  if (data === undefined) return { omitted: { reason: "no JSON" } };
   const hash = createHash("sha256").update(data).digest("hex");
   return { omitted: { bytes: data.length, hash: `sha256:${hash}`, of: "JSON as OpenClaw held it" } };
 }

@@ -4,7 +4,7 @@
 import { DaemonEmitter, FrameRefused, type Members } from "@tallystick/emitter";
 
 import { type Config, readConfig } from "./config.ts";
-import { frameAfter, frameBefore } from "./frames.ts";
+import { frameAfter, frameBefore, withoutPayloads } from "./frames.ts";
 import type { PluginApi } from "./host.ts";
 import { queryTool, verifyTool } from "./tools.ts";
 
@@ -59,11 +59,10 @@ async function told(
     const frame = { ...make(), ack: config.requireReceipt };
     const members = { ...frame, session_id: frame["session_id" as never] ?? emitter.sessionId };
     try {
-      await emitter.send(members);
+      await emitter.send(members, false);
     } catch (fault) {
       if (!(fault instanceof FrameRefused)) throw fault;
-      const small = { ...members, input: { omitted: {} }, output: undefined, usage: undefined };
-      await emitter.send(small);
+      await emitter.send(withoutPayloads(members));
     }
     return undefined;
   } catch (fault) {
