@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
+from tallystick.cli.hub_refusals import MEANING
 from tallystick.cli.output import Exit, Stop, say
 from tallystick.config import read
 from tallystick.errors import NodeError, PostingError, RevertError, SpendRefused, UnminedError
@@ -152,7 +153,10 @@ def exits() -> Iterator[None]:
     """Give faults on chain their exit codes: 1 refused, 2 usage, 3 could not be done now."""
     try:
         yield
-    except (RevertError, SpendRefused) as fault:
+    except RevertError as fault:
+        meaning = MEANING.get(fault.name or "")
+        raise Stop(Exit.REFUSED, f"{fault}: {meaning}" if meaning else str(fault)) from None
+    except SpendRefused as fault:
         raise Stop(Exit.REFUSED, str(fault)) from None
     except (UnminedError, NodeError) as fault:
         raise Stop(Exit.UNCHECKED, str(fault)) from None

@@ -142,6 +142,11 @@ class Contracts:
         members["status"] = SolverStatus(members["status"])
         return SolverState(solver_id=solver_id, **members)
 
+    def withdrawal(self, solver_id: bytes) -> tuple[int, int, int]:
+        """Return what a solver asks back of its bond: how much, from when on, and until when."""
+        amount, ready_at, expires_at = self.read(REGISTRY, "withdrawals", solver_id)
+        return amount, ready_at, expires_at
+
     def post(self, receipt_id: bytes) -> PostState:
         """Return a post's state; raise RevertError where there is none."""
         found = self.read(RECEIPTS, "getPost", receipt_id)

@@ -54,7 +54,7 @@ def test_time_goes_forward(tmp_path: Path) -> None:
 
 
 def test_what_passes_passes_on_the_chain(tmp_path: Path) -> None:
-    """Many blocks in one second put the chain ahead of the clock; an hour later is an hour later."""
+    """Many blocks in one second put the chain ahead of the clock; an hour is an hour."""
     node = EmbeddedNode(tmp_path, clock=lambda: 2_000_000_000.0)
     for _ in range(5):
         node.give(SOMEBODY)
@@ -76,8 +76,8 @@ def test_an_estimate_is_enough_and_little_more(tmp_path: Path) -> None:
             chain.node.call({**one, "gas": gas})
             with pytest.raises((RevertError, NodeError)):
                 chain.node.call({**one, "gas": gas * 9 // 10})
+        unknown = solving.deposit(chain.contracts, b"\7" * 32, 1, "unknown")
         with pytest.raises(RevertError, match="SolverNotFound"):
-            unknown = solving.deposit(chain.contracts, b"\7" * 32, 1, "unknown")
             chain.node.gas({**calls[0], "data": unknown.data})
         much = {"from": sender, "to": SOMEBODY, "data": b"\xff" * 4096}
         assert chain.node.gas(much) >= 21_000 + 40 * 4096  # the floor of EIP-7623
