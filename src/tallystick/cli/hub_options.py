@@ -104,10 +104,14 @@ class Session:
             say(f"{done}  (transaction 0x{mined.hash.hex()}, {mined.gas} gas)")
             return mined
         gas, fees = self.account.price(wish)
+        needed = wish.value + gas * fees.max_fee
+        has = self.node.balance(self.account.address)
         say(f"would send {wish.name}")
         say(f"  to     {wish.to or 'a new contract'}")
         say(f"  value  {shown_amount(wish.value)}")
         say(f"  gas    at most {gas}, for {shown_amount(gas * fees.max_fee)} or less")
+        if has < needed:
+            say(f"  short  {self.account.address} has {shown_amount(has)}")
         return None
 
     def _terms(self, is_embedded: bool) -> Any:

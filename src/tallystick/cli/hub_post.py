@@ -233,3 +233,9 @@ def _show_post(contracts: Any, receipt_id: bytes) -> None:
         asked = "manifest" if question.index == MANIFEST_INDEX else f"entry {question.index}"
         state_of = "open" if contracts.is_open(question.dispute_id) else "ended"
         say(f"dispute {question.dispute_id}   {asked}, {state_of}, due {question.due_at}")
+    for case in contracts.cases(receipt_id):
+        state_of = "open" if contracts.is_open(case.dispute_id) else "ended"
+        say(
+            f"dispute {case.dispute_id}   panel, {state_of}, evidence until {case.evidence_until}, "
+            f"votes until {case.commit_until}, opened until {case.reveal_until}"
+        )
