@@ -17,7 +17,7 @@ from tallystick.cli.hub_options import (
     session,
     word,
 )
-from tallystick.cli.output import Exit, Stop, say
+from tallystick.cli.output import Exit, Stop, count, say
 
 _CODES = """\
 \b
@@ -183,7 +183,8 @@ def _show_solver(named: str, options: dict[str, Any]) -> None:
         say(f"bond        {shown_amount(state.bond)}")
         say(f"reserved    {shown_amount(state.reserved)}")
         say(f"claimable   {shown_amount(contracts.read(REGISTRY, 'claimable', state.operator))}")
-        say(f"posts       {state.finalized} finalized, {state.lost} lost, {state.strikes} strikes")
+        strikes = count(state.strikes, "strike")
+        say(f"posts       {state.finalized} finalized, {state.lost} lost, {strikes}")
         if asked:
             told = (
                 f"in {ready_at - now} s"
