@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
@@ -11,9 +12,16 @@ from typing import Any, Final, TypeVar
 import click
 
 from tallystick.cli.hub_refusals import MEANING
-from tallystick.cli.output import Exit, Stop, say
+from tallystick.cli.output import Exit, Stop, complain, error_is_terminal, say
 from tallystick.config import read
-from tallystick.errors import NodeError, PostingError, RevertError, SpendRefused, UnminedError
+from tallystick.errors import (
+    NodeError,
+    PostingError,
+    RevertError,
+    SpendRefused,
+    UnminedError,
+    WalLockedError,
+)
 
 Verb = TypeVar("Verb", bound=Callable[..., Any])
 
@@ -81,7 +89,8 @@ class Session:
             is_embedded = isinstance(self.node, EmbeddedNode)
             if is_embedded and self.node.balance(signer.get_address()) < 10**19:
                 self.node.give(signer.get_address())
-            self._account = Account(self.node, signer, self.home, self._terms(is_embedded))
+            terms = self._terms(is_embedded)
+            self._account = Account(self.node, signer, self.home, terms, sleep=Patience())
         return self._account
 
     @property
@@ -128,6 +137,20 @@ class Session:
         return Terms(confirmations=confirmations, **caps)
 
 
+class Patience:
+    """Sleeps while a chain takes its time, and says so once to who looks on."""
+
+    def __init__(self) -> None:
+        self._is_told = not error_is_terminal()
+
+    def __call__(self, seconds: float) -> None:
+        """Sleep."""
+        if not self._is_told:
+            complain("waiting for the chain; after Ctrl-C the same command goes on waiting")
+            self._is_told = True
+        time.sleep(seconds)
+
+
 def signer_text(options: dict[str, Any]) -> str:
     """Return what names the signer, or stop."""
     text = options.get("signer") or read("TALLY_EVM_SIGNER")
@@ -162,6 +185,8 @@ def exits() -> Iterator[None]:
         raise Stop(Exit.REFUSED, f"{fault}: {meaning}" if meaning else str(fault)) from None
     except SpendRefused as fault:
         raise Stop(Exit.REFUSED, str(fault)) from None
+    except WalLockedError as fault:
+        raise Stop(Exit.UNCHECKED, f"{fault}; try again when it has ended") from None
     except (UnminedError, NodeError) as fault:
         raise Stop(Exit.UNCHECKED, str(fault)) from None
     except PostingError as fault:
