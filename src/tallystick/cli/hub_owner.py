@@ -23,7 +23,7 @@ def _epilog(*examples: str) -> str:
 
 
 @click.group("owner", cls=VerbGroup, short_help="Govern the contracts.", epilog=_epilog("show"))
-def owner() -> None:
+def govern() -> None:
     """Govern the contracts, as far as anybody can: pause, window, and who comes next.
 
     No owner reaches a bond, or moves a post that is there. Arbitrators are admitted and dismissed
@@ -31,7 +31,7 @@ def owner() -> None:
     """
 
 
-@owner.command("show", short_help="Show who owns the contracts.", epilog=_epilog("show"))
+@govern.command("show", short_help="Show who owns the contracts.", epilog=_epilog("show"))
 @reading
 def show(**options: Any) -> None:
     """Show owner, heir, window, and whether the clock stands still."""
@@ -45,7 +45,7 @@ def show(**options: Any) -> None:
         say(f"clock   {'paused' if found.paused else 'running'}")
 
 
-@owner.command("pause", short_help="Stop the clock.", epilog=_epilog("pause"))
+@govern.command("pause", short_help="Stop the clock.", epilog=_epilog("pause"))
 @sending
 def pause(**options: Any) -> None:
     """Stop the clock and everything but `claim`; for a week at most, and not again for a month."""
@@ -55,7 +55,7 @@ def pause(**options: Any) -> None:
         opened.do(owning.pause(opened.contracts, opened.account.fresh("owner")), "paused")
 
 
-@owner.command("resume", short_help="Let the clock run on.", epilog=_epilog("resume"))
+@govern.command("resume", short_help="Let the clock run on.", epilog=_epilog("resume"))
 @sending
 def resume(**options: Any) -> None:
     """Let the clock run on. After a week it does so by itself."""
@@ -65,7 +65,7 @@ def resume(**options: Any) -> None:
         opened.do(owning.resumption(opened.contracts, opened.account.fresh("owner")), "resumed")
 
 
-@owner.command("window", short_help="Choose a window.", epilog=_epilog("window 2h"))
+@govern.command("window", short_help="Choose a window.", epilog=_epilog("window 2h"))
 @sending
 @click.argument("duration", metavar="DURATION")
 def window(duration: str, **options: Any) -> None:
@@ -79,7 +79,7 @@ def window(duration: str, **options: Any) -> None:
         opened.do(wish, f"later posts are open for {seconds} s")
 
 
-@owner.command("offer", short_help="Offer the contracts.", epilog=_epilog("offer 0x…"))
+@govern.command("offer", short_help="Offer the contracts.", epilog=_epilog("offer 0x…"))
 @sending
 @click.argument("heir", metavar="ADDRESS")
 def offer(heir: str, **options: Any) -> None:
@@ -88,11 +88,11 @@ def offer(heir: str, **options: Any) -> None:
 
     to = address(heir)
     with session(options) as opened:
-        wish = owning.handover(opened.contracts, to, opened.account.fresh("owner"))
+        wish = owning.offering(opened.contracts, to, opened.account.fresh("owner"))
         opened.do(wish, f"offered to {to}")
 
 
-@owner.command("accept", short_help="Take the contracts over.", epilog=_epilog("accept"))
+@govern.command("accept", short_help="Take the contracts over.", epilog=_epilog("accept"))
 @sending
 def accept(**options: Any) -> None:
     """Take the contracts over that were offered to the signer."""

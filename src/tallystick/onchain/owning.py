@@ -52,7 +52,7 @@ def window(contracts: Contracts, seconds: int, name: str) -> Wish:
     return Wish(name=f"window:{seconds}:{name}", to=contracts.at.receipts, data=data)
 
 
-def handover(contracts: Contracts, heir: str, name: str) -> Wish:
+def offering(contracts: Contracts, heir: str, name: str) -> Wish:
     """Return the wish to offer the contracts to somebody; nobody's address takes an offer back."""
     return _registry(contracts, name, "offerOwnership", heir)
 

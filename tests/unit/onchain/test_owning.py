@@ -23,7 +23,7 @@ def test_what_an_owner_does(tmp_path: Path) -> None:
         before = owning.ownership(contracts)
         assert before == owning.Ownership(owner=owner.address, heir=None, paused=False, window=3600)
         owner.do(owning.window(contracts, 7200, owner.fresh("it")))
-        owner.do(owning.handover(contracts, other.address, owner.fresh("it")))
+        owner.do(owning.offering(contracts, other.address, owner.fresh("it")))
         owner.do(owning.pause(contracts, owner.fresh("it")))
         assert owning.ownership(contracts) == owning.Ownership(
             owner=owner.address, heir=other.address, paused=True, window=7200
