@@ -35,7 +35,7 @@ SOURCE = HERE.parent.parent / "src"
 SESSIONS = sorted(HERE.glob("*.txt"))
 COMMAND_SECONDS_MAX = 60
 # Sessions on the embedded chain: most of their commands would import for two seconds.
-_WARM = ("hub", "hub_panel", "solver_post")
+_WARM = ("hub", "hub_help", "hub_panel", "solver_post")
 
 # What the law below says of tally's own exit codes.
 _EXPLAINED = (1, 2, 3)

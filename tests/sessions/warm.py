@@ -4,7 +4,7 @@
 Commands on the embedded chain import web3 and py-evm, two seconds of work each, and then a tenth
 of a second of our own modules. Here they are imported once. Each command is a process of its own
 still, with the arguments, the environment, the folder, the umask and the files of the shell that
-called it. `hub_help.txt` starts cold.
+called it. `bad-input.txt` has one that starts cold.
 """
 
 from __future__ import annotations
