@@ -21,10 +21,12 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.sessions.warm import warm_tally
 
 ROOT = Path(__file__).resolve().parent.parent
 GENERATED = ROOT / "docs" / "reference"
@@ -87,11 +89,12 @@ def _line_pattern(line: str) -> str:
     return ".*".join(re.escape(part) for part in line.rstrip().split("…"))
 
 
-def environment(home: Path) -> dict[str, str]:
+def environment(home: Path, programs: Path | None) -> dict[str, str]:
     """Return a small, fixed environment: what a page shows must not depend on this machine."""
+    folders = [str(one) for one in (programs, Path(sys.executable).parent) if one is not None]
     return {
         "PYTHONPATH": str(ROOT / "src"),
-        "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}",
+        "PATH": ":".join([*folders, os.environ.get("PATH", os.defpath)]),
         "HOME": str(home),
         "LC_ALL": "C.UTF-8",
         "COLUMNS": "100",
@@ -100,11 +103,13 @@ def environment(home: Path) -> dict[str, str]:
     }
 
 
-def run(arguments: list[str], place: Path, program: str = "") -> subprocess.CompletedProcess[str]:
+def run(
+    arguments: list[str], place: Path, program: str = "", *, programs: Path | None = None
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         arguments,
         cwd=place,
-        env=environment(place),
+        env=environment(place, programs),
         input=program,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -114,14 +119,14 @@ def run(arguments: list[str], place: Path, program: str = "") -> subprocess.Comp
     )
 
 
-def run_page(page: Path, place: Path) -> int:
+def run_page(page: Path, place: Path, programs: Path | None = None) -> int:
     """Run all blocks of a page; return how many commands and programs ran."""
     ran, printed = 0, ""
     for block in blocks_of(page):
         at = f"{page.relative_to(ROOT)}:{block.line}"
         if block.language == "console":
             for command, shown in commands_of(block):
-                done = run(["bash", "-c", command], place)
+                done = run(["bash", "-c", command], place, programs=programs)
                 printed = done.stdout
                 ran += 1
                 assert done.returncode == 0, f"{at}: $ {command}\n{printed}"
@@ -138,10 +143,19 @@ def run_page(page: Path, place: Path) -> int:
     return ran
 
 
+@pytest.fixture(scope="module")
+def warm_programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Return a folder with a `tally` whose slow imports are done; see tests/sessions/warm.py."""
+    with warm_tally(tmp_path_factory.mktemp("warm"), ROOT / "src") as folder:
+        yield folder
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_page_runs(page: Path, tmp_path: Path) -> None:
+def test_page_runs(page: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """Every command and program of the page runs, and prints what the page shows."""
-    ran = run_page(page, tmp_path)
+    is_on_chain = any("tally hub" in one.text for one in blocks_of(page) if one.language != "text")
+    programs = request.getfixturevalue("warm_programs") if is_on_chain else None
+    ran = run_page(page, tmp_path, programs)
     if str(page.relative_to(ROOT)) in MUST_RUN:
         assert ran, "a page that teaches by doing has something to do"
 

@@ -25,7 +25,7 @@ import click
 import pytest
 from tests.sessions.stage import stage
 from tests.sessions.stage_chain import stage_chain
-from tests.sessions.warm import CLIENT
+from tests.sessions.warm import warm_tally
 from tests.stored import fill
 
 from tallystick.cli.main import main
@@ -35,7 +35,7 @@ SOURCE = HERE.parent.parent / "src"
 SESSIONS = sorted(HERE.glob("*.txt"))
 COMMAND_SECONDS_MAX = 60
 # Sessions on the embedded chain: most of their commands would import for two seconds.
-_WARM = ("hub", "hub_panel", "solver_post")
+_WARM = ("hub", "hub_help", "hub_panel", "solver_post")
 
 # What the law below says of tally's own exit codes.
 _EXPLAINED = (1, 2, 3)
@@ -94,21 +94,8 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def warm_programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Return a folder with a `tally` whose slow imports are done; see `warm.py`."""
-    folder = tmp_path_factory.mktemp("warm")
-    address = str(folder / "asked")
-    with subprocess.Popen(
-        [sys.executable, "-m", "tests.sessions.warm", address],
-        cwd=HERE.parent.parent,
-        env={**os.environ, "PYTHONPATH": str(SOURCE), "LC_ALL": "C.UTF-8"},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-    ) as server:
-        assert server.stdout is not None
-        assert server.stdout.readline() == b"ready\n"
-        (folder / "tally").write_text(CLIENT.format(python=sys.executable, address=address))
-        (folder / "tally").chmod(0o755)
+    with warm_tally(tmp_path_factory.mktemp("warm"), SOURCE) as folder:
         yield folder
-        server.terminate()
 
 
 @pytest.mark.parametrize("session", SESSIONS, ids=lambda path: path.stem)

@@ -8,8 +8,10 @@ import click
 from tallystick.cli import (
     hub_deploy,
     hub_dispute,
+    hub_owner,
     hub_panel,
     hub_post,
+    hub_relay,
     hub_rotate,
     hub_solver,
     hub_watch,
@@ -47,6 +49,7 @@ command.add_command(hub_solver.bond)
 command.add_command(hub_solver.withdraw)
 command.add_command(hub_rotate.rotate)
 command.add_command(hub_post.post)
+command.add_command(hub_relay.relay)
 command.add_command(hub_post.show)
 command.add_command(hub_dispute.challenge)
 command.add_command(hub_dispute.respond)
@@ -56,4 +59,5 @@ command.add_command(hub_dispute.resolve)
 command.add_command(hub_post.finalize)
 command.add_command(hub_solver.claim)
 command.add_command(hub_watch.watch)
+command.add_command(hub_owner.govern)
 command.add_command(hub_deploy.advance)

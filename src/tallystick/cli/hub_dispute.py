@@ -9,7 +9,7 @@ import click
 
 from tallystick.cli.hub_options import sending, session, word
 from tallystick.cli.hub_panel import file_digest
-from tallystick.cli.output import Exit, Stop
+from tallystick.cli.output import Exit, Stop, say
 
 _GROUNDS = ("entry", "manifest", "replays", "timeout", "contradicts", "equivocates", "judge")
 _CODES = """\
@@ -55,6 +55,8 @@ def challenge(post_id: str, **options: Any) -> None:
     """Challenge POST on one ground. Questions cost a bond until they are decided, a panel three
     fees besides; proofs decide at once and cost gas only.
     """
+    from tallystick.onchain.challenging import opened_dispute
+
     receipt_id = word(post_id, "a post's id")
     grounds = [
         name
@@ -69,7 +71,10 @@ def challenge(post_id: str, **options: Any) -> None:
         posted = opened.contracts.posted(receipt_id)
         wish = _ground(opened.contracts, posted, grounds[0], options)
         is_question = grounds[0] in ("entry", "manifest", "judge")
-        opened.do(wish, "asked" if is_question else "proven: the solver is slashed")
+        mined = opened.do(wish, "asked" if is_question else "proven: the solver is slashed")
+        dispute = None if mined is None else opened_dispute(mined)
+        if dispute is not None:
+            say(f"dispute  {dispute}")
 
 
 def _ground(contracts: Any, posted: Any, ground: str, options: dict[str, Any]) -> Any:

@@ -4,15 +4,24 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
 import click
 
-from tallystick.cli.output import Exit, Stop, say
+from tallystick.cli.hub_refusals import MEANING
+from tallystick.cli.output import Exit, Stop, complain, error_is_terminal, say
 from tallystick.config import read
-from tallystick.errors import NodeError, PostingError, RevertError, SpendRefused, UnminedError
+from tallystick.errors import (
+    NodeError,
+    PostingError,
+    RevertError,
+    SpendRefused,
+    UnminedError,
+    WalLockedError,
+)
 
 Verb = TypeVar("Verb", bound=Callable[..., Any])
 
@@ -80,7 +89,8 @@ class Session:
             is_embedded = isinstance(self.node, EmbeddedNode)
             if is_embedded and self.node.balance(signer.get_address()) < 10**19:
                 self.node.give(signer.get_address())
-            self._account = Account(self.node, signer, self.home, self._terms(is_embedded))
+            terms = self._terms(is_embedded)
+            self._account = Account(self.node, signer, self.home, terms, sleep=Patience())
         return self._account
 
     @property
@@ -103,10 +113,14 @@ class Session:
             say(f"{done}  (transaction 0x{mined.hash.hex()}, {mined.gas} gas)")
             return mined
         gas, fees = self.account.price(wish)
+        needed = wish.value + gas * fees.max_fee
+        has = self.node.balance(self.account.address)
         say(f"would send {wish.name}")
         say(f"  to     {wish.to or 'a new contract'}")
         say(f"  value  {shown_amount(wish.value)}")
         say(f"  gas    at most {gas}, for {shown_amount(gas * fees.max_fee)} or less")
+        if has < needed:
+            say(f"  short  {self.account.address} has {shown_amount(has)}")
         return None
 
     def _terms(self, is_embedded: bool) -> Any:
@@ -121,6 +135,20 @@ class Session:
         # Nobody but us makes blocks on the embedded chain: there is nothing to wait for.
         confirmations = 1 if is_embedded else self.options.get("confirmations", 1)
         return Terms(confirmations=confirmations, **caps)
+
+
+class Patience:
+    """Sleeps while a chain takes its time, and says so once to who looks on."""
+
+    def __init__(self) -> None:
+        self._is_told = not error_is_terminal()
+
+    def __call__(self, seconds: float) -> None:
+        """Sleep."""
+        if not self._is_told:
+            complain("waiting for the chain; after Ctrl-C the same command goes on waiting")
+            self._is_told = True
+        time.sleep(seconds)
 
 
 def signer_text(options: dict[str, Any]) -> str:
@@ -152,8 +180,13 @@ def exits() -> Iterator[None]:
     """Give faults on chain their exit codes: 1 refused, 2 usage, 3 could not be done now."""
     try:
         yield
-    except (RevertError, SpendRefused) as fault:
+    except RevertError as fault:
+        meaning = MEANING.get(fault.name or "")
+        raise Stop(Exit.REFUSED, f"{fault}: {meaning}" if meaning else str(fault)) from None
+    except SpendRefused as fault:
         raise Stop(Exit.REFUSED, str(fault)) from None
+    except WalLockedError as fault:
+        raise Stop(Exit.UNCHECKED, f"{fault}; try again when it has ended") from None
     except (UnminedError, NodeError) as fault:
         raise Stop(Exit.UNCHECKED, str(fault)) from None
     except PostingError as fault:

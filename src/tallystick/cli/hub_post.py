@@ -17,7 +17,7 @@ from tallystick.cli.hub_options import (
     session,
     word,
 )
-from tallystick.cli.output import Exit, Stop, say
+from tallystick.cli.output import Exit, Stop, count, say
 
 _CODES = """\
 \b
@@ -122,9 +122,9 @@ def finalize(post_id: str, **options: Any) -> None:
 
 @click.command(
     "show",
-    short_help="Show a post, or the contracts.",
+    short_help="Show a post, a solver, or the contracts.",
     epilog="\b\nExamples\n  tally hub show --rpc embedded\n  tally hub show 0x… --rpc embedded\n"
-    f"  tally hub show --network sepolia\n\n{_CODES}",
+    f"  tally hub show --solver 0x… --rpc embedded\n  tally hub show --network sepolia\n\n{_CODES}",
 )
 @reading
 @click.argument("post_id", metavar="POST", required=False)
@@ -133,10 +133,18 @@ def finalize(post_id: str, **options: Any) -> None:
     type=click.Choice(["sepolia"]),
     help="The source's own contracts: where they are, read only.",
 )
-def show(post_id: str | None, network: str | None, **options: Any) -> None:
-    """Show what the chain has of POST, or without it where the contracts are."""
+@click.option(
+    "--solver", metavar="ID|ADDRESS", help="A solver by its id, or its operator's address."
+)
+def show(post_id: str | None, network: str | None, solver: str | None, **options: Any) -> None:
+    """Show what the chain has of POST or of a solver; without either, where the contracts are."""
+    if [post_id, network, solver].count(None) < 2:
+        raise click.UsageError("give one of POST, --solver and --network.")
     if network is not None:
         _show_sepolia()
+        return
+    if solver is not None:
+        _show_solver(solver, options)
         return
     receipt_id = None if post_id is None else word(post_id, "a post's id")
     with session(options) as opened:
@@ -152,6 +160,40 @@ def _show_sepolia() -> None:
         say(f"{name}  {place}")
     say("That build is older than its own source: its postReceipt has the selector 0x9afe1fc5 and")
     say("takes no volume, ours and the source's have 0x0c1d4cc2. We read and post nothing there.")
+
+
+def _show_solver(named: str, options: dict[str, Any]) -> None:
+    from tallystick.onchain.amount import shown_amount
+    from tallystick.onchain.artifact import REGISTRY
+
+    is_id = len(named.removeprefix("0x")) == 64  # digits
+    found = word(named, "a solver's id") if is_id else None
+    operator = None if is_id else address(named)
+    with session(options) as opened:
+        contracts = opened.contracts
+        solver_id = contracts.solver_of(operator) if found is None else found
+        if solver_id is None:
+            raise Stop(Exit.USAGE, f"{operator} is no solver's operator")
+        state, now = contracts.solver(solver_id), contracts.clock()
+        asked, ready_at, expires_at = contracts.withdrawal(solver_id)
+        say(f"solver      0x{solver_id.hex()}")
+        say(f"operator    {state.operator}")
+        jail = f" for {state.jailed_until - now} s" if state.jailed_until > now else ""
+        say(f"status      {state.status.name.lower()}{jail}")
+        say(f"bond        {shown_amount(state.bond)}")
+        say(f"reserved    {shown_amount(state.reserved)}")
+        say(f"claimable   {shown_amount(contracts.read(REGISTRY, 'claimable', state.operator))}")
+        strikes = count(state.strikes, "strike")
+        say(f"posts       {state.finalized} finalized, {state.lost} lost, {strikes}")
+        if asked:
+            told = (
+                f"in {ready_at - now} s"
+                if now < ready_at
+                else f"for {expires_at - now} s more"
+                if now <= expires_at
+                else "no more: it expired"
+            )
+            say(f"asked back  {shown_amount(asked)}, to be taken {told}")
 
 
 def _show_contracts(opened: Any) -> None:
@@ -192,3 +234,9 @@ def _show_post(contracts: Any, receipt_id: bytes) -> None:
         asked = "manifest" if question.index == MANIFEST_INDEX else f"entry {question.index}"
         state_of = "open" if contracts.is_open(question.dispute_id) else "ended"
         say(f"dispute {question.dispute_id}   {asked}, {state_of}, due {question.due_at}")
+    for case in contracts.cases(receipt_id):
+        state_of = "open" if contracts.is_open(case.dispute_id) else "ended"
+        say(
+            f"dispute {case.dispute_id}   panel, {state_of}, evidence until {case.evidence_until}, "
+            f"votes until {case.commit_until}, opened until {case.reveal_until}"
+        )

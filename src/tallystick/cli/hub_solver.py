@@ -70,22 +70,31 @@ def bond(amount: str, **options: Any) -> None:
     "withdraw",
     short_help="Take from the bond, after a week.",
     epilog=f"\b\nExamples\n  tally hub withdraw '1 ether' --rpc embedded\n"
-    f"  tally hub withdraw --finish --rpc embedded\n\n{_CODES}",
+    f"  tally hub withdraw --finish --rpc embedded\n"
+    f"  tally hub withdraw --cancel --rpc embedded\n\n{_CODES}",
 )
 @sending
 @click.argument("amount", required=False)
 @click.option("--finish", is_flag=True, help="Take out what was asked for a week ago.")
-def withdraw(amount: str | None, finish: bool, **options: Any) -> None:
-    """Ask for AMOUNT of the bond; a week later, --finish makes it claimable."""
+@click.option("--cancel", is_flag=True, help="Take the request back, one that expired too.")
+def withdraw(amount: str | None, finish: bool, cancel: bool, **options: Any) -> None:
+    """Ask for AMOUNT of the bond; a week later, and within another one, --finish makes it
+    claimable.
+    """
     from tallystick.onchain.amount import parse_amount, shown_amount
-    from tallystick.onchain.solving import withdrawal
+    from tallystick.onchain.solving import withdrawal, withdrawal_back
 
-    if finish is (amount is not None):
-        raise click.UsageError("give an AMOUNT to ask for, or --finish.")
+    if [amount is not None, finish, cancel].count(True) != 1:
+        raise click.UsageError("give an AMOUNT to ask for, --finish or --cancel.")
     with session(options) as opened:
+        contracts = opened.contracts
         wei = None if amount is None else parse_amount(amount)
-        name = opened.account.fresh(f"{wei}")
-        wish = withdrawal(opened.contracts, own_solver(opened), wei, name)
+        solver_id = own_solver(opened)
+        if cancel:
+            wish = withdrawal_back(contracts, solver_id, opened.account.fresh("own"))
+            opened.do(wish, "taken back")
+            return
+        wish = withdrawal(contracts, solver_id, wei, opened.account.fresh(f"{wei}"))
         done = "withdrawn; `tally hub claim` pays it out"
         opened.do(wish, done if wei is None else f"asked for {shown_amount(wei)}")
 

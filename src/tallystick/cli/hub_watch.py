@@ -33,7 +33,12 @@ Exit codes: 0 looked, 1 refused, 2 usage, 3 the node can't be asked now.
 @click.option("--ask", is_flag=True, help="Ask, with a bond, for manifests that can't be had.")
 @click.option("--spend", metavar="AMOUNT", help="Cap on gas and bonds, over all rounds [0 ether].")
 @click.option("--respond", is_flag=True, help="Answer questions about the signer's own posts.")
-@click.option("--bundles", metavar="DIR", help="Bundles (.tally) that need not be fetched.")
+@click.option(
+    "--bundles",
+    type=click.Path(exists=True, file_okay=False),
+    metavar="DIR",
+    help="Bundles (.tally) that need not be fetched.",
+)
 @click.option(
     "--signed",
     type=click.Path(exists=True, file_okay=False),

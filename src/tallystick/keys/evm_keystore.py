@@ -66,7 +66,7 @@ class KeystoreSigner(LocalEvmSigner):
             del password  # perhaps the password itself
             raise TypeError("password is a function that returns the password's bytes")
         self.path = os.fspath(path)
-        data = read_key_file(path)
+        data = read_key_file(path, made_by="tally keygen --evm")
         try:
             super().__init__(open_keystore(data, password()))
             is_other = address is not None and read_address(address) != read_address(
@@ -140,7 +140,7 @@ def write_keystore(
 
 def password_from_file(path: FilePath) -> bytes:
     """Return the password in a file that only its owner reads, without a newline at its end."""
-    return _password(read_key_file(path), shown(path))
+    return _password(read_key_file(path, made_by=None), shown(path))
 
 
 def password_from_descriptor(descriptor: int) -> bytes:

@@ -67,10 +67,10 @@ class FileKeyProvider:
         return f"FileKeyProvider({getattr(self, 'path', None)!r}, {pair!r})"
 
 
-def read_key_file(path: FilePath, *, made_by: str = "tally keygen") -> bytes:
+def read_key_file(path: FilePath, *, made_by: str | None = "tally keygen") -> bytes:
     """Return the bytes of a file that holds a secret, after checking who else could read it.
 
-    `made_by` is the command that makes such a file, for whoever has none.
+    `made_by` is the command that makes such a file, for whoever has none; None for a password's.
     """
     if is_key_itself(path):
         del path  # out of the frame that a traceback shows
@@ -99,7 +99,7 @@ def is_key_itself(path: FilePath) -> bool:
     return re.fullmatch(_KEY_ITSELF, text, re.DOTALL) is not None and not os.path.lexists(text)
 
 
-def _open_fault(path: str, error: OSError | ValueError, made_by: str) -> str:
+def _open_fault(path: str, error: OSError | ValueError, made_by: str | None) -> str:
     if not isinstance(error, OSError):
         return "is no path that can be opened"
     if error.errno in {errno.ELOOP, errno.EMLINK} and os.path.islink(path):
@@ -107,6 +107,8 @@ def _open_fault(path: str, error: OSError | ValueError, made_by: str) -> str:
     if error.errno in {errno.ENXIO, errno.ENODEV, errno.EOPNOTSUPP}:
         return _NOT_A_FILE  # a socket, or a device without a driver
     if error.errno == errno.ENOENT:
+        if not made_by:
+            return "does not exist"
         return f"does not exist; `{_made(path, made_by)}` makes a key"
     return f"could not be opened: {error.strerror}"
 

@@ -25,6 +25,7 @@ from tallystick.durable.journal import Journal
 from tallystick.errors import LimitError, RevertError, SpendRefused, UnminedError, WalLockedError
 from tallystick.limits import CONFIRMATIONS_MAX, SENT_BYTES_MAX
 from tallystick.model.evm_statement import Transaction
+from tallystick.onchain.amount import shown_amount
 from tallystick.onchain.node import Fees, Mined, Node
 from tallystick.ports import EvmSigner
 
@@ -113,7 +114,8 @@ class Account:
         cost = gas * fees.max_fee
         if cost > self.terms.max_cost:
             raise SpendRefused(
-                f"the gas of {wish.name} may cost {cost} wei, over the cap of {self.terms.max_cost}"
+                f"the gas of {wish.name} may cost {shown_amount(cost)}, "
+                f"over the cap of {shown_amount(self.terms.max_cost)}"
             )
         return gas, fees
 

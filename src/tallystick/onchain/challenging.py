@@ -12,8 +12,9 @@ from tallystick.errors import PostingError
 from tallystick.model.artifact import outcome_hash
 from tallystick.onchain.account import Wish
 from tallystick.onchain.artifact import DISPUTES, RECEIPTS
-from tallystick.onchain.codec import call_data
+from tallystick.onchain.codec import call_data, topic
 from tallystick.onchain.contracts import MANIFEST_INDEX, Contracts, Posted
+from tallystick.onchain.node import Mined
 from tallystick.onchain.signed_post import SignedPost
 
 # Which member of a manifest contradicts the post.
@@ -119,6 +120,16 @@ def resolution(contracts: Contracts, dispute_id: int) -> Wish:
     """Return the wish that ends a dispute whose time is over."""
     data = call_data(DISPUTES, "resolve", dispute_id)
     return Wish(name=f"resolve:{dispute_id}", to=contracts.at.disputes, data=data)
+
+
+def opened_dispute(mined: Mined) -> int | None:
+    """Return the number of the dispute that a transaction has opened."""
+    kinds = {topic(DISPUTES, name) for name in ("AvailabilityChallenged", "SubjectiveChallenged")}
+    for log in mined.logs:
+        topics = [bytes(one) for one in log["topics"]]
+        if len(topics) > 1 and topics[0] in kinds:
+            return int.from_bytes(topics[1], "big")
+    return None
 
 
 def _proof(contracts: Contracts, ground: str, posted: Posted, data: bytes) -> Wish:

@@ -109,6 +109,15 @@ class DisputeState(msgspec.Struct, frozen=True, kw_only=True):
     block: int
 
 
+class CaseState(msgspec.Struct, frozen=True, kw_only=True):
+    """A dispute before a panel as its event told of it: until when it is what."""
+
+    dispute_id: int
+    evidence_until: int
+    commit_until: int
+    reveal_until: int
+
+
 class Contracts:
     """Reads one deployment."""
 
@@ -124,7 +133,10 @@ class Contracts:
     def read(self, contract: str, function: str, *arguments: Any) -> Any:
         """Return what a view function returns: one value, or several in a tuple."""
         data = call_data(contract, function, *arguments)
-        answer = self.node.call({"to": self.at.address(contract), "data": data})
+        place = self.at.address(contract)
+        answer = self.node.call({"to": place, "data": data})
+        if not answer and not self.node.has_code(place):
+            raise PostingError(f"there is no contract at {place} ({contract}) on that chain")
         found = outputs(contract, function, answer)
         return found[0] if len(found) == 1 else found
 
@@ -141,6 +153,11 @@ class Contracts:
         members["operator"] = _checksummed(members["operator"])
         members["status"] = SolverStatus(members["status"])
         return SolverState(solver_id=solver_id, **members)
+
+    def withdrawal(self, solver_id: bytes) -> tuple[int, int, int]:
+        """Return what a solver asks back of its bond: how much, from when on, and until when."""
+        amount, ready_at, expires_at = self.read(REGISTRY, "withdrawals", solver_id)
+        return amount, ready_at, expires_at
 
     def post(self, receipt_id: bytes) -> PostState:
         """Return a post's state; raise RevertError where there is none."""
@@ -191,6 +208,19 @@ class Contracts:
             )
             for one in self._logs(DISPUTES, "AvailabilityChallenged", topics)
             for told in (event_members(DISPUTES, "AvailabilityChallenged", one),)
+        ]
+
+    def cases(self, receipt_id: bytes) -> list[CaseState]:
+        """Return the disputes about a post that a panel decides."""
+        return [
+            CaseState(
+                dispute_id=told["disputeId"],
+                evidence_until=told["evidenceUntil"],
+                commit_until=told["commitUntil"],
+                reveal_until=told["revealUntil"],
+            )
+            for one in self._logs(DISPUTES, "SubjectiveChallenged", [None, receipt_id])
+            for told in (event_members(DISPUTES, "SubjectiveChallenged", one),)
         ]
 
     def is_open(self, dispute_id: int) -> bool:

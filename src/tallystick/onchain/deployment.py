@@ -68,13 +68,6 @@ def deploy(account: Account, treasury: str, tell: Callable[[str], None]) -> Depl
     )
 
 
-def check_code(account: Account, deployment: Deployment) -> None:
-    """Raise where a chain has no contract at one of the addresses."""
-    for name in CONTRACTS:
-        if not account.node.has_code(deployment.address(name)):
-            raise PostingError(f"there is no contract at {deployment.address(name)} ({name})")
-
-
 def deployment_path(directory: str | os.PathLike[str], chain_id: int) -> str:
     """Return where a deployment is kept."""
     return os.path.join(directory, f"contracts-{chain_id}.json")

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from tallystick.errors import MissingExtraError, NodeError, RevertError
+from tallystick.errors import MissingExtraError, NodeError, PostingError, RevertError
 from tallystick.limits import LOG_BLOCKS_MAX, URL_CHARS_MAX
 from tallystick.onchain.artifact import error_names
 
@@ -195,7 +195,7 @@ class Node:
 def open_node(url: str) -> Node:
     """Return the node at an http(s) address; nothing is asked yet."""
     if len(url) > URL_CHARS_MAX or not url.startswith(("http://", "https://")):
-        raise NodeError("the node's address is none: wanted is http://… or https://…")
+        raise PostingError("the node's address is none: wanted is http://… or https://…")
     web3 = web3_module()
     provider = web3.HTTPProvider(
         url, request_kwargs={"timeout": TIMEOUT_SECONDS}, exception_retry_configuration=None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A post that was signed and not sent, as a file: whoever has it can prove with it."""
+"""A post that was signed and not sent, as a file: whoever has it can send it, or prove with it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ from tallystick.model.post import (
     message_statement,
     typed_statement,
 )
+from tallystick.onchain.account import Wish
 from tallystick.onchain.artifact import RECEIPTS
+from tallystick.onchain.codec import call_data
 from tallystick.onchain.contracts import Contracts
 from tallystick.onchain.solving import Offer
 from tallystick.ports import EvmSigner
@@ -33,6 +35,7 @@ class SignedPost(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     nonce: int
     signer: str
     signature: bytes
+    location: str = ""  # of which the terms have the hash
 
     def claim(self) -> tuple[Any, ...]:
         """Return the eleven members that disputes take."""
@@ -72,7 +75,25 @@ def sign_post(
         nonce=nonce,
         signer=operator.get_address(),
         signature=signature.to_bytes(),
+        location=offer.location,
     )
+
+
+def relaying(contracts: Contracts, signed: SignedPost) -> tuple[bytes, Wish]:
+    """Return the id of a post that somebody else signed, and the wish that posts it."""
+    at, told, terms = contracts.at, signed.commitment, signed.terms
+    if terms is None:
+        raise PostingError(
+            "its solver must send that post itself: only one that names its requester is relayed"
+        )
+    if keccak256(signed.location.encode()) != terms.location_hash:
+        raise PostingError("the location in that post is not the one that was signed")
+    statement = typed_statement(told, terms, chain_id=at.chain_id, contract=at.receipts)
+    data = call_data(
+        RECEIPTS, "postReceiptTyped", signed.claim(), signed.location, signed.signature
+    )
+    name = f"post:0x{told.solver_id.hex()}:0x{told.intent_hash.hex()}"
+    return statement.digest(), Wish(name=name, to=at.receipts, data=data)
 
 
 def keep_signed(path: str | os.PathLike[str], signed: SignedPost) -> None:

@@ -68,6 +68,12 @@ def withdrawal(contracts: Contracts, solver_id: bytes, wei: int | None, name: st
     return Wish(name=f"withdraw:{name}", to=contracts.at.registry, data=data)
 
 
+def withdrawal_back(contracts: Contracts, solver_id: bytes, name: str) -> Wish:
+    """Return the wish to take a request for a part of the bond back; one that expired, too."""
+    data = call_data(REGISTRY, "cancelWithdrawal", solver_id)
+    return Wish(name=f"keep:{name}", to=contracts.at.registry, data=data)
+
+
 def posting(
     contracts: Contracts, operator: EvmSigner, commitment: Commitment, offer: Offer
 ) -> tuple[bytes, Wish]:

@@ -9,14 +9,14 @@ from tallystick.cli.hub import command
 
 SENDING = {
     "deploy", "register", "bond", "withdraw", "post", "challenge", "respond", "resolve",
-    "finalize", "claim", "watch", "rotate", "settle",
+    "finalize", "claim", "watch", "rotate", "settle", "relay",
 }  # fmt: skip
 
 
 def test_verbs() -> None:
     """All of them; those that send have --dry-run and both caps."""
     verbs = command.commands
-    assert set(verbs) == SENDING | {"show", "advance", "panel"}
+    assert set(verbs) == SENDING | {"show", "advance", "panel", "owner"}
     for name in SENDING:
         options = {
             option

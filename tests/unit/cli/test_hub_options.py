@@ -3,12 +3,21 @@
 
 from __future__ import annotations
 
+from io import StringIO
+
 import click
 import pytest
 
-from tallystick.cli.hub_options import address, exits, word
+from tallystick.cli.hub_options import Patience, address, exits, word
 from tallystick.cli.output import Exit, Stop
-from tallystick.errors import NodeError, PostingError, RevertError, SpendRefused, UnminedError
+from tallystick.errors import (
+    NodeError,
+    PostingError,
+    RevertError,
+    SpendRefused,
+    UnminedError,
+    WalLockedError,
+)
 
 
 @pytest.mark.parametrize(
@@ -18,6 +27,7 @@ from tallystick.errors import NodeError, PostingError, RevertError, SpendRefused
         (SpendRefused("x"), Exit.REFUSED),
         (UnminedError("x"), Exit.UNCHECKED),
         (NodeError("x", is_transient=True), Exit.UNCHECKED),
+        (WalLockedError("x"), Exit.UNCHECKED),
         (PostingError("x"), Exit.USAGE),
     ],
 )
@@ -26,6 +36,33 @@ def test_faults_have_exit_codes(fault: Exception, code: Exit) -> None:
     with pytest.raises(Stop) as caught, exits():
         raise fault
     assert caught.value.code is code
+
+
+def test_refusals_have_words() -> None:
+    """The contract's own name stays, what it means follows; without a name it is told as it is."""
+    for name, words in (("NotOwner", "NotOwner: that is for the owner"), ("", "refuses: x")):
+        fault = RevertError(f"the contract refuses: {name or 'x'}")
+        fault.name = name
+        with pytest.raises(Stop, match=words), exits():
+            raise fault
+
+
+class Terminal(StringIO):
+    """A stream that somebody looks at."""
+
+    def isatty(self) -> bool:
+        """Say so."""
+        return True
+
+
+def test_waiting_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a terminal, and not into a file."""
+    for stream, times in ((Terminal(), 1), (StringIO(), 0)):
+        monkeypatch.setattr("sys.stderr", stream)
+        wait = Patience()
+        wait(0)
+        wait(0)
+        assert stream.getvalue().count("waiting for the chain") == times
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from tests.command import tally
 NODE = ("--rpc", "http://127.0.0.1:1")
 
 
-@pytest.mark.parametrize("given", [(), ("1 ether", "--finish")])
+@pytest.mark.parametrize("given", [(), ("1 ether", "--finish"), ("--finish", "--cancel")])
 def test_withdraw_asks_or_finishes(given: tuple[str, ...]) -> None:
     """One of the two, and not both."""
     answer = tally("hub", "withdraw", *given, *NODE)

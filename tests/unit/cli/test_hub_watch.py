@@ -14,3 +14,11 @@ def test_spending_wants_a_cap() -> None:
         assert answer.code == 2
         assert "--spend" in answer.err
     assert tally("hub", "watch", "--respond", *node).code == 2
+
+
+def test_folders_are_there() -> None:
+    """A folder of bundles or signed posts that is not there is told of before a chain is asked."""
+    for option in ("--bundles", "--signed"):
+        answer = tally("hub", "watch", option, "nowhere", "--rpc", "http://127.0.0.1:1", "--once")
+        assert answer.code == 2
+        assert "nowhere" in answer.err

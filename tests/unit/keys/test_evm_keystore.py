@@ -236,6 +236,15 @@ def test_files_that_others_can_read(keystore: Path) -> None:
         KeystoreSigner(keystore, lambda: PASSWORD)
 
 
+def test_files_that_are_absent(keystore: Path) -> None:
+    """Who has no keystore is told what makes one; a password's file is only absent."""
+    missing = keystore.parent / "absent"
+    with pytest.raises(KeyFileError, match="`tally keygen --evm` makes a key"):
+        KeystoreSigner(missing, lambda: PASSWORD)
+    with pytest.raises(KeyFileError, match=r"absent does not exist$"):
+        password_from_file(missing)
+
+
 def test_signers_that_are_refused(keystore: Path) -> None:
     """Another address, a wrong password, and a password that is no function."""
     with pytest.raises(KeyMismatchError, match="is expected"):

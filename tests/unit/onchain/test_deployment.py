@@ -11,9 +11,9 @@ from tests.chains import CHALLENGER, embedded
 
 from tallystick.errors import PostingError
 from tallystick.onchain.artifact import REGISTRY
+from tallystick.onchain.contracts import Contracts
 from tallystick.onchain.deployment import (
     Deployment,
-    check_code,
     deploy,
     keep_deployment,
     read_deployment,
@@ -32,10 +32,9 @@ def test_once(tmp_path: Path) -> None:
         assert read_deployment(keep_deployment(tmp_path, chain.deployment)) == chain.deployment
         treasury = chain.contracts.read(REGISTRY, "TREASURY")
         assert treasury.lower() == CHALLENGER.address.lower()
-        check_code(account, chain.deployment)
-        nowhere = msgspec.structs.replace(chain.deployment, disputes=CHALLENGER.address)
+        nowhere = msgspec.structs.replace(chain.deployment, registry=CHALLENGER.address)
         with pytest.raises(PostingError, match="no contract at"):
-            check_code(account, nowhere)
+            Contracts(chain.node, nowhere).clock()
 
 
 def test_files_that_are_none(tmp_path: Path) -> None:

@@ -6,9 +6,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.chains import CHALLENGER, embedded
 from tests.curve import CurveKey
 
-from tallystick.errors import NodeError, WalLockedError
+from tallystick.errors import NodeError, RevertError, WalLockedError
+from tallystick.onchain import solving
+from tallystick.onchain.artifact import REGISTRY
+from tallystick.onchain.codec import constructor_data
 from tallystick.onchain.embedded import EmbeddedNode
 
 SOMEBODY = CurveKey(0x90B0D1).address
@@ -47,6 +51,36 @@ def test_time_goes_forward(tmp_path: Path) -> None:
     node.give(SOMEBODY)
     assert node.head()[1] == before + 1
     node.close()
+
+
+def test_what_passes_passes_on_the_chain(tmp_path: Path) -> None:
+    """Many blocks in one second put the chain ahead of the clock; an hour is an hour."""
+    node = EmbeddedNode(tmp_path, clock=lambda: 2_000_000_000.0)
+    for _ in range(5):
+        node.give(SOMEBODY)
+    before = node.head()[1]
+    assert before > 2_000_000_000
+    assert node.advance(3600) >= before + 3600
+    node.close()
+
+
+def test_an_estimate_is_enough_and_little_more(tmp_path: Path) -> None:
+    """With the gas that was estimated a call succeeds, and with a tenth less it does not."""
+    with embedded(tmp_path) as chain:
+        wish = solving.deposit(chain.contracts, chain.solver_id, 10**18, "more")
+        sender = chain.account(CHALLENGER).address
+        calls = [{"from": sender, "to": wish.to, "data": wish.data, "value": wish.value}]
+        calls += [{"from": sender, "data": constructor_data(REGISTRY, sender)}]
+        for one in calls:
+            gas = chain.node.gas(one)
+            chain.node.call({**one, "gas": gas})
+            with pytest.raises((RevertError, NodeError)):
+                chain.node.call({**one, "gas": gas * 9 // 10})
+        unknown = solving.deposit(chain.contracts, b"\7" * 32, 1, "unknown")
+        with pytest.raises(RevertError, match="SolverNotFound"):
+            chain.node.gas({**calls[0], "data": unknown.data})
+        much = {"from": sender, "to": SOMEBODY, "data": b"\xff" * 4096}
+        assert chain.node.gas(much) >= 21_000 + 40 * 4096  # the floor of EIP-7623
 
 
 def test_absent_blocks(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tallystick.errors import MissingExtraError, NodeError, RevertError
+from tallystick.errors import MissingExtraError, NodeError, PostingError, RevertError
 from tallystick.limits import LOG_BLOCKS_MAX
 from tallystick.onchain.node import Node, open_node, revert_name
 
@@ -97,7 +97,7 @@ def test_unreachable_nodes() -> None:
 @pytest.mark.parametrize("url", ["", "node.example", "file:///x", "http://" + "x" * 3000])
 def test_addresses_that_are_none(url: str) -> None:
     """http and https, and not without end."""
-    with pytest.raises(NodeError, match="address is none"):
+    with pytest.raises(PostingError, match="address is none"):
         open_node(url)
 
 
