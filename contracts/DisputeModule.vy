@@ -504,11 +504,14 @@ def answerEntry(
     path: DynArray[bytes32, merkle.PATH_MAX],
 ):
     """
-    @notice Show the entry that was asked for, or that there are fewer. Anyone may.
+    @notice Show the entry that was asked for, or that there are fewer. Anyone may. What has not
+            the form of an entry is no answer: shown after the deadline, nobody could prove it wrong.
     """
     dispute: Dispute = self._answerable(disputeId, claim, False)
     if dispute.index < count:
         self._committed(claim, count, root, dispute.index, entry, path)
+        if not manifests._entry(entry)[0]:
+            raw_revert(method_id("InvalidProof()"))
     elif merkle._outcome(count, root) != claim.outcomeHash:
         raw_revert(method_id("InvalidProof()"))
     log AvailabilityAnswered(
@@ -527,13 +530,28 @@ def answerManifest(
     disputeId: uint256,
     claim: receipts.TypedReceipt,
     manifest: Bytes[manifests.MANIFEST_MAX],
+    count: uint64,
+    root: bytes32,
 ):
     """
-    @notice Show the manifest that was asked for. Anyone may.
+    @notice Show the manifest that was asked for, and what outcomeHash is made of. Anyone may. One
+            that contradicts the receipt is no answer: shown after the deadline, nobody could prove
+            it wrong.
     """
     dispute: Dispute = self._answerable(disputeId, claim, True)
-    if sha256(manifest) != claim.evidenceHash:
+    if sha256(manifest) != claim.evidenceHash or merkle._outcome(count, root) != claim.outcomeHash:
         raw_revert(method_id("InvalidProof()"))
+    for member: uint8 in [1, 2, 3, 4]:
+        if manifests._contradicts(
+            manifest,
+            member,
+            claim.intentHash,
+            claim.constraintsHash,
+            claim.routeHash,
+            count,
+            root,
+        ):
+            raw_revert(method_id("InvalidProof()"))
     log ManifestRevealed(
         disputeId=disputeId,
         receiptId=dispute.receiptId,

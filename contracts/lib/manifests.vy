@@ -25,6 +25,7 @@ SPREAD_4: constant(uint256) = (2 ** 32 - 1) * (max_value(uint256) // (2 ** 64 - 
 SPREAD_2: constant(uint256) = (2 ** 16 - 1) * (max_value(uint256) // (2 ** 32 - 1))
 SPREAD_1: constant(uint256) = (2 ** 8 - 1) * (max_value(uint256) // (2 ** 16 - 1))
 EACH_BYTE: constant(uint256) = max_value(uint256) // 255
+EACH_LOW: constant(uint256) = EACH_BYTE * 127
 
 
 @internal
@@ -113,6 +114,52 @@ def _isSettlement(entry: Bytes[merkle.ENTRY_MAX]) -> bool:
 
 @internal
 @pure
+def _isZero(word: uint256) -> uint256:
+    """
+    @notice A word with the high bit of each byte set that is zero here, and no other bit.
+    """
+    return ~(((word & EACH_LOW) + EACH_LOW) | word | EACH_LOW)
+
+
+@internal
+@pure
+def _closed(text: Bytes[MANIFEST_MAX + 32], length: uint256, start: uint256) -> uint256:
+    """
+    @notice Where a string ends that began before `start`: 32 bytes at a time, as strings are most
+            of a manifest.
+    """
+    at: uint256 = start
+    for _: uint256 in range(MANIFEST_MAX):
+        if at >= length:
+            break
+        word: uint256 = extract32(text, at, output_type=uint256)
+        marks: uint256 = self._isZero(word ^ (EACH_BYTE * 34)) | self._isZero(word ^ (EACH_BYTE * 92))
+        if marks == 0:
+            at += 32
+            continue
+        skipped: uint256 = 0  # bytes before the first mark
+        if marks >> 128 == 0:
+            skipped = 16
+            marks = marks << 128
+        if marks >> 192 == 0:
+            skipped += 8
+            marks = marks << 64
+        if marks >> 224 == 0:
+            skipped += 4
+            marks = marks << 32
+        if marks >> 240 == 0:
+            skipped += 2
+            marks = marks << 16
+        if marks >> 248 == 0:
+            skipped += 1
+        if (word >> (248 - 8 * skipped)) & 255 == 34:  # "
+            return at + skipped + 1
+        at += skipped + 2  # a backslash, and what it escapes
+    return at
+
+
+@internal
+@pure
 def _find(text: Bytes[MANIFEST_MAX + 32], length: uint256, start: uint256, key: Bytes[32]) -> uint256:
     """
     @notice Where the value of a member of the object at `start` begins, or MISSING.
@@ -121,25 +168,17 @@ def _find(text: Bytes[MANIFEST_MAX + 32], length: uint256, start: uint256, key: 
     unused: uint256 = 256 - 8 * len(key)
     wanted: uint256 = convert(key, uint256)
     depth: uint256 = 0
-    quoted: bool = False
-    escaped: bool = False
-    for step: uint256 in range(MANIFEST_MAX):
-        at: uint256 = start + step
+    at: uint256 = start
+    for _: uint256 in range(MANIFEST_MAX):
         if at >= length:
             break
         word: uint256 = extract32(text, at, output_type=uint256)
         c: uint256 = word >> 248
-        if quoted:
-            if escaped:
-                escaped = False
-            elif c == 92:  # \
-                escaped = True
-            elif c == 34:  # "
-                quoted = False
-        elif c == 34:
+        at += 1
+        if c == 34:  # "
             if depth == 1 and word >> unused == wanted:
-                return at + len(key)
-            quoted = True
+                return at - 1 + len(key)
+            at = self._closed(text, length, at)
         elif c == 123 or c == 91:  # { [
             depth += 1
         elif c == 125 or c == 93:  # } ]

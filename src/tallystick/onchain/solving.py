@@ -16,6 +16,7 @@ from tallystick.crypto.keccak import keccak256
 from tallystick.crypto.merkle import leaf_hash, path_in, tree_rows
 from tallystick.errors import PostingError
 from tallystick.model.artifact import outcome_hash
+from tallystick.model.manifest import parse_manifest
 from tallystick.model.post import (
     NO_ADDRESS,
     Commitment,
@@ -29,6 +30,7 @@ from tallystick.onchain.artifact import DISPUTES, RECEIPTS, REGISTRY
 from tallystick.onchain.codec import call_data
 from tallystick.onchain.contracts import Contracts, Posted
 from tallystick.ports import EvmSigner
+from tallystick.verify.post import contradictions
 
 
 class Offer(msgspec.Struct, frozen=True, kw_only=True):
@@ -141,5 +143,9 @@ def manifest_answer(contracts: Contracts, dispute_id: int, posted: Posted, manif
     """Return the wish that answers with the manifest."""
     if sha256(manifest).digest() != posted.commitment.evidence_hash:
         raise PostingError("the bundle's manifest is not the one that the post commits to")
-    data = call_data(DISPUTES, "answerManifest", dispute_id, posted.claim(), manifest)
+    said = parse_manifest(manifest)
+    if contradictions(posted.commitment, said):
+        raise PostingError("the manifest contradicts the post, and so it is no answer")
+    outcome = (said.artifact_count, said.root)
+    data = call_data(DISPUTES, "answerManifest", dispute_id, posted.claim(), manifest, *outcome)
     return Wish(name=f"answer:{dispute_id}", to=contracts.at.disputes, data=data)
