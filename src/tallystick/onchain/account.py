@@ -117,16 +117,19 @@ class Account:
             )
         return gas, fees
 
-    def do(self, wish: Wish) -> Mined:
-        """Do a wish and wait until it is final; raise UnminedError where that takes too long."""
+    def do(self, wish: Wish, quote: tuple[int, Fees] | None = None) -> Mined:
+        """Do a wish and wait until it is final; raise UnminedError where that takes too long.
+
+        With a `quote`, which `price` gave, what is signed now costs no more than that.
+        """
         with self._lock:
-            sent = self._sent(wish)
+            sent = self._sent(wish, quote)
         mined = self._wait(sent)
         if not mined.ok:
             raise RevertError(f"{wish.name} was mined and failed: 0x{mined.hash.hex()}")
         return mined
 
-    def _sent(self, wish: Wish) -> tuple[Sent, ...]:
+    def _sent(self, wish: Wish, quote: tuple[int, Fees] | None) -> tuple[Sent, ...]:
         """Return the transactions of a wish of which one can count: old ones, or one signed now."""
         journal = self._open()
         try:
@@ -139,7 +142,7 @@ class Account:
                 if done is not None and done.ok:
                     return latest
                 if done is None and latest[-1].nonce >= following:
-                    return latest + self._dearer(journal, wish, latest[-1])
+                    return latest + self._dearer(journal, wish, latest[-1], quote)
                 # It failed, or its nonce went to another transaction: it can never count.
             for one in items:  # what a node forgot would hold up all that comes after it
                 if one.nonce >= following:
@@ -147,7 +150,7 @@ class Account:
             under_way = {one.nonce for one in items}
             while following in under_way:
                 following += 1
-            gas, fees = self.price(wish)
+            gas, fees = quote or self.price(wish)
             return (self._signed(journal, wish, following, gas, fees),)
         finally:
             journal.close()
@@ -156,13 +159,15 @@ class Account:
         found = (self.node.mined(one.hash) for one in sent)
         return next((one for one in found if one is not None), None)
 
-    def _dearer(self, journal: Journal, wish: Wish, sent: Sent) -> tuple[Sent, ...]:
+    def _dearer(
+        self, journal: Journal, wish: Wish, sent: Sent, quote: tuple[int, Fees] | None
+    ) -> tuple[Sent, ...]:
         """Send a transaction again, or one in its place where fees have risen above its own."""
         fees = self.node.fees()
         if fees.max_fee - fees.priority_fee <= 2 * sent.max_fee:  # twice the base fee
             self.node.send(sent.raw)
             return ()
-        gas, offered = self.price(wish)
+        gas, offered = quote or self.price(wish)
         least = sent.max_fee * 9 // 8 + 1  # nodes replace for an eighth more
         if offered.max_fee < least:
             raise SpendRefused(f"{wish.name} waits: fees have risen above the cap")

@@ -64,8 +64,14 @@ def event_members(contract: str, event: str, log: Mapping[str, Any]) -> dict[str
         one["name"]: _decoded([_type(one)], word)[0]
         for one, word in zip(indexed, topics[1:], strict=True)
     }
-    values = _decoded([_type(one) for one in others], bytes(log["data"]))
-    return found | {one["name"]: value for one, value in zip(others, values, strict=True)}
+    # A contract takes any bytes for a string: what is no UTF-8 comes back as surrogates, not as an
+    # error that nobody gets past.
+    types = [_type(one).replace("string", "bytes") for one in others]
+    values = _decoded(types, bytes(log["data"]))
+    return found | {
+        one["name"]: value.decode(errors="surrogateescape") if one["type"] == "string" else value
+        for one, value in zip(others, values, strict=True)
+    }
 
 
 @cache

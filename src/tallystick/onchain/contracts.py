@@ -19,6 +19,8 @@ from tallystick.onchain.node import Node
 
 # A dispute about the manifest asks for this index.
 MANIFEST_INDEX: Final = (1 << 64) - 1
+# The state of a dispute that has not ended.
+_OPEN: Final = 1
 
 
 class PostStatus(IntEnum):
@@ -195,8 +197,7 @@ class Contracts:
 
     def is_open(self, dispute_id: int) -> bool:
         """Whether a dispute has not ended."""
-        ended = self._logs(DISPUTES, "DisputeResolved", [dispute_id.to_bytes(32, "big")])
-        return not ended
+        return bool(self.read(DISPUTES, "disputes", dispute_id)[5] == _OPEN)
 
     def _logs(
         self, contract: str, event: str, indexed: list[bytes | None], block: int | None = None
@@ -224,7 +225,7 @@ class Contracts:
             terms = TypedTerms(
                 requester=_checksummed(members["requester"]),
                 declared_volume=members["declaredVolume"],
-                location_hash=keccak256(location.encode()),
+                location_hash=keccak256(location.encode(errors="surrogateescape")),
             )
             made = typed_statement(
                 commitment, terms, chain_id=self.at.chain_id, contract=self.at.receipts
