@@ -362,13 +362,13 @@ def proveManifestMismatch(
 ):
     """
     @notice The manifest that the receipt commits to contradicts the receipt: 1 in the intent, 2 in
-            the policy, 3 in the head of the receipt chain, 4 in the artefacts (only there `count`
-            and `root` matter: what outcomeHash is made of).
+            the policy, 3 in the head of the receipt chain, 4 in the artefacts, 5 in any of them
+            (for the last two: `count` and `root` are what outcomeHash is made of).
     """
     self._claimed(receiptId, claim)
     if sha256(manifest) != claim.evidenceHash:
         raw_revert(method_id("InvalidProof()"))
-    if member == 4 and merkle._outcome(count, root) != claim.outcomeHash:
+    if member > 3 and merkle._outcome(count, root) != claim.outcomeHash:
         raw_revert(method_id("InvalidProof()"))
     if not manifests._contradicts(
         manifest,
@@ -541,17 +541,16 @@ def answerManifest(
     dispute: Dispute = self._answerable(disputeId, claim, True)
     if sha256(manifest) != claim.evidenceHash or merkle._outcome(count, root) != claim.outcomeHash:
         raw_revert(method_id("InvalidProof()"))
-    for member: uint8 in [1, 2, 3, 4]:
-        if manifests._contradicts(
-            manifest,
-            member,
-            claim.intentHash,
-            claim.constraintsHash,
-            claim.routeHash,
-            count,
-            root,
-        ):
-            raw_revert(method_id("InvalidProof()"))
+    if manifests._contradicts(
+        manifest,
+        manifests.ANY,
+        claim.intentHash,
+        claim.constraintsHash,
+        claim.routeHash,
+        count,
+        root,
+    ):
+        raw_revert(method_id("InvalidProof()"))
     log ManifestRevealed(
         disputeId=disputeId,
         receiptId=dispute.receiptId,

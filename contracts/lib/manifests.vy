@@ -17,7 +17,16 @@ ENTRY_TYPE: constant(Bytes[16]) = b',"contentType":"'
 ENTRY_HASH: constant(Bytes[12]) = b'","sha256":"'
 ENTRY_TAIL: constant(Bytes[2]) = b'"}'
 ENTRY_TAIL_BYTES: constant(uint256) = 78
+ANY: constant(uint8) = 5  # of the members that a manifest can contradict
 SETTLEMENT: constant(Bytes[16]) = b"/settlement.json"
+
+# The members that are looked for, with quotes and colon, as numbers
+INTENT: constant(uint256) = 2726386983021978549954179244602  # "intentHash":
+POLICY: constant(uint256) = 2728554549310611467242570261050  # "policyHash":
+CHAIN: constant(uint256) = 178858320691029773484395227824136762  # "receiptChain":
+COUNT: constant(uint256) = 45699726069746382272784477357958505018  # "artifactCount":
+ROOT: constant(uint256) = 45699726069746382272797956245250384442  # "artifactsRoot":
+HEAD: constant(uint256) = 9684933843100218  # "head":
 
 # Each of 16, then 8, 4, 2 and 1 bytes, then each half byte, alone in twice the room
 SPREAD_8: constant(uint256) = (2 ** 64 - 1) * (1 + 2 ** 128)
@@ -160,13 +169,13 @@ def _closed(text: Bytes[MANIFEST_MAX + 32], length: uint256, start: uint256) -> 
 
 @internal
 @pure
-def _find(text: Bytes[MANIFEST_MAX + 32], length: uint256, start: uint256, key: Bytes[32]) -> uint256:
+def _members(text: Bytes[MANIFEST_MAX + 32], length: uint256, start: uint256) -> uint256[6]:
     """
-    @notice Where the value of a member of the object at `start` begins, or MISSING.
-    @dev    `text` ends with 32 bytes that are not part of it; `key` comes with quotes and colon.
+    @notice Where the values of members of the object at `start` begin, or MISSING: of intentHash,
+            policyHash, receiptChain, artifactCount, artifactsRoot, and head.
+    @dev    `text` ends with 32 bytes that are not part of it.
     """
-    unused: uint256 = 256 - 8 * len(key)
-    wanted: uint256 = convert(key, uint256)
+    places: uint256[6] = [MISSING, MISSING, MISSING, MISSING, MISSING, MISSING]
     depth: uint256 = 0
     at: uint256 = start
     for _: uint256 in range(MANIFEST_MAX):
@@ -176,8 +185,27 @@ def _find(text: Bytes[MANIFEST_MAX + 32], length: uint256, start: uint256, key: 
         c: uint256 = word >> 248
         at += 1
         if c == 34:  # "
-            if depth == 1 and word >> unused == wanted:
-                return at - 1 + len(key)
+            if depth == 1:
+                which: uint256 = 6
+                size: uint256 = 13
+                if word >> 152 == INTENT:
+                    which = 0
+                elif word >> 152 == POLICY:
+                    which = 1
+                elif word >> 136 == CHAIN:
+                    which = 2
+                    size = 15
+                elif word >> 128 == COUNT:
+                    which = 3
+                    size = 16
+                elif word >> 128 == ROOT:
+                    which = 4
+                    size = 16
+                elif word >> 200 == HEAD:
+                    which = 5
+                    size = 7
+                if which < 6 and places[which] == MISSING:
+                    places[which] = at - 1 + size
             at = self._closed(text, length, at)
         elif c == 123 or c == 91:  # { [
             depth += 1
@@ -187,7 +215,7 @@ def _find(text: Bytes[MANIFEST_MAX + 32], length: uint256, start: uint256, key: 
             depth -= 1
         elif depth == 0:
             break
-    return MISSING
+    return places
 
 
 @internal
@@ -235,34 +263,27 @@ def _contradicts(
 ) -> bool:
     """
     @notice Whether a manifest says something else than the receipt that commits to it: 1 the
-            intent, 2 the policy, 3 the head of the receipt chain, 4 the artefacts.
+            intent, 2 the policy, 3 the head of the receipt chain, 4 the artefacts, 5 any of them.
     """
     text: Bytes[MANIFEST_MAX + 32] = concat(manifest, empty(bytes32))
     length: uint256 = len(manifest)
-    if member == 1:
-        return not self._holdsHash(
-            text, length, self._find(text, length, 0, b'"intentHash":'), intentHash
+    places: uint256[6] = self._members(text, length, 0)
+    wrong: bool = False
+    if member == 1 or member == ANY:
+        wrong = not self._holdsHash(text, length, places[0], intentHash)
+    if member == 2 or (member == ANY and not wrong):
+        wrong = not self._holdsHash(text, length, places[1], constraintsHash)
+    if member == 3 or (member == ANY and not wrong):
+        if self._holdsNull(text, length, places[2]):
+            wrong = routeHash != empty(bytes32)
+        elif places[2] == MISSING:
+            wrong = True
+        else:
+            head: uint256 = self._members(text, length, places[2])[5]
+            wrong = not self._holdsHash(text, length, head, routeHash)
+    if member == 4 or (member == ANY and not wrong):
+        wrong = not (
+            self._holdsNumber(text, length, places[3], count)
+            and self._holdsHash(text, length, places[4], root)
         )
-    if member == 2:
-        return not self._holdsHash(
-            text, length, self._find(text, length, 0, b'"policyHash":'), constraintsHash
-        )
-    if member == 3:
-        bound: uint256 = self._find(text, length, 0, b'"receiptChain":')
-        if self._holdsNull(text, length, bound):
-            return routeHash != empty(bytes32)
-        if bound == MISSING:
-            return True
-        return not self._holdsHash(
-            text, length, self._find(text, length, bound, b'"head":'), routeHash
-        )
-    if member == 4:
-        return not (
-            self._holdsNumber(
-                text, length, self._find(text, length, 0, b'"artifactCount":'), count
-            )
-            and self._holdsHash(
-                text, length, self._find(text, length, 0, b'"artifactsRoot":'), root
-            )
-        )
-    return False
+    return wrong

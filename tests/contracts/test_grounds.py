@@ -248,7 +248,7 @@ def said(world: World, tree: Tree = SMALL, **changes: object) -> tuple[Posted, b
 
 def mismatch(world: World, posted: Posted, text: bytes, member: int) -> None:
     """Show a manifest to its receipt."""
-    count, root = (posted.tree.count, posted.tree.root) if member == 4 else NONE
+    count, root = (posted.tree.count, posted.tree.root) if member > 3 else NONE
     world.disputes.send(
         world.challenger.address,
         "proveManifestMismatch",
@@ -333,7 +333,11 @@ def test_a_manifest_that_says_something_else(
     for other in {1, 2, 3, 4} - {member}:
         with refused("NoContradiction"):
             mismatch(world, posted, text, other)
-    mismatch(world, posted, text, member)
+    number = world.ask(posted, MANIFEST)
+    send, me = world.disputes.send, world.operator.address
+    with refused("InvalidProof"):
+        send(me, "answerManifest", number, posted.claim, text, *OUTCOME)
+    mismatch(world, posted, text, member if "receiptChain" in changes else 5)
     assert slashed_for(world) == MISMATCH
 
 
