@@ -58,6 +58,8 @@ class _Measure:
         self.note("registerSolver")
         registry.send(new.address, "depositBond", solver, value=ETHER)
         self.note("depositBond")
+        registry.send(me, "depositOwnBond", value=ETHER)
+        self.note("depositOwnBond")
         registry.send(me, "requestWithdrawal", world.solver, ETHER)
         self.note("requestWithdrawal")
         heir = account("heir")

@@ -20,6 +20,8 @@ from typing import Any, Final
 import msgspec
 
 from tallystick.crypto.keccak import keccak256
+from tallystick.crypto.rlp import rlp_encode
+from tallystick.crypto.secp256k1 import checksum_address, read_address
 from tallystick.durable.file import make_directory
 from tallystick.durable.journal import Journal
 from tallystick.errors import LimitError, RevertError, SpendRefused, UnminedError, WalLockedError
@@ -66,6 +68,11 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
     max_fee: int
     raw: bytes
     hash: bytes
+
+
+def created_address(sender: bytes, nonce: int) -> bytes:
+    """Return where the contract stands that a transaction of an account makes."""
+    return keccak256(rlp_encode([sender, nonce]))[12:]
 
 
 class Account:
@@ -127,7 +134,11 @@ class Account:
         mined = self._wait(sent)
         if not mined.ok:
             raise RevertError(f"{wish.name} was mined and failed: 0x{mined.hash.hex()}")
-        return mined
+        if wish.to is not None:
+            return mined
+        # Not the address that a node tells: whose contract stood there, one's bond would go to.
+        made = created_address(read_address(self.address), sent[-1].nonce)
+        return msgspec.structs.replace(mined, contract=checksum_address(made))
 
     def _sent(self, wish: Wish, quote: tuple[int, Fees] | None) -> tuple[Sent, ...]:
         """Return the transactions of a wish of which one can count: old ones, or one signed now."""

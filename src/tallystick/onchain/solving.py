@@ -54,9 +54,12 @@ def registration(contracts: Contracts, operator: EvmSigner, metadata: bytes) -> 
     return Wish(name=f"register:{operator.get_address()}", to=contracts.at.registry, data=data)
 
 
-def deposit(contracts: Contracts, solver_id: bytes, wei: int, name: str) -> Wish:
-    """Return the wish that adds to a bond; `name` tells it from the next deposit."""
-    data = call_data(REGISTRY, "depositBond", solver_id)
+def deposit(contracts: Contracts, wei: int, name: str) -> Wish:
+    """Return the wish that adds to the sender's own bond; `name` tells it from the next deposit.
+
+    The contract knows whose that is. A node that names another's solver gets nothing by it.
+    """
+    data = call_data(REGISTRY, "depositOwnBond")
     return Wish(name=f"bond:{name}", to=contracts.at.registry, data=data, value=wei)
 
 

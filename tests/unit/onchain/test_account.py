@@ -14,7 +14,7 @@ from tests.curve import CurveKey
 
 from tallystick.durable.journal import Journal
 from tallystick.errors import LimitError, NodeError, RevertError, SpendRefused, UnminedError
-from tallystick.onchain.account import GWEI, Account, Terms, Wish
+from tallystick.onchain.account import GWEI, Account, Terms, Wish, created_address
 from tallystick.onchain.embedded import EmbeddedNode
 from tallystick.onchain.node import Fees
 
@@ -195,3 +195,10 @@ def test_the_journal_is_private(node: EmbeddedNode, tmp_path: Path) -> None:
     """Signed transactions lie where only their owner reads."""
     account_on(node, tmp_path / "sent").do(gift())
     assert (tmp_path / "sent").stat().st_mode & 0o077 == 0
+
+
+def test_where_a_contract_stands() -> None:
+    """It follows from who made it and when, and is no node's to tell."""
+    sender = bytes.fromhex("6ac7ea33f8831ea9dcc53393aaa88b25a785dbf0")
+    assert created_address(sender, 0).hex() == "cd234a471b72ba2f1ccf0a70fcaba648a5eecd8d"
+    assert created_address(sender, 1).hex() == "343c43a37d37dff08ae8c4a11544c718abb4fcf8"
