@@ -150,11 +150,11 @@ class Account:
             if earlier:
                 latest = tuple(one for one in earlier if one.nonce == earlier[-1].nonce)
                 done = self._done(latest)
-                if done is not None and done.ok:
-                    return latest
                 if done is None and latest[-1].nonce >= following:
                     return latest + self._dearer(journal, wish, latest[-1], quote)
-                # It failed, or its nonce went to another transaction: it can never count.
+                if not self._never_counts(latest[-1].nonce, done):
+                    return latest
+                # It failed, or its nonce went to another transaction, for good.
             for one in items:  # what a node forgot would hold up all that comes after it
                 if one.nonce >= following:
                     self.node.send(one.raw)
@@ -165,6 +165,17 @@ class Account:
             return (self._signed(journal, wish, following, gas, fees),)
         finally:
             journal.close()
+
+    def _never_counts(self, nonce: int, done: Mined | None) -> bool:
+        """Whether nothing signed for a nonce can count any more, reorganisations included."""
+        if done is not None and done.ok:
+            return False
+        if self.terms.confirmations == 1:
+            return True
+        final = self.node.head()[0] - self.terms.confirmations + 1
+        if done is not None:
+            return done.block <= final
+        return final >= 0 and self.node.nonce(self.address, final) > nonce
 
     def _done(self, sent: tuple[Sent, ...]) -> Mined | None:
         found = (self.node.mined(one.hash) for one in sent)

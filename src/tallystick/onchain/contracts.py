@@ -147,6 +147,21 @@ class Contracts:
         members["status"] = _status(SolverStatus, members["status"])
         return SolverState(solver_id=solver_id, **members)
 
+    def operator_at(self, solver_id: bytes, moment: int) -> str:
+        """Return the key that spoke for a solver at a moment: it may have been rotated since."""
+        found = self.solver(solver_id).operator
+        keys = [found]
+        if not self.read(REGISTRY, "isKeyAt", solver_id, found, moment):
+            told = self._logs(REGISTRY, "OperatorKeyRotated", [solver_id])
+            keys = [
+                _checksummed(event_members(REGISTRY, "OperatorKeyRotated", one)["oldOperator"])
+                for one in told
+            ]
+        for key in keys:
+            if key == found or self.read(REGISTRY, "isKeyAt", solver_id, key, moment):
+                return key
+        raise NodeError("the node shows no key of the solver for that time")
+
     def post(self, receipt_id: bytes) -> PostState:
         """Return a post's state; raise RevertError where there is none."""
         found = self.read(RECEIPTS, "getPost", receipt_id)

@@ -122,10 +122,11 @@ class Node:
         """Return an account's wei."""
         return self.ask("balance", lambda: _number(self.web3.eth.get_balance(address)))
 
-    def nonce(self, address: str) -> int:
-        """Return how many transactions of an account are in blocks."""
+    def nonce(self, address: str, block: int | None = None) -> int:
+        """Return how many transactions of an account are in blocks, up to one or all."""
+        place = "latest" if block is None else block
         return self.ask(
-            "nonce", lambda: _number(self.web3.eth.get_transaction_count(address, "latest"))
+            "nonce", lambda: _number(self.web3.eth.get_transaction_count(address, place))
         )
 
     def has_code(self, address: str) -> bool:

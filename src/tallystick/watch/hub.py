@@ -201,7 +201,7 @@ class PostWatcher:
                 if grounds or SOUND in seen.acted:
                     return grounds, ""
                 stream.seek(0)
-                operator = self._contracts.solver(posted.commitment.solver_id).operator
+                operator = self._contracts.operator_at(posted.commitment.solver_id, posted_at)
                 return [], judge_evidence(stream, operator, self._beliefs)
         except (NodeError, PostingError, UnreadableError) as fault:
             return [*grounds, Ground(kind="unavailable", told=str(fault))], ""

@@ -202,3 +202,25 @@ def test_where_a_contract_stands() -> None:
     sender = bytes.fromhex("6ac7ea33f8831ea9dcc53393aaa88b25a785dbf0")
     assert created_address(sender, 0).hex() == "cd234a471b72ba2f1ccf0a70fcaba648a5eecd8d"
     assert created_address(sender, 1).hex() == "343c43a37d37dff08ae8c4a11544c718abb4fcf8"
+
+
+def test_a_nonce_that_went_to_another(
+    node: EmbeddedNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second transaction is signed only when no reorganisation can make the first one count."""
+    patient = Terms(confirmations=3, wait_seconds=0.05, poll_seconds=0.01)
+    with monkeypatch.context() as patch:
+        patch.setattr(node, "send", lambda _raw: True)
+        with pytest.raises(UnminedError):
+            account_on(node, tmp_path, patient).do(gift())
+    account_on(node, tmp_path / "other").do(
+        gift("other", 2)
+    )  # of the same key, with the same nonce
+    with pytest.raises(UnminedError):
+        account_on(node, tmp_path, patient).do(gift())
+    assert node.nonce(SOLVER.address) == 1
+    for _ in range(2):
+        node.advance(1)
+    with pytest.raises(UnminedError):  # signed and mined, and not deep enough yet
+        account_on(node, tmp_path, patient).do(gift())
+    assert node.nonce(SOLVER.address) == 2
