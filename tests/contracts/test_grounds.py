@@ -548,7 +548,7 @@ def test_the_manifest_itself_can_be_asked_for(world: World) -> None:
         {"artifactCount": 4},
     ],
 )
-def test_a_manifest_that_contradicts_is_no_answer(world: World, changes: dict[str, object]) -> None:
+def test_a_manifest_that_contradicts_is_no_answer(world: World, changes: dict[str, Any]) -> None:
     """Whoever waits with it until no proof is in time any more has not answered, and is slashed."""
     posted, text = said(world, **changes)
     number = world.ask(posted, MANIFEST)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from typing import Any, Final, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
@@ -231,20 +231,23 @@ def _number(found: Any) -> int:
 
 def open_node(url: str) -> Node:
     """Return the node at an http(s) address; nothing is asked yet."""
-    try:
-        parts = urlsplit(url)
-        is_address = bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        is_address = False
-    is_plain = url.isascii() and url.isprintable() and " " not in url
-    if (
-        not (is_address and is_plain)
-        or len(url) > URL_CHARS_MAX
-        or parts.scheme not in ("http", "https")
-    ):
+    parts = _parts(url)
+    if parts is None:
         raise NodeError("the node's address is none: wanted is http://… or https://…")
     web3 = web3_module()
     return Node(web3.Web3(provider(Transport(parts))), f"the node at {parts.hostname}")
+
+
+def _parts(url: str) -> SplitResult | None:
+    """Return the parts of an http(s) address in plain text, or None."""
+    if len(url) > URL_CHARS_MAX or not (url.isascii() and url.isprintable()) or " " in url:
+        return None
+    try:
+        parts = urlsplit(url)
+        is_whole = parts.hostname and parts.port != 0
+    except ValueError:
+        return None
+    return parts if is_whole and parts.scheme in ("http", "https") else None
 
 
 def web3_module() -> Any:

@@ -136,15 +136,14 @@ def test_a_cursor_of_other_contracts(chain: Chain, tmp_path: Path) -> None:
         look(chain, Bundles())
 
 
-def test_a_location_that_is_no_text(chain: Chain, tmp_path: Path) -> None:
+def test_a_location_that_is_no_text(chain: Chain) -> None:
     """A contract takes any bytes for a location; such a post is watched and proven wrong."""
-    bundles = Bundles()
-    path, made = make_bundle(tmp_path)
-    bundles.paths[bytes.fromhex(made.manifest_sha256)] = path
-    lie = post_at(chain, committed(chain, made, intent_hash=b"\6" * 32))
+    shown = chain.commitment("one")
+    chain.post(shown)
+    lie = post_at(chain, chain.commitment("lie", evidence_hash=shown.evidence_hash))
     with pytest.raises(PostingError), fetched(chain.contracts.posted(lie).location):
         pass
-    told = look(chain, bundles, ACTIVE)
+    told = look(chain, Bundles(), ACTIVE)
     assert told[lie].action.startswith("sent in 0x")
     assert chain.contracts.post(lie).status is PostStatus.SLASHED
 
@@ -172,7 +171,7 @@ def test_one_bad_post_hides_no_other(chain: Chain, monkeypatch: pytest.MonkeyPat
 
 
 def test_of_two_in_one_block_the_later_by_number_is_proven(
-    chain: Chain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    chain: Chain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who posts one evidence twice in a block chooses the order: the contract goes by the ids."""
     bundles = Bundles()
@@ -192,30 +191,33 @@ def test_of_two_in_one_block_the_later_by_number_is_proven(
     assert told[smaller].action == "waiting for it"
 
 
-def test_a_refused_ground_is_not_the_last(
-    chain: Chain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_refused_ground_is_not_the_last(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a contract takes one proof for none, the next ground that holds is tried."""
-    bundles = Bundles()
-    path, made = make_bundle(tmp_path)
-    bundles.paths[bytes.fromhex(made.manifest_sha256)] = path
-    lie = chain.post(committed(chain, made, intent_hash=b"\6" * 32))
-    wrong = Ground(kind="replay", told="a replay", earlier=lie)
-    monkeypatch.setattr(PostWatcher, "_replays", lambda *_given: iter([wrong]))
-    assert look(chain, bundles, ACTIVE)[lie].action.startswith("sent in 0x")
+    shown = chain.commitment("one")
+    first = chain.post(shown)
+    lie = chain.post(chain.commitment("lie", evidence_hash=shown.evidence_hash))
+    grounds = {
+        lie: [
+            Ground(kind="timeout", told="nothing was promised"),
+            Ground(kind="replay", told="a replay", earlier=first),
+        ]
+    }
+    monkeypatch.setattr(
+        PostWatcher,
+        "_replays",
+        lambda _self, seen, _at: iter(grounds.get(bytes.fromhex(seen.receipt_id), ())),
+    )
+    assert look(chain, Bundles(), ACTIVE)[lie].action.startswith("sent in 0x")
     assert chain.contracts.post(lie).status is PostStatus.SLASHED
 
 
-def test_a_cap_holds_whatever_the_node_says(
-    chain: Chain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_cap_holds_whatever_the_node_says(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is signed costs what was counted, not what a node says a moment later; a second try of
     the same is counted once.
     """
-    bundles = Bundles()
-    path, made = make_bundle(tmp_path)
-    bundles.paths[bytes.fromhex(made.manifest_sha256)] = path
-    lie = chain.post(committed(chain, made, intent_hash=b"\6" * 32))
+    bundles, shown = Bundles(), chain.commitment("one")
+    chain.post(shown)
+    lie = chain.post(chain.commitment("lie", evidence_hash=shown.evidence_hash))
     gas = chain.node.gas
     asked: list[int] = []
 
@@ -248,9 +250,10 @@ def test_a_cap_holds_whatever_the_node_says(
 def test_a_head_that_never_was(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
     """A node that once told of blocks far ahead hides no post of the blocks below them."""
     head = chain.node.head
-    monkeypatch.setattr(chain.node, "head", lambda: (head()[0] + 90_000, head()[1]))
-    monkeypatch.setattr(chain.node, "block_hash", lambda _number: b"\1" * 32)
-    look(chain, Bundles())
+    with monkeypatch.context() as patch:
+        patch.setattr(chain.node, "head", lambda: (head()[0] + 90_000, head()[1]))
+        patch.setattr(chain.node, "block_hash", lambda _number: b"\1" * 32)
+        patch.setattr(chain.node, "_events", lambda _question: [])
+        look(chain, Bundles())
     first = chain.post(chain.commitment("first"))
-    monkeypatch.undo()
     assert first in look(chain, Bundles())
