@@ -362,13 +362,13 @@ def proveManifestMismatch(
 ):
     """
     @notice The manifest that the receipt commits to contradicts the receipt: 1 in the intent, 2 in
-            the policy, 3 in the head of the receipt chain, 4 in the artefacts (only there `count`
-            and `root` matter: what outcomeHash is made of).
+            the policy, 3 in the head of the receipt chain, 4 in the artefacts, 5 in any of them
+            (for the last two: `count` and `root` are what outcomeHash is made of).
     """
     self._claimed(receiptId, claim)
     if sha256(manifest) != claim.evidenceHash:
         raw_revert(method_id("InvalidProof()"))
-    if member == 4 and merkle._outcome(count, root) != claim.outcomeHash:
+    if member > 3 and merkle._outcome(count, root) != claim.outcomeHash:
         raw_revert(method_id("InvalidProof()"))
     if not manifests._contradicts(
         manifest,
@@ -504,11 +504,14 @@ def answerEntry(
     path: DynArray[bytes32, merkle.PATH_MAX],
 ):
     """
-    @notice Show the entry that was asked for, or that there are fewer. Anyone may.
+    @notice Show the entry that was asked for, or that there are fewer. Anyone may. What has not
+            the form of an entry is no answer: shown after the deadline, nobody could prove it wrong.
     """
     dispute: Dispute = self._answerable(disputeId, claim, False)
     if dispute.index < count:
         self._committed(claim, count, root, dispute.index, entry, path)
+        if not manifests._entry(entry)[0]:
+            raw_revert(method_id("InvalidProof()"))
     elif merkle._outcome(count, root) != claim.outcomeHash:
         raw_revert(method_id("InvalidProof()"))
     log AvailabilityAnswered(
@@ -527,12 +530,26 @@ def answerManifest(
     disputeId: uint256,
     claim: receipts.TypedReceipt,
     manifest: Bytes[manifests.MANIFEST_MAX],
+    count: uint64,
+    root: bytes32,
 ):
     """
-    @notice Show the manifest that was asked for. Anyone may.
+    @notice Show the manifest that was asked for, and what outcomeHash is made of. Anyone may. One
+            that contradicts the receipt is no answer: shown after the deadline, nobody could prove
+            it wrong.
     """
     dispute: Dispute = self._answerable(disputeId, claim, True)
-    if sha256(manifest) != claim.evidenceHash:
+    if sha256(manifest) != claim.evidenceHash or merkle._outcome(count, root) != claim.outcomeHash:
+        raw_revert(method_id("InvalidProof()"))
+    if manifests._contradicts(
+        manifest,
+        manifests.ANY,
+        claim.intentHash,
+        claim.constraintsHash,
+        claim.routeHash,
+        count,
+        root,
+    ):
         raw_revert(method_id("InvalidProof()"))
     log ManifestRevealed(
         disputeId=disputeId,

@@ -507,6 +507,25 @@ def depositBond(solverId: bytes32):
     """
     @notice Add to a solver's bond. Anyone may; it is the solver's from then on.
     """
+    self._deposit(solverId)
+
+
+@external
+@payable
+def depositOwnBond():
+    """
+    @notice Add to the bond of the solver for whom the sender speaks: which one that is, the sender
+            need not learn from a node that could name another's.
+    """
+    interval: KeyInterval = self.keys[msg.sender]
+    if interval.solver == 0 or interval.until != 0:
+        raw_revert(method_id("NotSolverOperator()"))
+    self._deposit(convert(interval.solver, bytes32))
+
+
+@internal
+@payable
+def _deposit(solverId: bytes32):
     now: uint256 = self._running()
     index: uint256 = self._known(solverId)
     if msg.value == 0:

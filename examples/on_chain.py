@@ -77,7 +77,7 @@ def play(home: Path, node: EmbeddedNode) -> None:
     solver.do(solving.registration(contracts, solver.signer, bytes(32)))
     solver_id = contracts.solver_of(solver.address)
     assert solver_id is not None
-    solver.do(solving.deposit(contracts, solver_id, ETHER, "first"))
+    solver.do(solving.deposit(contracts, ETHER, "first"))
 
     with bundle.open("rb") as stream:
         head = read_head(BundleReader(exactly(stream.read)))

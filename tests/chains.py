@@ -66,7 +66,7 @@ class Chain:
         account.do(solving.registration(contracts, account.signer, words("about")))
         found = contracts.solver_of(key.address)
         assert found is not None
-        account.do(solving.deposit(contracts, found, bond, account.fresh("bond")))
+        account.do(solving.deposit(contracts, bond, account.fresh("bond")))
         self.solver_id = found
         return found
 

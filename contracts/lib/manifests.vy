@@ -17,7 +17,16 @@ ENTRY_TYPE: constant(Bytes[16]) = b',"contentType":"'
 ENTRY_HASH: constant(Bytes[12]) = b'","sha256":"'
 ENTRY_TAIL: constant(Bytes[2]) = b'"}'
 ENTRY_TAIL_BYTES: constant(uint256) = 78
+ANY: constant(uint8) = 5  # of the members that a manifest can contradict
 SETTLEMENT: constant(Bytes[16]) = b"/settlement.json"
+
+# The members that are looked for, with quotes and colon, as numbers
+INTENT: constant(uint256) = 2726386983021978549954179244602  # "intentHash":
+POLICY: constant(uint256) = 2728554549310611467242570261050  # "policyHash":
+CHAIN: constant(uint256) = 178858320691029773484395227824136762  # "receiptChain":
+COUNT: constant(uint256) = 45699726069746382272784477357958505018  # "artifactCount":
+ROOT: constant(uint256) = 45699726069746382272797956245250384442  # "artifactsRoot":
+HEAD: constant(uint256) = 9684933843100218  # "head":
 
 # Each of 16, then 8, 4, 2 and 1 bytes, then each half byte, alone in twice the room
 SPREAD_8: constant(uint256) = (2 ** 64 - 1) * (1 + 2 ** 128)
@@ -25,6 +34,7 @@ SPREAD_4: constant(uint256) = (2 ** 32 - 1) * (max_value(uint256) // (2 ** 64 - 
 SPREAD_2: constant(uint256) = (2 ** 16 - 1) * (max_value(uint256) // (2 ** 32 - 1))
 SPREAD_1: constant(uint256) = (2 ** 8 - 1) * (max_value(uint256) // (2 ** 16 - 1))
 EACH_BYTE: constant(uint256) = max_value(uint256) // 255
+EACH_LOW: constant(uint256) = EACH_BYTE * 127
 
 
 @internal
@@ -113,33 +123,90 @@ def _isSettlement(entry: Bytes[merkle.ENTRY_MAX]) -> bool:
 
 @internal
 @pure
-def _find(text: Bytes[MANIFEST_MAX + 32], length: uint256, start: uint256, key: Bytes[32]) -> uint256:
+def _isZero(word: uint256) -> uint256:
     """
-    @notice Where the value of a member of the object at `start` begins, or MISSING.
-    @dev    `text` ends with 32 bytes that are not part of it; `key` comes with quotes and colon.
+    @notice A word with the high bit of each byte set that is zero here, and no other bit.
     """
-    unused: uint256 = 256 - 8 * len(key)
-    wanted: uint256 = convert(key, uint256)
+    return ~(((word & EACH_LOW) + EACH_LOW) | word | EACH_LOW)
+
+
+@internal
+@pure
+def _closed(text: Bytes[MANIFEST_MAX + 32], length: uint256, start: uint256) -> uint256:
+    """
+    @notice Where a string ends that began before `start`: 32 bytes at a time, as strings are most
+            of a manifest.
+    """
+    at: uint256 = start
+    for _: uint256 in range(MANIFEST_MAX):
+        if at >= length:
+            break
+        word: uint256 = extract32(text, at, output_type=uint256)
+        marks: uint256 = self._isZero(word ^ (EACH_BYTE * 34)) | self._isZero(word ^ (EACH_BYTE * 92))
+        if marks == 0:
+            at += 32
+            continue
+        skipped: uint256 = 0  # bytes before the first mark
+        if marks >> 128 == 0:
+            skipped = 16
+            marks = marks << 128
+        if marks >> 192 == 0:
+            skipped += 8
+            marks = marks << 64
+        if marks >> 224 == 0:
+            skipped += 4
+            marks = marks << 32
+        if marks >> 240 == 0:
+            skipped += 2
+            marks = marks << 16
+        if marks >> 248 == 0:
+            skipped += 1
+        if (word >> (248 - 8 * skipped)) & 255 == 34:  # "
+            return at + skipped + 1
+        at += skipped + 2  # a backslash, and what it escapes
+    return at
+
+
+@internal
+@pure
+def _members(text: Bytes[MANIFEST_MAX + 32], length: uint256, start: uint256) -> uint256[6]:
+    """
+    @notice Where the values of members of the object at `start` begin, or MISSING: of intentHash,
+            policyHash, receiptChain, artifactCount, artifactsRoot, and head.
+    @dev    `text` ends with 32 bytes that are not part of it.
+    """
+    places: uint256[6] = [MISSING, MISSING, MISSING, MISSING, MISSING, MISSING]
     depth: uint256 = 0
-    quoted: bool = False
-    escaped: bool = False
-    for step: uint256 in range(MANIFEST_MAX):
-        at: uint256 = start + step
+    at: uint256 = start
+    for _: uint256 in range(MANIFEST_MAX):
         if at >= length:
             break
         word: uint256 = extract32(text, at, output_type=uint256)
         c: uint256 = word >> 248
-        if quoted:
-            if escaped:
-                escaped = False
-            elif c == 92:  # \
-                escaped = True
-            elif c == 34:  # "
-                quoted = False
-        elif c == 34:
-            if depth == 1 and word >> unused == wanted:
-                return at + len(key)
-            quoted = True
+        at += 1
+        if c == 34:  # "
+            if depth == 1:
+                which: uint256 = 6
+                size: uint256 = 13
+                if word >> 152 == INTENT:
+                    which = 0
+                elif word >> 152 == POLICY:
+                    which = 1
+                elif word >> 136 == CHAIN:
+                    which = 2
+                    size = 15
+                elif word >> 128 == COUNT:
+                    which = 3
+                    size = 16
+                elif word >> 128 == ROOT:
+                    which = 4
+                    size = 16
+                elif word >> 200 == HEAD:
+                    which = 5
+                    size = 7
+                if which < 6 and places[which] == MISSING:
+                    places[which] = at - 1 + size
+            at = self._closed(text, length, at)
         elif c == 123 or c == 91:  # { [
             depth += 1
         elif c == 125 or c == 93:  # } ]
@@ -148,7 +215,7 @@ def _find(text: Bytes[MANIFEST_MAX + 32], length: uint256, start: uint256, key: 
             depth -= 1
         elif depth == 0:
             break
-    return MISSING
+    return places
 
 
 @internal
@@ -196,34 +263,27 @@ def _contradicts(
 ) -> bool:
     """
     @notice Whether a manifest says something else than the receipt that commits to it: 1 the
-            intent, 2 the policy, 3 the head of the receipt chain, 4 the artefacts.
+            intent, 2 the policy, 3 the head of the receipt chain, 4 the artefacts, 5 any of them.
     """
     text: Bytes[MANIFEST_MAX + 32] = concat(manifest, empty(bytes32))
     length: uint256 = len(manifest)
-    if member == 1:
-        return not self._holdsHash(
-            text, length, self._find(text, length, 0, b'"intentHash":'), intentHash
+    places: uint256[6] = self._members(text, length, 0)
+    wrong: bool = False
+    if member == 1 or member == ANY:
+        wrong = not self._holdsHash(text, length, places[0], intentHash)
+    if member == 2 or (member == ANY and not wrong):
+        wrong = not self._holdsHash(text, length, places[1], constraintsHash)
+    if member == 3 or (member == ANY and not wrong):
+        if self._holdsNull(text, length, places[2]):
+            wrong = routeHash != empty(bytes32)
+        elif places[2] == MISSING:
+            wrong = True
+        else:
+            head: uint256 = self._members(text, length, places[2])[5]
+            wrong = not self._holdsHash(text, length, head, routeHash)
+    if member == 4 or (member == ANY and not wrong):
+        wrong = not (
+            self._holdsNumber(text, length, places[3], count)
+            and self._holdsHash(text, length, places[4], root)
         )
-    if member == 2:
-        return not self._holdsHash(
-            text, length, self._find(text, length, 0, b'"policyHash":'), constraintsHash
-        )
-    if member == 3:
-        bound: uint256 = self._find(text, length, 0, b'"receiptChain":')
-        if self._holdsNull(text, length, bound):
-            return routeHash != empty(bytes32)
-        if bound == MISSING:
-            return True
-        return not self._holdsHash(
-            text, length, self._find(text, length, bound, b'"head":'), routeHash
-        )
-    if member == 4:
-        return not (
-            self._holdsNumber(
-                text, length, self._find(text, length, 0, b'"artifactCount":'), count
-            )
-            and self._holdsHash(
-                text, length, self._find(text, length, 0, b'"artifactsRoot":'), root
-            )
-        )
-    return False
+    return wrong

@@ -829,6 +829,12 @@ KEPT_POST_BYTES_MAX = 16 * 1024
 # The embedded chain's whole state on disk.
 EMBEDDED_BYTES_MAX = 512 * 1024 * 1024
 
+# What a node may send in one answer: the events of 5000 blocks full of posts.
+NODE_ANSWER_BYTES_MAX = 32 * 1024 * 1024
+
+# How long one such answer may take to come.
+NODE_ANSWER_SECONDS_MAX = 60
+
 # A bundle that is fetched from where a post says it is; larger ones are given as a file.
 FETCHED_BYTES_MAX = 256 * 1024 * 1024
 

@@ -291,11 +291,15 @@ class Drive:
             return
         if amount is None:
             amount = 0 if self.wrong("deposit") else self.random.choice([1, ETHER // 7, ETHER])
+        registry, owner = self.world.registry, self.model.solvers[solver].operator
+        solver_id = solver.to_bytes(32, "big")
         self.both(
             "deposit",
             lambda: self.model.deposit(solver, amount),
-            lambda: self.world.registry.send(
-                SYBIL.address, "depositBond", solver.to_bytes(32, "big"), value=amount
+            lambda: (
+                registry.send(owner, "depositOwnBond", value=amount)
+                if self.random.random() < 0.3
+                else registry.send(SYBIL.address, "depositBond", solver_id, value=amount)
             ),
         )
 

@@ -13,7 +13,7 @@ from eth_hash.auto import keccak
 from tests.contracts.ethereum_tester import SecondMachine
 from tests.contracts.receipts import rotate_digest
 from tests.contracts.revm import DAY, ETHER, HOUR, account
-from tests.contracts.world import STAKE, deployed
+from tests.contracts.world import MANIFEST, STAKE, deployed
 
 ROOT = Path(__file__).resolve().parents[2]
 TABLE = ROOT / "contracts" / "GAS.md"
@@ -58,6 +58,8 @@ class _Measure:
         self.note("registerSolver")
         registry.send(new.address, "depositBond", solver, value=ETHER)
         self.note("depositBond")
+        registry.send(me, "depositOwnBond", value=ETHER)
+        self.note("depositOwnBond")
         registry.send(me, "requestWithdrawal", world.solver, ETHER)
         self.note("requestWithdrawal")
         heir = account("heir")
@@ -134,12 +136,19 @@ class _Measure:
         self.machine.tick(7 * DAY)
 
     def _questions(self) -> None:
-        world = self.world
+        from tests.contracts.test_grounds import said
+
+        world, me = self.world, self.world.operator.address
         posted = world.post()
         number = world.ask(posted)
         self.note("challengeAvailability")
         world.answer(number, posted)
         self.note("answerEntry")
+        posted, text = said(world)
+        number = world.ask(posted, MANIFEST)
+        count, root = posted.tree.count, posted.tree.root
+        world.disputes.send(me, "answerManifest", number, posted.claim, text, count, root)
+        self.note("answerManifest, of 1.5 KiB")
 
     def _arbitration(self) -> None:
         world, send = self.world, self.world.disputes.send

@@ -128,8 +128,10 @@ class Machine:
     chain = 1
     evm: Any
 
-    def __init__(self) -> None:
-        self.evm = pyrevm.EVM(spec_id="CANCUN")
+    def __init__(self, code_max: int | None = None) -> None:
+        """`code_max` allows contracts that no chain takes: with their switches, some are so."""
+        config = pyrevm.CfgEnv(limit_contract_code_size=code_max)
+        self.evm = pyrevm.EVM(env=pyrevm.Env(cfg=config), spec_id="CANCUN")
         self.now = START
         self.number = 1000
         self.contracts: dict[str, Interface] = {}

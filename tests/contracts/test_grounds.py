@@ -30,6 +30,7 @@ from tests.contracts.world import (
 )
 
 NONE = (0, b"\0" * 32)
+OUTCOME = (SMALL.count, SMALL.root)
 
 
 def slashed_for(world: World) -> int:
@@ -247,7 +248,7 @@ def said(world: World, tree: Tree = SMALL, **changes: object) -> tuple[Posted, b
 
 def mismatch(world: World, posted: Posted, text: bytes, member: int) -> None:
     """Show a manifest to its receipt."""
-    count, root = (posted.tree.count, posted.tree.root) if member == 4 else NONE
+    count, root = (posted.tree.count, posted.tree.root) if member > 3 else NONE
     world.disputes.send(
         world.challenger.address,
         "proveManifestMismatch",
@@ -332,7 +333,11 @@ def test_a_manifest_that_says_something_else(
     for other in {1, 2, 3, 4} - {member}:
         with refused("NoContradiction"):
             mismatch(world, posted, text, other)
-    mismatch(world, posted, text, member)
+    number = world.ask(posted, MANIFEST)
+    send, me = world.disputes.send, world.operator.address
+    with refused("InvalidProof"):
+        send(me, "answerManifest", number, posted.claim, text, *OUTCOME)
+    mismatch(world, posted, text, member if "receiptChain" in changes else 5)
     assert slashed_for(world) == MISMATCH
 
 
@@ -345,8 +350,17 @@ def test_what_is_no_manifest(world: World, text: bytes) -> None:
     assert slashed_for(world) == MISMATCH
 
 
+def test_texts_of_any_length(world: World) -> None:
+    """Wherever in a word a text ends, or holds a quote, what follows it is found."""
+    for size in range(34):
+        text = "x" * size
+        posted, told = said(world, aa=[text, text + '"intentHash":', text + "\\"])
+        with refused("NoContradiction"):
+            mismatch(world, posted, told, 1)
+
+
 def test_the_largest_manifest(world: World) -> None:
-    """16 KiB are read to the end within a block's gas."""
+    """16 KiB are read to the end within a block's gas, and answered with for much less."""
     members = world.members()
     text = manifest(members, SMALL)
     text = manifest(members, SMALL, fill="x" * (16_384 - len(text) - len('"fill":"",')))
@@ -356,6 +370,10 @@ def test_the_largest_manifest(world: World) -> None:
         mismatch(world, posted, text, 3)
     with refused(""):
         mismatch(world, posted, text + b"x", 3)
+    number = world.ask(posted, MANIFEST)
+    send, me = world.disputes.send, world.operator.address
+    send(me, "answerManifest", number, posted.claim, text, *OUTCOME)
+    assert world.machine.gas < 2_500_000
 
 
 def settle(world: World, posted: Posted, index: int) -> None:
@@ -508,14 +526,53 @@ def test_the_manifest_itself_can_be_asked_for(world: World) -> None:
     with refused("InvalidDisputeReason"):
         world.answer(number, posted)
     with refused("InvalidProof"):
-        send(me, "answerManifest", number, posted.claim, text + b"\n")
-    send(me, "answerManifest", number, posted.claim, text)
+        send(me, "answerManifest", number, posted.claim, text + b"\n", *OUTCOME)
+    for wrong in ((SMALL.count + 1, SMALL.root), (SMALL.count, b"\7" * 32)):
+        with refused("InvalidProof"):
+            send(me, "answerManifest", number, posted.claim, text, *wrong)
+    send(me, "answerManifest", number, posted.claim, text, *OUTCOME)
     number = world.ask(posted)
     with refused("InvalidDisputeReason"):
-        send(me, "answerManifest", number, posted.claim, text)
+        send(me, "answerManifest", number, posted.claim, text, *OUTCOME)
     world.machine.tick(DAY + 1)
     with refused("ResponseWindowClosed"):
         world.answer(number, posted)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"intentHash": "sha256:" + "7" * 64},
+        {"policyHash": None},
+        {"receiptChain": None},
+        {"artifactCount": 4},
+    ],
+)
+def test_a_manifest_that_contradicts_is_no_answer(world: World, changes: dict[str, Any]) -> None:
+    """Whoever waits with it until no proof is in time any more has not answered, and is slashed."""
+    posted, text = said(world, **changes)
+    number = world.ask(posted, MANIFEST)
+    world.machine.tick(HOUR + 1)
+    send, me = world.disputes.send, world.operator.address
+    with refused("InvalidProof"):
+        send(me, "answerManifest", number, posted.claim, text, *OUTCOME)
+    world.machine.tick(DAY)
+    send(me, "resolve", number)
+    assert world.status(posted) == SLASHED
+
+
+def test_what_is_no_entry_is_no_answer(world: World) -> None:
+    """A leaf without the form of an entry answers nothing, also after the deadline."""
+    tree = Tree([b"no entry", *SMALL.entries])
+    posted = world.post(world.members(tree), tree=tree)
+    bad, good = world.ask(posted, 0), world.ask(posted, 1)
+    world.machine.tick(HOUR + 1)
+    with refused("InvalidProof"):
+        world.answer(bad, posted, 0)
+    world.answer(good, posted, 1)
+    world.machine.tick(DAY)
+    world.disputes.send(world.stranger.address, "resolve", bad)
+    assert world.status(posted) == SLASHED
 
 
 def test_an_answered_question_costs_the_challenger(world: World) -> None:
@@ -653,7 +710,7 @@ def test_every_ground_checks_the_claim(world: World) -> None:
         ("proveManifestMismatch", (honest.id, forged, b"x", 1, *NONE)),
         ("proveSettlement", (honest.id, forged, *FORGED.proof(0))),
         ("answerEntry", (first, forged, count, root, leaf, path)),
-        ("answerManifest", (second, forged, b"x")),
+        ("answerManifest", (second, forged, b"x", *NONE)),
         ("challengeSubjective", (honest.id, forged, b"\0" * 32)),
         (
             "proveEquivocation",
@@ -671,7 +728,8 @@ def test_an_answer_counts_until_the_last_second(world: World) -> None:
     world.machine.tick(DAY)
     world.answer(number, posted, 2)
     assert world.status(posted) == DISPUTED
-    world.disputes.send(world.operator.address, "answerManifest", other, posted.claim, text)
+    send, me = world.disputes.send, world.operator.address
+    send(me, "answerManifest", other, posted.claim, text, *OUTCOME)
     assert world.status(posted) == PENDING
     world.check_solvency()
 

@@ -147,6 +147,13 @@ def test_a_key_follows_another_after_two_days(world: World) -> None:
     assert view("getSolverByOperator", new.address) == world.solver
     with refused("SolverAlreadyRegistered"):  # an address speaks for one solver, once
         world.register(world.operator)
+    before = world.bond()
+    world.machine.fund(new.address)
+    send(new.address, "depositOwnBond", value=3)
+    assert world.bond() == before + 3
+    for other in (me, world.stranger.address):  # who no longer speaks for it, or never did
+        with refused("NotSolverOperator"):
+            send(other, "depositOwnBond", value=3)
 
 
 def test_a_key_that_registered_meanwhile_does_not_follow(world: World) -> None:

@@ -206,7 +206,7 @@ def deployed(
 ) -> World:
     """Deploy and wire, from the committed artefacts or others; `switch` chooses a mutant."""
     kinds = contracts or {}
-    machine = machine or Machine()
+    machine = machine or Machine(1 << 16 if contracts else None)
     owner, treasury = account("owner"), account("treasury")
     machine.fund(owner.address)
     registry = machine.deploy(

@@ -87,10 +87,12 @@ def post(bundle: str, signed: str | None, **options: Any) -> None:
             there = contracts.posted_for(solver_id, commitment.intent_hash)
             if opened.is_dry:
                 say(f"post  0x{receipt_id.hex()}")
-        elif contracts.posted(there).commitment.evidence_hash != commitment.evidence_hash:
+        if there is None:
+            return
+        # Also after posting: what was under way for this intent may have been another bundle's.
+        if contracts.posted(there).commitment.evidence_hash != commitment.evidence_hash:
             raise Stop(Exit.REFUSED, f"that intent has a post with other evidence: 0x{there.hex()}")
-        if there is not None:
-            say(f"post  0x{there.hex()}")
+        say(f"post  0x{there.hex()}")
 
 
 def _offer(options: dict[str, Any]) -> Any:

@@ -61,7 +61,7 @@ def bond(amount: str, **options: Any) -> None:
         wei = parse_amount(amount)
         solver_id = own_solver(opened)
         name = opened.account.fresh(f"{wei}")
-        opened.do(deposit(opened.contracts, solver_id, wei, name), f"deposited {shown_amount(wei)}")
+        opened.do(deposit(opened.contracts, wei, name), f"deposited {shown_amount(wei)}")
         if not opened.is_dry:
             say(f"bond  {shown_amount(opened.contracts.solver(solver_id).bond)}")
 

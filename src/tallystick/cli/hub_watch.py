@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import click
 
 from tallystick.cli.hub_options import own_solver, sending, session
-from tallystick.cli.output import Exit, Stop, say
+from tallystick.cli.output import Exit, Stop, complain, say
 
 _EPILOG = """\
 \b
@@ -68,6 +68,7 @@ def watch(**options: Any) -> None:
     By default nothing is sent. With --prove, --ask or --respond the signer sends what is needed,
     unless --dry-run is given.
     """
+    from tallystick.errors import NodeError
     from tallystick.onchain.amount import parse_amount
     from tallystick.watch.hub import PostWatcher, WatchPolicy
 
@@ -93,12 +94,25 @@ def watch(**options: Any) -> None:
             signed=_signed(options["signed"]),
         )
         while True:
-            watcher.round(_tell)
-            if options["respond"] and acts:
-                _respond(opened, options["bundles"])
+            try:
+                watcher.round(_tell)
+            except NodeError as fault:
+                _go_on(fault, options)
+            try:
+                if options["respond"] and acts:
+                    _respond(opened, options["bundles"])
+            except NodeError as fault:
+                _go_on(fault, options)
             if options["once"]:
                 return
             time.sleep(options["every"])
+
+
+def _go_on(fault: Exception, options: dict[str, Any]) -> None:
+    """Say what went wrong; a node that fails once must not end a watch."""
+    if options["once"]:
+        raise fault
+    complain(f"this round: {fault}")
 
 
 def _beliefs(options: dict[str, Any]) -> Any:

@@ -39,7 +39,7 @@ def facts_of(contracts: Any, receipt_id: bytes) -> tuple[Any, Any]:
         contract=contracts.at.receipts,
         status=state.status.name.lower(),
         posted_at=state.posted_at,
-        operator=contracts.solver(state.solver_id).operator,
+        operator=contracts.operator_at(state.solver_id, state.posted_at),
         commitment=posted.commitment,
     )
 

@@ -20,6 +20,8 @@ from typing import Any, Final
 import msgspec
 
 from tallystick.crypto.keccak import keccak256
+from tallystick.crypto.rlp import rlp_encode
+from tallystick.crypto.secp256k1 import checksum_address, read_address
 from tallystick.durable.file import make_directory
 from tallystick.durable.journal import Journal
 from tallystick.errors import LimitError, RevertError, SpendRefused, UnminedError, WalLockedError
@@ -67,6 +69,11 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
     max_fee: int
     raw: bytes
     hash: bytes
+
+
+def created_address(sender: bytes, nonce: int) -> bytes:
+    """Return where the contract stands that a transaction of an account makes."""
+    return keccak256(rlp_encode([sender, nonce]))[12:]
 
 
 class Account:
@@ -119,16 +126,23 @@ class Account:
             )
         return gas, fees
 
-    def do(self, wish: Wish) -> Mined:
-        """Do a wish and wait until it is final; raise UnminedError where that takes too long."""
+    def do(self, wish: Wish, quote: tuple[int, Fees] | None = None) -> Mined:
+        """Do a wish and wait until it is final; raise UnminedError where that takes too long.
+
+        With a `quote`, which `price` gave, what is signed now costs no more than that.
+        """
         with self._lock:
-            sent = self._sent(wish)
+            sent = self._sent(wish, quote)
         mined = self._wait(sent)
         if not mined.ok:
             raise RevertError(f"{wish.name} was mined and failed: 0x{mined.hash.hex()}")
-        return mined
+        if wish.to is not None:
+            return mined
+        # Not the address that a node tells: whose contract stood there, one's bond would go to.
+        made = created_address(read_address(self.address), sent[-1].nonce)
+        return msgspec.structs.replace(mined, contract=checksum_address(made))
 
-    def _sent(self, wish: Wish) -> tuple[Sent, ...]:
+    def _sent(self, wish: Wish, quote: tuple[int, Fees] | None) -> tuple[Sent, ...]:
         """Return the transactions of a wish of which one can count: old ones, or one signed now."""
         journal = self._open()
         try:
@@ -138,33 +152,46 @@ class Account:
             if earlier:
                 latest = tuple(one for one in earlier if one.nonce == earlier[-1].nonce)
                 done = self._done(latest)
-                if done is not None and done.ok:
-                    return latest
                 if done is None and latest[-1].nonce >= following:
-                    return latest + self._dearer(journal, wish, latest[-1])
-                # It failed, or its nonce went to another transaction: it can never count.
+                    return latest + self._dearer(journal, wish, latest[-1], quote)
+                if not self._never_counts(latest[-1].nonce, done):
+                    return latest
+                # It failed, or its nonce went to another transaction, for good.
             for one in items:  # what a node forgot would hold up all that comes after it
                 if one.nonce >= following:
                     self.node.send(one.raw)
             under_way = {one.nonce for one in items}
             while following in under_way:
                 following += 1
-            gas, fees = self.price(wish)
+            gas, fees = quote or self.price(wish)
             return (self._signed(journal, wish, following, gas, fees),)
         finally:
             journal.close()
+
+    def _never_counts(self, nonce: int, done: Mined | None) -> bool:
+        """Whether nothing signed for a nonce can count any more, reorganisations included."""
+        if done is not None and done.ok:
+            return False
+        if self.terms.confirmations == 1:
+            return True
+        final = self.node.head()[0] - self.terms.confirmations + 1
+        if done is not None:
+            return done.block <= final
+        return final >= 0 and self.node.nonce(self.address, final) > nonce
 
     def _done(self, sent: tuple[Sent, ...]) -> Mined | None:
         found = (self.node.mined(one.hash) for one in sent)
         return next((one for one in found if one is not None), None)
 
-    def _dearer(self, journal: Journal, wish: Wish, sent: Sent) -> tuple[Sent, ...]:
+    def _dearer(
+        self, journal: Journal, wish: Wish, sent: Sent, quote: tuple[int, Fees] | None
+    ) -> tuple[Sent, ...]:
         """Send a transaction again, or one in its place where fees have risen above its own."""
         fees = self.node.fees()
         if fees.max_fee - fees.priority_fee <= 2 * sent.max_fee:  # twice the base fee
             self.node.send(sent.raw)
             return ()
-        gas, offered = self.price(wish)
+        gas, offered = quote or self.price(wish)
         least = sent.max_fee * 9 // 8 + 1  # nodes replace for an eighth more
         if offered.max_fee < least:
             raise SpendRefused(f"{wish.name} waits: fees have risen above the cap")

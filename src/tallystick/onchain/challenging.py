@@ -73,6 +73,8 @@ def settlement(contracts: Contracts, posted: Posted, entries: Sequence[bytes], i
 
 def _entry(posted: Posted, entries: Sequence[bytes], index: int) -> tuple[Any, ...]:
     """Return what shows the contract one entry of the outcome: the post, the root, the path."""
+    if not 0 <= index < len(entries):
+        raise PostingError(f"there is no entry {index} among {len(entries)}")
     rows = tree_rows([leaf_hash(one) for one in entries])
     root = rows[-1][0]
     if outcome_hash(len(entries), root) != posted.commitment.outcome_hash:

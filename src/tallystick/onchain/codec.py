@@ -11,6 +11,7 @@ from typing import Any
 from tallystick.crypto.keccak import keccak256
 from tallystick.errors import MissingExtraError, NodeError
 from tallystick.onchain.artifact import artifact
+from tallystick.onchain.node import Event
 
 
 def signature_of(member: Mapping[str, Any]) -> str:
@@ -50,10 +51,10 @@ def outputs(contract: str, function: str, data: bytes) -> tuple[Any, ...]:
     return _decoded([_type(one) for one in member["outputs"]], data)
 
 
-def event_members(contract: str, event: str, log: Mapping[str, Any]) -> dict[str, Any]:
+def event_members(contract: str, event: str, told: Event) -> dict[str, Any]:
     """Return the members of an event by their names."""
     member = _member(contract, "event", event)
-    topics = [bytes(one) for one in log["topics"]]
+    topics = told.topics
     if not topics or topics[0] != topic(contract, event):
         raise NodeError(f"the node gave another event than {event}")
     indexed = [one for one in member["inputs"] if one["indexed"]]
@@ -64,8 +65,14 @@ def event_members(contract: str, event: str, log: Mapping[str, Any]) -> dict[str
         one["name"]: _decoded([_type(one)], word)[0]
         for one, word in zip(indexed, topics[1:], strict=True)
     }
-    values = _decoded([_type(one) for one in others], bytes(log["data"]))
-    return found | {one["name"]: value for one, value in zip(others, values, strict=True)}
+    # A contract takes any bytes for a string: what is no UTF-8 comes back as surrogates, not as an
+    # error that nobody gets past.
+    types = [_type(one).replace("string", "bytes") for one in others]
+    values = _decoded(types, told.data)
+    return found | {
+        one["name"]: value.decode(errors="surrogateescape") if one["type"] == "string" else value
+        for one, value in zip(others, values, strict=True)
+    }
 
 
 @cache

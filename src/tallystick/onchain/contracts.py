@@ -4,21 +4,26 @@
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
 from tallystick.crypto.keccak import keccak256
 from tallystick.crypto.secp256k1 import checksum_address, read_address
-from tallystick.errors import PostingError
+from tallystick.errors import NodeError, PostingError
 from tallystick.model.post import NO_TERMS, Commitment, TypedTerms, typed_statement
 from tallystick.onchain.artifact import DISPUTES, RECEIPTS, REGISTRY
 from tallystick.onchain.codec import call_data, event_members, outputs, topic
 from tallystick.onchain.deployment import Deployment
-from tallystick.onchain.node import Node
+from tallystick.onchain.node import Event, Node
 
 # A dispute about the manifest asks for this index.
 MANIFEST_INDEX: Final = (1 << 64) - 1
+# The state of a dispute that has not ended.
+_OPEN: Final = 1
+
+
+Status = TypeVar("Status", bound=IntEnum)
 
 
 class PostStatus(IntEnum):
@@ -151,7 +156,7 @@ class Contracts:
         names = SolverState.__struct_fields__[1:]
         members = dict(zip(names, found, strict=True))
         members["operator"] = _checksummed(members["operator"])
-        members["status"] = SolverStatus(members["status"])
+        members["status"] = _status(SolverStatus, members["status"])
         return SolverState(solver_id=solver_id, **members)
 
     def withdrawal(self, solver_id: bytes) -> tuple[int, int, int]:
@@ -159,11 +164,26 @@ class Contracts:
         amount, ready_at, expires_at = self.read(REGISTRY, "withdrawals", solver_id)
         return amount, ready_at, expires_at
 
+    def operator_at(self, solver_id: bytes, moment: int) -> str:
+        """Return the key that spoke for a solver at a moment: it may have been rotated since."""
+        found = self.solver(solver_id).operator
+        keys = [found]
+        if not self.read(REGISTRY, "isKeyAt", solver_id, found, moment):
+            told = self._logs(REGISTRY, "OperatorKeyRotated", [solver_id])
+            keys = [
+                _checksummed(event_members(REGISTRY, "OperatorKeyRotated", one)["oldOperator"])
+                for one in told
+            ]
+        for key in keys:
+            if key == found or self.read(REGISTRY, "isKeyAt", solver_id, key, moment):
+                return key
+        raise NodeError("the node shows no key of the solver for that time")
+
     def post(self, receipt_id: bytes) -> PostState:
         """Return a post's state; raise RevertError where there is none."""
         found = self.read(RECEIPTS, "getPost", receipt_id)
         members = dict(zip(PostState.__struct_fields__, found, strict=True))
-        members["status"] = PostStatus(members["status"])
+        members["status"] = _status(PostStatus, members["status"])
         return PostState(**members)
 
     def posted_for(self, solver_id: bytes, intent_hash: bytes) -> bytes | None:
@@ -183,16 +203,18 @@ class Contracts:
             raise PostingError(f"there is no post 0x{receipt_id.hex()} in these contracts")
         told = event_members(RECEIPTS, "ReceiptPosted", first[0])
         for event in ("TypedReceiptRecorded", "ReceiptRecorded"):
-            found = self._logs(RECEIPTS, event, [receipt_id], int(first[0]["blockNumber"]))
+            found = self._logs(RECEIPTS, event, [receipt_id], first[0].block)
             if found:
                 members = told | event_members(RECEIPTS, event, found[0])
-                return self._checked(receipt_id, members, int(first[0]["blockNumber"]))
+                return self._checked(receipt_id, members, first[0].block)
         raise PostingError(f"the node shows no members of the post 0x{receipt_id.hex()}")
 
     def posts(self, start: int, stop: int) -> list[tuple[int, bytes]]:
         """Return block and id of the posts in a range of blocks."""
         logs = self.node.logs(self.at.receipts, [topic(RECEIPTS, "ReceiptPosted")], start, stop)
-        return [(int(one["blockNumber"]), bytes(one["topics"][1])) for one in logs]
+        return [
+            (one.block, event_members(RECEIPTS, "ReceiptPosted", one)["receiptId"]) for one in logs
+        ]
 
     def questions(self, receipt_id: bytes | None = None) -> list[DisputeState]:
         """Return the availability disputes, about one post or all."""
@@ -204,7 +226,7 @@ class Contracts:
                 challenger=_checksummed(told["challenger"]),
                 index=told["index"],
                 due_at=told["dueAt"],
-                block=int(one["blockNumber"]),
+                block=one.block,
             )
             for one in self._logs(DISPUTES, "AvailabilityChallenged", topics)
             for told in (event_members(DISPUTES, "AvailabilityChallenged", one),)
@@ -225,12 +247,11 @@ class Contracts:
 
     def is_open(self, dispute_id: int) -> bool:
         """Whether a dispute has not ended."""
-        ended = self._logs(DISPUTES, "DisputeResolved", [dispute_id.to_bytes(32, "big")])
-        return not ended
+        return bool(self.read(DISPUTES, "disputes", dispute_id)[5] == _OPEN)
 
     def _logs(
         self, contract: str, event: str, indexed: list[bytes | None], block: int | None = None
-    ) -> list[Any]:
+    ) -> list[Event]:
         topics: list[Any] = [topic(contract, event), *indexed]
         start = self.at.first_block if block is None else block
         return list(self.node.logs(self.at.address(contract), topics, start, block))
@@ -254,7 +275,7 @@ class Contracts:
             terms = TypedTerms(
                 requester=_checksummed(members["requester"]),
                 declared_volume=members["declaredVolume"],
-                location_hash=keccak256(location.encode()),
+                location_hash=keccak256(location.encode(errors="surrogateescape")),
             )
             made = typed_statement(
                 commitment, terms, chain_id=self.at.chain_id, contract=self.at.receipts
@@ -269,6 +290,13 @@ class Contracts:
             nonce=nonce,
             block=block,
         )
+
+
+def _status(kind: type[Status], number: int) -> Status:
+    try:
+        return kind(number)
+    except ValueError:
+        raise NodeError(f"the node gave the status {number}, which there is not") from None
 
 
 def _checksummed(address: str) -> str:

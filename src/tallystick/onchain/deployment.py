@@ -52,9 +52,9 @@ def deploy(account: Account, treasury: str, tell: Callable[[str], None]) -> Depl
     for name in CONTRACTS:
         data = constructor_data(name, *arguments[name]())
         mined = account.do(Wish(name=f"deploy:{name}:{treasury}", to=None, data=data))
-        if mined.contract is None or not account.node.has_code(mined.contract):
+        if not account.node.has_code(mined.contract):
             raise PostingError(f"{name} was sent, but no contract stands at its address")
-        made[name] = checksum_address(read_address(str(mined.contract).lower()))
+        made[name] = mined.contract
         blocks.append(mined.block)
         tell(f"{name}  {made[name]}")
     wire = call_data(REGISTRY, "wire", made[RECEIPTS], made[DISPUTES])

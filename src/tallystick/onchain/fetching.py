@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import import_module
 from tempfile import TemporaryFile
 from typing import Any, BinaryIO, Final
 from urllib.parse import urlsplit
@@ -21,9 +19,12 @@ import msgspec
 
 from tallystick.errors import NodeError, PostingError
 from tallystick.limits import FETCHED_BYTES_MAX, FETCHED_SECONDS_MAX, URL_CHARS_MAX
+from tallystick.onchain.exchange import Bounds, Connection, Oversized, Request, receive
 
-_CHUNK: Final = 1 << 16
-_TIMEOUT_SECONDS: Final = 10.0
+_OK: Final = 200
+# What of IPv6 is the world's, and what of that stands for addresses of IPv4, private ones included.
+_UNICAST: Final = ipaddress.IPv6Network("2000::/3")
+_TUNNELS: Final = tuple(map(ipaddress.IPv6Network, ("2002::/16", "2001::/32")))
 
 
 class Reach(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,7 +33,6 @@ class Reach(msgspec.Struct, frozen=True, kw_only=True):
     private: bool = False
     bytes_max: int = FETCHED_BYTES_MAX
     seconds_max: float = FETCHED_SECONDS_MAX
-    clock: Callable[[], float] = time.monotonic
 
 
 @contextmanager
@@ -40,89 +40,66 @@ def fetched(location: str, reach: Reach | None = None) -> Iterator[BinaryIO]:
     """Yield what lies at a location, or raise: PostingError for good, NodeError for now."""
     reach = reach or Reach()
     with TemporaryFile() as file:
-        answer = _answer(location, reach)
-        try:
-            _store(answer, file, reach)
-        finally:
-            answer.close()
+        _fetch(location, reach, file)
         file.seek(0)
         yield file
 
 
-def _answer(location: str, reach: Reach) -> Any:
+def _fetch(location: str, reach: Reach, file: BinaryIO) -> None:
     parts = _parts(location, reach)
-    host = parts.hostname or ""
-    place = _resolved(host, parts.port or (443 if parts.scheme == "https" else 80), reach)
-    urllib3 = import_module("urllib3")
-    settings: dict[str, Any] = {"timeout": _TIMEOUT_SECONDS, "retries": False}
-    pool = (
-        urllib3.HTTPSConnectionPool(
-            *place,
-            server_hostname=host,
-            assert_hostname=host,
-            cert_reqs="CERT_REQUIRED",
-            **settings,
-        )
-        if parts.scheme == "https"
-        else urllib3.HTTPConnectionPool(*place, **settings)
-    )
+    is_secure = parts.scheme == "https"
+    host, port = parts.hostname, parts.port or (443 if is_secure else 80)
+    address = _resolved(host, port, reach)
+    connection = Connection(host, port, tls=is_secure, address=address)
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    answer: Any = None
-    why = ""
+    bounds = Bounds(bytes_max=reach.bytes_max, seconds_max=reach.seconds_max)
     try:
-        answer = pool.request(
-            "GET", path, headers={"Host": parts.netloc}, redirect=False, preload_content=False
-        )
-    except urllib3.exceptions.HTTPError as error:
-        why = type(error).__name__
-    if why:
-        raise NodeError(f"the bundle's location can't be reached: {why}", is_transient=True)
-    if answer.status != 200:
-        answer.close()
+        status = receive(connection, Request(path=path), file.write, bounds)
+    except Oversized:
+        raise PostingError(f"the bundle is larger than {reach.bytes_max} bytes") from None
+    except NodeError as fault:
+        why = str(fault)
+        raise NodeError(f"the bundle's location can't be read: {why}", is_transient=True) from None
+    finally:
+        connection.close()
+    if status != _OK:
         raise NodeError(
-            f"the bundle's location answers with HTTP {answer.status}",
-            is_transient=answer.status in (408, 429) or answer.status >= 500,
+            f"the bundle's location answers with HTTP {status}",
+            is_transient=status in (408, 429) or status >= 500,
         )
-    return answer
 
 
 def _parts(location: str, reach: Reach) -> Any:
     schemes = ("https", "http") if reach.private else ("https",)
+    # Whatever is no plain text of an address is nobody's; addresses are spelled in ASCII.
+    is_plain = location.isascii() and location.isprintable() and " " not in location
     try:
         parts = urlsplit(location)
         port = parts.port
     except ValueError:
         raise PostingError("the bundle's location is no address") from None
-    if len(location) > URL_CHARS_MAX or parts.scheme not in schemes or not parts.hostname:
+    if not is_plain or len(location) > URL_CHARS_MAX:
+        raise PostingError("the bundle's location is no address")
+    if parts.scheme not in schemes or not parts.hostname:
         raise PostingError(f"the bundle's location is none of {' or '.join(schemes)}")
     if "@" in parts.netloc or port == 0:
         raise PostingError("the bundle's location is no plain address")
     return parts
 
 
-def _resolved(host: str, port: int, reach: Reach) -> tuple[str, int]:
+def _resolved(host: str, port: int, reach: Reach) -> str:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
         raise NodeError("the bundle's location has no such host", is_transient=True) from None
     address = str(found[0][4][0])
-    if not reach.private and not ipaddress.ip_address(address).is_global:
+    if not reach.private and not _is_public(ipaddress.ip_address(address)):
         raise PostingError("the bundle's location is on this network, and not asked")
-    return address, port
+    return address
 
 
-def _store(answer: Any, file: BinaryIO, reach: Reach) -> None:
-    deadline, size = reach.clock() + reach.seconds_max, 0
-    why = ""
-    try:
-        for chunk in answer.stream(_CHUNK, decode_content=False):
-            size += len(chunk)
-            if size > reach.bytes_max:
-                raise PostingError(f"the bundle is larger than {reach.bytes_max} bytes")
-            if reach.clock() > deadline:
-                raise NodeError("the bundle comes too slowly", is_transient=True)
-            file.write(chunk)
-    except import_module("urllib3").exceptions.HTTPError as error:
-        why = type(error).__name__
-    if why:
-        raise NodeError(f"the bundle broke off: {why}", is_transient=True)
+def _is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    if isinstance(address, ipaddress.IPv6Address):
+        is_plain = address in _UNICAST and not any(address in one for one in _TUNNELS)
+        return is_plain and address.is_global
+    return address.is_global and not address.is_multicast

@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from typing import Any, Final, TypeVar
+from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
 from tallystick.errors import MissingExtraError, NodeError, PostingError, RevertError
 from tallystick.limits import LOG_BLOCKS_MAX, URL_CHARS_MAX
 from tallystick.onchain.artifact import error_names
-
-TIMEOUT_SECONDS: Final = 20.0
+from tallystick.onchain.transport import Transport, provider
 
 Answer = TypeVar("Answer")
 
@@ -51,8 +51,15 @@ class Mined(msgspec.Struct, frozen=True, kw_only=True):
     block_hash: bytes
     ok: bool
     gas: int
-    contract: str | None
-    logs: tuple[Any, ...]
+    contract: str = ""  # that it made
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """What a contract told in a block."""
+
+    block: int
+    topics: tuple[bytes, ...]
+    data: bytes
 
 
 class Fees(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,7 +82,7 @@ class Node:
     def chain_id(self) -> int:
         """The chain's number, asked for once."""
         if self._chain_id is None:
-            self._chain_id = int(self.ask("chain id", lambda: self.web3.eth.chain_id))
+            self._chain_id = self.ask("chain id", lambda: _number(self.web3.eth.chain_id))
         return self._chain_id
 
     def ask(self, wish: str, request: Callable[[], Answer]) -> Answer:
@@ -83,35 +90,43 @@ class Node:
         fault: NodeError
         try:
             return request()
-        except NodeError:
+        except RevertError:
             raise
+        except NodeError as error:
+            fault = NodeError(
+                f"{self.name} gave no {wish}: {error}", is_transient=error.is_transient
+            )
         except Exception as error:  # noqa: BLE001  # web3 and its providers raise anything
             fault = _fault_of(error, f"{self.name} gave no {wish}")
         raise fault
 
     def head(self) -> tuple[int, int]:
         """Return number and time of the newest block."""
-        block = self.ask("block", lambda: self.web3.eth.get_block("latest"))
-        return int(block["number"]), int(block["timestamp"])
+
+        def request() -> tuple[int, int]:
+            block = self.web3.eth.get_block("latest")
+            return _number(block["number"]), _number(block["timestamp"])
+
+        return self.ask("block", request)
 
     def block_hash(self, number: int) -> bytes | None:
         """Return the hash of the block that has this number now, if there is one."""
         try:
-            block = self.ask("block", lambda: self.web3.eth.get_block(number))
+            return self.ask("block", lambda: bytes(self.web3.eth.get_block(number)["hash"]))
         except NodeError as error:
             if error.is_transient:
                 raise
             return None
-        return bytes(block["hash"])
 
     def balance(self, address: str) -> int:
         """Return an account's wei."""
-        return int(self.ask("balance", lambda: self.web3.eth.get_balance(address)))
+        return self.ask("balance", lambda: _number(self.web3.eth.get_balance(address)))
 
-    def nonce(self, address: str) -> int:
-        """Return how many transactions of an account are in blocks."""
-        return int(
-            self.ask("nonce", lambda: self.web3.eth.get_transaction_count(address, "latest"))
+    def nonce(self, address: str, block: int | None = None) -> int:
+        """Return how many transactions of an account are in blocks, up to one or all."""
+        place = "latest" if block is None else block
+        return self.ask(
+            "nonce", lambda: _number(self.web3.eth.get_transaction_count(address, place))
         )
 
     def has_code(self, address: str) -> bool:
@@ -120,26 +135,32 @@ class Node:
 
     def fees(self) -> Fees:
         """Return what gets a transaction into one of the next blocks: twice the base fee."""
-        block = self.ask("block", lambda: self.web3.eth.get_block("latest"))
-        base = int(block.get("baseFeePerGas", 0))
+
+        def request() -> int:
+            return _number(self.web3.eth.get_block("latest").get("baseFeePerGas", 0))
+
+        base = self.ask("block", request)
         try:
-            tip = int(self.ask("fee", lambda: self.web3.eth.max_priority_fee))
+            tip = self.ask("fee", lambda: _number(self.web3.eth.max_priority_fee))
         except NodeError:
             tip = 1_000_000_000  # a node without eth_maxPriorityFeePerGas
         return Fees(max_fee=2 * base + tip, priority_fee=tip)
 
     def call(self, transaction: Mapping[str, Any]) -> bytes:
         """Return what a call would return now; raise RevertError where it is refused."""
-        return bytes(self.ask("answer", lambda: self.web3.eth.call(dict(transaction))))
+        return self.ask("answer", lambda: bytes(self.web3.eth.call(dict(transaction))))
 
     def gas(self, transaction: Mapping[str, Any]) -> int:
         """Return how much gas a transaction takes; raise RevertError where it is refused."""
-        return int(self.ask("estimate", lambda: self.web3.eth.estimate_gas(dict(transaction))))
+        return self.ask("estimate", lambda: _number(self.web3.eth.estimate_gas(dict(transaction))))
 
     def send(self, raw: bytes) -> bool:
         """Hand a signed transaction in; False where its nonce is spent already."""
         try:
             self.web3.eth.send_raw_transaction(raw)
+        except NodeError as error:
+            why = f"{self.name} did not take the transaction: {error}"
+            fault = NodeError(why, is_transient=error.is_transient)
         except Exception as error:  # noqa: BLE001  # see `ask`
             said = str(error).lower()
             if any(words in said for words in _KNOWN):
@@ -154,29 +175,27 @@ class Node:
     def mined(self, transaction_hash: bytes) -> Mined | None:
         """Return where a transaction was mined, or None while it was not."""
 
-        def request() -> Any:
+        def request() -> Mined | None:
             not_found = import_module("web3.exceptions").TransactionNotFound
             try:
-                return self.web3.eth.get_transaction_receipt(transaction_hash)
+                found = self.web3.eth.get_transaction_receipt(transaction_hash)
             except not_found:
                 return None
+            if found is None or found.get("blockNumber") is None:
+                return None
+            return Mined(
+                hash=transaction_hash,
+                block=_number(found["blockNumber"]),
+                block_hash=bytes(found["blockHash"]),
+                ok=_number(found["status"]) == 1,
+                gas=_number(found["gasUsed"]),
+            )
 
-        found = self.ask("transaction receipt", request)
-        if found is None or found.get("blockNumber") is None:
-            return None
-        return Mined(
-            hash=bytes(found["transactionHash"]),
-            block=int(found["blockNumber"]),
-            block_hash=bytes(found["blockHash"]),
-            ok=int(found["status"]) == 1,
-            gas=int(found["gasUsed"]),
-            contract=found.get("contractAddress"),
-            logs=tuple(found["logs"]),
-        )
+        return self.ask("transaction receipt", request)
 
     def logs(
         self, address: str, topics: list[Any], start: int, stop: int | None = None
-    ) -> Iterator[Any]:
+    ) -> Iterator[Event]:
         """Yield events of a contract, oldest first, in as many questions as nodes allow."""
         end = self.head()[0] if stop is None else stop
         for begin in range(start, end + 1, LOG_BLOCKS_MAX):
@@ -188,19 +207,47 @@ class Node:
             }
             yield from self._events(question)
 
-    def _events(self, question: dict[str, Any]) -> list[Any]:
-        return list(self.ask("events", lambda: self.web3.eth.get_logs(question)))
+    def _events(self, question: dict[str, Any]) -> list[Event]:
+        def request() -> list[Event]:
+            return [
+                Event(
+                    block=_number(one["blockNumber"]),
+                    topics=tuple(bytes(word) for word in one["topics"]),
+                    data=bytes(one["data"]),
+                )
+                for one in self.web3.eth.get_logs(question)
+            ]
+
+        return self.ask("events", request)
+
+
+def _number(found: Any) -> int:
+    """Return a number that a node gave, which is none below zero."""
+    number = int(found)
+    if number < 0:
+        raise ValueError(number)
+    return number
 
 
 def open_node(url: str) -> Node:
     """Return the node at an http(s) address; nothing is asked yet."""
-    if len(url) > URL_CHARS_MAX or not url.startswith(("http://", "https://")):
+    parts = _parts(url)
+    if parts is None:
         raise PostingError("the node's address is none: wanted is http://… or https://…")
     web3 = web3_module()
-    provider = web3.HTTPProvider(
-        url, request_kwargs={"timeout": TIMEOUT_SECONDS}, exception_retry_configuration=None
-    )
-    return Node(web3.Web3(provider), f"the node at {_host(url)}")
+    return Node(web3.Web3(provider(Transport(parts))), f"the node at {parts.hostname}")
+
+
+def _parts(url: str) -> SplitResult | None:
+    """Return the parts of an http(s) address in plain text, or None."""
+    if len(url) > URL_CHARS_MAX or not (url.isascii() and url.isprintable()) or " " in url:
+        return None
+    try:
+        parts = urlsplit(url)
+        is_whole = parts.hostname and parts.port != 0
+    except ValueError:
+        return None
+    return parts if is_whole and parts.scheme in ("http", "https") else None
 
 
 def web3_module() -> Any:
@@ -211,15 +258,6 @@ def web3_module() -> Any:
         raise MissingExtraError(
             "web3 is not installed: pip install 'tallystick[onchain]'"
         ) from None
-
-
-def _host(url: str) -> str:
-    from urllib.parse import urlsplit
-
-    try:
-        return urlsplit(url).hostname or "that address"
-    except ValueError:
-        return "that address"
 
 
 def _fault_of(error: Exception, wish: str) -> NodeError:

@@ -16,6 +16,7 @@ from tallystick.crypto.keccak import keccak256
 from tallystick.crypto.merkle import leaf_hash, path_in, tree_rows
 from tallystick.errors import PostingError
 from tallystick.model.artifact import outcome_hash
+from tallystick.model.manifest import parse_manifest
 from tallystick.model.post import (
     NO_ADDRESS,
     Commitment,
@@ -29,6 +30,7 @@ from tallystick.onchain.artifact import DISPUTES, RECEIPTS, REGISTRY
 from tallystick.onchain.codec import call_data
 from tallystick.onchain.contracts import Contracts, Posted
 from tallystick.ports import EvmSigner
+from tallystick.verify.post import contradictions
 
 
 class Offer(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,9 +54,12 @@ def registration(contracts: Contracts, operator: EvmSigner, metadata: bytes) -> 
     return Wish(name=f"register:{operator.get_address()}", to=contracts.at.registry, data=data)
 
 
-def deposit(contracts: Contracts, solver_id: bytes, wei: int, name: str) -> Wish:
-    """Return the wish that adds to a bond; `name` tells it from the next deposit."""
-    data = call_data(REGISTRY, "depositBond", solver_id)
+def deposit(contracts: Contracts, wei: int, name: str) -> Wish:
+    """Return the wish that adds to the sender's own bond; `name` tells it from the next deposit.
+
+    The contract knows whose that is. A node that names another's solver gets nothing by it.
+    """
+    data = call_data(REGISTRY, "depositOwnBond")
     return Wish(name=f"bond:{name}", to=contracts.at.registry, data=data, value=wei)
 
 
@@ -147,5 +152,9 @@ def manifest_answer(contracts: Contracts, dispute_id: int, posted: Posted, manif
     """Return the wish that answers with the manifest."""
     if sha256(manifest).digest() != posted.commitment.evidence_hash:
         raise PostingError("the bundle's manifest is not the one that the post commits to")
-    data = call_data(DISPUTES, "answerManifest", dispute_id, posted.claim(), manifest)
+    said = parse_manifest(manifest)
+    if contradictions(posted.commitment, said):
+        raise PostingError("the manifest contradicts the post, and so it is no answer")
+    outcome = (said.artifact_count, said.root)
+    data = call_data(DISPUTES, "answerManifest", dispute_id, posted.claim(), manifest, *outcome)
     return Wish(name=f"answer:{dispute_id}", to=contracts.at.disputes, data=data)

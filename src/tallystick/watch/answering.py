@@ -6,7 +6,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 
-from tallystick.errors import NodeError, PostingError, RefusedInput, SpendRefused
+from tallystick.errors import (
+    LimitError,
+    NodeError,
+    PostingError,
+    RefusedInput,
+    SpendRefused,
+)
 from tallystick.model.artifact import encode_entry
 from tallystick.model.bundle import BundleReader, exactly
 from tallystick.model.bundle_head import BundleHead, read_head
@@ -22,26 +28,37 @@ def answer_questions(
     bundles: str,
     tell: Callable[[DisputeState, str], None],
 ) -> None:
-    """Answer each open question about this solver's posts; say of each what became of it."""
+    """Answer each open question about this solver's posts; say of each what became of it.
+
+    Anybody may ask anybody anything, so nothing about one question keeps another unanswered.
+    """
     for question in contracts.questions():
-        posted = contracts.posted(question.receipt_id)
-        if posted.commitment.solver_id != solver_id or not contracts.is_open(question.dispute_id):
-            continue
-        head = _bundle_of(bundles, posted.commitment.evidence_hash)
-        if head is None:
-            tell(question, "no bundle here has that manifest")
-            continue
         try:
-            if question.index == MANIFEST_INDEX:
-                wish = manifest_answer(contracts, question.dispute_id, posted, head.canonical)
-            else:
-                entries = [encode_entry(one) for one in head.entries]
-                wish = entry_answer(contracts, question.dispute_id, question.index, posted, entries)
-            mined = account.do(wish)
-        except (NodeError, PostingError, SpendRefused) as fault:
-            tell(question, f"failed: {fault}")
-        else:
-            tell(question, f"answered in 0x{mined.hash.hex()}")
+            told = _answered(contracts, account, solver_id, bundles, question)
+        except (NodeError, PostingError, SpendRefused, LimitError) as fault:
+            told = f"failed: {fault}"
+        if told:
+            tell(question, told)
+
+
+def _answered(
+    contracts: Contracts, account: Account, solver_id: bytes, bundles: str, question: DisputeState
+) -> str:
+    """Answer one question, and say so; say nothing of one that is another's, or ended."""
+    if contracts.post(question.receipt_id).solver_id != solver_id:
+        return ""
+    if not contracts.is_open(question.dispute_id):
+        return ""
+    posted = contracts.posted(question.receipt_id)
+    head = _bundle_of(bundles, posted.commitment.evidence_hash)
+    if head is None:
+        return "no bundle here has that manifest"
+    if question.index == MANIFEST_INDEX:
+        wish = manifest_answer(contracts, question.dispute_id, posted, head.canonical)
+    else:
+        entries = [encode_entry(one) for one in head.entries]
+        wish = entry_answer(contracts, question.dispute_id, question.index, posted, entries)
+    return f"answered in 0x{account.do(wish).hash.hex()}"
 
 
 def path_of(directory: str, evidence_hash: bytes) -> str | None:

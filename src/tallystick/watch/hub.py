@@ -10,7 +10,7 @@ which counts over all rounds: it is written down before a transaction is sent.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import BinaryIO, Final, Protocol
 
@@ -18,8 +18,10 @@ import msgspec
 
 from tallystick.durable.file import make_directory, read_bounded, write_replace
 from tallystick.errors import (
+    LimitError,
     NodeError,
     PostingError,
+    RevertError,
     SpendRefused,
     UnreadableError,
 )
@@ -35,6 +37,8 @@ from tallystick.watch.post_grounds import Ground, grounds_in
 # How long before its window ends a post must have shown its bundle.
 ASK_BEFORE_SECONDS: Final = 15 * 60
 
+# What begins an action after which the next ground is tried.
+_REFUSED: Final = "refused: "
 _OVER: Final = (PostStatus.FINALIZED, PostStatus.SLASHED, PostStatus.UNRESOLVED)
 
 
@@ -63,6 +67,7 @@ class Seen(msgspec.Struct, kw_only=True):
     evidence: str
     is_over: bool = False
     acted: list[str] = []
+    paid: dict[str, int] = {}  # wei that is set aside for a ground, however often it is tried
 
 
 class Cursor(msgspec.Struct, kw_only=True):
@@ -118,13 +123,21 @@ class PostWatcher:
 
     def round(self, tell: Callable[[Sighting], None]) -> None:
         """Look at what is new and at what is open; tell of each finding once it is acted on."""
-        stop = self._contracts.node.head()[0] - self._confirmations + 1
-        self._step_back()
+        head = self._contracts.node.head()[0]
+        stop = head - self._confirmations + 1
+        self._step_back(head)
         fresh = self._contracts.posts(self._cursor.block + 1, stop)
         for _, receipt_id in fresh:
             self._note(receipt_id)
         for seen in [one for one in self._cursor.posts.values() if not one.is_over]:
-            self._look(seen, tell)
+            try:
+                self._look(seen, tell)
+            except (NodeError, PostingError) as fault:
+                if isinstance(fault, NodeError) and fault.is_transient:
+                    raise
+                # It is this one's: the others are looked at.
+                receipt_id = bytes.fromhex(seen.receipt_id)
+                tell(Sighting(receipt_id=receipt_id, verdict=f"not looked at: {fault}"))
             self._keep()
         found = self._contracts.node.block_hash(stop)
         self._cursor.block = max(stop, self._contracts.at.first_block - 1)
@@ -165,41 +178,56 @@ class PostWatcher:
             tell(Sighting(receipt_id=receipt_id, verdict=state.status.name.lower()))
             return
         posted = self._contracts.posted(receipt_id)
-        grounds, judged = self._judged(seen, posted)
+        grounds, judged = self._judged(seen, posted, state.posted_at)
         if state.promised and not state.settled and self._contracts.clock() > state.expiry:
             grounds.insert(0, Ground(kind="timeout", told="a promised settlement is missing"))
         if not grounds and judged:
             seen.acted.append(SOUND)
             tell(Sighting(receipt_id=receipt_id, verdict=judged))
-        for ground in grounds[:1]:  # one is enough to slash
-            if ground.kind not in seen.acted:
-                action = self._act(seen, posted, ground, left)
-                tell(Sighting(receipt_id=receipt_id, verdict=ground.told, action=action))
-
-    def _judged(self, seen: Seen, posted: Posted) -> tuple[list[Ground], str]:
-        """Return the grounds; where there is none, what the evidence is worth, told once."""
-        for other in self._cursor.posts.values():
-            if other is seen:
+        for ground in grounds:
+            if ground.kind in seen.acted:
                 break
-            is_same = (other.solver, other.evidence) == (seen.solver, seen.evidence)
-            if is_same and other.intent != seen.intent:
-                earlier = bytes.fromhex(other.receipt_id)
-                told = f"it shows the evidence of 0x{other.receipt_id}"
-                return [Ground(kind="replay", told=told, earlier=earlier)], ""
-        for one in self._signed():
-            if is_equivocation(self._contracts, posted, one):
-                told = "its solver signed another outcome of the same intent"
-                return [Ground(kind="equivocation", told=told, signed=one)], ""
+            action = self._act(seen, posted, ground, left)
+            tell(Sighting(receipt_id=receipt_id, verdict=ground.told, action=action))
+            if not action.startswith(_REFUSED):
+                break  # one is enough to slash
+
+    def _judged(self, seen: Seen, posted: Posted, posted_at: int) -> tuple[list[Ground], str]:
+        """Return the grounds; where there is none, what the evidence is worth, told once."""
+        grounds = [*self._replays(seen, posted_at), *self._equivocations(posted)]
         try:
             with self._fetch(posted) as stream:
-                grounds = grounds_in(stream, posted.commitment)
+                grounds += grounds_in(stream, posted.commitment)
                 if grounds or SOUND in seen.acted:
                     return grounds, ""
                 stream.seek(0)
-                operator = self._contracts.solver(posted.commitment.solver_id).operator
+                operator = self._contracts.operator_at(posted.commitment.solver_id, posted_at)
                 return [], judge_evidence(stream, operator, self._beliefs)
         except (NodeError, PostingError, UnreadableError) as fault:
-            return [Ground(kind="unavailable", told=str(fault))], ""
+            return [*grounds, Ground(kind="unavailable", told=str(fault))], ""
+
+    def _replays(self, seen: Seen, posted_at: int) -> Iterator[Ground]:
+        """Yield the earlier posts with this one's evidence; of one block, as the contract counts.
+
+        Not by the order in which they were seen: who posts two in one block chooses that.
+        """
+        for other in self._cursor.posts.values():
+            is_same = (other.solver, other.evidence) == (seen.solver, seen.evidence)
+            if not is_same or other.intent == seen.intent:
+                continue
+            earlier = bytes.fromhex(other.receipt_id)
+            place = (self._contracts.post(earlier).posted_at, other.receipt_id)
+            if place < (posted_at, seen.receipt_id):
+                told = f"it shows the evidence of 0x{other.receipt_id}"
+                yield Ground(kind="replay", told=told, earlier=earlier)
+                return
+
+    def _equivocations(self, posted: Posted) -> Iterator[Ground]:
+        for one in self._signed():
+            if is_equivocation(self._contracts, posted, one):
+                told = "its solver signed another outcome of the same intent"
+                yield Ground(kind="equivocation", told=told, signed=one)
+                return
 
     def _act(self, seen: Seen, posted: Posted, ground: Ground, left: int) -> str:
         if ground.kind in ("unavailable", "unopened"):
@@ -213,18 +241,25 @@ class PostWatcher:
             return "nobody to send it"
         try:
             return self._spend(seen, ground, self._wish(posted, ground))
-        except (NodeError, SpendRefused) as fault:
+        except RevertError as fault:
+            seen.paid.pop(
+                ground.kind, None
+            )  # if it was sent, it has cost that; the next costs more
+            return f"{_REFUSED}{fault}"
+        except (NodeError, PostingError, SpendRefused, LimitError) as fault:
             return f"failed: {fault}"
 
     def _spend(self, seen: Seen, ground: Ground, wish: Wish) -> str:
         assert self._account is not None
         gas, fees = self._account.price(wish)
         cost = gas * fees.max_fee + wish.value
-        if self._cursor.spent + cost > self._policy.spend_max:
+        more = max(0, cost - seen.paid.get(ground.kind, 0))
+        if self._cursor.spent + more > self._policy.spend_max:
             return f"over the cap: it may cost {cost} wei"
-        self._cursor.spent += cost
+        self._cursor.spent += more
+        seen.paid[ground.kind] = seen.paid.get(ground.kind, 0) + more
         self._keep()  # before it is sent: a crash must not spend it twice
-        mined = self._account.do(wish)
+        mined = self._account.do(wish, (gas, fees))
         seen.acted.append(ground.kind)
         return f"sent in 0x{mined.hash.hex()}"
 
@@ -247,7 +282,7 @@ class PostWatcher:
             contracts, posted, ground.manifest, ground.member, ground.entries
         )
 
-    def _step_back(self) -> None:
+    def _step_back(self, head: int) -> None:
         """Go back where the chain is no longer the one that the cursor stood in."""
         cursor = self._cursor
         if not cursor.block_hash:
@@ -255,10 +290,14 @@ class PostWatcher:
         found = self._contracts.node.block_hash(cursor.block)
         if found is None or found.hex() != cursor.block_hash:
             first = self._contracts.at.first_block
-            cursor.block = max(first - 1, cursor.block - REORG_BLOCKS_MAX)
+            # A node that told of a head which never was must not hide what came below it.
+            cursor.block = max(first - 1, min(cursor.block, head) - REORG_BLOCKS_MAX)
             cursor.block_hash = ""
-            # What was mined in blocks that are gone may be gone, too: it is noted anew.
+            # What was mined in blocks that are gone may be gone, too: it is noted anew, and what
+            # was sent is looked for again, under its wish's name.
             cursor.posts = {key: one for key, one in cursor.posts.items() if self._is_there(one)}
+            for seen in cursor.posts.values():
+                seen.acted = [one for one in seen.acted if one == SOUND]
 
     def _is_there(self, seen: Seen) -> bool:
         try:

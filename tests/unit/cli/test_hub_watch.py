@@ -3,7 +3,11 @@
 
 from __future__ import annotations
 
+import pytest
 from tests.command import tally
+
+from tallystick.cli.hub_watch import _go_on
+from tallystick.errors import NodeError
 
 
 def test_spending_wants_a_cap() -> None:
@@ -22,3 +26,12 @@ def test_folders_are_there() -> None:
         answer = tally("hub", "watch", option, "nowhere", "--rpc", "http://127.0.0.1:1", "--once")
         assert answer.code == 2
         assert "nowhere" in answer.err
+
+
+def test_a_node_that_fails_ends_a_round_only(capsys: pytest.CaptureFixture[str]) -> None:
+    """Who ended a watch by it could lie in peace. With --once there is no next round."""
+    fault = NodeError("the node is busy", is_transient=True)
+    _go_on(fault, {"once": False})
+    assert capsys.readouterr().err == "tally: this round: the node is busy\n"
+    with pytest.raises(NodeError):
+        _go_on(fault, {"once": True})

@@ -14,7 +14,7 @@ from tests.curve import CurveKey
 
 from tallystick.durable.journal import Journal
 from tallystick.errors import LimitError, NodeError, RevertError, SpendRefused, UnminedError
-from tallystick.onchain.account import GWEI, Account, Terms, Wish
+from tallystick.onchain.account import GWEI, Account, Terms, Wish, created_address
 from tallystick.onchain.embedded import EmbeddedNode
 from tallystick.onchain.node import Fees
 
@@ -195,3 +195,32 @@ def test_the_journal_is_private(node: EmbeddedNode, tmp_path: Path) -> None:
     """Signed transactions lie where only their owner reads."""
     account_on(node, tmp_path / "sent").do(gift())
     assert (tmp_path / "sent").stat().st_mode & 0o077 == 0
+
+
+def test_where_a_contract_stands() -> None:
+    """It follows from who made it and when, and is no node's to tell."""
+    sender = bytes.fromhex("6ac7ea33f8831ea9dcc53393aaa88b25a785dbf0")
+    assert created_address(sender, 0).hex() == "cd234a471b72ba2f1ccf0a70fcaba648a5eecd8d"
+    assert created_address(sender, 1).hex() == "343c43a37d37dff08ae8c4a11544c718abb4fcf8"
+
+
+def test_a_nonce_that_went_to_another(
+    node: EmbeddedNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second transaction is signed only when no reorganisation can make the first one count."""
+    patient = Terms(confirmations=3, wait_seconds=0.05, poll_seconds=0.01)
+    with monkeypatch.context() as patch:
+        patch.setattr(node, "send", lambda _raw: True)
+        with pytest.raises(UnminedError):
+            account_on(node, tmp_path, patient).do(gift())
+    account_on(node, tmp_path / "other").do(
+        gift("other", 2)
+    )  # of the same key, with the same nonce
+    with pytest.raises(UnminedError):
+        account_on(node, tmp_path, patient).do(gift())
+    assert node.nonce(SOLVER.address) == 1
+    for _ in range(2):
+        node.advance(1)
+    with pytest.raises(UnminedError):  # signed and mined, and not deep enough yet
+        account_on(node, tmp_path, patient).do(gift())
+    assert node.nonce(SOLVER.address) == 2

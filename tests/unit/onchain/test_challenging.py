@@ -100,6 +100,10 @@ def test_a_promise_that_was_kept(chain: Chain, tmp_path: Path) -> None:
         challenger.do(challenging.settlement(chain.contracts, posted, entries, 1 - at))
     with pytest.raises(PostingError, match="not the artefacts"):
         challenging.settlement(chain.contracts, posted, entries[:1], 0)
+    with pytest.raises(PostingError, match="no entry 0 among 0"):
+        challenging.settlement(chain.contracts, posted, [], 0)
+    with pytest.raises(PostingError, match="no entry 2 among 2"):
+        challenging.artifact_mismatch(chain.contracts, posted, entries, 2, b"")
     challenger.do(challenging.settlement(chain.contracts, posted, entries, at))
     assert chain.contracts.post(posted.receipt_id).settled
     chain.pass_time(1100)

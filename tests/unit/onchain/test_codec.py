@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from tallystick.errors import NodeError
 from tallystick.onchain.artifact import DISPUTES, RECEIPTS, REGISTRY
@@ -15,6 +16,7 @@ from tallystick.onchain.codec import (
     selector,
     topic,
 )
+from tallystick.onchain.node import Event
 
 
 def test_the_sources_selector_and_topics() -> None:
@@ -37,10 +39,8 @@ def test_calls() -> None:
 
 def test_events() -> None:
     """Indexed and other members come back by name; another event's log is refused."""
-    log = {
-        "topics": [topic(RECEIPTS, "ReceiptPosted"), b"\1" * 32, b"\2" * 32, b"\3" * 32],
-        "data": (7).to_bytes(32, "big"),
-    }
+    topics = (topic(RECEIPTS, "ReceiptPosted"), b"\1" * 32, b"\2" * 32, b"\3" * 32)
+    log = Event(block=1, topics=topics, data=(7).to_bytes(32, "big"))
     assert event_members(RECEIPTS, "ReceiptPosted", log) == {
         "receiptId": b"\1" * 32,
         "intentHash": b"\2" * 32,
@@ -50,9 +50,20 @@ def test_events() -> None:
     with pytest.raises(NodeError, match="another event"):
         event_members(RECEIPTS, "ReceiptFinalized", log)
     with pytest.raises(NodeError, match="another form"):
-        event_members(RECEIPTS, "ReceiptPosted", log | {"topics": log["topics"][:2]})
+        event_members(RECEIPTS, "ReceiptPosted", replace(log, topics=topics[:2]))
     with pytest.raises(NodeError, match="another form"):
-        event_members(RECEIPTS, "ReceiptPosted", log | {"data": b"\1"})
+        event_members(RECEIPTS, "ReceiptPosted", replace(log, data=b"\1"))
+
+
+def test_strings_that_are_none() -> None:
+    """A contract takes any bytes for a string: they come back, and can be hashed as they were."""
+    words = [0, 0, 0, 0, 0, 0, 0, 8 * 32, 1, 0xFF << 248]
+    topics = (topic(RECEIPTS, "TypedReceiptRecorded"), b"\1" * 32, bytes(32))
+    data = b"".join(one.to_bytes(32, "big") for one in words)
+    found = event_members(
+        RECEIPTS, "TypedReceiptRecorded", Event(block=1, topics=topics, data=data)
+    )
+    assert found["location"].encode(errors="surrogateescape") == b"\xff"
 
 
 def test_answers_of_other_contracts() -> None:

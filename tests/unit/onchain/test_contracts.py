@@ -82,10 +82,10 @@ class Liar:
 
     def logs(self, address: str, topics: list[Any], *blocks: Any) -> Iterator[Any]:
         for log in self._node.logs(address, topics, *blocks):
-            data = bytearray(log["data"])
+            data = bytearray(log.data)
             if topics[0] == topic(RECEIPTS, "ReceiptRecorded"):
                 data[-1] ^= 1
-            yield dict(log) | {"data": bytes(data)}
+            yield msgspec.structs.replace(log, data=bytes(data))
 
 
 def test_a_node_that_lies_about_a_post(chain: Chain) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import itertools
 import sys
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -94,7 +95,20 @@ def test_unreachable_nodes() -> None:
     assert shown == "the node at node.example"
 
 
-@pytest.mark.parametrize("url", ["", "node.example", "file:///x", "http://" + "x" * 3000])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "node.example",
+        "file:///x",
+        "http://" + "x" * 3000,
+        "http://",
+        "http://n.example:x",
+        "http://[",
+        "http://n\n.example",
+        "http://n.example:0",
+    ],
+)
 def test_addresses_that_are_none(url: str) -> None:
     """http and https, and not without end."""
     with pytest.raises(PostingError, match="address is none"):
@@ -128,11 +142,11 @@ def test_events_in_pieces() -> None:
 
     def get_logs(question: dict[str, Any]) -> list[Any]:
         asked.append((question["fromBlock"], question["toBlock"]))
-        return [question["fromBlock"]]
+        return [{"blockNumber": question["fromBlock"], "topics": [], "data": b""}]
 
     node = node_that(KeyError(), get_logs=get_logs)
     found = list(node.logs("0x", [], 10, 10 + 2 * LOG_BLOCKS_MAX))
-    assert found == [start for start, _ in asked]
+    assert [one.block for one in found] == [start for start, _ in asked]
     assert asked[0][0] == 10
     assert asked[-1][1] == 10 + 2 * LOG_BLOCKS_MAX
     assert all(a[1] + 1 == b[0] for a, b in itertools.pairwise(asked))
@@ -152,3 +166,32 @@ def test_without_web3(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "web3", None)
     with pytest.raises(MissingExtraError, match=r"tallystick\[onchain\]"):
         open_node("http://127.0.0.1:1")
+
+
+@pytest.mark.parametrize("found", [None, {}, [], "x", -1, {"number": "x"}, {"number": -1}])
+def test_answers_that_are_none(found: Any) -> None:
+    """Whatever a node gives in place of a block, a number or an event is the node's fault."""
+
+    def give(*_arguments: Any, **_named: Any) -> Any:
+        return found
+
+    methods = ("get_block", "get_balance", "get_transaction_count", "estimate_gas", "get_logs")
+    eth = SimpleNamespace(**dict.fromkeys((*methods, "get_transaction_receipt"), give))
+    eth.max_priority_fee, eth.chain_id = found, found
+    node = Node(SimpleNamespace(eth=eth), "the node")
+    number: list[Callable[[], Any]] = [
+        lambda: node.balance("0x"),
+        lambda: node.nonce("0x"),
+        lambda: node.gas({}),
+        lambda: node.chain_id,
+    ]
+    for ask in (node.head, *number):
+        with pytest.raises(NodeError):
+            ask()
+    assert node.block_hash(1) is None
+    if found:
+        with pytest.raises(NodeError):
+            list(node.logs("0x", [], 1, 1))
+    if found in ("x", -1):
+        with pytest.raises(NodeError):
+            node.mined(b"\1" * 32)

@@ -5,10 +5,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from tests.chains import CHALLENGER, SOLVER, embedded
+from tests.hostile_posts import post_at
 from tests.posts import committed, make_bundle
 
+from tallystick.errors import NodeError
 from tallystick.onchain import challenging
+from tallystick.onchain.contracts import Contracts, Posted
 from tallystick.watch.answering import answer_questions, path_of
 
 
@@ -20,11 +24,14 @@ def test_questions_are_answered(tmp_path: Path) -> None:
     assert path_of(str(tmp_path), digest) == str(path)
     assert path_of(str(tmp_path), b"\1" * 32) is None
     with embedded(tmp_path / "chain") as chain:
+        # A question that nobody can answer, about a post that is hard to read, comes first.
+        strange = chain.contracts.posted(post_at(chain, chain.commitment("strange")))
+        chain.account(CHALLENGER).do(challenging.question(chain.contracts, strange, None))
         posted = chain.contracts.posted(chain.post(committed(chain, made)))
         for index in (0, None):
             wish = challenging.question(chain.contracts, posted, index)
             chain.account(CHALLENGER).do(wish)
-        for expected in (2, 0):
+        for expected in (3, 1):
             told: list[str] = []
             answer_questions(
                 chain.contracts,
@@ -34,4 +41,34 @@ def test_questions_are_answered(tmp_path: Path) -> None:
                 lambda _question, words, into=told: into.append(words),  # type: ignore[misc]
             )
             assert len(told) == expected
+            assert told.pop(0) == "no bundle here has that manifest"
             assert all(one.startswith("answered in 0x") for one in told)
+
+
+def test_a_question_that_can_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is wrong with one question, it is told, and the others are answered."""
+    _, made = make_bundle(tmp_path / "runs")
+    with embedded(tmp_path / "chain") as chain:
+        broken = chain.contracts.posted(chain.post(chain.commitment("broken")))
+        posted = chain.contracts.posted(chain.post(committed(chain, made)))
+        for one in (broken, posted):
+            wish = challenging.question(chain.contracts, one, None)
+            chain.account(CHALLENGER).do(wish)
+        real = Contracts.posted
+
+        def read(self: Contracts, receipt_id: bytes) -> Posted:
+            if receipt_id == broken.receipt_id:
+                raise NodeError("another form")
+            return real(self, receipt_id)
+
+        monkeypatch.setattr(Contracts, "posted", read)
+        told: list[str] = []
+        answer_questions(
+            chain.contracts,
+            chain.account(SOLVER),
+            chain.solver_id,
+            str(tmp_path),
+            lambda _question, words: told.append(words),
+        )
+        assert told[0] == "failed: another form"
+        assert told[1].startswith("answered in 0x")

@@ -6,17 +6,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
+import msgspec
 import pytest
-from tests.chains import CHALLENGER, ETHER, REQUESTER, SOLVER, Chain, ask, embedded
+from tests.chains import CHALLENGER, ETHER, FAST, REQUESTER, SOLVER, Chain, ask, embedded
+from tests.hostile_posts import post_at
 from tests.posts import committed, make_bundle
 
-from tallystick.errors import PostingError
-from tallystick.onchain.contracts import Posted, PostStatus
+from tallystick.errors import NodeError, PostingError
+from tallystick.onchain.contracts import Contracts, Posted, PostState, PostStatus
+from tallystick.onchain.fetching import fetched
 from tallystick.onchain.solving import Offer
 from tallystick.watch.answering import answer_questions
 from tallystick.watch.hub import PostWatcher, Sighting, WatchPolicy
+from tallystick.watch.post_grounds import Ground
 
 ACTIVE = WatchPolicy(prove=True, ask=True, spend_max=ETHER)
 
@@ -130,3 +134,126 @@ def test_a_cursor_of_other_contracts(chain: Chain, tmp_path: Path) -> None:
     path.write_text("{")
     with pytest.raises(PostingError, match="holds no cursor"):
         look(chain, Bundles())
+
+
+def test_a_location_that_is_no_text(chain: Chain) -> None:
+    """A contract takes any bytes for a location; such a post is watched and proven wrong."""
+    shown = chain.commitment("one")
+    chain.post(shown)
+    lie = post_at(chain, chain.commitment("lie", evidence_hash=shown.evidence_hash))
+    with pytest.raises(PostingError), fetched(chain.contracts.posted(lie).location):
+        pass
+    told = look(chain, Bundles(), ACTIVE)
+    assert told[lie].action.startswith("sent in 0x")
+    assert chain.contracts.post(lie).status is PostStatus.SLASHED
+
+
+def test_one_bad_post_hides_no_other(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What can't be read of one post is told, and the others are looked at; a node's pause ends
+    the round instead.
+    """
+    bad, good = (chain.post(chain.commitment(seed)) for seed in ("bad", "good"))
+    look(chain, Bundles())
+    real = Contracts.post
+    faults: list[Exception] = [PostingError("not those"), NodeError("busy", is_transient=True)]
+
+    def post(self: Contracts, receipt_id: bytes) -> PostState:
+        if receipt_id == bad:
+            raise faults.pop(0)
+        return real(self, receipt_id)
+
+    monkeypatch.setattr(Contracts, "post", post)
+    told = look(chain, Bundles())
+    assert told[bad].verdict == "not looked at: not those"
+    assert told[good].action == "waiting for it"
+    with pytest.raises(NodeError, match="busy"):
+        look(chain, Bundles())
+
+
+def test_of_two_in_one_block_the_later_by_number_is_proven(
+    chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who posts one evidence twice in a block chooses the order: the contract goes by the ids."""
+    bundles = Bundles()
+    first, second = (
+        chain.post(chain.commitment(seed, evidence_hash=b"\5" * 32)) for seed in ("a", "b")
+    )
+    real = Contracts.post
+    moment = real(chain.contracts, first).posted_at
+    monkeypatch.setattr(
+        Contracts,
+        "post",
+        lambda self, one: msgspec.structs.replace(real(self, one), posted_at=moment),
+    )
+    told = look(chain, bundles)
+    smaller, greater = sorted((first, second))
+    assert told[greater].verdict == f"it shows the evidence of 0x{smaller.hex()}"
+    assert told[smaller].action == "waiting for it"
+
+
+def test_a_refused_ground_is_not_the_last(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a contract takes one proof for none, the next ground that holds is tried."""
+    shown = chain.commitment("one")
+    first = chain.post(shown)
+    lie = chain.post(chain.commitment("lie", evidence_hash=shown.evidence_hash))
+    grounds = {
+        lie: [
+            Ground(kind="timeout", told="nothing was promised"),
+            Ground(kind="replay", told="a replay", earlier=first),
+        ]
+    }
+    monkeypatch.setattr(
+        PostWatcher,
+        "_replays",
+        lambda _self, seen, _at: iter(grounds.get(bytes.fromhex(seen.receipt_id), ())),
+    )
+    assert look(chain, Bundles(), ACTIVE)[lie].action.startswith("sent in 0x")
+    assert chain.contracts.post(lie).status is PostStatus.SLASHED
+
+
+def test_a_cap_holds_whatever_the_node_says(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is signed costs what was counted, not what a node says a moment later; a second try of
+    the same is counted once.
+    """
+    bundles, shown = Bundles(), chain.commitment("one")
+    chain.post(shown)
+    lie = chain.post(chain.commitment("lie", evidence_hash=shown.evidence_hash))
+    gas = chain.node.gas
+    asked: list[int] = []
+
+    def more(transaction: Any) -> int:
+        asked.append(1)
+        return gas(transaction) * len(asked)
+
+    monkeypatch.setattr(chain.node, "gas", more)
+    monkeypatch.setattr(chain.node, "send", lambda _raw: True)  # and it loses what it takes
+    account = chain.account(CHALLENGER)
+    account.terms = msgspec.structs.replace(account.terms, wait_seconds=0)
+    sightings: list[Sighting] = []
+    watcher = PostWatcher(chain.contracts, chain.home / "watch", bundles, ACTIVE, account=account)
+    watcher.round(sightings.append)
+    assert "is not final" in sightings[-1].action
+    spent = watcher.spent
+    watcher.round(sightings.append)
+    assert (len(asked), watcher.spent > spent) == (2, True)
+    monkeypatch.setattr(chain.node, "gas", gas)
+    most = watcher.spent
+    watcher.round(sightings.append)
+    assert watcher.spent == most
+    monkeypatch.undo()
+    account.terms = FAST
+    watcher.round(sightings.append)
+    assert chain.contracts.post(lie).status is PostStatus.SLASHED
+    assert watcher.spent == most
+
+
+def test_a_head_that_never_was(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A node that once told of blocks far ahead hides no post of the blocks below them."""
+    head = chain.node.head
+    with monkeypatch.context() as patch:
+        patch.setattr(chain.node, "head", lambda: (head()[0] + 90_000, head()[1]))
+        patch.setattr(chain.node, "block_hash", lambda _number: b"\1" * 32)
+        patch.setattr(chain.node, "_events", lambda _question: [])
+        look(chain, Bundles())
+    first = chain.post(chain.commitment("first"))
+    assert first in look(chain, Bundles())
