@@ -127,10 +127,9 @@ def resolution(contracts: Contracts, dispute_id: int) -> Wish:
 def opened_dispute(mined: Mined) -> int | None:
     """Return the number of the dispute that a transaction has opened."""
     kinds = {topic(DISPUTES, name) for name in ("AvailabilityChallenged", "SubjectiveChallenged")}
-    for log in mined.logs:
-        topics = [bytes(one) for one in log["topics"]]
-        if len(topics) > 1 and topics[0] in kinds:
-            return int.from_bytes(topics[1], "big")
+    for event in mined.events:
+        if len(event.topics) > 1 and event.topics[0] in kinds:
+            return int.from_bytes(event.topics[1], "big")
     return None
 
 

@@ -43,6 +43,14 @@ _KNOWN: Final = ("already known", "already imported", "known transaction")
 _SPENT: Final = ("nonce too low", "nonce is too low", "invalid transaction nonce")
 
 
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """What a contract told in a block."""
+
+    block: int
+    topics: tuple[bytes, ...]
+    data: bytes
+
+
 class Mined(msgspec.Struct, frozen=True, kw_only=True):
     """A transaction that is in a block: where, and whether it did what it should."""
 
@@ -51,15 +59,8 @@ class Mined(msgspec.Struct, frozen=True, kw_only=True):
     block_hash: bytes
     ok: bool
     gas: int
+    events: tuple[Event, ...]  # in their order
     contract: str = ""  # that it made
-
-
-class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """What a contract told in a block."""
-
-    block: int
-    topics: tuple[bytes, ...]
-    data: bytes
 
 
 class Fees(msgspec.Struct, frozen=True, kw_only=True):
@@ -189,6 +190,7 @@ class Node:
                 block_hash=bytes(found["blockHash"]),
                 ok=_number(found["status"]) == 1,
                 gas=_number(found["gasUsed"]),
+                events=tuple(map(_event, found["logs"])),
             )
 
         return self.ask("transaction receipt", request)
@@ -209,16 +211,17 @@ class Node:
 
     def _events(self, question: dict[str, Any]) -> list[Event]:
         def request() -> list[Event]:
-            return [
-                Event(
-                    block=_number(one["blockNumber"]),
-                    topics=tuple(bytes(word) for word in one["topics"]),
-                    data=bytes(one["data"]),
-                )
-                for one in self.web3.eth.get_logs(question)
-            ]
+            return [_event(one) for one in self.web3.eth.get_logs(question)]
 
         return self.ask("events", request)
+
+
+def _event(found: Mapping[str, Any]) -> Event:
+    return Event(
+        block=_number(found["blockNumber"]),
+        topics=tuple(bytes(word) for word in found["topics"]),
+        data=bytes(found["data"]),
+    )
 
 
 def _number(found: Any) -> int:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.chains import CHALLENGER, embedded
+from tests.chains import CHALLENGER, SOLVER, embedded
 from tests.curve import CurveKey
 
 from tallystick.errors import NodeError, RevertError, WalLockedError
@@ -67,8 +67,8 @@ def test_what_passes_passes_on_the_chain(tmp_path: Path) -> None:
 def test_an_estimate_is_enough_and_little_more(tmp_path: Path) -> None:
     """With the gas that was estimated a call succeeds, and with a tenth less it does not."""
     with embedded(tmp_path) as chain:
-        wish = solving.deposit(chain.contracts, chain.solver_id, 10**18, "more")
-        sender = chain.account(CHALLENGER).address
+        wish = solving.deposit(chain.contracts, 10**18, "more")
+        sender = chain.account(SOLVER).address
         calls = [{"from": sender, "to": wish.to, "data": wish.data, "value": wish.value}]
         calls += [{"from": sender, "data": constructor_data(REGISTRY, sender)}]
         for one in calls:
@@ -76,9 +76,8 @@ def test_an_estimate_is_enough_and_little_more(tmp_path: Path) -> None:
             chain.node.call({**one, "gas": gas})
             with pytest.raises((RevertError, NodeError)):
                 chain.node.call({**one, "gas": gas * 9 // 10})
-        unknown = solving.deposit(chain.contracts, b"\7" * 32, 1, "unknown")
-        with pytest.raises(RevertError, match="SolverNotFound"):
-            chain.node.gas({**calls[0], "data": unknown.data})
+        with pytest.raises(RevertError, match="NotSolverOperator"):
+            chain.node.gas({**calls[0], "from": chain.account(CHALLENGER).address})
         much = {"from": sender, "to": SOMEBODY, "data": b"\xff" * 4096}
         assert chain.node.gas(much) >= 21_000 + 40 * 4096  # the floor of EIP-7623
 

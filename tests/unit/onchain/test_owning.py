@@ -29,7 +29,7 @@ def test_what_an_owner_does(tmp_path: Path) -> None:
             owner=owner.address, heir=other.address, paused=True, window=7200
         )
         with pytest.raises(RevertError, match="EnforcedPause"):
-            owner.do(solving.deposit(contracts, chain.solver_id, 1, owner.fresh("it")))
+            other.do(solving.deposit(contracts, 1, other.fresh("it")))
         with pytest.raises(RevertError, match="NotOwner"):
             owner.do(owning.acceptance(contracts, owner.fresh("it")))
         other.do(owning.acceptance(contracts, other.fresh("it")))
