@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from tallystick.crypto.strict import (
     bound_structure,
     may_hold_values_over,
     parse_json,
+    parse_quickly,
     refuse_surrogates,
 )
 from tallystick.errors import MalformedInput
@@ -25,7 +27,19 @@ from tallystick.limits import (
 
 
 def parse(data: bytes | str) -> Any:
-    return parse_json(data if isinstance(data, bytes) else data.encode(), RECEIPT_BYTES_MAX)
+    """Return or raise what the strict parser does, having seen that the quick one does the same."""
+    body = data if isinstance(data, bytes) else data.encode()
+    for exact in (False, True):
+        quickly = outcome(parse_quickly, body, exact_numbers=exact)
+        assert repr(quickly) == repr(outcome(parse_json, body, exact_numbers=exact))
+    return parse_json(body, RECEIPT_BYTES_MAX)
+
+
+def outcome(parser: Callable[..., Any], data: bytes, *, exact_numbers: bool) -> Any:
+    try:
+        return parser(data, RECEIPT_BYTES_MAX, exact_numbers=exact_numbers)
+    except MalformedInput as fault:
+        return fault.code, fault.message
 
 
 def code_of(data: bytes | str) -> str:
