@@ -11,9 +11,14 @@ import pytest
 from tallystick.daemon.writing import Writing
 
 
+def unexpected(fault: BaseException) -> None:
+    """Fail: no job here is to raise."""
+    raise fault
+
+
 def test_a_lone_job_is_done_by_who_brings_it() -> None:
     """Where nothing waits, the thread is not changed; where something does, order comes first."""
-    writing = Writing("w", pytest.fail)
+    writing = Writing("w", unexpected)
     ran: list[tuple[str, str]] = []
     holds = threading.Event()
 
@@ -31,7 +36,7 @@ def test_a_lone_job_is_done_by_who_brings_it() -> None:
 
 def test_who_drafts_is_held_back() -> None:
     """One job runs and one waits: the next is taken when there is room."""
-    writing = Writing("w", pytest.fail)
+    writing = Writing("w", unexpected)
     done: list[int] = []
     holds = threading.Event()
 

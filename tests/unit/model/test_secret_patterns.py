@@ -158,8 +158,9 @@ UNITS = [
     "bearer ", "-u ", "-u a:", "--token", "--aaaaaaaa", "SG.", "SG.aaaaaaaaaa", "sig=", "?code=",
     "hooks.slack.com/a/", "1234567890:", "pass word is", "pwd\t",
     "mysql ", "mysql -", "curl ", "curl -a", "curl -u a", "sshpass ", "docker -", "redis-cli ",
-    "//", "//u:", "jdbc:oracle:a:", "LS0tLS1CRUdJTi", "tLS0tLUJFR0lOIQUklWQVRFIEtFW ", "pass:", "-pass ",
-    "authorization',", "authorization:\\ ", "authorization: digest ", "secret\\'", "'", "xox", "A",
+    "//", "//u:", "jdbc:oracle:a:", "LS0tLS1CRUdJTi", "tLS0tLUJFR0lOIQUklWQVRFIEtFW ", "pass:",
+    "-pass ", "authorization',", "authorization:\\ ", "authorization: digest ", "secret\\'", "'",
+    "xox", "A",
 ]  # fmt: skip
 
 
