@@ -32,7 +32,7 @@ PATIENCE_S = 60.0
 class DaemonHome:
     """A folder with key, store and socket, in which daemons live one after the other."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, with_key: bool = True) -> None:
         self.folder = folder
         folder.mkdir(mode=0o750, exist_ok=True)
         self.db = folder / "receipts.db"
@@ -41,19 +41,20 @@ class DaemonHome:
         self.run = folder / "run"
         self.socket = str(self.run / "events.sock")
         self.status = str(self.run / "status.sock")
-        make_keys(self.key, self.public)
+        if with_key:
+            make_keys(self.key, self.public)
 
     def variables(self, **more: str) -> Mapping[str, str]:
         """Return the environment of a daemon that lives here."""
-        return environment(
-            AGENTRECEIPTS_SOCKET=self.socket,
-            AGENTRECEIPTS_DB=str(self.db),
-            AGENTRECEIPTS_KEY=str(self.key),
-            AGENTRECEIPTS_UNSAFE_SOCKET_PATH="true",
-            XDG_DATA_HOME=str(self.folder),
-            TALLY_LOG_FORMAT="text",
-            **more,
-        )
+        given = {
+            "AGENTRECEIPTS_SOCKET": self.socket,
+            "AGENTRECEIPTS_DB": str(self.db),
+            "AGENTRECEIPTS_KEY": str(self.key),
+            "AGENTRECEIPTS_UNSAFE_SOCKET_PATH": "true",
+            "XDG_DATA_HOME": str(self.folder),
+            "TALLY_LOG_FORMAT": "text",
+        }
+        return environment(**{**given, **more})
 
     @contextmanager
     def daemon(self, *arguments: str, **more: Any) -> Iterator[DaemonProcess]:

@@ -4,16 +4,23 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import subprocess
 import sys
+import time
+from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.daemons import DaemonHome, is_root, python, wait_until
+from tests.frames import body, framed
 
+from tallystick.crypto.ed25519 import public_key_from
 from tallystick.daemon.publishing import archived, published
 from tallystick.daemon.status import ask_daemon
+from tallystick.verify.trust import fingerprint_of
 
 
 @pytest.fixture
@@ -30,28 +37,59 @@ def verb(home: DaemonHome, *arguments: str) -> tuple[int, str, str]:
 
 
 def test_status_tells_how_it_is(home: DaemonHome) -> None:
-    """Uptime, chain, queue, commits, rejects: as numbers, and nothing of what is stored."""
+    """Uptime, chains, queue, commits, rejects: true numbers, and nothing of what is stored."""
     with home.daemon() as daemon:
         with daemon.line() as line:
-            line.ask(session_id="very-secret-session")
+            before = time.time()
+            line.ask(session_id="very-secret-session", agent_id="a")
+            line.ask(agent_id="b")
             line.ask(decision="perhaps")
+            after = time.time()
             code, out, _ = verb(home, "status", "--json")
         status = json.loads(out)
         assert code == 0
         assert status["pid"] == daemon.pid
-        assert status["ledger"]["sequence"] >= 1
-        assert status["commit"]["count"] >= 1
-        assert status["commit"]["recent_us"]["p50"] > 0
-        assert status["commit"]["last"].endswith("Z")
+        started = datetime.fromisoformat(status["started"]).timestamp()
+        assert 0 <= status["uptime_s"] <= time.time() - started + 1
+        assert status["chains"] == {"open": 3, "roots": 1, "agents": 2}
+        root, sequence, digest = home.rows(
+            "chain_id, sequence, receipt_hash", "chain_id NOT LIKE '%/agent/%'"
+        )[-1]
+        told = status["ledger"]
+        assert (told["root"], told["sequence"], told["hash"]) == (root, sequence, digest)
+        assert told["receipts"] == len(home.rows())
+        assert status["key"] == {
+            "fingerprint": fingerprint_of(public_key_from(home.public.read_bytes()))
+        }
+        assert status["commit"]["count"] == 2
+        latency = status["commit"]["recent_us"]
+        assert 0 < latency["p50"] <= latency["p99"] <= latency["max"] < (after - before) * 1e6
+        synced = datetime.fromisoformat(status["commit"]["last_fsync"]).timestamp()
+        assert before - 0.001 <= synced <= after
         assert status["rejected"] == {"FRAME_VALUE": 1}
-        assert status["queue"]["frames"] == 0
+        assert (status["queue"]["frames"], status["queue"]["signer_is_away"]) == (0, False)
         assert status["fault"] is None
         assert "very-secret" not in out
         code, out, _ = verb(home, "status")
         assert code == 0
-        assert "ledger.sequence" in out
+        for name in ("uptime_s", "chains.open", "queue.frames", "rejected.FRAME_VALUE"):
+            assert name in out
         assert daemon.stop() == 0
     assert verb(home, "status")[0] == 3
+
+
+def test_a_queue_is_told_while_it_is_there(home: DaemonHome) -> None:
+    """Where the disk hangs, status still answers, and says what waits and for how long."""
+    with home.daemon() as daemon, daemon.line() as line:
+        line.ask()
+        with closing(sqlite3.connect(home.db, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")  # as a disk that does not come back for a while
+            line.send(framed(body(ack=True)))
+            wait_until(lambda: daemon.status()["queue"]["commit_running_ms"] > 0)
+            assert daemon.status()["queue"]["frames"] == 1
+            other.execute("ROLLBACK")
+        assert line.answer()["ok"] is True
+        assert daemon.status()["queue"]["frames"] == 0
 
 
 def test_rotation_while_it_runs(home: DaemonHome) -> None:

@@ -15,12 +15,15 @@ from typing import Any
 import pkcs11
 import pytest
 from pkcs11.util.ec import encode_named_curve_parameters
+from tests.command import tally
+from tests.daemons import DaemonHome
 from tests.leaks import everything_shown_by
 from tests.ledgers import METHOD, Home
 from tests.systems.kept import written_by
 
 from tallystick import verify_chain
-from tallystick.daemon.key_source import SignerKeySource
+from tallystick.daemon.key_source import KeySuccession, SignerKeySource
+from tallystick.daemon.status import ask_daemon
 from tallystick.errors import SigningError
 from tallystick.keys.pkcs11 import Pkcs11Signer
 from tallystick.keys.remote import Retry
@@ -249,7 +252,7 @@ def test_a_daemon_signs_by_the_token_and_hands_over(library: Any, tmp_path: Path
     make_key(library, "next")
     first, second = (Pkcs11Signer(MODULE, TOKEN, key, retry=EAGER) for key in (KEY, "next"))
     home = Home(tmp_path, with_key=False)
-    ledger = home.open(keys=SignerKeySource(first, METHOD, second))
+    ledger = home.open(keys=KeySuccession(SignerKeySource(first, METHOD), second))
     ledger.commit([home.frame(), home.frame(agent_id="a")])
     ledger.rotate()
     ledger.commit([home.frame()])
@@ -257,3 +260,62 @@ def test_a_daemon_signs_by_the_token_and_hands_over(library: Any, tmp_path: Path
     report = home.verify()
     assert report.verdict == "verified"
     assert report.receipts == 8
+
+
+def uri_of(key: str) -> str:
+    """Return the URI by which settings name a key of the token."""
+    return f"pkcs11:token={TOKEN};object={key}?module-path={MODULE}"
+
+
+def daemon_verb(home: DaemonHome, *arguments: str, **variables: str) -> tuple[int, str]:
+    """Run a verb of `tally daemon` in the daemon's environment; return exit code and output."""
+    umask = os.umask(0o077)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in home.variables(**variables).items():
+            patch.setenv(name, value)
+        answer = tally("daemon", *arguments)
+    os.umask(umask)
+    return answer.code, answer.out + answer.err
+
+
+def test_a_daemon_process_whose_key_is_on_the_token(library: Any, tmp_path: Path) -> None:
+    """init, run, status, doctor, reload and rotate by URI alone: no key is on this disk."""
+    make_key(library, "daemon-1")
+    make_key(library, "daemon-2")
+    home = DaemonHome(tmp_path / "d", with_key=False)
+    settings = tmp_path / "daemon.toml"
+    settings.write_text(f'signer = "{uri_of("daemon-1")}"\n')
+    given = {
+        "AGENTRECEIPTS_KEY": "",
+        "AGENTRECEIPTS_PUBLIC_KEY": str(home.public),
+        "AGENTRECEIPTS_CONFIG": str(settings),
+    }
+    code, out = daemon_verb(home, "init", **given)
+    assert (code, "its key stays there" in out) == (0, True), out
+    with home.daemon(**given) as daemon, daemon.line() as line:
+        assert line.ask(agent_id="a")["ok"] is True
+        first = daemon.status()["key"]["fingerprint"]
+        assert first in out
+        code, found = daemon_verb(home, "doctor", **given)
+        assert f"holds the key {first}" in found
+        # Who can't ask the token, as users without the PIN, sees that the daemon can.
+        _, found = daemon_verb(home, "doctor", "--signer", uri_of("none"), "--json", **given)
+        assert "pkcs11: out of this user's reach" in found
+        code, out = daemon_verb(home, "rotate", **given)
+        assert (code, "no next signer is named" in out) == (2, True), out
+        settings.write_text(settings.read_text() + f'next_signer = "{uri_of("daemon-2")}"\n')
+        assert ask_daemon(home.status, "reload")["taken"] == ["next_signer"]
+        assert daemon_verb(home, "rotate", **given)[0] == 0
+        assert line.ask()["ok"] is True
+        assert daemon.status()["key"]["fingerprint"] != first
+        assert daemon.stop() == 0
+    # The settings that it was rotated with still do, and so do those that name the next key alone.
+    for named in (settings.read_text(), f'signer = "{uri_of("daemon-2")}"\n'):
+        settings.write_text(named)
+        with home.daemon(**given) as daemon, daemon.line() as line:
+            assert line.ask()["ok"] is True
+            assert daemon.stop() == 0
+    home.check()
+    assert not home.key.exists()
+    assert home.public.with_suffix(".heads").exists()
+    assert PIN not in "".join(one.read_text(errors="replace") for one in home.folder.glob("log*"))

@@ -29,7 +29,7 @@ Exit codes
 
 
 @click.command("doctor", short_help="Look for what is wrong.", epilog=_EPILOG)
-@setting_options("socket", "status_socket", "db", "key", "public_key", table=DAEMON)
+@setting_options("socket", "status_socket", "db", "key", "signer", "public_key", table=DAEMON)
 @click.option(
     "--roundtrip", is_flag=True, help="Also send one frame: this leaves a receipt in the chain."
 )
@@ -38,8 +38,9 @@ Exit codes
 def command(config: str | None, roundtrip: bool, strict: bool, as_json: bool, **flags: Any) -> None:
     """Check daemon, socket, key, published key, store, attestation and the end of the chain.
 
-    Run it as the user whose agents emit: what matters is what they can and can not reach. It
-    changes nothing, and leaves no receipt unless asked to.
+    Run it as the user whose agents emit: what matters is what they can and can not reach. Of a
+    signer the public key is looked up, and nothing is signed. It changes nothing, and leaves no
+    receipt unless asked to.
     """
     import msgspec
 

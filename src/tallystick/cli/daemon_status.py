@@ -37,10 +37,17 @@ Examples
 Exit codes
   0  the next key signs
   1  refused: the store or the keys are not as they should be
-  2  usage
-  3  no daemon answers and the store can't be opened, or only the daemon's user may do this
+  2  usage, also a signer without next_signer
+  3  no daemon answers and the store can't be opened, only the daemon's user may do this, or a
+     signer is away
 """
 
+# What a daemon's refusal is elsewhere than in its answer; each other one is a plain no.
+_CODES: Final[Mapping[str, Exit]] = {
+    "NOT_ALLOWED": Exit.UNCHECKED,
+    "SignerUnavailable": Exit.UNCHECKED,
+    "SettingError": Exit.USAGE,
+}
 # How long a rotation may take: two commits, some files, and whatever waits before it.
 _ROTATION_S: Final = 120.0
 
@@ -49,7 +56,7 @@ _ROTATION_S: Final = 120.0
 @setting_options("socket", "status_socket", table=DAEMON)
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
 def status(config: str | None, as_json: bool, **flags: Any) -> None:
-    """Print uptime, chain, queue, commit latency, rejects and the time of the last fsync."""
+    """Print uptime, key, open chains, queue, commit latency, rejects, and when it last synced."""
     from tallystick.daemon.status import ask_daemon
     from tallystick.errors import UnreadableError
 
@@ -73,6 +80,9 @@ def status(config: str | None, as_json: bool, **flags: Any) -> None:
 def rotate(config: str | None, **flags: Any) -> None:
     """Close all chains with a hand-over to a new key that the outgoing key signs.
 
+    With a key file the new key is made here; with next_signer it is that signer's, and from the
+    next start on the settings have to name it as signer, instead of what signed before.
+
     A daemon that runs does it between two commits, and nobody waits for long; where none runs, it
     is done here. The earlier public key is kept beside the published one, for whoever verifies.
     """
@@ -85,7 +95,7 @@ def rotate(config: str | None, **flags: Any) -> None:
     except UnreadableError:
         answer = _rotate_here(settings)
     if not answer.get("ok"):
-        code = Exit.UNCHECKED if answer.get("code") == "NOT_ALLOWED" else Exit.REFUSED
+        code = _CODES.get(answer.get("code", ""), Exit.REFUSED)
         raise Stop(code, f"not rotated: {answer.get('message')}")
     say(f"outgoing  {answer['outgoing']}")
     say(f"incoming  {answer['incoming']}")
@@ -117,7 +127,7 @@ def _flat(answer: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, st
     for name, value in answer.items():
         if name == "ok":
             continue
-        if isinstance(value, dict):
+        if isinstance(value, dict) and value:
             yield from _flat(value, f"{before}{name}.")
         else:
-            yield f"{before}{name}", "none" if value is None else str(value)
+            yield f"{before}{name}", "none" if value in (None, {}) else str(value)

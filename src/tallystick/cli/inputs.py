@@ -146,9 +146,14 @@ def paths_of(paths: tuple[str, ...], store: str | None) -> tuple[str, ...]:
 
 
 @contextmanager
-def opened_sources(paths: Sequence[str]) -> Iterator[tuple[list[Source], list[Reads]]]:
-    """Yield a source for each path, and the files behind them; a daemon's store is one, too."""
-    files = [_file_of(path) for path in paths]
+def opened_sources(
+    paths: Sequence[str], *, is_judged: bool = False
+) -> Iterator[tuple[list[Source], list[Reads]]]:
+    """Yield a source for each path, and the files behind them; a daemon's store is one, too.
+
+    `is_judged`: all that is read gets verified by who asks.
+    """
+    files = [_file_of(path, is_judged=is_judged) for path in paths]
     sources = [
         Source(
             one,
@@ -210,12 +215,12 @@ class Damage:
                 raise Stop(code, self._first[code] + others)
 
 
-def _file_of(path: str) -> Any:
+def _file_of(path: str, *, is_judged: bool) -> Any:
     if path != STDIN and not path.startswith(_URL):
         from tallystick.cli.ledger_input import LedgerInput, is_store
 
         if is_store(path):
-            return LedgerInput(path)
+            return LedgerInput(path, is_judged=is_judged)
     return InputFile(path)
 
 

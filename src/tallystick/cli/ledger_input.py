@@ -14,7 +14,7 @@ from typing import Final
 
 from tallystick.errors import MalformedInput, StoreError
 from tallystick.limits import LEDGER_PAGE_BYTES_MAX, LEDGER_PAGE_ROWS_MAX
-from tallystick.store.ledger_reads import LedgerReader, StoredReceipt, column_faults
+from tallystick.store.ledger_reads import LedgerReader, column_faults
 
 _MAGIC: Final = b"SQLite format 3\0"
 _IMPORTED: Final = ".imported"
@@ -43,9 +43,13 @@ def with_imported(path: str) -> list[str]:
 class LedgerInput:
     """All receipts of a store, in the order in which they were written; reads twice alike."""
 
-    def __init__(self, path: str) -> None:
-        """Remember the path; the store is opened by the first pass."""
+    def __init__(self, path: str, *, is_judged: bool = False) -> None:
+        """Remember the path; the store is opened by the first pass.
+
+        `is_judged`: who reads it verifies each receipt, and only the columns are looked at here.
+        """
         self.path = path
+        self._is_judged = is_judged
         self.bytes_read = 0
         self._reader: LedgerReader | None = None
         self._end = 0
@@ -80,17 +84,13 @@ class LedgerInput:
                     break
                 self.bytes_read += len(one.body)
                 yield one.body
-                yield from _faults(one)
+                wrong = column_faults(one, is_judged=self._is_judged)
+                if wrong:
+                    yield MalformedInput(
+                        "STORE_COLUMN", f"of the receipt before it, in column {', '.join(wrong)}"
+                    )
             mark = page[-1].mark
             if mark > self._end:
                 break
             size = sum(len(one.body) for one in page)
             limit = max(1, min(LEDGER_PAGE_ROWS_MAX, limit * LEDGER_PAGE_BYTES_MAX // (size + 1)))
-
-
-def _faults(one: StoredReceipt) -> Iterator[MalformedInput]:
-    wrong = column_faults(one)
-    if wrong:
-        yield MalformedInput(
-            "STORE_COLUMN", f"of the receipt before it, in column {', '.join(wrong)}"
-        )

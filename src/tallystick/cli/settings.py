@@ -57,6 +57,7 @@ def unusable() -> Iterator[None]:
         LogRolledBackError,
         MissingExtraError,
         SettingError,
+        SigningError,
         StoreCorruptError,
         StoreError,
     )
@@ -67,5 +68,5 @@ def unusable() -> Iterator[None]:
         raise Stop(Exit.USAGE, str(fault)) from None
     except (LogRolledBackError, StoreCorruptError) as fault:
         raise Stop(Exit.REFUSED, str(fault)) from None
-    except (KeyFileError, MissingExtraError, StoreError) as fault:
+    except (KeyFileError, MissingExtraError, SigningError, StoreError) as fault:
         raise Stop(Exit.UNCHECKED, str(fault)) from None

@@ -146,7 +146,7 @@ def verify_paths(
         responses=ResponseFolder(folder) if folder is not None else {},
     )
     with (
-        opened_sources(paths) as (sources, files),
+        opened_sources(paths, is_judged=True) as (sources, files),
         holdings_of(options["log"]) as holdings,
         _progress(files) as progress,
     ):

@@ -11,7 +11,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from tallystick.daemon.key_source import FileKeySource, KeySource, harden_process
+from tallystick.daemon.key_choice import beside_key, key_source_of, successor_of
+from tallystick.daemon.key_source import KeySuccession, harden_process
 from tallystick.daemon.ledger import Ledger
 from tallystick.daemon.listener import group_id
 from tallystick.daemon.opening import open_ledger
@@ -31,7 +32,6 @@ def run_daemon(
     *,
     reload: Callable[[], Settings],
     on_ready: Callable[[], None] = lambda: None,
-    keys: KeySource | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, and return when all that was taken is safe."""
     # Emitters may have written before the first signal could be handled: until then it waits.
@@ -43,9 +43,11 @@ def run_daemon(
         statements = Statements(settings)
         if statements.is_key_idle:
             event(logging.INFO, "forensic_key_unused")
+        keys = key_source_of(settings)
         ledger = ledger_of(settings, statements, keys)
+        again = _with_successor(settings, keys, reload)
         try:
-            daemon = Daemon(settings, ledger, statements, reload=reload, clock_ns=time.time_ns)
+            daemon = Daemon(settings, ledger, statements, reload=again, clock_ns=time.time_ns)
         except BaseException:
             ledger.close()
             raise
@@ -54,12 +56,14 @@ def run_daemon(
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def ledger_of(settings: Settings, statements: Statements, keys: KeySource | None = None) -> Ledger:
+def ledger_of(
+    settings: Settings, statements: Statements, keys: KeySuccession | None = None
+) -> Ledger:
     """Open store, key and chains; by another key source where one is given."""
     prepare_store_folder(settings)
     return open_ledger(
         db=settings.db,
-        keys=keys or FileKeySource(settings.key, settings.verification_method),
+        keys=keys or key_source_of(settings),
         public_path=settings.public_key,
         heads_path=heads_path(settings),
         issuer_id=settings.issuer_id,
@@ -67,6 +71,23 @@ def ledger_of(settings: Settings, statements: Statements, keys: KeySource | None
         clock=time.time_ns,
         chain_id=settings.chain_id or None,
     )
+
+
+def _with_successor(
+    settings: Settings, keys: KeySuccession, reload: Callable[[], Settings]
+) -> Callable[[], Settings]:
+    """Return `reload`, which also takes over who is to sign next, where that has changed."""
+    named = settings.next_signer
+
+    def again() -> Settings:
+        nonlocal named
+        found = reload()
+        if found.next_signer != named:
+            keys.take_successor(successor_of(found))
+            named = found.next_signer
+        return found
+
+    return again
 
 
 def set_umask() -> None:
@@ -80,14 +101,15 @@ def system_clock_ns() -> int:
 
 
 def heads_path(settings: Settings) -> str:
-    """Return where the heads are kept: beside the key."""
-    return f"{settings.key}.heads"
+    """Return where the heads are kept: beside the key, or its public half."""
+    return beside_key(settings, ".heads")
 
 
 def prepare_key_folder(settings: Settings) -> None:
     """Make the folders of the key and of its public half where they are missing."""
     for path in (settings.key, settings.public_key):
-        _make_folder(os.path.dirname(os.path.abspath(path)))
+        if path:
+            _make_folder(os.path.dirname(os.path.abspath(path)))
 
 
 def prepare_store_folder(settings: Settings) -> None:

@@ -16,17 +16,20 @@ from typing import Any, Final, Literal
 import msgspec
 
 from tallystick.daemon.inbound import Inbound
+from tallystick.daemon.key_choice import key_kind
 from tallystick.daemon.peer import attest
 from tallystick.daemon.publishing import published
 from tallystick.daemon.resume import checked
 from tallystick.daemon.settings import Settings
 from tallystick.daemon.status import ask_daemon
 from tallystick.durable.file import shown
-from tallystick.errors import Error, PeerError, UnreadableError
+from tallystick.errors import Error, MissingExtraError, PeerError, SigningError, UnreadableError
+from tallystick.keys.signer_uri import open_signer
 from tallystick.limits import STATUS_BYTES_MAX, STATUS_MS_MAX
 from tallystick.model.framing import encode_frame, framed, read_answer
 from tallystick.store.ledger import LastRow
 from tallystick.store.ledger_reads import LedgerReader
+from tallystick.verify.trust import fingerprint_of
 
 State = Literal["ok", "warn", "fail"]
 _SECRET_MODE: Final = 0o077
@@ -48,7 +51,11 @@ def check_up(settings: Settings) -> Iterator[Check]:
     """Look at everything that can be seen without leaving a trace."""
     status = _status_of(settings)
     yield _daemon(settings, status)
-    for check in (_socket, _key, _public_key, _store, _attestation, _chain):
+    is_up = not isinstance(status, str)
+    yield _guarded("socket", _socket, settings)
+    key = (lambda given: _signer(given, is_up=is_up)) if settings.signer else _key
+    yield _guarded("key", key, settings)
+    for check in (_public_key, _store, _attestation, _chain):
         yield _guarded(check.__name__.removeprefix("_"), check, settings)
 
 
@@ -199,6 +206,27 @@ def _key(settings: Settings) -> Check:
             remedy="give the daemon a user of its own: `tally daemon install --system`",
         )
     return Check(name="key", state="ok", found=f"{shown(path)} is closed to all but its owner")
+
+
+def _signer(settings: Settings, *, is_up: bool) -> Check:
+    """Look its public key up; nothing is signed, as that may cost money and leaves its traces."""
+    kind = key_kind(settings)
+    try:
+        held = open_signer(settings.signer).get_public_key()
+    except (SigningError, MissingExtraError) as fault:
+        if is_up:  # and so has signed: who asks is somebody else, as should be
+            return Check(name="key", state="ok", found=f"{kind}: {_OUT_OF_REACH}")
+        return Check(
+            name="key", state="fail", found=str(fault), remedy="`tally signer URI` as its user"
+        )
+    if _is_in_reach(settings.public_key) and published(settings.public_key) not in (None, held):
+        return Check(
+            name="key",
+            state="fail",
+            found=f"{kind}: holds another key than {shown(settings.public_key)}",
+            remedy="name the signer that the last rotation handed over to",
+        )
+    return Check(name="key", state="ok", found=f"{kind}: holds the key {fingerprint_of(held)}")
 
 
 def _public_key(settings: Settings) -> Check:

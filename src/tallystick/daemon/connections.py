@@ -52,6 +52,7 @@ class Connections:
         self._held: set[Connection] = set()
         self._ending: set[Connection] = set()
         self._finished: deque[Arrived] = deque()
+        self._waiting = 0
         self._wants_wake = False
         self.is_draining = False
         loop.call_every(_WALK_MS, self._walk)
@@ -68,7 +69,12 @@ class Connections:
     @property
     def waiting(self) -> int:
         """How many frames wait to be stored."""
-        return self._quotas.total.frames
+        return self._waiting
+
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether anything that came in is not settled yet, be it only a line's last fault."""
+        return self._quotas.total.frames > 0
 
     def take_bounds(self, bounds: Bounds) -> None:
         """Keep within other bounds from now on."""
@@ -208,11 +214,13 @@ class Connections:
     ) -> None:
         arrived = Arrived(connection, bodies, self._clock_ns(), fault)
         self._submit(arrived)
+        self._waiting += len(bodies)
         connection.frames += len(bodies) + 1
         self._quotas.count(connection.account, len(bodies) + 1, arrived.size)
 
     def _settle(self, arrived: Arrived) -> None:
         connection = arrived.connection
+        self._waiting -= len(arrived.bodies)
         connection.frames -= len(arrived.bodies) + 1
         self._quotas.count(connection.account, -len(arrived.bodies) - 1, -arrived.size)
         if connection.is_closed:

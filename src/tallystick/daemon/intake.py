@@ -11,7 +11,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from struct import Struct
 from typing import Any, Final, Protocol, TypeVar
 
@@ -89,22 +90,22 @@ class Intake:
         ledger: Writes,
         *,
         tallies: Tallies,
-        clock_ns: Callable[[], int],
         finished: Callable[[Arrived], None],
         on_stop: Callable[[Exception], None],
     ) -> None:
         self._ledger = ledger
         self._tallies = tallies
-        self._clock_ns = clock_ns
         self._finished = finished
         self._on_stop = on_stop
         self._fault: Exception | None = None
         # Since when this batch is drafted, and since when that one is written.
         self._began_ns = self._write_began_ns = 0
+        # Whether frames wait for a signer that gives no signatures for now.
+        self.is_signer_away = False
         self._is_closing = threading.Event()
         self._ending = threading.Lock()
         self._is_ended = False
-        self._writing = Writing("tally-ledger-write")
+        self._writing = Writing("tally-ledger-write", lambda fault: self._stop((), fault))
         self._line: GroupCommit[Item, None] = GroupCommit(
             self._take,
             self._done,
@@ -186,37 +187,44 @@ class Intake:
     def _finish(
         self, batch: list[Arrived], outcomes: list[Outcomes], found: Drafted | list[Answer]
     ) -> None:
-        """Store what is drafted, and answer who asked."""
+        """Store what is drafted, and answer who asked; whatever fails here is the end of it."""
         began_ns = self._write_began_ns = time.monotonic_ns()
+        left = deque(batch)
         try:
             answers = self._ledger.write(found) if isinstance(found, Drafted) else found
-        except Exception as fault:  # noqa: BLE001 - whatever it is, who waits hears
             self._write_began_ns = 0
-            self._stop(batch, fault)
-            return
-        self._write_began_ns = 0
-        tallies = self._tallies
-        if answers:
-            tallies.note_commit(
-                sum(one.ok for one in answers), time.monotonic_ns() - began_ns, self._clock_ns()
-            )
-        for arrived, of_one in zip(batch, outcomes, strict=True):
-            told = [
-                encode_acknowledgement(answers[what] if isinstance(what, int) else what)
-                for asks, what in of_one
-                if asks
-            ]
-            if told:
-                tallies.acknowledged += len(told)
-                arrived.connection.answer(b"".join([_HEADER.pack(len(one)) + one for one in told]))
-            self._finished(arrived)
+            if answers:
+                receipts = sum(one.ok for one in answers)
+                self._tallies.note_commit(receipts, time.monotonic_ns() - began_ns)
+            for of_one in outcomes:
+                self._tell(left[0], of_one, answers)
+                self._finished(left.popleft())
+        except BaseException as fault:  # noqa: BLE001 - whatever it is, who waits hears
+            self._write_began_ns = 0
+            self._stop(left, fault)
 
-    def _stop(self, batch: Sequence[Arrived], fault: Exception) -> None:
+    def _tell(self, arrived: Arrived, outcomes: Outcomes, answers: list[Answer]) -> None:
+        """Answer those frames of a connection that ask."""
+        told = [
+            encode_acknowledgement(answers[what] if isinstance(what, int) else what)
+            for asks, what in outcomes
+            if asks
+        ]
+        if told:
+            self._tallies.acknowledged += len(told)
+            arrived.connection.answer(b"".join([_HEADER.pack(len(one)) + one for one in told]))
+
+    def _stop(self, batch: Iterable[Arrived], fault: BaseException) -> None:
         """Tell who waits that nothing is stored any more, and then the daemon."""
+        if not isinstance(fault, Exception):
+            fault = StoreError(f"a thread was ended: {type(fault).__name__}")
         is_first = self._fault is None
         self._fault = self._fault or fault
         for arrived in batch:
-            _refuse_all(arrived)
+            try:
+                _refuse_all(arrived)
+            except Exception as refused:  # noqa: BLE001 - the next one is to hear it all the same
+                event(logging.ERROR, "answer_failed", kind=type(refused).__name__)
             self._finished(arrived)
         if is_first:
             self._on_stop(fault)  # last: it closes connections
@@ -273,8 +281,11 @@ class Intake:
         pause_ms = SIGNER_PAUSE_MS_MAX // 64
         while True:
             try:
-                return work(frames)
+                done = work(frames)
+                self.is_signer_away = False
+                return done
             except SignerUnavailable as fault:
+                self.is_signer_away = True
                 event(logging.WARNING, "signer_unavailable", reason=str(fault))
                 if self._is_closing.wait(pause_ms / 1000):
                     raise
@@ -299,7 +310,7 @@ class Intake:
             return
         for item in batch:
             if isinstance(item, Task):
-                item.done(None, fault)
+                _tell_done(item, None, fault)
         left = [one for one in batch if isinstance(one, Arrived) and not one.is_passed_on]
         # Behind what was passed on: answers keep their order.
         self._writing.do(lambda: self._stop(left, fault), is_alone=False)
@@ -309,12 +320,20 @@ def _do(task: Task) -> None:
     try:
         result = task.work()
     except StoreError as fault:
-        task.done(None, fault)
+        _tell_done(task, None, fault)
         raise
     except Exception as fault:  # noqa: BLE001 - who asked for it hears
-        task.done(None, fault)
+        _tell_done(task, None, fault)
     else:
-        task.done(result, None)
+        _tell_done(task, result, None)
+
+
+def _tell_done(task: Task, result: Any, fault: Exception | None) -> None:
+    """Tell who asked; that it can't be told is no reason to store nothing any more."""
+    try:
+        task.done(result, fault)
+    except Exception as failed:  # noqa: BLE001 - the thread must go on
+        event(logging.ERROR, "answer_failed", kind=type(failed).__name__)
 
 
 def _attested(frame: Frame, arrived: Arrived) -> AttestedFrame:

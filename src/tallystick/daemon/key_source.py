@@ -12,7 +12,7 @@ import ctypes
 import os
 import stat
 import sys
-from typing import Protocol
+from typing import Final, Protocol
 
 from tallystick.crypto import pem
 from tallystick.crypto.ed25519 import ErasableKey, overwrite
@@ -23,12 +23,14 @@ from tallystick.durable.file import (
     sync_directory,
     write_new,
 )
-from tallystick.errors import DurableError, KeyFileError, SigningError
+from tallystick.errors import DurableError, KeyFileError, SettingError, SigningError
 from tallystick.keys.file import GIVE_A_PATH, is_key_itself, read_key_file
 from tallystick.keys.local import generate_key_pair
 from tallystick.ports import Signer
 
 _PR_SET_DUMPABLE = 4
+# What is signed, and then forgotten, to see that a key can be used: no receipt begins like this.
+DOES_IT_SIGN: Final = b"tallystick: does this key sign?"
 
 
 class KeySource(Protocol):
@@ -171,14 +173,11 @@ class FileKeySource:
 
 
 class SignerKeySource:
-    """Any signer: its key may live in a token or a service, and its successor is configured."""
+    """Any signer: its key lives in a token or a service, and stays there."""
 
-    def __init__(
-        self, signer: Signer, verification_method: str, successor: Signer | None = None
-    ) -> None:
+    def __init__(self, signer: Signer, verification_method: str) -> None:
         self._signer = signer
         self._method = verification_method
-        self._successor = successor
 
     @property
     def verification_method(self) -> str:
@@ -186,8 +185,9 @@ class SignerKeySource:
         return self._method
 
     def init(self) -> None:
-        """Ask for the public key once: who can't answer that can't sign, either."""
+        """Have it sign once: a key that may be looked up, but not used, is found out here."""
         self._signer.get_public_key()
+        self._signer.sign(DOES_IT_SIGN)
 
     def sign(self, message: bytes, /) -> bytes:
         """Return the 64 bytes of the signature over `message`."""
@@ -198,21 +198,19 @@ class SignerKeySource:
         return self._signer.get_public_key()
 
     def stage(self) -> Signer:
-        """Return the successor, or raise where none was configured."""
-        if self._successor is None:
-            raise SigningError("no next signer is configured: name the one to hand over to")
-        return self._successor
+        """Raise: no key is made here."""
+        raise SettingError("no next signer is named: set next_signer to the one to hand over to")
 
     def staged(self) -> Signer | None:
-        """Return the configured successor."""
-        return self._successor
+        """Return None: nothing is kept here."""
+        return None
 
     def install(self) -> None:
-        """Sign with the successor; the configuration has to name it from now on."""
-        self._signer, self._successor = self.stage(), None
+        """Raise, as `stage` does."""
+        self.stage()
 
     def discard(self) -> bool:
-        """Do nothing: the successor keeps its key."""
+        """Do nothing: a signer keeps its key."""
         return False
 
     def teardown(self) -> None:
@@ -220,6 +218,65 @@ class SignerKeySource:
         close = getattr(self._signer, "close", None)
         if close is not None:
             close()
+
+
+class KeySuccession:
+    """A key source and the signer that is to follow it, which may be named while it signs."""
+
+    def __init__(self, keys: KeySource, successor: Signer | None = None) -> None:
+        self._keys = keys
+        self._successor = successor
+
+    @property
+    def verification_method(self) -> str:
+        """What proofs name as their key, before and after."""
+        return self._keys.verification_method
+
+    def take_successor(self, successor: Signer | None) -> None:
+        """Name another one to follow, or nobody."""
+        self._successor = successor
+
+    def init(self) -> None:
+        """Get the key ready that signs now."""
+        self._keys.init()
+
+    def sign(self, message: bytes, /) -> bytes:
+        """Return the 64 bytes of the signature over `message`."""
+        return self._keys.sign(message)
+
+    def get_public_key(self) -> bytes:
+        """Return the 32 raw bytes of the public key."""
+        return self._keys.get_public_key()
+
+    def stage(self) -> Signer:
+        """Return the successor when it has signed once, or what the source itself makes."""
+        if self._successor is None:
+            return self._keys.stage()
+        self._keys.discard()
+        self._successor.sign(DOES_IT_SIGN)
+        return self._successor
+
+    def staged(self) -> Signer | None:
+        """Return what the source has staged itself, or else the successor."""
+        return self._keys.staged() or self._successor
+
+    def install(self) -> None:
+        """Sign with what is staged; the settings have to name a signer from the next start on."""
+        if self._successor is None or self._keys.staged() is not None:
+            self._keys.install()
+            return
+        before = self._keys
+        self._keys = SignerKeySource(self._successor, before.verification_method)
+        self._successor = None
+        before.teardown()
+
+    def discard(self) -> bool:
+        """Forget what the source has staged itself; a successor stays named."""
+        return self._keys.discard()
+
+    def teardown(self) -> None:
+        """Put the key away that signs now."""
+        self._keys.teardown()
 
 
 class _AsSigner:

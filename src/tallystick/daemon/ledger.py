@@ -15,14 +15,13 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-import msgspec
-
 from tallystick.daemon.attested import AttestedFrame
 from tallystick.daemon.batch import Issuing, Place, Status
 from tallystick.daemon.chain_names import agents_of, day_of, is_of
 from tallystick.daemon.drafted import Answer, Drafted, Drafting
 from tallystick.daemon.head_file import HeadFile
-from tallystick.daemon.key_source import KeySource
+from tallystick.daemon.key_source import DOES_IT_SIGN, KeySource
+from tallystick.daemon.ledger_status import LedgerStatus
 from tallystick.daemon.losses import Losses, told
 from tallystick.daemon.resume import Resumed, checked, place_of
 from tallystick.daemon.rotation import Reached, rotate
@@ -43,18 +42,7 @@ from tallystick.model.frame import Refusal
 from tallystick.model.rotation import KeyRotation
 from tallystick.ports import Signer
 from tallystick.store.ledger import LedgerStore
-
-
-class LedgerStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """What the ledger can say of itself."""
-
-    # The open root and where it stands; None between two roots.
-    root: str | None
-    sequence: int
-    hash: str | None
-    receipts: int
-    commits: int
-    last_issued_ms: int
+from tallystick.verify.trust import fingerprint_of
 
 
 class Ledger:
@@ -91,7 +79,7 @@ class Ledger:
         self._lock = threading.Lock()
         self._is_closed = False
         self._fault: StoreError | None = None
-        self._commits = 0
+        self._commits = self._fsync_ns = 0
         # Transactions that are drafted and not yet written.
         self._unwritten = 0
         self._written = threading.Condition(self._lock)
@@ -102,6 +90,7 @@ class Ledger:
             (place.head.chain_id, place)
             for place in (resumed.agents if resumed is not None else ())
         )
+        self._agents_open = set(self._places)
         if self._standing.root is not None:
             self._places[self._standing.root.head.chain_id] = self._standing.root
 
@@ -154,9 +143,7 @@ class Ledger:
                 raise StoreStoppedError(str(self._fault))
             if drafted.rows:
                 self._store.append(drafted.rows)
-                self._commits += 1
-                self._durable = drafted.standing
-                self._note_heads(drafted.heads, drafted.closed, drafted.standing)
+                self._note_stored(drafted.heads, drafted.closed, drafted.standing)
         except BaseException as error:
             self.losses.give_back(drafted.losses)
             if self._fault is None:
@@ -232,7 +219,11 @@ class Ledger:
             hash=None if head is None else head.hash,
             receipts=len(self._store),
             commits=self._commits,
+            last_fsync_ns=self._fsync_ns,
             last_issued_ms=standing.last_ms,
+            open_roots=0 if head is None else 1,
+            open_agents=len(self._agents_open),
+            fingerprint=fingerprint_of(self._keys.get_public_key()),
         )
 
     def _check_open(self) -> None:
@@ -306,7 +297,7 @@ class Ledger:
             raise  # who asks us waits, and asks again
         except SigningError:
             # Of this one. A signer that signs nothing at all any more is the end.
-            self._keys.sign(b"tallystick: does this key sign?")
+            self._keys.sign(DOES_IT_SIGN)
             refusal = Refusal(code="SIGNER", message="the signer gave no signature for it")
         return refusal
 
@@ -367,10 +358,9 @@ class Ledger:
         if not batch.rows:
             return
         self._store.append(batch.rows)
-        self._commits += 1
         closed = self._advance(turn)
-        self._durable = turn.standing
-        self._note_heads([place.head for place in batch.places.values()], closed, turn.standing)
+        heads = [place.head for place in batch.places.values()]
+        self._note_stored(heads, closed, turn.standing)
 
     def _advance(self, turn: Turn) -> list[str]:
         """Go on from where a turn ends; return the chains that it closed."""
@@ -388,8 +378,15 @@ class Ledger:
             self._places.popitem(last=False)
         return closed
 
-    def _note_heads(self, heads: Sequence[Head], closed: list[str], standing: Standing) -> None:
+    def _note_stored(self, heads: Sequence[Head], closed: list[str], standing: Standing) -> None:
         """Write the new heads beside the key. The receipts are safe already, whatever comes."""
+        self._commits += 1
+        self._fsync_ns = self._clock()
+        self._durable = standing
+        self._agents_open.update(one.chain_id for one in heads)
+        self._agents_open.difference_update(closed)
+        if standing.root is not None:
+            self._agents_open.discard(standing.root.head.chain_id)
         previous = standing.previous
         if closed and previous is not None:
             # The root's end vouches for all before it, and stays until the next root has ended.

@@ -8,8 +8,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
-
 from tallystick import __version__
 from tallystick.chain.issue import timestamp
 from tallystick.daemon.connections import Connections
@@ -46,7 +44,7 @@ class Reports:
     def status(self, statements: Statements, listener: Listener) -> dict[str, Any]:
         """Return how things stand."""
         tallies, fault = self._tallies, self._intake.fault
-        counts = tallies.as_dict()
+        counts, ledger = tallies.as_dict(), self._ledger.status()
         return {
             "version": __version__,
             "pid": os.getpid(),
@@ -55,15 +53,28 @@ class Reports:
             "socket": self.settings.socket,
             "socket_in_place": listener.is_in_place,
             "socket_is_safe": self.settings.is_safe_path,
-            "ledger": msgspec.to_builtins(self._ledger.status()),
+            "key": {"fingerprint": ledger.fingerprint},
+            "chains": {
+                "open": ledger.open_roots + ledger.open_agents,
+                "roots": ledger.open_roots,
+                "agents": ledger.open_agents,
+            },
+            "ledger": {
+                "root": ledger.root,
+                "sequence": ledger.sequence,
+                "hash": ledger.hash,
+                "receipts": ledger.receipts,
+                "last_issued_ms": ledger.last_issued_ms,
+            },
             "queue": {
                 "frames": self._connections.waiting,
                 "commit_running_ms": self._intake.busy_ms,
+                "signer_is_away": self._intake.is_signer_away,
             },
             "commit": {
-                "count": tallies.commits,
+                "count": ledger.commits,
                 "recent_us": tallies.commit_us(),
-                "last": timestamp(tallies.committed_ns) if tallies.committed_ns else None,
+                "last_fsync": timestamp(ledger.last_fsync_ns) if ledger.last_fsync_ns else None,
             },
             "connections": {"open": len(self._connections), "taken": counts["connections"]},
             "frames": {

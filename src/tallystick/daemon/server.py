@@ -77,7 +77,6 @@ class Daemon:
         self._intake = Intake(
             ledger,
             tallies=self._tallies,
-            clock_ns=clock_ns,
             finished=self._finished,
             on_stop=self._stop_for,
         )
@@ -226,9 +225,14 @@ class Daemon:
         event(logging.INFO, "draining", connections=len(self._connections))
         self._listener.withdraw()
         self._connections.drain()
+        end_ms = self._loop.now_ms + self._settings.shutdown_deadline
         while self._fault is None:
             is_closed = self._door.close_when_empty()
-            if is_closed and not self._connections.unread and not self._connections.waiting:
+            if is_closed and not self._connections.unread and not self._connections.is_waited_for:
+                break
+            if self._intake.is_signer_away and self._loop.now_ms >= end_ms:
+                # Who waits for an answer hears that there is none; the exit code says the rest.
+                event(logging.ERROR, "signer_away", waiting=self._connections.waiting)
                 break
             self._turn(_DRAIN_TURN_MS)
             self._supervisor.more_time(_MORE_TIME_MS)

@@ -21,6 +21,7 @@ from tallystick.daemon.variables import DAEMON
 from tallystick.durable.file import FilePath
 from tallystick.errors import SettingError
 from tallystick.keys.file import GIVE_A_PATH, is_key_itself
+from tallystick.keys.signer_uri import receipt_signer_uri
 from tallystick.limits import (
     DRAIN_MS_MAX,
     EMITTER_IDLE_MS_MAX,
@@ -28,7 +29,7 @@ from tallystick.limits import (
     FRAME_MS_MAX,
 )
 from tallystick.model.framing import data_home
-from tallystick.serve.given import Flags, given_values, quoted, read_flag
+from tallystick.serve.given import Flags, given_values, quoted, read_flag, read_text
 
 CONFIG_VARIABLE: Final = "AGENTRECEIPTS_CONFIG"
 CONFIG_FILE: Final = "daemon.toml"
@@ -48,6 +49,7 @@ FIXED: Final = (
     "status_socket",
     "db",
     "key",
+    "signer",
     "public_key",
     "chain_id",
     "issuer_id",
@@ -64,7 +66,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     socket: str
     db: str
+    # Empty where a signer is named: then no file holds the key.
     key: str
+    signer: str
+    next_signer: str
     public_key: str
     forensic_public_key: str
     chain_id: str
@@ -107,11 +112,18 @@ def load_settings(
                 "response_disclosure": _policy,
                 "unsafe_socket_path": _bool,
                 "key": _key_path,
+                "signer": _signer_uri,
+                "next_signer": _signer_uri,
             },
         )
     except SettingError as fault:
         # Out of the frames that a traceback shows.
         raise SettingError(str(fault)) from None
+    if values["signer"] and origins["key"] != "default":
+        raise SettingError(
+            f"key (from {origins['key']}) and signer (from {origins['signer']}) name two keys: "
+            "give one of them"
+        )
     _fill(values, given, platform)
     _check(values)
     values["is_safe_path"] = check_socket_path(
@@ -125,6 +137,8 @@ def print_config(settings: Settings, origins: Mapping[str, str]) -> str:
     lines = []
     for one in DAEMON:
         value = getattr(settings, one.name)
+        if one.name == "key" and not value:
+            continue  # a signer is in its place
         if isinstance(value, bool):
             told = "true" if value else "false"
         elif one.kind == "duration":
@@ -170,6 +184,8 @@ def _fill(values: dict[str, Any], environ: Mapping[str, str], platform: str) -> 
             values[name] = data_folder(environ) + values[name].removeprefix("<data>")
     if values["public_key"] == "<key>.pub":
         values["public_key"] = f"{values['key']}.pub"
+    if values["signer"]:
+        values["key"] = ""
     if values["verification_method"] == "<issuer_id>#k1":
         values["verification_method"] = f"{values['issuer_id']}#k1"
     if values["status_socket"].startswith("<"):
@@ -178,7 +194,7 @@ def _fill(values: dict[str, Any], environ: Mapping[str, str], platform: str) -> 
 
 def _check(values: Mapping[str, Any]) -> None:
     for name in ("socket", "db", "key", "public_key", "issuer_id", "verification_method"):
-        if not values[name]:
+        if not values[name] and not (name == "key" and values["signer"]):
             raise SettingError(f"{name} must not be empty")
     if values["db"] == ":memory:":
         raise SettingError("db must name a file: a chain must outlive its process")
@@ -195,6 +211,8 @@ def _check(values: Mapping[str, Any]) -> None:
         values["public_key"],
     ):
         raise SettingError("db, key and public_key must be three files")
+    if values["signer"] and values["signer"] == values["next_signer"]:
+        raise SettingError("signer and next_signer must be two")
     if values["socket"] == values["status_socket"]:
         raise SettingError("socket and status_socket must be two")
     for name, least, most in (
@@ -220,6 +238,20 @@ def _key_path(given: Any) -> str:
     if not isinstance(given, str) or not re.fullmatch(r"[^\0\n]{1,4096}", given):
         raise ValueError("must be a path")
     return given
+
+
+def _signer_uri(given: Any) -> str:
+    text = read_text(given)
+    if not text:
+        return text
+    try:
+        uri = receipt_signer_uri(text)
+    except SettingError as fault:
+        del text, given  # out of the frame that a traceback shows
+        raise ValueError(f"is not usable: {fault}") from None
+    if not uri.scheme:
+        raise ValueError("is the path of a file: that is what key is for")
+    return text
 
 
 def _bool(given: Any) -> bool:

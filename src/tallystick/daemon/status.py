@@ -20,7 +20,12 @@ from tallystick.daemon.inbound import Inbound
 from tallystick.daemon.loop import READ, WRITE, Loop
 from tallystick.daemon.peer import attest
 from tallystick.errors import Error, MalformedInput, PeerError, UnreadableError
-from tallystick.limits import STATUS_BYTES_MAX, STATUS_CONNECTIONS_MAX, STATUS_MS_MAX
+from tallystick.limits import (
+    DESCRIPTOR_PAUSE_MS_MAX,
+    STATUS_BYTES_MAX,
+    STATUS_CONNECTIONS_MAX,
+    STATUS_MS_MAX,
+)
 from tallystick.serve.given import quoted
 
 _HEADER: Final = Struct(">I")
@@ -47,6 +52,7 @@ class StatusDoor:
         self._status = status
         self._commands = commands
         self._open: set[_Asking] = set()
+        self._is_closed = False
         loop.watch(listener, READ, self)
         loop.call_every(STATUS_MS_MAX, self._walk)
 
@@ -54,8 +60,11 @@ class StatusDoor:
         """Take who wants to ask."""
         try:
             accepted, _ = self._listener.accept()
+        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            return  # it went away
         except OSError:
-            return  # it went away, or descriptors are scarce: it asks again
+            self._rest()  # descriptors are scarce: who asks waits in the kernel's line
+            return
         if len(self._open) >= STATUS_CONNECTIONS_MAX:
             accepted.close()
             return
@@ -102,8 +111,18 @@ class StatusDoor:
         """Close everything."""
         for asking in list(self._open):
             self.forget(asking)
+        self._is_closed = True
         self._loop.watch(self._listener, 0, self)
         self._listener.close()
+
+    def _rest(self) -> None:
+        """Look away for a moment: the listener stays readable, and the loop would not sleep."""
+        self._loop.watch(self._listener, 0, self)
+        self._loop.call_later(DESCRIPTOR_PAUSE_MS_MAX, self._open_again)
+
+    def _open_again(self) -> None:
+        if not self._is_closed:
+            self._loop.watch(self._listener, READ, self)
 
     def _walk(self) -> None:
         for asking in list(self._open):

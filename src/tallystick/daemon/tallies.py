@@ -27,16 +27,12 @@ class Tallies:
         self.receipts = 0
         self.late = 0
         self.acknowledged = 0
-        self.commits = 0
-        self.committed_ns = 0  # when the last one was
         self.rejected: Counter[str] = Counter()
         self._commit_us: deque[int] = deque(maxlen=COMMITS_TIMED_MAX)
 
-    def note_commit(self, receipts: int, took_ns: int, now_ns: int) -> None:
-        """Count one commit."""
-        self.commits += 1
+    def note_commit(self, receipts: int, took_ns: int) -> None:
+        """Count the receipts of one commit, and how long it took."""
         self.receipts += receipts
-        self.committed_ns = now_ns
         self._commit_us.append(took_ns // 1000)
 
     def commit_us(self) -> dict[str, int]:

@@ -43,6 +43,21 @@ DAEMON: Final = (
         "File of the signing key; `tally daemon init` makes it. Always a path, never a key.",
     ),
     _row(
+        "signer",
+        "TALLY_SIGNER",
+        "text",
+        "",
+        "URI of a signer instead of a key file: pkcs11:, awskms:, gcpkms: or vault:. Not together "
+        "with key.",
+    ),
+    _row(
+        "next_signer",
+        "TALLY_NEXT_SIGNER",
+        "text",
+        "",
+        "URI of the signer that `tally daemon rotate` hands over to. Needed where signer is set.",
+    ),
+    _row(
         "public_key",
         "AGENTRECEIPTS_PUBLIC_KEY",
         "path",

@@ -15,10 +15,15 @@ Job = Callable[[], None]
 
 
 class Writing:
-    """Owns the thread. One other thread gives it jobs; a job must not raise."""
+    """Owns the thread. One other thread gives it jobs.
 
-    def __init__(self, name: str) -> None:
+    A job is not to raise. One that does is told to `on_fault`, and the thread goes on: who waits
+    for it would wait forever.
+    """
+
+    def __init__(self, name: str, on_fault: Callable[[BaseException], None]) -> None:
         """Begin."""
+        self._on_fault = on_fault
         self._jobs: Queue[Job | None] = Queue(maxsize=1)
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
@@ -30,7 +35,7 @@ class Writing:
         thread would only cost time.
         """
         if is_alone and not self._jobs.unfinished_tasks:
-            job()
+            self._do(job)
         else:
             self._jobs.put(job)
 
@@ -41,6 +46,12 @@ class Writing:
 
     def _run(self) -> None:
         while (job := self._jobs.get()) is not None:
-            job()
+            self._do(job)
             del job  # or the last one would stay in memory
             self._jobs.task_done()
+
+    def _do(self, job: Job) -> None:
+        try:
+            job()
+        except BaseException as fault:  # noqa: BLE001 - a thread that ends silently is a hang
+            self._on_fault(fault)

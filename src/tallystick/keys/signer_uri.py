@@ -84,21 +84,28 @@ def secret_files_of(text: str) -> tuple[str, ...]:
     return (uri.name,) if password is None else (uri.name, password)
 
 
-def open_signer(text: str) -> Signer:
-    """Return the Ed25519 signer that a path or URI names; a service is not asked yet."""
+def receipt_signer_uri(text: str) -> SignerUri:
+    """Return the parts of a URI whose signer can sign receipts: with an Ed25519 key."""
     uri = parse_signer_uri(text)
     if uri.get("address") is not None:
         raise SettingError("address: is for EVM keys; an Ed25519 key has none")
+    if uri.scheme and uri.scheme not in _ED25519:
+        raise SettingError(f"{uri.scheme}: signs no receipts: it has no Ed25519 keys")
+    if uri.scheme == "pkcs11":
+        _token_of(uri)
+    return uri
+
+
+def open_signer(text: str) -> Signer:
+    """Return the Ed25519 signer that a path or URI names; a service is not asked yet."""
+    uri = receipt_signer_uri(text)
     if uri.scheme == "":
         from tallystick.keys.file import FileKeyProvider
         from tallystick.keys.local import LocalSigner
 
         return LocalSigner(FileKeyProvider(uri.name).get_key_pair())
-    make = _ED25519.get(uri.scheme)
-    if make is None:
-        raise SettingError(f"{uri.scheme}: signs no receipts: it has no Ed25519 keys")
     try:
-        return make(uri)
+        return _ED25519[uri.scheme](uri)
     except ValueError as fault:
         raise SettingError(f"{uri.scheme}: {fault}") from None
 

@@ -27,6 +27,7 @@ from tallystick.limits import (
 )
 from tallystick.model.frame import Frame
 from tallystick.model.pattern_check import pattern_fault
+from tallystick.model.secret_blocks import without_blocks
 from tallystick.model.secret_patterns import BUILT_IN, KEYS, Pattern
 from tallystick.model.unveil import is_veiled, unveiled
 
@@ -89,6 +90,7 @@ class Redactor:
             return text
         if text[:1] in ("{", "["):
             text = self._json(text)
+        text = without_blocks(text)
         lower = _folded(text)
         for name, pattern, hints in self._patterns:
             if not hints or any(hint in lower for hint in hints):

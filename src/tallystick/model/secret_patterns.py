@@ -12,7 +12,7 @@ import msgspec
 
 # Names of members and parameters whose value is a secret, also as part of a longer name.
 KEYS: Final = (
-    r"(?:pass(?:word|wd|phrase|code)|passwort|pwd|secret|token(?!s)|api[_-]?key|apikey"
+    r"(?:pass(?:word|wd|phrase|code)|(?<=_)pass(?![a-z])|passwort|pwd|secret|token(?!s)|api[_-]?key|apikey"
     r"|access[_-]?key|private[_-]?key|signing[_-]?key|encryption[_-]?key|account[_-]?key"
     r"|auth[_-]?key|client[_-]?key|master[_-]?key|credentials?|bearer|session[_-]?id|otp|pin[_-]?code)"
 )
@@ -33,6 +33,13 @@ _QUOTED: Final = r"\\?\"([^\"\\]{1,16384}+)|\\?'([^'\\]{1,16384}+)|"
 _VALUE: Final = rf"(?:{_QUOTED}([^\s\"'\\,;&<>\[\]{{}}()][^\s\"',;&<>]*))"
 # Behind a flag, another flag is no value.
 _FLAG_VALUE: Final = rf"(?:{_QUOTED}([^\s\"'\\,;&<>\[\]{{}}()-][^\s\"',;&<>]*))"
+# `user:password`, in quotes also with blanks.
+_USER: Final = (
+    r"(?:\"([^\s:\"]{1,64}:[^\"\r\n]{1,512}+)|'([^\s:']{1,64}:[^'\r\n]{1,512}+)"
+    r"|([^\s:\"']{1,64}:[^\s\"']+))"
+)
+# From a program's name to its flag, within one command.
+_BETWEEN: Final = r"(?:[^\r\n|;&]{0,256}?\s)?"
 _SIGNED: Final = (
     r"code|auth|sign|signature|x-amz-signature|x-amz-credential|x-amz-security-token"
     r"|x-goog-signature|jwt|id_token|access_token|refresh_token|key|token|apikey|api_key|password"
@@ -123,8 +130,9 @@ BUILT_IN: Final = (
     ),
     _token(
         "authorization",
-        r"(?i)authorization(?:\\?[\"'])?\s{0,4}[:=]\s{0,4}(?:\\?[\"'])?"
-        r"((?:[a-z0-9-]{1,20} {1,3})?[^\s\"',\\]{4,})",
+        r"(?i)authorization(?:\\?[\"'])?\s{0,4}(?::=|=>|[:=]|(?<=[\"'])\s{0,4},)(?:\\?\s){0,4}"
+        r"(?:[bruf]{0,2}\\?[\"'`])?((?:digest|hawk|oauth|aws4-hmac-sha256|signature) [^\r\n]{4,}"
+        r"|(?:[a-z0-9-]{1,20}(?:\\? ){1,3})?[^\s\"'`,\\]{4,})",
         "authorization",
     ),
     _token(
@@ -132,14 +140,53 @@ BUILT_IN: Final = (
     ),
     _token("bearer", r"(?i)\bbearer\s{1,4}([A-Za-z0-9._~+/=-]{8,})", "bearer"),
     _token("basic", r"(?i)\bbasic\s{1,4}([A-Za-z0-9+/]{8,}={0,2})", "basic"),
+    # Base64 of a PEM, at any of its three offsets: the frame's first line, then the rest.
+    _token(
+        "private-key",
+        r"[A-Za-z0-9+/_-]{0,4}(?:LS0tLS1CRUdJTi|0tLS0tQkVHSU4g|tLS0tLUJFR0lOI)[A-Za-z0-9+/_-]{0,48}?"
+        r"(?:UFJJVkFURSBLRV|BSSVZBVEUgS0VZ|QUklWQVRFIEtFW)[A-Za-z0-9+/_=-]*+"
+        r"(?:\s{1,8}[A-Za-z0-9+/_-]{40,}+=*+)*+(?:\s{1,8}[A-Za-z0-9+/_-]{1,76}=)?=*+",
+        "ls0tls1crudjti",
+        "0tls0tqkvhsu4g",
+        "tls0tlujfr0loi",
+    ),
     _token("url-credentials", r"(?i)[a-z0-9+.-]://([^\s/?#\"'<>]{1,512})@", "://"),
     _token(
+        "url-credentials",
+        r"(?<![A-Za-z0-9:/])//([^\s/?#\"'<>@:]{0,64}:[^\s/?#\"'<>]{1,256})@",
+        "//",
+    ),
+    _token(
+        "url-credentials", r"(?i)jdbc:oracle:[a-z]{1,8}:([^\s/@]{1,64}/[^\s@]{1,128})@", "jdbc:"
+    ),
+    _token(
         "curl-user",
-        r"(?<!\S)(?:-u[ =]{0,2}|--(?:proxy-)?user[ =]{1,2})[\"']?([^\s:\"']{1,64}:[^\s\"']+)",
+        r"(?<!\S)(?:-u[ =]{0,2}|--(?:proxy-)?user[ =]{1,2})" + _USER,
         "-u",
         "--user",
         "--proxy-user",
     ),
+    _token("curl-user", rf"\bcurl\s{_BETWEEN}-[A-Za-z#]{{0,6}}[uU][ =]{{0,2}}{_USER}", "curl"),
+    # Programs that take a password behind a short flag, with a blank or without one.
+    _token("command-password", rf"\bsshpass\s{_BETWEEN}-p\s{{0,4}}{_FLAG_VALUE}", "sshpass"),
+    _token(
+        "command-password",
+        rf"\b(?:mysql[a-z]{{0,8}}|mariadb[a-z-]{{0,16}})\s{_BETWEEN}-p{_FLAG_VALUE}",
+        "mysql",
+        "mariadb",
+    ),
+    _token("command-password", rf"\bredis-cli\s{_BETWEEN}-a\s{{1,4}}{_FLAG_VALUE}", "redis-cli"),
+    _token(
+        "command-password",
+        rf"\b(?:docker|podman|helm|mongo[a-z]{{0,8}})\s{_BETWEEN}-p\s{{1,4}}(?![0-9.:]{{1,32}}(?:/|\s|$))"
+        + _FLAG_VALUE,
+        "docker login",
+        "podman login",
+        "helm registry",
+        "mongo",
+    ),
+    _token("command-password", r"-pass(?:in|out)?\s{1,4}[\"']?pass:([^\s\"']+)", "pass:"),
+    _token("command-password", rf"(?<![A-Za-z0-9_-])PASS={_VALUE}", "pass="),
     _token(
         "url-token",
         rf"(?i)[?&#;](?:{_SIGNED})=([^&\s\"'#<>]+)",

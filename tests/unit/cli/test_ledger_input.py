@@ -161,3 +161,12 @@ def test_an_earlier_key_signs_nothing_new(place: Path) -> None:
     code, text = verify(place / "d")
     assert code == 1
     assert "KEY_NOT_VALID_THEN" in text
+
+
+def test_bytes_that_are_not_canonical_are_refused(place: Path) -> None:
+    """The columns are compared with bytes that the verifier itself judges: both have to hold."""
+    home = fill(place / "d")
+    edit(home.db, "UPDATE receipts SET receipt_json = replace(receipt_json, ',\"', ', \"')")
+    code, text = verify(place / "d")
+    assert code == 1
+    assert "verified" not in text

@@ -84,6 +84,19 @@ def test_a_link_in_the_place_of_the_key_is_no_key(home: Home) -> None:
     assert found(home)["key"].remedy == "`tally daemon init`"
 
 
+def test_a_signer_that_can_not_be_asked_is_found(home: Home) -> None:
+    """Where no daemon runs that could have asked it, it is what is wrong."""
+    environ = {
+        "XDG_DATA_HOME": str(home.folder),
+        "AGENTRECEIPTS_SOCKET": str(home.folder / "s"),
+        "AGENTRECEIPTS_UNSAFE_SOCKET_PATH": "true",
+        "TALLY_SIGNER": "pkcs11:token=t;object=k?module-path=/nowhere.so",
+    }
+    checks = {one.name: one for one in check_up(load_settings({}, environ=environ)[0])}
+    assert checks["key"].state == "fail"
+    assert checks["key"].remedy
+
+
 def test_a_roundtrip_needs_a_daemon(home: Home) -> None:
     """Without one it says so."""
     assert roundtrip(settings_of(home), "2026-11-21T12:00:00Z", "s").state == "fail"

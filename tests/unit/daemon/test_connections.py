@@ -347,7 +347,8 @@ def test_our_own_fault_ends_one_connection(house_of: Callable[..., House]) -> No
         assert bad.is_closed()
         good.send(framed(b"x"))
         house.turn(house.bodies)
-    assert house.connections.waiting == 2
+    assert house.connections.waiting == 1
+    assert house.connections.is_waited_for
 
 
 def test_draining_reads_what_was_written_and_nothing_more(house_of: Callable[..., House]) -> None:

@@ -85,7 +85,6 @@ class House:
         self.intake = Intake(
             self.stumbling,
             tallies=self.tallies,
-            clock_ns=lambda: 5,
             finished=self._finish,
             on_stop=self.stopped.append,
         )
@@ -232,11 +231,13 @@ def test_the_next_is_drafted_while_one_is_written(house: House) -> None:
     house.stumbling.holds = threading.Event()
     now_ns = house.home.now_ms * 1_000_000
     many = [body(ack=True) for _ in range(ALONE_FRAMES_MAX + 1)]
-    for _ in range(3):
-        house.intake.submit(Arrived(house.connection, list(many), now_ns))
     end = time.monotonic() + 20
-    while len(house.stumbling.batches) < 2 and time.monotonic() < end:
-        time.sleep(0.001)
+    for number in range(3):
+        house.intake.submit(Arrived(house.connection, list(many), now_ns))
+        # One by one, or they would share a transaction.
+        least = min(number + 1, 2)
+        while len(house.stumbling.batches) < least and time.monotonic() < end:
+            time.sleep(0.001)
     assert house.answers() == []
     assert house.intake.busy_ms >= 0
     house.stumbling.holds.set()
@@ -273,3 +274,37 @@ def test_a_task_runs_between_two_commits(house: House) -> None:
     house.send(body(ack=True))
     assert house.answers()[0]["ok"] is True
     assert house.intake.busy_ms == 0
+
+
+def test_a_failure_behind_the_commit_is_the_end_and_no_hang(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What our own code stumbles over after the commit stops the daemon; who waits hears STORE."""
+
+    def fails(*_: object) -> None:
+        raise RuntimeError("on purpose")
+
+    monkeypatch.setattr(house.tallies, "note_commit", fails)
+    house.send(body(ack=True), body(ack=True))
+    assert [one["code"] for one in house.answers()] == ["STORE", "STORE"]
+    assert [str(one) for one in house.stopped] == ["on purpose"]
+    assert house.intake.fault is house.stopped[0]
+
+
+def test_who_can_not_be_told_harms_nobody_else(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither a task whose asker fails nor a line that can't be answered ends the threads."""
+
+    def fails(*_: object) -> None:
+        raise RuntimeError("on purpose")
+
+    house.intake.do(lambda: 7, fails)
+    house.intake.do(lambda: 1 // 0, fails)
+    house.send(body(ack=True))
+    assert house.answers()[0]["ok"] is True
+    with monkeypatch.context() as patch:
+        patch.setattr(Connection, "answer", fails)
+        house.send(body(ack=True))
+    assert [str(one) for one in house.stopped] == ["on purpose"]
+    house.intake.close()

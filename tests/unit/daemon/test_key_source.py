@@ -11,8 +11,14 @@ from pathlib import Path
 import pytest
 
 from tallystick.crypto.ed25519 import check, public_key_from
-from tallystick.daemon.key_source import FileKeySource, SignerKeySource, check_folders, make_keys
-from tallystick.errors import KeyFileError, SigningError
+from tallystick.daemon.key_source import (
+    FileKeySource,
+    KeySuccession,
+    SignerKeySource,
+    check_folders,
+    make_keys,
+)
+from tallystick.errors import KeyFileError, SettingError, SigningError
 from tallystick.keys.local import LocalSigner, generate_key_pair
 
 HARDENED = """
@@ -124,20 +130,73 @@ def test_staged_keys(source: FileKeySource) -> None:
 
 
 def test_any_signer_is_a_source() -> None:
-    """Signatures and key are the signer's own; a successor takes over when it is installed."""
-    first, second = LocalSigner(generate_key_pair()), LocalSigner(generate_key_pair())
-    source = SignerKeySource(first, "did:x#k1", second)
+    """Signatures and key are the signer's own, and no next key is made for it."""
+    signer = LocalSigner(generate_key_pair())
+    source = SignerKeySource(signer, "did:x#k1")
     source.init()
-    assert source.get_public_key() == first.get_public_key()
-    assert check(source.sign(b"x"), b"x", first.get_public_key())
-    assert source.staged() is source.stage() is second
-    assert not source.discard()
-    source.install()
-    assert source.get_public_key() == second.get_public_key()
+    assert source.get_public_key() == signer.get_public_key()
+    assert check(source.sign(b"x"), b"x", signer.get_public_key())
     assert source.staged() is None
-    with pytest.raises(SigningError, match="no next signer"):
-        source.stage()
+    assert not source.discard()
+    for call in (source.stage, source.install):
+        with pytest.raises(SettingError, match="no next signer"):
+            call()
     source.teardown()
+
+
+class LookedUpOnly(LocalSigner):
+    """A signer whose key may be looked up and not used, as clouds can have it."""
+
+    def sign(self, message: bytes, /) -> bytes:
+        raise SigningError("denied")
+
+
+def test_a_signer_that_may_not_sign_stops_a_start() -> None:
+    """It is asked for one signature at the start, and one before anything is handed over to it."""
+    signer = LookedUpOnly(generate_key_pair())
+    with pytest.raises(SigningError, match="denied"):
+        SignerKeySource(signer, "m").init()
+    keys = KeySuccession(SignerKeySource(LocalSigner(generate_key_pair()), "m"), signer)
+    with pytest.raises(SigningError, match="denied"):
+        keys.stage()
+
+
+def test_a_successor_takes_over_when_it_is_installed() -> None:
+    """It is staged at once, signs from `install` on, and is not handed over to twice."""
+    first, second = LocalSigner(generate_key_pair()), LocalSigner(generate_key_pair())
+    keys = KeySuccession(SignerKeySource(first, "did:x#k1"), second)
+    keys.init()
+    assert keys.staged() is keys.stage() is second
+    assert check(keys.sign(b"x"), b"x", first.get_public_key())
+    keys.install()
+    assert keys.get_public_key() == second.get_public_key()
+    assert keys.verification_method == "did:x#k1"
+    assert keys.staged() is None
+    with pytest.raises(SettingError, match="no next signer"):
+        keys.stage()
+    keys.take_successor(first)
+    assert keys.stage() is first
+    keys.teardown()
+
+
+def test_a_file_is_followed_by_a_file_or_by_the_signer_that_is_named(
+    source: FileKeySource,
+) -> None:
+    """Without a name the next file is made; a half-made one goes first when it is found."""
+    keys = KeySuccession(source)
+    keys.init()
+    keys.stage()
+    assert source.staged() is not None
+    signer = LocalSigner(generate_key_pair())
+    keys.take_successor(signer)
+    assert keys.staged() is not signer  # what a crash has left is looked at first
+    assert keys.stage() is signer
+    assert source.staged() is None
+    keys.install()
+    assert keys.get_public_key() == signer.get_public_key()
+    with pytest.raises(SigningError, match="erased"):
+        source.sign(b"x")
+    assert os.path.exists(source.path)  # the owner's to destroy
 
 
 def test_a_closable_signer_is_closed() -> None:

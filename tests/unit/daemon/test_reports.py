@@ -35,7 +35,6 @@ def test_all_parts_are_asked(tmp_path: Path) -> None:
     intake = Intake(
         ledger,
         tallies=tallies,
-        clock_ns=lambda: 1,
         finished=lambda _: None,
         on_stop=lambda _: None,
     )
@@ -55,7 +54,8 @@ def test_all_parts_are_asked(tmp_path: Path) -> None:
     assert status["started"] == "2026-03-10T12:00:00.000Z"
     assert status["socket_in_place"] is True
     assert status["socket_is_safe"] is False
-    assert status["commit"] == {"count": 0, "recent_us": {}, "last": None}
+    assert status["commit"] == {"count": 0, "recent_us": {}, "last_fsync": None}
+    assert status["chains"] == {"open": 0, "roots": 0, "agents": 0}
     assert status["ledger"]["root"] is None
     assert status["fault"] is None
     assert str(home.key) not in str(status)

@@ -12,10 +12,18 @@ import pytest
 from tests.ledgers import METHOD, Home, chain_of, type_of
 
 from tallystick.crypto.ed25519 import public_key_from
-from tallystick.daemon.key_source import FileKeySource, SignerKeySource
+from tallystick.daemon.key_source import FileKeySource, KeySuccession, SignerKeySource
 from tallystick.daemon.publishing import archive_path, archived, published
-from tallystick.errors import KeyFileError, SigningError, StoreError, StoreStoppedError
+from tallystick.errors import (
+    KeyFileError,
+    SettingError,
+    SignerUnavailable,
+    SigningError,
+    StoreError,
+    StoreStoppedError,
+)
 from tallystick.keys.local import LocalSigner, generate_key_pair
+from tallystick.verify.trust import fingerprint_of
 
 STEPS = ("staged", "archived", "committed", "installed", "published")
 
@@ -130,22 +138,62 @@ def test_a_rotation_that_fails_early_leaves_all_as_it_was(home: Home) -> None:
     assert home.verify().verdict == "verified"
 
 
-def test_a_signer_hands_over_to_a_configured_one(home: Home) -> None:
-    """Any signer can rotate: its successor is configured, and signs from the hand-over on."""
+def test_a_signer_hands_over_to_a_named_one(home: Home) -> None:
+    """Any signer can rotate: its successor is named, and signs from the hand-over on."""
     first, second = LocalSigner(generate_key_pair()), LocalSigner(generate_key_pair())
     home.public.unlink()
-    ledger = home.open(keys=SignerKeySource(first, METHOD, second))
+    keys = KeySuccession(SignerKeySource(first, METHOD), second)
+    ledger = home.open(keys=keys)
     ledger.commit([home.frame()])
     ledger.rotate()
     ledger.commit([home.frame()])
-    with pytest.raises(SigningError, match="no next signer"):
+    with pytest.raises(SettingError, match="no next signer"):
         ledger.rotate()
     ledger.close()
     assert published(home.public) == second.get_public_key()
     assert home.verify().verdict == "verified"
     with pytest.raises(KeyFileError, match="another public key"):
         home.open(keys=SignerKeySource(first, METHOD))
+    # Settings that still name both go on with the second; those that name only it do, too.
+    ledger = home.open(keys=KeySuccession(SignerKeySource(first, METHOD), second))
+    assert ledger.status().fingerprint == fingerprint_of(second.get_public_key())
+    ledger.close()
     home.open(keys=SignerKeySource(second, METHOD)).close()
+
+
+def test_the_chains_of_a_file_move_to_a_signer(home: Home) -> None:
+    """A key file is followed by a token's key, without a break that a verifier would see."""
+    signer = LocalSigner(generate_key_pair())
+    ledger = home.open(keys=KeySuccession(FileKeySource(home.key, METHOD), signer))
+    ledger.commit([home.frame(), home.frame(agent_id="a")])
+    ledger.rotate()
+    ledger.commit([home.frame()])
+    ledger.close()
+    ledger = home.open(keys=SignerKeySource(signer, METHOD))
+    ledger.commit([home.frame()])
+    ledger.close()
+    report = home.verify()
+    assert report.verdict == "verified", report.findings
+
+
+def test_a_successor_that_is_away_changes_nothing(home: Home) -> None:
+    """Nothing is written, and the ledger goes on with its key."""
+
+    class Away(LocalSigner):
+        def sign(self, message: bytes, /) -> bytes:
+            raise SignerUnavailable("not now")
+
+    ledger = home.open(
+        keys=KeySuccession(FileKeySource(home.key, METHOD), Away(generate_key_pair()))
+    )
+    ledger.commit([home.frame()])
+    before = home.rows()
+    with pytest.raises(SignerUnavailable):
+        ledger.rotate()
+    assert home.rows() == before
+    ledger.commit([home.frame()])
+    ledger.close()
+    assert home.verify().verdict == "verified"
 
 
 def test_a_planted_next_key_is_thrown_away(home: Home) -> None:

@@ -10,14 +10,15 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from tests.frames import Line
+from tests.daemons import wait_until
+from tests.frames import Line, body, framed
 from tests.ledgers import Home
 
 from tallystick.daemon.server import Daemon, bounds_of
 from tallystick.daemon.settings import Settings, load_settings
 from tallystick.daemon.statements import Statements
 from tallystick.daemon.status import ask_daemon
-from tallystick.errors import SettingError, SocketPathError
+from tallystick.errors import SettingError, SignerUnavailable, SocketPathError
 
 
 class House:
@@ -43,9 +44,16 @@ class House:
             clock_ns=lambda: self.home.now_ms * 1_000_000,
         )
         self.is_ready = threading.Event()
-        self.thread = threading.Thread(target=lambda: self.daemon.run(on_ready=self.is_ready.set))
+        self.ended_by: Exception | None = None
+        self.thread = threading.Thread(target=self._run)
         self.thread.start()
         assert self.is_ready.wait(20)
+
+    def _run(self) -> None:
+        try:
+            self.daemon.run(on_ready=self.is_ready.set)
+        except Exception as fault:  # noqa: BLE001 - for the test to look at
+            self.ended_by = fault
 
     def _reload(self) -> Settings:
         if self.refuses:
@@ -112,3 +120,44 @@ def test_bounds_follow_settings(house: House) -> None:
     settings = msgspec.structs.replace(house.settings, max_connections=40, frame_timeout=5)
     bounds = bounds_of(settings)
     assert (bounds.connections, bounds.user_connections, bounds.frame_ms) == (40, 30, 5)
+
+
+def test_an_error_that_nobody_expects_ends_it_loudly(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who waits for an acknowledgement hears STORE, the chains are closed, and `run` raises."""
+
+    def fails(*_: object) -> None:
+        raise RuntimeError("on purpose")
+
+    monkeypatch.setattr(house.daemon._tallies, "note_commit", fails)
+    with Line(house.settings.socket) as line:
+        assert line.ask()["code"] == "STORE"
+        house.thread.join(20)
+    assert not house.thread.is_alive()
+    assert isinstance(house.ended_by, RuntimeError)
+    assert house.home.verify().verdict == "verified"
+
+
+@pytest.mark.parametrize("deadline_ms", [0, 400])
+def test_a_signer_that_stays_away_does_not_hold_up_the_end(
+    house: House, monkeypatch: pytest.MonkeyPatch, deadline_ms: int
+) -> None:
+    """After the deadline it ends with the signer's error, and who waits hears that."""
+
+    def away(_: bytes) -> bytes:
+        raise SignerUnavailable("not now")
+
+    house.daemon._settings = msgspec.structs.replace(house.settings, shutdown_deadline=deadline_ms)
+    with Line(house.settings.socket) as line:
+        assert line.ask()["ok"] is True
+        monkeypatch.setattr(house.ledger._keys, "sign", away)
+        line.send(framed(body(ack=True)))
+        wait_until(lambda: house.daemon._intake.is_signer_away)
+        asked = ask_daemon(house.settings.status_socket, "status")
+        assert asked["queue"]["signer_is_away"] is True
+        house.daemon.stop()
+        assert line.answer()["code"] == "STORE"
+    house.thread.join(20)
+    assert isinstance(house.ended_by, SignerUnavailable)
+    assert len(house.home.receipts()) == 1

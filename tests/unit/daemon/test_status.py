@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import resource
 import socket
 import threading
 import time
@@ -17,7 +20,7 @@ from tallystick.daemon.listener import Listener
 from tallystick.daemon.loop import Loop
 from tallystick.daemon.status import Reply, StatusDoor, ask_daemon, failed
 from tallystick.errors import StoreError, UnreadableError
-from tallystick.limits import STATUS_CONNECTIONS_MAX
+from tallystick.limits import DESCRIPTOR_PAUSE_MS_MAX, STATUS_CONNECTIONS_MAX
 
 
 class House:
@@ -117,6 +120,43 @@ def test_only_so_many_at_a_time(house: House) -> None:
         except UnreadableError:
             time.sleep(0.01)
     pytest.fail("the lines were not freed")
+
+
+def test_scarce_descriptors_do_not_spin_the_loop(house: House) -> None:
+    """Where `accept` fails for want of descriptors it is tried some times a second, not at once."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    line = socket.socket(socket.AF_UNIX)
+    used = [os.dup(0)]
+    turns = 0
+    turn = house.loop.turn
+
+    def counted(wait_ms: int | None = None) -> None:
+        nonlocal turns
+        turns += 1
+        turn(wait_ms)
+
+    house.loop.turn = counted  # type: ignore[method-assign]
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (used[0] + 1, hard))
+        for _ in range(used[0] + 2):
+            try:
+                used.append(os.dup(0))
+            except OSError as fault:
+                assert fault.errno == errno.EMFILE  # noqa: PT017 - what the test needs
+                break
+        line.connect(house.path)
+        before = turns
+        time.sleep(6 * DESCRIPTOR_PAUSE_MS_MAX / 1000)
+        assert turns - before < 30
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for one in used:
+            os.close(one)
+    body = b'{"ask":"status"}'
+    with line:
+        line.settimeout(20)
+        line.sendall(len(body).to_bytes(4, "big") + body)
+        assert b"uptime_s" in line.recv(1000)  # who waited is let in
 
 
 @pytest.mark.parametrize("answer", [b"\0\0\0\1x", b"\xff\xff\xff\xff", b""])

@@ -6,12 +6,19 @@ from __future__ import annotations
 import threading
 from functools import partial
 
+import pytest
+
 from tallystick.daemon.writing import Writing
+
+
+def unexpected(fault: BaseException) -> None:
+    """Fail: no job here is to raise."""
+    raise fault
 
 
 def test_a_lone_job_is_done_by_who_brings_it() -> None:
     """Where nothing waits, the thread is not changed; where something does, order comes first."""
-    writing = Writing("w")
+    writing = Writing("w", unexpected)
     ran: list[tuple[str, str]] = []
     holds = threading.Event()
 
@@ -29,7 +36,7 @@ def test_a_lone_job_is_done_by_who_brings_it() -> None:
 
 def test_who_drafts_is_held_back() -> None:
     """One job runs and one waits: the next is taken when there is room."""
-    writing = Writing("w")
+    writing = Writing("w", unexpected)
     done: list[int] = []
     holds = threading.Event()
 
@@ -49,3 +56,19 @@ def test_who_drafts_is_held_back() -> None:
     third.join(20)
     writing.close()
     assert done == [0, 1, 2]
+
+
+@pytest.mark.parametrize("is_alone", [True, False])
+def test_a_job_that_raises_is_told_and_holds_up_nobody(is_alone: bool) -> None:
+    """Also where what it raises is no exception of the usual kind: the thread goes on."""
+    told: list[str] = []
+    writing = Writing("w", lambda fault: told.append(type(fault).__name__))
+
+    def fails(kind: type[BaseException]) -> None:
+        raise kind("on purpose")
+
+    for kind in (RuntimeError, SystemExit, MemoryError):
+        writing.do(partial(fails, kind), is_alone=is_alone)
+    writing.do(lambda: told.append("done"), is_alone=False)
+    writing.close()
+    assert told == ["RuntimeError", "SystemExit", "MemoryError", "done"]

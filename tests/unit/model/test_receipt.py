@@ -44,6 +44,7 @@ from tallystick.model.receipt import (
     holds_only_plain,
     shapes_hold,
     split_canonical,
+    split_judged,
     statement_of,
 )
 
@@ -147,6 +148,7 @@ def test_canonical_bytes_are_split(receipt: dict[str, Any]) -> None:
     split = split_canonical(wire(receipt))
     assert split is not None
     assert split == (parse_receipt(wire(receipt)), body_of(receipt))
+    assert split_judged(wire(receipt)) == split
 
 
 @pytest.mark.parametrize(
@@ -190,6 +192,7 @@ def test_canonical_bytes_are_split(receipt: dict[str, Any]) -> None:
 def test_other_bytes_are_left_to_the_strict_parser(data: bytes) -> None:
     """Bytes with anything unusual about them are not split, and nothing is raised."""
     assert split_canonical(data) is None
+    split_judged(data)
 
 
 @pytest.mark.parametrize(

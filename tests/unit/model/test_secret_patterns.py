@@ -5,11 +5,20 @@ from __future__ import annotations
 
 import re
 import time
+from base64 import b64encode
 
 import pytest
 
 from tallystick.limits import REDACTED_CHARS_MAX
 from tallystick.model.secret_patterns import BUILT_IN
+
+KINDS = ["", "RSA ", "EC ", "OPENSSH ", "ENCRYPTED "]
+
+
+def _in_base64(before: str, kind: str) -> str:
+    """Return a PEM behind some bytes, in base64, as it lies in secrets of a cluster."""
+    return b64encode(f"{before}-----BEGIN {kind}PRIVATE KEY-----\nMIIE".encode()).decode()
+
 
 SAMPLES = {
     "private-key": [
@@ -18,6 +27,7 @@ SAMPLES = {
         "-----BEGIN OPENSSH PRIVATE KEY-----\nb3Bl",
         "-----BEGIN EC PRIVATE KEY-----\nx",
         "-----BEGIN PGP PRIVATE KEY BLOCK-----\nx\n-----END PGP PRIVATE KEY BLOCK-----",
+        *(_in_base64(before, kind) for before in ("", "a", "ab") for kind in KINDS),
     ],
     "putty-key": ["PuTTY-User-Key-File-2: ssh-rsa\nPrivate-Lines: 1"],
     "age-key": ["AGE-SECRET-KEY-1QQQQQQQQQQQQQQQQQQQQQQQQ"],
@@ -42,12 +52,43 @@ SAMPLES = {
     "databricks-token": ["dapi0123456789abcdef01234567"],
     "telegram-token": ["123456789:AAabcdefghijklmnopqrstuvwxyz01234"],
     "azure-secret": ["AccountKey=abcdefgh==", "?sv=1&sig=abcdefghij"],
-    "authorization": ["Authorization: Basic dXNlcjpwYXNz", '"authorization":"token abcd"'],
+    "authorization": [
+        "Authorization: Basic dXNlcjpwYXNz",
+        '"authorization":"token abcd"',
+        "'Authorization' => 'Bearer abcd'",
+        "('Authorization', 'Bearer abcd')",
+        "{'Authorization': f\"Bearer abcd\"}",
+        "Authorization: `abcd`",
+        "-H Authorization:\\ Bearer\\ abcd",
+    ],
     "cookie": ["Cookie: a=b", "set-cookie: session=abc"],
     "bearer": ["bearer abcdefghij"],
     "basic": ["Basic dXNlcjpwYXNz"],
-    "url-credentials": ["postgres://u:p@ss@h/d"],
-    "curl-user": ["curl -u me:secret x", "curl --user me:secret x"],
+    "url-credentials": [
+        "postgres://u:p@ss@h/d",
+        "redis://:p@h",
+        "//u:p@h/x",
+        "jdbc:oracle:thin:u/p@h:1521",
+    ],
+    "curl-user": [
+        "curl -u me:secret x",
+        "curl --user me:secret x",
+        "curl -su me:secret x",
+        "curl -s -U 'me:a b' x",
+    ],
+    "command-password": [
+        "sshpass -p hunter2 ssh h",
+        "sshpass -phunter2 ssh",
+        "sshpass -v -p 'a b' ssh",
+        "mysql -u root -phunter2 db",
+        "mysqldump -p'a b' x",
+        "mariadb-dump -phunter2",
+        "redis-cli -h x -a hunter2",
+        "docker login -u me -p hunter2",
+        "mongosh -u me -p hunter2",
+        "openssl rsa -passin pass:hunter2",
+        "PASS=hunter2 x",
+    ],
     "url-token": ["https://x/y?token=abc", "x#access_token=abc", "?X-Amz-Signature=abc"],
     "key-value": [
         "password=hunter2",
@@ -57,6 +98,9 @@ SAMPLES = {
         "AWS_SECRET_ACCESS_KEY=abc",
         "api-key => abc",
         "the passphrase is hunter2",
+        "PGPASSWORD=hunter2 psql",
+        "export FOO_TOKEN=hunter2",
+        "set DB_PASS=hunter2",
         '{\\"password\\":\\"hunter2\\"}',
     ],
     "flag-value": ["--password hunter2", "--api-key abc", "-db-token 'a b'"],
@@ -74,6 +118,14 @@ HARMLESS = [
     "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
     "mcp.github.get_file_contents",
     "mailto:me@example.com",
+    "mysql -P 3306 -u root -p db",
+    "docker run -p 8080:80 nginx",
+    "mkdir -p a/b; ssh -p 22 host",
+    "curl -sSLo out https://example.com:8080/x",
+    "bypass: 1, compass=north, first_passed: 3",
+    "// see: the note at 12:30",
+    b64encode(b"-----BEGIN CERTIFICATE-----\nMIIE").decode(),
+    "unauthorized: see the log",
 ]
 
 
@@ -104,7 +156,11 @@ UNITS = [
     "eyJ", "eyJaaaaa.", "sk-", "-----BEGIN PRIVATE KEY-----", "-----BEGIN ", "://", "a://b", "@",
     "authorization", "authorization:", "authorization: a ", "cookie", "cookie=", "basic ", "basic",
     "bearer ", "-u ", "-u a:", "--token", "--aaaaaaaa", "SG.", "SG.aaaaaaaaaa", "sig=", "?code=",
-    "hooks.slack.com/a/", "1234567890:", "pass word is", "pwd\t", "secret\\'", "'", "xox", "A",
+    "hooks.slack.com/a/", "1234567890:", "pass word is", "pwd\t",
+    "mysql ", "mysql -", "curl ", "curl -a", "curl -u a", "sshpass ", "docker -", "redis-cli ",
+    "//", "//u:", "jdbc:oracle:a:", "LS0tLS1CRUdJTi", "tLS0tLUJFR0lOIQUklWQVRFIEtFW ", "pass:",
+    "-pass ", "authorization',", "authorization:\\ ", "authorization: digest ", "secret\\'", "'",
+    "xox", "A",
 ]  # fmt: skip
 
 

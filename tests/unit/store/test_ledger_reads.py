@@ -257,3 +257,4 @@ def test_the_column_of_the_hash_before_is_compared(home: Home) -> None:
     with LedgerReader(path) as reader:
         first, *_ = reader.receipts()
         assert column_faults(first) == ["previous_receipt_hash"]
+        assert column_faults(first, is_judged=True) == ["previous_receipt_hash"]
