@@ -22,7 +22,7 @@ from tests.contracts.revm import DAY, HOUR
 
 SHARDS = 2
 CALLS_MIN = 100_000  # of all shards together
-EXAMPLES = int(os.environ.get("TALLY_CHAIN_EXAMPLES", "27"))  # of each shard
+EXAMPLES = int(os.environ.get("TALLY_CHAIN_EXAMPLES", "30"))  # of each shard
 STEPS = 100
 TURNS_MAX = 4  # a shard whose examples were short, or met too little, has more turns
 
