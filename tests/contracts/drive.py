@@ -778,7 +778,8 @@ class Drive:
         model = self.model
         dispute = model.disputes[number]
         left = [one for one in dispute.panel if one not in dispute.commitments]
-        who = self.random.choice(left or [JUDGES[5].address])
+        others = [*dispute.panel, JUDGES[5].address]
+        who = self.random.choice(others if self.wrong("commit") or not left else left)
         fault, salt = self.random.random() < 0.5, self.random.randbytes(32)
         vote = abi_encode(["uint256", "address", "bool", "bytes32"], (number, who, fault, salt))
         done = self.both(
@@ -793,7 +794,8 @@ class Drive:
         model = self.model
         dispute = model.disputes[number]
         left = [one for one in dispute.commitments if one not in dispute.votes]
-        who = self.random.choice(left or [JUDGES[5].address])
+        others = [*dispute.commitments, JUDGES[5].address]
+        who = self.random.choice(others if self.wrong("reveal") or not left else left)
         fault, salt = self.salts.get((number, who), (True, b"\0" * 32))
         if self.wrong("reveal"):
             fault = not fault
