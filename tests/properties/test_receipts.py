@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.material import KEY, METHOD, PUBLIC, Members, body_of, hash_of, signed, wire
+from tests.material import KEY, METHOD, PUBLIC, Members, body_of, hash_of, signed, statement, wire
 from tests.properties.receipts import mutations, receipts, spellings, statements
 
 from tallystick.chain.issue import create_receipt, hash_receipt, sign_receipt
@@ -18,8 +18,10 @@ from tallystick.limits import RECEIPT_BYTES_MAX
 from tallystick.model.reader import parse_receipt
 from tallystick.model.receipt import has_sound_open_members, split_canonical
 from tallystick.model.taxonomy import check_action_type, settle_risk
-from tallystick.verify.receipt import Examined, _examine_value, examine
+from tallystick.verify.receipt import Examined, _examine_value, examine, examine_all
 from tallystick.verify.verification import verify_receipt
+
+SOUND = wire(signed(statement()))
 
 
 @given(receipts())
@@ -83,6 +85,9 @@ def on_the_strict_path(data: bytes) -> Examined | str:
 def assert_paths_agree(data: bytes) -> None:
     """Hold the two ways to read a receipt against each other."""
     fast, strict = examine(data), on_the_strict_path(data)
+    for others in ([], [SOUND], [b""], [data]):
+        together = examine_all([*others, data, *others])
+        assert together == [examine(one) for one in (*others, data, *others)]
     if isinstance(strict, str):
         assert [fault.code for fault in fast.faults] == [strict]
         assert split_canonical(data) is None

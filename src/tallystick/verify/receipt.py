@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import math
 from binascii import a2b_base64
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Mapping, Sequence
 from hashlib import sha256
-from typing import Any
+from typing import Any, TypeGuard
 
 import msgspec
 
@@ -40,7 +40,9 @@ from tallystick.model.receipt import (
     W3C_CONTEXT,
     Receipt,
     has_sound_open_members,
+    shapes_hold,
     split_canonical,
+    split_canonical_lines,
 )
 from tallystick.model.shapes import instant_ns, is_calendar_day
 from tallystick.model.taxonomy import RISK_LEVELS, UNKNOWN, default_risk
@@ -80,6 +82,41 @@ def examine(raw: Raw, *, accept_nulls: bool = False) -> Examined:
         )
 
 
+def examine_all(raws: Sequence[Raw], *, accept_nulls: bool = False) -> list[Examined]:
+    """Return what `examine` does for each, in less time where all are canonical already."""
+    lines = [raw for raw in raws if _is_usual(raw)]
+    split = split_canonical_lines(lines) if len(lines) == len(raws) else None
+    if split is None:
+        return [examine(raw, accept_nulls=accept_nulls) for raw in raws]
+    return [
+        _of_canonical(receipt, body)
+        if receipt.credentialSubject.action.risk_level is not None
+        and shapes_hold(receipt)
+        and has_sound_open_members(receipt)
+        else examine(raw, accept_nulls=accept_nulls)
+        for raw, (receipt, body) in zip(lines, split, strict=True)
+    ]
+
+
+def _is_usual(raw: Raw) -> TypeGuard[bytes]:
+    """Whether these are bytes that the fast parser may be given."""
+    return (
+        type(raw) is bytes
+        and len(raw) <= RECEIPT_BYTES_MAX
+        and not may_hold_values_over(raw, JSON_VALUES_MAX)
+    )
+
+
+def _of_canonical(receipt: Receipt, body: bytes) -> Examined:
+    return Examined(
+        receipt=receipt,
+        faults=[] if _is_unremarkable(receipt) else rule_faults(receipt),
+        body=body,
+        digest="sha256:" + sha256(body).hexdigest(),
+        signature=_signature(receipt.proof.proofValue),
+    )
+
+
 def try_signature(examined: Examined, guess_key: Callable[[Receipt], bytes | None]) -> None:
     """Check the signature under the key that is probably the right one."""
     if examined.signature is None or examined.receipt is None:
@@ -97,17 +134,10 @@ def _examine(raw: Raw, accept_nulls: bool) -> Examined:
         except (ValueError, TypeError, AttributeError, RecursionError) as fault:
             raise MalformedInput("MALFORMED_VALUE", f"no canonical JSON: {fault}") from None
     if isinstance(raw, bytes):
-        is_usual = len(raw) <= RECEIPT_BYTES_MAX and not may_hold_values_over(raw, JSON_VALUES_MAX)
-        if is_usual and (split := split_canonical(raw)) is not None:
+        if _is_usual(raw) and (split := split_canonical(raw)) is not None:
             receipt, body = split
             if has_sound_open_members(receipt):
-                return Examined(
-                    receipt=receipt,
-                    faults=[] if _is_unremarkable(receipt) else rule_faults(receipt),
-                    body=body,
-                    digest="sha256:" + sha256(body).hexdigest(),
-                    signature=_signature(receipt.proof.proofValue),
-                )
+                return _of_canonical(receipt, body)
         return _examine_value(parse_json(raw, RECEIPT_BYTES_MAX), accept_nulls)
     if isinstance(raw, MalformedInput):
         raise raw

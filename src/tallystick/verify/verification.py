@@ -25,7 +25,13 @@ from tallystick.limits import (
 from tallystick.verify.chain import Judge
 from tallystick.verify.completeness import Completeness
 from tallystick.verify.coverage import Coverage, Holdings
-from tallystick.verify.receipt import Examined, examine, plain_copy, try_signature
+from tallystick.verify.receipt import (
+    Examined,
+    examine,
+    examine_all,
+    plain_copy,
+    try_signature,
+)
 from tallystick.verify.report import ChainReport, Findings, Report
 from tallystick.verify.second_pass import SecondPass
 from tallystick.verify.source import Input, Raw, Source
@@ -146,7 +152,7 @@ def verify_input(
     completeness = Completeness(judge, stream, findings) if stream.has_whole else None
 
     def examined(raws: list[Raw]) -> list[Examined]:
-        found = [examine(raw, accept_nulls=accept_nulls) for raw in raws]
+        found = examine_all(raws, accept_nulls=accept_nulls)
         for one in found:
             try_signature(one, judge.guess_key)
         return found

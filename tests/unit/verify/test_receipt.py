@@ -30,7 +30,7 @@ from tallystick.errors import MalformedInput
 from tallystick.limits import JSON_DEPTH_MAX, JSON_VALUES_MAX, RECEIPT_BYTES_MAX
 from tallystick.model.reader import parse_receipt
 from tallystick.model.receipt import Receipt
-from tallystick.verify.receipt import Examined, examine, plain_copy, try_signature
+from tallystick.verify.receipt import Examined, examine, examine_all, plain_copy, try_signature
 
 S = "/credentialSubject"
 SMALL = signed(statement())
@@ -46,13 +46,36 @@ def tried(raw: Any, key: bytes | None, *, accept_nulls: bool = False) -> Examine
 
 
 def codes_of(raw: Any, *, accept_nulls: bool = False) -> list[str]:
-    return [fault.code for fault in examine(raw, accept_nulls=accept_nulls).faults]
+    examined = examine(raw, accept_nulls=accept_nulls)
+    company = [wire(SMALL), raw, wire(FULL)]
+    assert examine_all(company, accept_nulls=accept_nulls)[1] == examined
+    return [fault.code for fault in examined.faults]
 
 
 def forms(receipt: Members) -> list[Any]:
     """Return the receipt as canonical bytes, as other bytes, as a dict and as a value."""
     plain = msgspec.json.format(wire(receipt), indent=1)
     return [wire(receipt), plain, receipt, MappingProxyType(receipt), parse_receipt(plain)]
+
+
+@pytest.mark.parametrize(
+    "raws",
+    [
+        [],
+        [wire(SMALL)],
+        [wire(SMALL), wire(FULL)],
+        [wire(SMALL) + b"\n" + wire(FULL)],
+        [wire(SMALL) + b"\n" + wire(FULL), b""],
+        [b"", wire(SMALL) + b"\n" + wire(FULL)],
+        [wire(SMALL) + b"\n", wire(FULL)],
+        [wire(SMALL)[:40], wire(SMALL)[40:]],
+        [wire(SMALL), FULL, wire(FULL)],
+        [wire(SMALL), MalformedInput("MALFORMED_JSON", "x")],
+    ],
+)
+def test_many_are_examined_as_one_by_one(raws: list[Any]) -> None:
+    """Whatever stands beside a receipt, and wherever lines break, it is found the same."""
+    assert examine_all(raws) == [examine(one) for one in raws]
 
 
 @pytest.mark.parametrize("receipt", [SMALL, FULL], ids=["small", "full"])
