@@ -303,9 +303,6 @@ KEEP_ALIVE_MS_MAX = 65_000
 # Connections of one service; each further one is told to come back.
 SERVED_CONNECTIONS_MAX = 2048
 
-# Connections of one service that shake hands at a time; of more, the oldest is dropped.
-HANDSHAKES_MAX = 256
-
 # Bodies under way at one moment, over all connections: parsed they take up some five times as much.
 BODIES_BYTES_MAX = 64 * 1024 * 1024
 

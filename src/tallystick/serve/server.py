@@ -24,11 +24,10 @@ import uvicorn
 from tallystick.errors import SettingError
 from tallystick.limits import (
     FILES_RESERVED,
-    HANDSHAKES_MAX,
     KEEP_ALIVE_MS_MAX,
+    REQUEST_HEAD_MS_MAX,
     SERVED_CONNECTIONS_MAX,
 )
-from tallystick.serve.listening import Listening
 from tallystick.serve.logs import event
 from tallystick.serve.protocol import GuardedProtocol
 
@@ -89,7 +88,14 @@ class Server(uvicorn.Server):
                 connections_max=self._connections_max,
             )
 
-        self.servers = [Listening(self._listener, connection, self._tls)]  # type: ignore[list-item]  # closed and waited for, as a server is
+        server = await loop.create_server(
+            connection,
+            sock=self._listener,
+            ssl=self._tls,
+            backlog=_BACKLOG,
+            ssl_handshake_timeout=REQUEST_HEAD_MS_MAX / 1000 if self._tls else None,
+        )
+        self.servers = [server]
         self._walk = loop.create_task(self._walk_over_connections())
         self.started = True
         if self._on_ready is not None:
@@ -138,8 +144,7 @@ def room_for(connections: int) -> int:
     """
     import resource  # not everywhere; only who serves needs it
 
-    reserved = HANDSHAKES_MAX + FILES_RESERVED
-    wanted = connections + reserved
+    wanted = connections + FILES_RESERVED
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         raised = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
@@ -148,7 +153,7 @@ def room_for(connections: int) -> int:
             soft = raised
     if soft == resource.RLIM_INFINITY or soft >= wanted:
         return connections
-    room = max(1, soft - reserved)
+    room = max(1, soft - FILES_RESERVED)
     event(logging.WARNING, "few_files", limit=soft, wanted=wanted, connections=room)
     return room
 

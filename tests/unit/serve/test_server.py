@@ -15,7 +15,7 @@ import pytest
 from tests.serving import Serving, all_of, status_of
 
 from tallystick.errors import SettingError
-from tallystick.limits import FILES_RESERVED, HANDSHAKES_MAX
+from tallystick.limits import FILES_RESERVED
 from tallystick.serve.server import bound_socket, shown_address
 
 
@@ -104,11 +104,7 @@ def test_ipv6_is_an_address_too() -> None:
 
 @pytest.mark.parametrize(
     ("files", "connections", "room"),
-    [
-        ((600, 600), 2048, 600 - HANDSHAKES_MAX - FILES_RESERVED),
-        ((600, 700), 200, 200),
-        ((20, 20), 5, 1),
-    ],
+    [((300, 300), 2048, 300 - FILES_RESERVED), ((300, 400), 200, 200), ((20, 20), 5, 1)],
 )
 def test_connections_leave_files_for_all_else(
     files: tuple[int, int], connections: int, room: int
