@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from tallystick.crypto.strict import parse_quickly
+from tallystick.crypto.quick import parse_quickly
 from tallystick.errors import MalformedInput, MessageRefused
 from tallystick.limits import MESSAGE_BYTES_MAX, MESSAGE_ID_CHARS_MAX, MESSAGE_VALUES_MAX
 

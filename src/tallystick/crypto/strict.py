@@ -15,8 +15,6 @@ from collections import Counter
 from decimal import Decimal, InvalidOperation
 from typing import Any, NoReturn
 
-import msgspec
-
 from tallystick.crypto.nesting import is_shallow
 from tallystick.errors import MalformedInput
 from tallystick.limits import (
@@ -31,14 +29,6 @@ from tallystick.limits import (
 _TOKENS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[\]{},"]', re.DOTALL)
 _BEGIN_VALUE = frozenset((b",", b"{", b"["))
 _CLOSE = frozenset((b"}", b"]"))
-# Digits enough for an integer that a double may not hold, or that is too long; looked for where all
-# digits are zeros.
-_INEXACT = b"0" * 16
-_TOO_LONG = b"0" * JSON_NUMBER_CHARS_MAX
-_DIGITS_AS_ZEROS = bytes(48 if 48 <= byte <= 57 else 32 for byte in range(256))
-
-_DECODE = msgspec.json.Decoder().decode
-_ENCODE = msgspec.json.Encoder().encode
 
 
 def parse_json(
@@ -70,26 +60,6 @@ def parse_json(
     if b"\\u" in data:
         refuse_surrogates(value)
     return value
-
-
-def parse_quickly(
-    data: bytes, size_max: int, values_max: int = JSON_VALUES_MAX, *, exact_numbers: bool = True
-) -> Any:
-    """Return or raise what `parse_json` does, in a tenth of the time for what programs write.
-
-    What parses and is written as the same bytes again holds no key twice, no second spelling of a
-    number, and nothing that was put right in silence.
-    """
-    too_long = _INEXACT if exact_numbers else _TOO_LONG
-    if len(data) <= size_max and too_long not in data.translate(_DIGITS_AS_ZEROS):
-        try:
-            bound_structure(data, values_max)
-            value = _DECODE(data)
-            if _ENCODE(value) == data:
-                return value
-        except (MalformedInput, msgspec.MsgspecError, RecursionError, UnicodeError):
-            pass  # the strict parser says what is wrong
-    return parse_json(data, size_max, values_max, exact_numbers=exact_numbers)
 
 
 def may_hold_values_over(data: bytes, values_max: int) -> bool:

@@ -18,7 +18,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta
 
-from tallystick.crypto.strict import parse_quickly
+from tallystick.crypto.quick import parse_quickly
 from tallystick.errors import FrameRefused, MalformedInput
 from tallystick.limits import (
     FRAME_BYTES_MAX,

@@ -4,17 +4,20 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 import time
-from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.unit.crypto.test_quick import assert_quick_is_strict
 
+from tallystick.crypto import strict
 from tallystick.crypto.strict import (
     bound_structure,
     may_hold_values_over,
     parse_json,
-    parse_quickly,
     refuse_surrogates,
 )
 from tallystick.errors import MalformedInput
@@ -29,17 +32,8 @@ from tallystick.limits import (
 def parse(data: bytes | str) -> Any:
     """Return or raise what the strict parser does, having seen that the quick one does the same."""
     body = data if isinstance(data, bytes) else data.encode()
-    for exact in (False, True):
-        quickly = outcome(parse_quickly, body, exact_numbers=exact)
-        assert repr(quickly) == repr(outcome(parse_json, body, exact_numbers=exact))
+    assert_quick_is_strict(body)
     return parse_json(body, RECEIPT_BYTES_MAX)
-
-
-def outcome(parser: Callable[..., Any], data: bytes, *, exact_numbers: bool) -> Any:
-    try:
-        return parser(data, RECEIPT_BYTES_MAX, exact_numbers=exact_numbers)
-    except MalformedInput as fault:
-        return fault.code, fault.message
 
 
 def code_of(data: bytes | str) -> str:
@@ -247,3 +241,11 @@ def test_a_late_duplicate_is_found_in_linear_time() -> None:
     members = ",".join(f'"{number}":0' for number in range(60_000))
     assert code_of("{" + members + ',"59999":0}') == "MALFORMED_DUPLICATE_KEY"
     assert time.process_time() - began < 5
+
+
+def test_it_needs_the_standard_library_alone() -> None:
+    """A hook runs without packages, and parses with this."""
+    source = Path(strict.__file__).parents[2]
+    program = f"import sys; sys.path.append({str(source)!r}); import tallystick.crypto.strict"
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", program], check=False)
+    assert done.returncode == 0
