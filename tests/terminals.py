@@ -8,6 +8,8 @@ import pty
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from tests.command import environment
 
@@ -21,18 +23,18 @@ sys.exit(main(sys.argv[1:], standalone_mode=False))
 """
 
 
-def watched(*arguments: str, stdin: bytes = b"") -> tuple[int, str, str]:
-    """Run a command that shows its bars at once; return exit code, output, and what was shown."""
+@contextmanager
+def on_a_terminal(command: list[str], seen: list[bytes]) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a program whose standard error is a terminal; `seen` is what was shown, at the end."""
     parent, child = pty.openpty()
     with subprocess.Popen(
-        [sys.executable, "-c", _AT_ONCE, *arguments],
+        command,
         env=environment(TERM="xterm-256color", COLUMNS="80"),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=child,
     ) as running:
         os.close(child)
-        seen: list[bytes] = []
 
         def watch() -> None:
             while True:
@@ -43,9 +45,16 @@ def watched(*arguments: str, stdin: bytes = b"") -> tuple[int, str, str]:
 
         watcher = threading.Thread(target=watch)
         watcher.start()
-        out, _ = running.communicate(stdin, timeout=60)
+        yield running
         watcher.join()
     os.close(parent)
+
+
+def watched(*arguments: str, stdin: bytes = b"") -> tuple[int, str, str]:
+    """Run a command that shows its bars at once; return exit code, output, and what was shown."""
+    seen: list[bytes] = []
+    with on_a_terminal([sys.executable, "-c", _AT_ONCE, *arguments], seen) as running:
+        out, _ = running.communicate(stdin, timeout=60)
     return running.returncode, out.decode(), b"".join(seen).decode()
 
 

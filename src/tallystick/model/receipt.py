@@ -269,12 +269,9 @@ def split_canonical(data: bytes, *, is_shaped: bool = True) -> tuple[Receipt, by
             return None
         if _ENCODE(receipt) != data:
             return None
-        proof = _ENCODE_DECLARED(receipt.proof)
+        return receipt, _without_proof(data, receipt)
     except (msgspec.MsgspecError, RecursionError, UnicodeError):
         return None
-    end = len(data) - _TAIL_BYTES
-    start = end - len(proof) - len(b',"proof":')
-    return receipt, data[:start] + data[end:]
 
 
 def split_judged(data: bytes) -> tuple[Receipt, bytes] | None:
@@ -286,11 +283,9 @@ def split_judged(data: bytes) -> tuple[Receipt, bytes] | None:
         return None
     try:
         receipt = _DECODE(data)
-        proof = _ENCODE_DECLARED(receipt.proof)
+        return receipt, _without_proof(data, receipt)
     except (msgspec.MsgspecError, RecursionError, UnicodeError):
         return None
-    end = len(data) - _TAIL_BYTES
-    return receipt, data[: end - len(proof) - len(b',"proof":')] + data[end:]
 
 
 def split_canonical_lines(lines: Sequence[bytes]) -> list[tuple[Receipt, bytes]] | None:
@@ -308,14 +303,19 @@ def split_canonical_lines(lines: Sequence[bytes]) -> list[tuple[Receipt, bytes]]
             return None
         if _ENCODER.encode_lines(receipts) != data + b"\n":
             return None
-        proofs = [len(_ENCODE_DECLARED(receipt.proof)) for receipt in receipts]
+        return [
+            (receipt, _without_proof(line, receipt))
+            for receipt, line in zip(receipts, lines, strict=True)
+        ]
     except (msgspec.MsgspecError, RecursionError, UnicodeError):
         return None
-    split = []
-    for receipt, line, proof in zip(receipts, lines, proofs, strict=True):
-        end = len(line) - _TAIL_BYTES
-        split.append((receipt, line[: end - proof - len(b',"proof":')] + line[end:]))
-    return split
+
+
+def _without_proof(data: bytes, receipt: Receipt) -> bytes:
+    """Return canonical bytes of a receipt as they were signed."""
+    end = len(data) - _TAIL_BYTES
+    start = end - len(_ENCODE_DECLARED(receipt.proof)) - len(b',"proof":')
+    return data[:start] + data[end:]
 
 
 # The ids of a receipt in one match: no shape lets a line feed pass, so a text that holds one can't

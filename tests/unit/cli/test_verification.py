@@ -4,17 +4,14 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
-import subprocess
-import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.command import environment, process, tally
+from tests.command import process, tally
 from tests.sessions.stage import AGENT, Scribe
+from tests.terminals import on_a_terminal
 
 from tallystick import LocalSigner, generate_key_pair
 from tallystick.cli.output import Exit, Stop
@@ -238,26 +235,8 @@ def test_many_chains_and_keys(place: Path) -> None:
 
 def on_watched_errors(*arguments: str, slowly: bytes) -> tuple[int, str, str]:
     """Run a command that reads a slow pipe; its standard error is a terminal."""
-    parent, child = pty.openpty()
-    with subprocess.Popen(
-        process(*arguments),
-        env=environment(TERM="xterm-256color", COLUMNS="80"),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=child,
-    ) as running:
-        os.close(child)
-        seen: list[bytes] = []
-
-        def watch() -> None:
-            while True:
-                try:
-                    seen.append(os.read(parent, 65536))
-                except OSError:  # the other side has closed
-                    return
-
-        watcher = threading.Thread(target=watch)
-        watcher.start()
+    seen: list[bytes] = []
+    with on_a_terminal(process(*arguments), seen) as running:
         assert running.stdin is not None
         assert running.stdout is not None
         # More than a pipe holds: once it is written, the command is up and reading.
@@ -268,8 +247,6 @@ def on_watched_errors(*arguments: str, slowly: bytes) -> tuple[int, str, str]:
         running.stdin.close()
         out = running.stdout.read().decode()
         code = running.wait()
-        watcher.join()
-    os.close(parent)
     return code, out, b"".join(seen).decode()
 
 
