@@ -164,11 +164,12 @@ def damaged(receipts: list[bytes], damages: list[tuple[str, int, Any]]) -> list[
 def test_the_report_is_the_same_for_any_workers(
     damages: list[tuple[str, int, Any]], sole_chain: bool, keyed: bool
 ) -> None:
-    """On sound and on damaged input, any number of threads gives one and the same report."""
+    """On sound and on damaged input, any number of processes gives one and the same report."""
     mixed = [*LONG[:60], *CHILD, *LONG[60:]]
     data = damaged(LONG if sole_chain else mixed, damages)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(workers, "_BATCH_ITEMS", 16)  # so that each worker gets several
+        patch.setattr(workers, "_BATCHES_ALONE", -1)  # checkers start at once
         reports = [
             verify_input(
                 [Source(data[:50], name="a"), Source(data[50:], name="b")],
@@ -176,7 +177,7 @@ def test_the_report_is_the_same_for_any_workers(
                 sole_chain=sole_chain,
                 workers=count,
             )
-            for count in (1, 2, 3, 7)
+            for count in (1, 2, 4)
         ]
     assert all(report == reports[0] for report in reports)
     assert all(report.to_dict() == reports[0].to_dict() for report in reports)

@@ -131,7 +131,7 @@ def _check_filled(
     default=1,
     metavar="N",
     show_default=True,
-    help="Threads that check signatures. The verdict is the same for any number.",
+    help="Processes that check signatures, with this one. The verdict is the same for any number.",
 )
 @click.option(
     "--post",

@@ -285,18 +285,6 @@ def signature_fault(signature: bytes) -> str | None:
     return "r" if y >= _P or y in _SMALL_ORDER_Y else None
 
 
-def check(signature: bytes, message: bytes, public_key: bytes) -> bool:
-    """Tell whether libsodium accepts the signature; wrong lengths are simply not accepted."""
-    # The binding hands the key to C unmeasured: a short one would be read past its end.
-    if len(signature) != 64 or len(public_key) != 32:
-        return False
-    signed = signature + message
-    # Straight to libsodium: the wrapper would copy the message out again, which costs a verifier
-    # of millions as much as reading a receipt. No buffer is written where there is none.
-    answer: int = sodium.crypto_sign_open(_NO_BUFFER, _NO_BUFFER, signed, len(signed), public_key)
-    return answer == 0
-
-
 def overwrite(secret: bytes) -> None:
     """Overwrite bytes in memory. Only for bytes that nobody else holds: they are meant to be fixed.
 

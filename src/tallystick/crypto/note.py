@@ -21,7 +21,8 @@ from typing import Final
 
 import msgspec
 
-from tallystick.crypto.ed25519 import SigningKey, check, key_weakness, signature_fault
+from tallystick.crypto.checking import check
+from tallystick.crypto.ed25519 import SigningKey, key_weakness, signature_fault
 from tallystick.crypto.multibase import b64_decode, b64_encode
 from tallystick.errors import EncodingError, KeyFormatError, LogFormatError, NoteSignatureError
 from tallystick.limits import NOTE_BYTES_MAX, NOTE_NAME_BYTES_MAX, NOTE_SIGNATURES_MAX

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from tallystick.crypto.checking import check
 from tallystick.crypto.digest import sha256_tagged
-from tallystick.crypto.ed25519 import check
 from tallystick.crypto.multibase import b64u_decode
 from tallystick.errors import RefusedInput
 from tallystick.limits import ARCHIVED_KEYS_MAX

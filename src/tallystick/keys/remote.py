@@ -19,8 +19,9 @@ from typing import Any, ClassVar, Final, Self, TypeVar
 
 import msgspec
 
+from tallystick.crypto.checking import check
 from tallystick.crypto.digest import sha256_tagged
-from tallystick.crypto.ed25519 import check, key_weakness, public_key_from
+from tallystick.crypto.ed25519 import key_weakness, public_key_from
 from tallystick.errors import (
     Error,
     KeyFormatError,

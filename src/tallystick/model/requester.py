@@ -11,7 +11,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from tallystick.crypto.ed25519 import check, key_weakness, signature_fault
+from tallystick.crypto.checking import check
+from tallystick.crypto.ed25519 import key_weakness, signature_fault
 from tallystick.crypto.multibase import b64u_decode, did_key_decode
 from tallystick.crypto.secp256k1 import (
     EvmSignature,

@@ -15,7 +15,7 @@ from typing import Final
 
 import msgspec
 
-from tallystick.crypto.ed25519 import check
+from tallystick.crypto.checking import check
 from tallystick.crypto.multibase import did_key_encode
 from tallystick.durable.file import FilePath, read_bounded, shown, write_replace
 from tallystick.durable.whole import WholeFile

@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from tallystick.crypto.ed25519 import check
+from tallystick.crypto.checking import check
 from tallystick.limits import LOG_HELD_RECEIPTS_MAX
 from tallystick.model.receipt import Receipt
 from tallystick.verify.chain import Judge

@@ -11,7 +11,8 @@ from hashlib import sha256
 
 import msgspec
 
-from tallystick.crypto.ed25519 import check, key_weakness, signature_fault
+from tallystick.crypto.checking import check
+from tallystick.crypto.ed25519 import key_weakness, signature_fault
 from tallystick.errors import KeyFormatError, MissingExtraError, RefusedInput
 from tallystick.model.bundle import SIGNATURES
 from tallystick.model.manifest import manifest_statement

@@ -5,22 +5,22 @@
 2. All others take the strict parser, then the reader that tells every fault.
 3. What was received is canonicalised without its proof: that is hashed, and what was signed.
 4. Rules between the members of one receipt are checked.
-5. The signature is tried under the key that is probably the right one; the judge of the chain
-   (`verify/chain.py`) knows which is, and tries again where the guess was wrong.
+
+Its signature is tried by `workers.py` under the key that is probably the right one; the judge of
+the chain (`chain.py`) knows which is, and tries again where the guess was wrong.
 """
 
 from __future__ import annotations
 
 import math
 from binascii import a2b_base64
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from hashlib import sha256
 from typing import Any, TypeGuard
 
 import msgspec
 
 from tallystick.crypto.canonical import canonicalize
-from tallystick.crypto.ed25519 import check
 from tallystick.crypto.strict import (
     may_hold_values_over,
     parse_json,
@@ -115,16 +115,6 @@ def _of_canonical(receipt: Receipt, body: bytes) -> Examined:
         digest="sha256:" + sha256(body).hexdigest(),
         signature=_signature(receipt.proof.proofValue),
     )
-
-
-def try_signature(examined: Examined, guess_key: Callable[[Receipt], bytes | None]) -> None:
-    """Check the signature under the key that is probably the right one."""
-    if examined.signature is None or examined.receipt is None:
-        return
-    examined.tried_key = guess_key(examined.receipt)
-    if examined.tried_key is not None:
-        assert examined.body is not None  # a signature is decoded only beside its body
-        examined.fits_tried_key = check(examined.signature, examined.body, examined.tried_key)
 
 
 def _examine(raw: Raw, accept_nulls: bool) -> Examined:

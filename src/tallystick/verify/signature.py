@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from tallystick.crypto.ed25519 import check, signature_fault
+from tallystick.crypto.checking import check
+from tallystick.crypto.ed25519 import signature_fault
 from tallystick.limits import STRANGERS_MAX
 from tallystick.model.receipt import Receipt
 from tallystick.model.rotation import incoming_key, rotation_faults

@@ -31,7 +31,7 @@ def _previous_of(receipt: Receipt) -> str | None:
 
 
 class ChainState:
-    """The state of one chain. Owned by one `Judge`; other threads read `active_key` only."""
+    """The state of one chain. Owned by one `Judge`."""
 
     __slots__ = (
         "active_key",

@@ -30,14 +30,13 @@ from tallystick.verify.receipt import (
     examine,
     examine_all,
     plain_copy,
-    try_signature,
 )
 from tallystick.verify.report import ChainReport, Findings, Report
 from tallystick.verify.second_pass import SecondPass
 from tallystick.verify.source import Input, Raw, Source
 from tallystick.verify.state import ChainState
 from tallystick.verify.trust import Trust, trust_of
-from tallystick.verify.workers import ordered_map
+from tallystick.verify.workers import tried
 
 
 class Expectations(msgspec.Struct, frozen=True, kw_only=True):
@@ -152,12 +151,9 @@ def verify_input(
     completeness = Completeness(judge, stream, findings) if stream.has_whole else None
 
     def examined(raws: list[Raw]) -> list[Examined]:
-        found = examine_all(raws, accept_nulls=accept_nulls)
-        for one in found:
-            try_signature(one, judge.guess_key)
-        return found
+        return examine_all(raws, accept_nulls=accept_nulls)
 
-    for index, one in enumerate(ordered_map(examined, stream, workers)):
+    for index, one in enumerate(tried(stream, examined, judge.guess_key, workers)):
         judge.take(one, index)
         if responses.bodies:
             responses.check(one, stream.where(index))

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tallystick.crypto.ed25519 import check, public_key_from
+from tallystick.crypto.checking import check
+from tallystick.crypto.ed25519 import public_key_from
 from tallystick.daemon.key_source import (
     FileKeySource,
     KeySuccession,

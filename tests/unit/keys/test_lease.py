@@ -13,7 +13,8 @@ from tests.leaks import everything_shown_by
 
 from tallystick import verify_chain
 from tallystick.chain.issue import create_receipt, issue
-from tallystick.crypto.ed25519 import KeyPair, SigningKey, check
+from tallystick.crypto.checking import check
+from tallystick.crypto.ed25519 import KeyPair, SigningKey
 from tallystick.errors import LeaseExpired, LimitError, SigningError
 from tallystick.keys.lease import SessionSigner
 from tallystick.keys.local import LocalSigner

@@ -8,7 +8,8 @@ import pickle
 
 import pytest
 
-from tallystick.crypto.ed25519 import KeyPair, check
+from tallystick.crypto.checking import check
+from tallystick.crypto.ed25519 import KeyPair
 from tallystick.errors import KeyFormatError
 from tallystick.keys.local import LocalSigner, generate_key_pair
 from tallystick.ports import Signer

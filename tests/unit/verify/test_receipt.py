@@ -30,7 +30,8 @@ from tallystick.errors import MalformedInput
 from tallystick.limits import JSON_DEPTH_MAX, JSON_VALUES_MAX, RECEIPT_BYTES_MAX
 from tallystick.model.reader import parse_receipt
 from tallystick.model.receipt import Receipt
-from tallystick.verify.receipt import Examined, examine, examine_all, plain_copy, try_signature
+from tallystick.verify.receipt import Examined, examine, examine_all, plain_copy
+from tallystick.verify.workers import tried as each_tried
 
 S = "/credentialSubject"
 SMALL = signed(statement())
@@ -40,9 +41,12 @@ DATE = datetime(2026, 1, 1, tzinfo=UTC)
 
 def tried(raw: Any, key: bytes | None, *, accept_nulls: bool = False) -> Examined:
     """Examine a receipt and try its signature under a key."""
-    examined = examine(raw, accept_nulls=accept_nulls)
-    try_signature(examined, lambda _: key)
-    return examined
+
+    def examined(raws: list[Any]) -> list[Examined]:
+        return [examine(raw, accept_nulls=accept_nulls) for raw in raws]
+
+    (one,) = each_tried([raw], examined, lambda _: key, 1)
+    return one
 
 
 def codes_of(raw: Any, *, accept_nulls: bool = False) -> list[str]:
