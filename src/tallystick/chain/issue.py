@@ -78,7 +78,16 @@ _TAIL_BYTES: Final = len(
 
 def random_uuid() -> str:
     """Return a random UUID (version 4) as text."""
-    digits = os.urandom(16).hex()
+    return _as_uuid(os.urandom(16).hex())
+
+
+def _two_uuids() -> Ids:
+    """Return what gives two random UUIDs: the system is asked for both at once."""
+    digits = os.urandom(32).hex()
+    return iter((_as_uuid(digits[:32]), _as_uuid(digits[32:]))).__next__
+
+
+def _as_uuid(digits: str) -> str:
     return (
         f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-"
         f"{_VARIANT[digits[16]]}{digits[17:20]}-{digits[20:]}"
@@ -121,6 +130,9 @@ def create_receipt(
     strict with their names.
     """
     now = timestamp(clock())
+    is_chance = ids is random_uuid
+    if is_chance:
+        ids = _two_uuids()  # the action's and the receipt's
     settled, is_filled_in = _settled(action, now, ids)
     subject: dict[str, Any] = {
         "action": settled,
@@ -150,7 +162,7 @@ def create_receipt(
         }
     )
     # Ids and times that were made here need no look; those that a caller gave do.
-    made_here = is_filled_in and ids is random_uuid and clock is time.time_ns
+    made_here = is_filled_in and is_chance and clock is time.time_ns
     _check_rules(receipt, check_type, made_here=made_here)
     return receipt
 

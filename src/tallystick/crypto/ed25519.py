@@ -27,6 +27,9 @@ from tallystick.errors import KeyFormatError, SigningError
 from tallystick.limits import KEY_CACHE_ENTRIES_MAX, KEY_FILE_BYTES_MAX
 
 _NO_BUFFER: Final = ffi.NULL
+# libsodium writes all of what is allocated for it.
+_allocate: Final = ffi.new_allocator(should_clear_after_alloc=False)
+_BYTES: Final = ffi.typeof("unsigned char[]")
 
 # The field prime, the group order and the curve constant of RFC 8032, §5.1.
 _P: Final = 2**255 - 19
@@ -297,7 +300,7 @@ def overwrite(secret: bytes) -> None:
 
 
 def _sign(message: bytes, secret: bytes) -> bytes:
-    signed = ffi.new("unsigned char[]", 64 + len(message))
+    signed = _allocate(_BYTES, 64 + len(message))
     sodium.crypto_sign(signed, _NO_BUFFER, message, len(message), secret)
     signature: bytes = ffi.buffer(signed, 64)[:]
     return signature
