@@ -15,6 +15,7 @@ from tests.material import (
     DAY,
     OTHER_PUBLIC,
     PUBLIC,
+    Members,
     body_of,
     envelope,
     full_statement,
@@ -44,6 +45,7 @@ from tallystick.model.receipt import (
     holds_only_plain,
     shapes_hold,
     split_canonical,
+    split_canonical_lines,
     split_judged,
     statement_of,
 )
@@ -361,3 +363,22 @@ def test_kept_bytes_stay_behind() -> None:
     for copied in (copy.copy(receipt), copy.deepcopy(receipt), pickle.loads(pickle.dumps(receipt))):
         assert copied == receipt
         assert statement_of(copied) == statement_of(receipt)
+
+
+@pytest.mark.parametrize(
+    "runtime",
+    [
+        {"a": 1, "proof": {"created": "x"}},
+        {"proof": {"proof": {}}, "z": ',"proof":{'},
+        {"a": '","proof":{"', "type": ',"type":["VerifiableCredential","AgentReceipt"]'},
+    ],
+)
+def test_the_proof_is_cut_out_and_nothing_like_it(runtime: Members) -> None:
+    """Open members may hold what looks like a proof: signed is all but the receipt's own."""
+    receipt = signed(with_member(full_statement(), "/issuer/runtime", runtime))
+    split = split_canonical(wire(receipt))
+    assert split is not None
+    assert split[1] == body_of(receipt)
+    lines = split_canonical_lines([wire(receipt)] * 2)
+    assert lines is not None
+    assert [body for _, body in lines] == [body_of(receipt)] * 2
