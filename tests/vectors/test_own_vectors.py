@@ -30,6 +30,7 @@ from tallystick.limits import RECEIPT_BYTES_MAX, RESPONSE_BYTES_MAX
 from tallystick.model.artifact import ArtifactEntry
 from tallystick.model.decision import REASON_CODES
 from tallystick.model.post import commitment_of
+from tallystick.verify import workers as room
 from tallystick.verify.evidence import EvidenceQuestion, verify_evidence
 from tallystick.verify.findings import CODES
 from tallystick.verify.manifest_signers import Signers
@@ -278,13 +279,18 @@ def test_values_are_judged_like_bytes() -> None:
     assert tried > sum(COUNTS.values()) * 0.8
 
 
-@pytest.mark.parametrize("workers", [2, 3])
-def test_workers_change_nothing(workers: int) -> None:
-    """The whole report is the same for any number of workers."""
+def test_workers_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The whole report is the same where other processes check the signatures."""
+    tried = 0
     for vector in vectors():
-        if vector.kind != "receipt":
+        codes = " ".join(vector.expected.codes)
+        if vector.kind != "receipt" and re.search("SIGNATURE|KEY_|ROTATION", codes):
             alone = judge(vector, vector.data).to_dict()
-            assert judge(vector, vector.data, workers).to_dict() == alone, name_of(vector)
+            with monkeypatch.context() as patch:
+                patch.setattr(room, "_BATCHES_ALONE", -1)  # they start at once
+                assert judge(vector, vector.data, 2).to_dict() == alone, name_of(vector)
+            tried += 1
+    assert tried > 20
 
 
 def test_lone_receipts_are_chains_of_one_too() -> None:
