@@ -83,7 +83,7 @@ def _address(text: str) -> bytes:
 def bar(
     total_bytes: int, stream: BinaryIO | None = None, *, of: str = "files"
 ) -> Iterator[Callable[[int, int], None] | None]:
-    """Yield what shows files (or something else) and bytes on standard error, once the work has proved to be long.
+    """Yield what shows files and bytes on standard error, once the work has proved to be long.
 
     Where the total is a stream's, it counts how far that was read: it holds more than files.
     """
