@@ -14,6 +14,7 @@ from tests.honest_log import SHEET_NOTE, HonestLog
 from tests.logs import LOG_KEY
 from tests.promising import PromisingCollector
 from tests.sessions.stage_evidence import last_receipt
+from tests.terminals import is_gone, watched
 
 from tallystick.crypto.multibase import b64_encode
 from tallystick.model.log_entry import receipt_digest, receipt_id_hash
@@ -196,3 +197,13 @@ def test_a_collector_that_does_not_do_it(collector: PromisingCollector) -> None:
     collector.spoil = lambda told: told.pop("promise")
     assert logged("--collector", collector.url).code == 1
     assert not Path("out.tally").exists()
+
+
+def test_receipts_on_their_way_are_shown(collector: PromisingCollector) -> None:
+    """On a terminal, on standard error alone, and it goes away again."""
+    arguments = ("solved.tally", "--vkey", "log.vkey", "--out", "out.tally")
+    code, out, shown = watched("evidence", "log", *arguments, "--collector", collector.url)
+    assert code == 0, shown
+    assert "\x1b" not in out
+    assert "3 receipts" in shown
+    assert is_gone(shown)

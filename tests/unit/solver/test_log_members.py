@@ -19,6 +19,7 @@ from tallystick.model.bundle_head import read_head
 from tallystick.model.manifest import Manifest
 from tallystick.solver.log_members import OF_A_LOG, bound_receipts, members_of
 from tallystick.verify.log import LogReport
+from tallystick.verify.report import Verdict
 
 
 def manifest_of(path: Path) -> Manifest:
@@ -74,7 +75,7 @@ def test_folders_have_none(tmp_path: Path) -> None:
 def test_members_have_the_names_of_the_format() -> None:
     """What a collector gave out stands where a verifier looks for it."""
     report = LogReport(
-        verdict="verified", findings=(), chains=(), receipts=1, unlisted=0, origin="o"
+        verdict=Verdict.VERIFIED, findings=(), chains=(), receipts=1, unlisted=0, origin="o"
     )
     members = members_of(Logged(sheet=b"s", promise=b"p", proof=b"q", report=report))
     assert members == {
