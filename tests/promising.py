@@ -29,6 +29,9 @@ class PromisingCollector(Collector):
         self.signed: tuple[bytes, int] | None = None
         # What a test does to an answer before it leaves.
         self.spoil: Callable[[dict[str, Any]], object] = lambda told: None
+        # Whether each receipt is followed by a checkpoint at once.
+        self.signs_at_once = False
+        self.sheet: bytes | None = SHEET_NOTE
         self._clock_ms = clock_ms
 
     def sign(self) -> None:
@@ -36,7 +39,11 @@ class PromisingCollector(Collector):
         self.signed = (self.log.sign(self._clock_ms()), len(self.log.leaves))
 
     def respond(self, exchange: Exchange) -> bool:
-        """Take a receipt, or give a proof."""
+        """Take a receipt, or give the sheet or a proof."""
+        if exchange.request.head.startswith(b"GET /log/sheet "):
+            if self.sheet is None:
+                return answer(404)(exchange)
+            return answer(200, body=self.sheet)(exchange)
         found = re.match(rb"GET /log/proof/(\d+)\.tlog-proof ", exchange.request.head)
         if found is not None:
             return self._prove(exchange, int(found[1]))
@@ -48,6 +55,8 @@ class PromisingCollector(Collector):
             index = self.log.place_receipt(self._clock_ms(), *hashes)
             status, told = 201, (index, self.log.promise(index))
             self.answers[body] = told
+            if self.signs_at_once:
+                self.sign()
         whole: dict[str, Any] = {
             "id": "x",
             "receipt_hash": "sha256:…",

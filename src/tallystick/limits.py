@@ -343,6 +343,13 @@ PROMISE_DELAY_MS_MAX = 60 * 60 * 1000
 # A promise or a proof of inclusion: a note, and 63 hashes of a path at most.
 LOG_PROOF_BYTES_MAX = NOTE_BYTES_MAX + 8 * 1024
 
+# How long a bundle waits for the proof that its receipts are in a log: checkpoints are made every
+# second, and promised within a minute where nothing else is set.
+LOG_PROOF_WAIT_MS_MAX = 60_000
+
+# Time between two questions for that proof.
+LOG_PROOF_PAUSE_MS = 200
+
 # Hashes of one path: a tree of TREE_SIZE_MAX leaves has 63 levels, and consistency needs one more.
 PATH_HASHES_MAX = 64
 

@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from tallystick.crypto.ed25519 import public_key_from, public_key_pem
+from tallystick.model.bundle import RECEIPTS, BundleReader
+from tallystick.model.bundle_head import read_head
 
 VECTORS = Path(__file__).resolve().parents[2] / "vectors" / "bundle"
 
@@ -30,6 +33,12 @@ RESULTS = {"results/.hidden": b"also counts\n", "results/report.md": b"# Report\
 def expected(case: str) -> Any:
     """Return what a vector expects."""
     return json.loads((VECTORS / case / "expect.json").read_bytes())
+
+
+def last_receipt(data: bytes) -> bytes:
+    """Return the last receipt in a bundle."""
+    reader = BundleReader(io.BytesIO(data).read)
+    return read_head(reader).files[RECEIPTS].splitlines()[-1]
 
 
 def evidence_files() -> Mapping[str, bytes]:

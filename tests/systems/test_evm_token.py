@@ -14,6 +14,7 @@ import pkcs11
 import pytest
 from eth_account import Account
 from pkcs11.util.ec import encode_named_curve_parameters
+from tests.command import tally
 from tests.curve import CurveKey
 from tests.leaks import everything_shown_by
 from tests.systems.evm_material import MESSAGE, TRANSFER, signs_everything
@@ -102,6 +103,20 @@ def test_by_its_uri(library: Any, signer: Pkcs11EvmSigner) -> None:
     stranger.close()
     assert isinstance(named, Pkcs11EvmSigner)
     named.close()
+
+
+def test_a_bundle_of_a_folder(library: Any, signer: Pkcs11EvmSigner, tmp_path: Path) -> None:
+    """`evidence make` takes the URI; whoever has the address verifies, without any token."""
+    address = signer.get_address()
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "a.txt").write_text("a")
+    out = str(tmp_path / "out.tally")
+    uri = f"pkcs11:token=tally%20evm;object={KEY}?module-path={MODULE}&address={address}"
+    made = tally("evidence", "make", str(tmp_path / "results"), "--out", out, "--evm-key", uri)
+    assert made.code == 0, made.err
+    answer = tally("evidence", "verify", out, "--key", address)
+    assert (answer.code, f"signed by {address}" in answer.out) == (0, True), answer.out
+    assert tally("evidence", "verify", out, "--key", CurveKey(7).address).code == 1
 
 
 def test_keys_that_are_refused(library: Any) -> None:

@@ -22,6 +22,7 @@ from tests.ledgers import METHOD, Home
 from tests.systems.kept import written_by
 
 from tallystick import verify_chain
+from tallystick.crypto.multibase import did_key_encode
 from tallystick.daemon.key_source import KeySuccession, SignerKeySource
 from tallystick.daemon.status import ask_daemon
 from tallystick.errors import SigningError
@@ -89,6 +90,22 @@ def test_a_chain_verifies_with_the_public_key_alone(signer: Pkcs11Signer) -> Non
     report = verify_chain(written_by(signer, 3), signer.get_public_key(), require_terminal=True)
     assert report.verdict.name == "VERIFIED", report.codes()
     assert signer.pinned_name == KEY
+
+
+def test_a_bundle_of_a_folder(signer: Pkcs11Signer, tmp_path: Path) -> None:
+    """`evidence make` takes the URI of a key that never leaves its token."""
+    signer.warm_up()
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "a.txt").write_text("a")
+    out, uri = (
+        str(tmp_path / "out.tally"),
+        f"pkcs11:token={TOKEN};object={KEY}?module-path={MODULE}",
+    )
+    made = tally("evidence", "make", str(tmp_path / "results"), "--out", out, "--key", uri)
+    assert made.code == 0, made.err
+    key = did_key_encode(signer.get_public_key())
+    answer = tally("evidence", "verify", out, "--key", key)
+    assert (answer.code, f"signed by {key}" in answer.out) == (0, True), answer.out
 
 
 def test_large_receipts(signer: Pkcs11Signer) -> None:

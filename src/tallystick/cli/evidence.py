@@ -7,6 +7,7 @@ import click
 
 from tallystick.cli import (
     evidence_extract,
+    evidence_log,
     evidence_make,
     evidence_prove,
     evidence_show,
@@ -22,6 +23,7 @@ Examples
   tally evidence prove run.tally artifacts/report.md --out report.proof
   tally evidence extract run.tally --out run
   tally evidence make results --out results.tally --key signing.key
+  tally evidence log run.tally --vkey log.vkey --collector URL --out logged.tally
 
 \b
 Exit codes: see `tally evidence VERB --help`.
@@ -47,3 +49,4 @@ command.add_command(evidence_show.command)
 command.add_command(evidence_prove.command)
 command.add_command(evidence_extract.command)
 command.add_command(evidence_make.command)
+command.add_command(evidence_log.command)

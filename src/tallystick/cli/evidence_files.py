@@ -81,7 +81,7 @@ def _address(text: str) -> bytes:
 
 @contextmanager
 def bar(
-    total_bytes: int, stream: BinaryIO | None = None
+    total_bytes: int, stream: BinaryIO | None = None, *, of: str = "files"
 ) -> Iterator[Callable[[int, int], None] | None]:
     """Yield what shows files and bytes on standard error, once the work has proved to be long.
 
@@ -100,7 +100,7 @@ def bar(
             return
         shown_at = now
         if progress is None:
-            progress = _new_bar(total_bytes)
+            progress = _new_bar(total_bytes, of)
         if stream is not None and total_bytes:
             done = stream.tell()
         progress.update(progress.task_ids[0], completed=done, files=files)
@@ -120,13 +120,13 @@ def size_of(path: str) -> int:
         return 0
 
 
-def _new_bar(total: int) -> Any:
+def _new_bar(total: int, of: str) -> Any:
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
     made = Progress(
         BarColumn(),
-        TextColumn("{task.fields[files]} files", markup=False),
+        TextColumn(f"{{task.fields[files]}} {of}", markup=False),
         DownloadColumn(),
         TransferSpeedColumn(),
         console=Console(stderr=True),

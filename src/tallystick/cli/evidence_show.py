@@ -13,6 +13,7 @@ from tallystick.cli.arguments import STDIN
 from tallystick.cli.output import say, say_bytes, say_table
 
 _ROWS_MAX: Final = 1000
+_OF_A_LOG: Final = ("proof", "promise", "sheet", "checkpoint")
 _EPILOG: Final = """\
 \b
 Examples
@@ -86,6 +87,9 @@ def _facts(head: Any) -> Iterator[tuple[str, str]]:
         yield "signed by", one.signer
     if not head.signatures:
         yield "signed by", "nobody"
+    log = ", ".join(name for name in _OF_A_LOG if f"evidence/log/{name}" in head.files)
+    if log:
+        yield "log", log
     yield "artefacts", f"{manifest.artifact_count}, root {manifest.artifacts_root}"
 
 

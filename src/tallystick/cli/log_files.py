@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import sys
-from typing import Final
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
 
 from tallystick.cli.arguments import STDIN
 from tallystick.cli.output import Exit, Stop
@@ -12,21 +13,17 @@ from tallystick.crypto.note import VerifierKey
 from tallystick.crypto.strict import parse_json
 from tallystick.durable.file import read_bounded
 from tallystick.errors import KeyFormatError, LimitError, MalformedInput, UnreadableError
-from tallystick.limits import ANSWER_BODY_BYTES_MAX, KEY_FILE_BYTES_MAX
+from tallystick.keys.log_key import read_log_key
+from tallystick.limits import ANSWER_BODY_BYTES_MAX
 
 _WANTED: Final = "give the log's public key, name+id+base64, or a file that holds it"
 
 
 def log_key_from(text: str) -> VerifierKey:
     """Return the log key of an option: the key itself, or the path of a file of it."""
-    if text.count("+") < 2:
-        try:
-            text = read_bounded(text, KEY_FILE_BYTES_MAX).decode("utf-8", "replace").rstrip("\r\n")
-        except (LimitError, UnreadableError) as fault:
-            raise Stop(Exit.USAGE, f"--vkey: {fault}; {_WANTED}") from None
     try:
-        return VerifierKey.parse(text)
-    except KeyFormatError as fault:
+        return read_log_key(text)
+    except (KeyFormatError, LimitError, UnreadableError) as fault:
         raise Stop(Exit.USAGE, f"--vkey: {fault}; {_WANTED}") from None
 
 
@@ -53,3 +50,16 @@ def promise_in(data: bytes) -> bytes:
         return data  # and no promise file either: the report says so
     promise = answer.get("promise") if isinstance(answer, dict) else None
     return promise.encode() if isinstance(promise, str) else data
+
+
+def told_place(report: Any) -> str:
+    """Return where a log has a receipt, and since when, by a report that verified it."""
+    return f"entry {report.index} of {report.origin}, taken at {_moment(report.time_ms)}"
+
+
+def _moment(time_ms: int) -> str:
+    try:
+        moment = datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=time_ms)
+    except OverflowError:  # the log's own words: any 63 bits
+        return f"{time_ms} ms"
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import click
@@ -127,6 +126,8 @@ def _answer(report: Any, *, as_json: bool, has_promise: bool) -> None:
 
 
 def _verdict_line(report: Any, *, kept: bool) -> Iterator[Span]:
+    from tallystick.cli.log_files import told_place
+
     if not report.verified:
         is_refused = report.verdict == "refused"
         yield ("refused", "bad") if is_refused else ("could not check", "unsure")
@@ -136,13 +137,5 @@ def _verdict_line(report: Any, *, kept: bool) -> Iterator[Span]:
     if report.index is None:
         yield f": one history of {report.origin}, up to size {report.size}"
     else:
-        yield f": entry {report.index} of {report.origin}, taken at {_moment(report.time_ms)}"
+        yield f": {told_place(report)}"
         yield f", in the checkpoint of size {report.size}{' as promised' if kept else ''}"
-
-
-def _moment(time_ms: int) -> str:
-    try:
-        moment = datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=time_ms)
-    except OverflowError:  # the log's own words: any 63 bits
-        return f"{time_ms} ms"
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -32,7 +32,7 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
 class Dispatcher:
     """Hands receipts to one worker, in order. Safe from threads, and from signal handlers."""
 
-    def __init__(self, deliver: Callable[[Receipt], None], capacity: int) -> None:
+    def __init__(self, deliver: Callable[[Receipt], object], capacity: int) -> None:
         """Take what delivers one receipt, and how many may wait."""
         self._deliver = deliver
         self._capacity = capacity

@@ -226,15 +226,15 @@ class HttpEmitter:
     def __reduce_ex__(self, protocol: SupportsIndex, /) -> Never:
         raise TypeError("an HttpEmitter holds connections and credentials and is not pickled")
 
-    def _deliver(self, receipt: Receipt) -> None:
-        """Try until the collector has it, or until there is a reason not to."""
+    def _deliver(self, receipt: Receipt) -> Answer:
+        """Try until the collector has it, or until there is a reason not to; return its answer."""
         body = receipt.to_json()
         until = self._monotonic() + self._config.deadline_ms / 1000
         attempts = 0
         while True:
             trouble = self._try(receipt, body, until)
-            if trouble is None:
-                return
+            if isinstance(trouble, Answer):
+                return trouble
             attempts += 1
             reason = self._wait(trouble, attempts, until)
             if reason is not None:
@@ -244,16 +244,16 @@ class HttpEmitter:
                     is_transient=trouble.judgement != "refused",
                 ) from trouble.cause
 
-    def _try(self, receipt: Receipt, body: bytes, until: float) -> _Trouble | None:
+    def _try(self, receipt: Receipt, body: bytes, until: float) -> _Trouble | Answer:
         soon = self._monotonic() + self._config.timeout_ms / 1000
         try:
-            answer = self._pool().exchange(self._request, body, min(soon, until))
+            answer: Answer = self._pool().exchange(self._request, body, min(soon, until))
         except WireFault as fault:
             judgement: Judgement = "stopped" if fault.fate == "setup" else "retried"
             return _Trouble(text=str(fault), judgement=judgement, cause=fault)
         judgement = judge(answer.status)
         if judgement == "delivered":
-            return self._doubt(receipt, body, answer)
+            return self._doubt(receipt, body, answer) or answer
         return _Trouble(
             text=explain(answer, *self._secrets),
             judgement=judgement,
@@ -332,8 +332,12 @@ class HttpEmitter:
 
     def _fetch_proof(self, index: int) -> bytes | None:
         """Return the log's proof for an entry, or None where no checkpoint covers it yet."""
+        return self._read_log(f"proof/{index}.tlog-proof")
+
+    def _read_log(self, path: str) -> bytes | None:
+        """Return what stands below the collector's `/log/`, or None where there is nothing."""
         folder = self._endpoint.target.partition("?")[0].rpartition("/")[0]
-        request = self._common_request("GET", f"{folder}/log/proof/{index}.tlog-proof")
+        request = self._common_request("GET", f"{folder}/log/{path}")
         until = self._monotonic() + self._config.timeout_ms / 1000
         try:
             answer = self._pool().exchange(request, b"", until)

@@ -13,7 +13,7 @@ their paths. The reader takes a stream from its beginning to its end, and holds 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final, TypeAlias
 
 import msgspec
@@ -103,6 +103,14 @@ def member_header(name: str, size: int) -> bytes:
 def padding(size: int) -> bytes:
     """Return the zeros that fill the last block of a member."""
     return bytes(-size % BLOCK)
+
+
+def named_members(contents: Mapping[str, bytes]) -> Iterator[bytes]:
+    """Yield all members but the artefacts, each in whole, in their order."""
+    for name in NAMED:
+        if name in contents:
+            content = contents[name]
+            yield member_header(name, len(content)) + content + padding(len(content))
 
 
 class BundleReader:

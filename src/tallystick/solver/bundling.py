@@ -27,7 +27,7 @@ from tallystick.limits import (
 )
 from tallystick.model import bundle
 from tallystick.model.artifact import ARTIFACTS, ArtifactEntry, parse_entries
-from tallystick.model.bundle import END, NAMED, member_header, padding
+from tallystick.model.bundle import END, NAMED, member_header, named_members, padding
 from tallystick.model.manifest import (
     Manifest,
     manifest_sha256,
@@ -215,10 +215,8 @@ def _pack(
             file.write(part)
             size += len(part)
 
-        for name in NAMED:
-            if name in members:
-                content = members[name]
-                put(member_header(name, len(content)) + content + padding(len(content)))
+        for member in named_members(members):
+            put(member)
         if folder is not None:
             _pack_artifacts(folder, found.entries, put, progress)
         put(END)

@@ -13,16 +13,19 @@ from __future__ import annotations
 
 import os
 import shutil
-from hashlib import sha256
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import BinaryIO, Final
 
 from tallystick.durable.file import FilePath, reason_of, shown
-from tallystick.errors import BundleError, DurableError, PathTakenError
+from tallystick.errors import DurableError, PathTakenError
 from tallystick.model import bundle
 from tallystick.model.artifact import sums_line
 from tallystick.model.bundle import BundleReader, Member, exactly
 from tallystick.model.bundle_head import BundleHead, read_head
 from tallystick.solver.hashing import Progress
+from tallystick.solver.listed import Begin, copy_artifacts
 
 _FILE_FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _FOLDER_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -65,39 +68,22 @@ def _write_all(stream: BinaryIO, root: int, progress: Progress | None) -> Bundle
             _put(descriptor, content)
         finally:
             os.close(descriptor)
-    _write_artifacts(reader, head, root, progress)
+    copy_artifacts(reader, head, _filled(root), progress)
     return head
 
 
-def _write_artifacts(
-    reader: BundleReader, head: BundleHead, root: int, progress: Progress | None
-) -> None:
-    listed = {entry.path: entry for entry in head.entries}
-    member: Member | None = head.first
-    count = total = 0
-    while member is not None:
-        entry = listed.get(member.name)
-        if entry is None or entry.size != member.size:
-            raise BundleError("is not what the manifest lists", member.name)
-        digest = sha256()
+def _filled(root: int) -> Begin:
+    """Return what makes the file of an artefact, and takes its bytes."""
+
+    @contextmanager
+    def begin(member: Member) -> Iterator[Callable[[bytes], None]]:
         descriptor = _create(root, member.name)
         try:
-            for chunk in reader.chunks():
-                digest.update(chunk)
-                _put(descriptor, chunk)
-                total += len(chunk)
-                if progress is not None:
-                    progress(count, total)
+            yield partial(_put, descriptor)
         finally:
             os.close(descriptor)
-        if digest.hexdigest() != entry.sha256:
-            raise BundleError("is not what the manifest lists", member.name)
-        count += 1
-        if progress is not None:
-            progress(count, total)
-        member = reader.next()
-    if count and count != len(head.entries):
-        raise BundleError(f"{len(head.entries) - count} of the artefacts are missing", "artifacts")
+
+    return begin
 
 
 def _create(root: int, name: str) -> int:

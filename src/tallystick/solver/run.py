@@ -21,7 +21,7 @@ from tallystick.errors import ArtifactRefused, RefusedInput, RunError, Unreadabl
 from tallystick.limits import DETAIL_BYTES_MAX
 from tallystick.model.decision import Decision
 from tallystick.model.intent import Intent, parse_intent
-from tallystick.model.manifest import fit_text
+from tallystick.model.manifest import fit_text, parse_manifest
 from tallystick.solver.attempts import has_run, next_attempt
 from tallystick.solver.bundling import sign_manifest, write_bundle
 from tallystick.solver.evidence import create_evidence_bundle, scan_run
@@ -177,7 +177,7 @@ def seal(run: Run, decision: Decision) -> RunOutcome:
     if run.states.state == "signed":
         # It is put in its place in one step: what is there is whole, and was made of the same.
         if not os.path.lexists(run.space.bundle):
-            _bundle(run.space)
+            _bundle(run)
         run.solver.on_state(run.run_id, "bundled")
         if run.solver.poster is None or noted["status"] != "SUCCESS":
             run.advance("done")
@@ -218,13 +218,25 @@ def _posted(run: Run) -> Post | None:
     return msgspec.convert(noted, Post) if noted else None
 
 
-def _bundle(space: Workspace) -> None:
+def _bundle(run: Run) -> None:
+    space, log = run.space, _logged(run)
     try:
-        write_bundle(space.path, space.bundle)
+        write_bundle(space.path, space.bundle, log=log)
     except (ArtifactRefused, UnreadableError):
         # What was signed is handed on in any case, with the list of artefacts and without them:
         # a program that goes on and alters what it left must not make its run vanish.
-        write_bundle(space.path, space.bundle, artifacts=False)
+        write_bundle(space.path, space.bundle, artifacts=False, log=log)
+
+
+def _logged(run: Run) -> Mapping[str, bytes] | None:
+    """Return what a log says of the run's receipts, where the settings name one."""
+    if run.solver.log is None:
+        return None
+    manifest = written_manifest(run.space.path)
+    assert manifest is not None  # it is signed
+    return run.solver.log.members(
+        parse_manifest(manifest), run.space.path, is_cancelled=run.solver.is_cancelled
+    )
 
 
 def told(

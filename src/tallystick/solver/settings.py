@@ -52,6 +52,8 @@ class SolverSettings(msgspec.Struct, frozen=True, kw_only=True):
     issuer: str
     daemon: str
     store: str
+    collector: str = ""
+    vkey: str = ""
     policy: Policy
     jobs: dict[str, dict[str, Any]]
     addr: str
@@ -155,6 +157,10 @@ def _checked(values: dict[str, Any]) -> SolverSettings:
         values["tokens"] = os.path.join(home, "tokens")
     if values["store"] and not values["daemon"]:
         raise SettingError("store is the daemon's, and no daemon is named")
+    if bool(values["collector"]) is not bool(values["vkey"]):
+        raise SettingError("collector and vkey go together: a log, and the key that it is known by")
+    if values["collector"] and values["daemon"] and not values["store"]:
+        raise SettingError("collector needs the receipts of runs: store must name the daemon's")
     if values["rpc"] and not values["evm_key"]:
         raise SettingError("rpc needs evm_key: the operator that posts")
     if values["issuer"] == _DEFAULTS["issuer"]:

@@ -11,12 +11,16 @@ from functools import cache
 import msgspec
 
 from tallystick.chain.issue import Clock, Ids, default_clock, random_uuid
+from tallystick.config import read
 from tallystick.crypto.multibase import did_key_encode
+from tallystick.errors import RefusedInput, SettingError, UnreadableError
+from tallystick.keys.log_key import read_log_key
 from tallystick.keys.signer_uri import open_evm_signer, open_signer, secret_files_of
 from tallystick.model.policy import Policy
 from tallystick.ports import EvmSigner, Signer
 from tallystick.solver.home import SolverHome
 from tallystick.solver.posting import Poster, open_chain
+from tallystick.solver.run_log import RunLog
 from tallystick.solver.runner import Runner
 from tallystick.solver.settings import SolverSettings, make_runners
 
@@ -36,6 +40,8 @@ class Solver(msgspec.Struct, frozen=True, kw_only=True):
     # Socket of the daemon that signs the receipts of runs, and its store; without them we do.
     daemon: str = ""
     store: str = ""
+    # Has the receipts of runs logged, whose bundles then hold the proof.
+    log: RunLog | None = None
     # Files that a confined runner must not see, besides the home.
     hidden: tuple[str, ...] = ()
     clock: Clock = default_clock
@@ -73,6 +79,7 @@ def open_solver(
         git_commit=_git_commit(),
         daemon=settings.daemon,
         store=settings.store,
+        log=_run_log(settings),
         hidden=tuple(hidden),
     )
 
@@ -90,6 +97,20 @@ def _poster(
         onchain_home=directory,
         contracts=settings.contracts,
     )
+
+
+def _run_log(settings: SolverSettings) -> RunLog | None:
+    if not settings.collector:
+        return None
+    try:
+        log_key = read_log_key(settings.vkey)
+    except (RefusedInput, UnreadableError) as fault:
+        raise SettingError(f"vkey: {fault}") from None
+    try:
+        token = read("AGENTRECEIPTS_COLLECTOR_TOKEN")
+        return RunLog(settings.collector, log_key, token or None)
+    except RefusedInput as fault:
+        raise SettingError(f"collector: {fault}") from None
 
 
 def _secret_files(settings: SolverSettings) -> list[str]:

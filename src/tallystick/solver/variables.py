@@ -102,6 +102,23 @@ SOLVER: Final = (
         ),
     ),
     _row(
+        "collector",
+        "TALLY_SOLVER_COLLECTOR",
+        "text",
+        "",
+        (
+            "Collector that takes the receipts of runs; the proof that they are in its log is put "
+            "into the bundle. The token is that of AGENTRECEIPTS_COLLECTOR_TOKEN."
+        ),
+    ),
+    _row(
+        "vkey",
+        "TALLY_SOLVER_VKEY",
+        "text",
+        "",
+        "Public key of that collector's log: name+id+base64, or a file of it.",
+    ),
+    _row(
         "policy_jobtype_allowlist",
         "POLICY_JOBTYPE_ALLOWLIST",
         "text",
@@ -209,7 +226,10 @@ SOLVER: Final = (
 )
 # What a run needs; the rest is for the service.
 _FOR_RUNS: Final = frozenset(
-    ("home", "key", "evm_key", "rpc", "contracts", "onchain_home", "issuer", "daemon", "store")
+    (
+        *("home", "key", "evm_key", "rpc", "contracts", "onchain_home", "issuer"),
+        *("daemon", "store", "collector", "vkey"),
+    )
 )
 RUN: Final = tuple(one for one in SOLVER if one.name in _FOR_RUNS)
 GATE: Final = tuple(one for one in SOLVER if one.name.startswith("policy_"))

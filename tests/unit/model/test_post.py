@@ -11,11 +11,13 @@ from eth_account.messages import encode_typed_data
 from eth_hash.auto import keccak
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.evidence_making import evidence_of, make_run
+from tests.evidence_making import bundle_of_folder, evidence_of, make_run, make_tree
 
 from tallystick.crypto.secp256k1 import checksum_address
 from tallystick.errors import StatementError
 from tallystick.model.artifact import outcome_hash
+from tallystick.model.bundle import BundleReader
+from tallystick.model.bundle_head import read_head
 from tallystick.model.post import (
     Commitment,
     TypedTerms,
@@ -134,7 +136,7 @@ def test_words_that_do_not_fit(changes: dict[str, Any]) -> None:
 
 
 def test_a_run_is_committed_by_its_manifest(tmp_path: Any) -> None:
-    """Each word is what the manifest says; one without receipts can't be posted."""
+    """Each word is what the manifest says; a folder, or a run without receipts, is never posted."""
     chain = {"chainId": "c", "length": 3, "headHash": "sha256:" + "ab" * 32}
     made = evidence_of(make_run(tmp_path / "run"), chain=chain)
     digest = bytes.fromhex(made.manifest_sha256)
@@ -145,6 +147,11 @@ def test_a_run_is_committed_by_its_manifest(tmp_path: Any) -> None:
     assert commitment.evidence_hash == digest
     root = bytes.fromhex(made.manifest.artifacts_root.removeprefix("sha256:"))
     assert commitment.outcome_hash == outcome_hash(made.manifest.artifact_count, root)
+    bundle_of_folder(make_tree(tmp_path / "folder", {"a": b"1"}), tmp_path / "folder.tally")
+    with (tmp_path / "folder.tally").open("rb") as stream:
+        of_folder = read_head(BundleReader(stream.read)).manifest
+    with pytest.raises(StatementError, match="can't be posted: it is not of a run"):
+        commitment_of(of_folder, digest, solver_id=b"\5" * 32, created_at=7)
     bare = evidence_of(make_run(tmp_path / "bare"), chain=None)
     with pytest.raises(StatementError, match="can't be posted"):
         commitment_of(bare.manifest, digest, solver_id=b"\5" * 32, created_at=7)

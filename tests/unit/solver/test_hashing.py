@@ -103,6 +103,19 @@ def test_what_is_no_file_is_refused_by_name(tmp_path: Path) -> None:
             list(scan_artifacts(tmp_path / "two"))
 
 
+def test_devices_are_refused_by_name() -> None:
+    """A device has no end: neither listed nor read, wherever it stands."""
+    with pytest.raises(ArtifactRefused, match=r"could not be read|is neither|symbolic link"):
+        list(scan_artifacts("/dev"))
+    root = open_folder("/dev")
+    try:
+        for name in ("null", "zero", "full"):
+            with pytest.raises(ArtifactRefused, match=f"^{name}: is neither a regular file"):
+                os.close(open_artifact(root, name))
+    finally:
+        os.close(root)
+
+
 @pytest.mark.parametrize(
     ("name", "why"),
     [

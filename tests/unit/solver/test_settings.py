@@ -148,3 +148,22 @@ def test_a_store_without_its_daemon_does_not_start(tmp_path: Path) -> None:
     both = {"AGENTRECEIPTS_SOCKET": "/x/events.sock", "TALLY_SOLVER_STORE": "/x/receipts.db"}
     found = load_settings({"home": str(tmp_path)}, environ=both)
     assert (found.daemon, found.store) == ("/x/events.sock", "/x/receipts.db")
+
+
+@pytest.mark.parametrize(
+    ("toml", "told"),
+    [
+        ('collector = "https://c.example"', "go together"),
+        ('vkey = "log.vkey"', "go together"),
+        (
+            'collector = "https://c.example"\nvkey = "log.vkey"\ndaemon = "events.sock"',
+            "collector needs the receipts",
+        ),
+    ],
+)
+def test_a_log_needs_its_key_and_the_receipts(tmp_path: Path, toml: str, told: str) -> None:
+    """A collector whose word nobody could check, or that would get nothing, does not start."""
+    file = tmp_path / "solver.toml"
+    file.write_text(toml)
+    with pytest.raises(SettingError, match=told):
+        load_settings({}, file=file, environ={})

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests import material
+from tests.logs import LOG_KEY, ORIGIN
 from tests.solving import configured
 
 from tallystick.crypto.multibase import did_key_encode
@@ -87,3 +88,19 @@ def test_no_file_of_a_secret_is_left_to_programs(tmp_path: Path) -> None:
     secret = generate_evm_secret()
     found = open_solver(settings, evm_signer_of=lambda _: LocalEvmSigner(secret))
     assert {str(tmp_path / name) for name in names} <= set(found.hidden)
+
+
+def test_a_collector_is_checked_before_any_intent(tmp_path: Path) -> None:
+    """Its address and its log's key are read at once, and the key may stand in a file."""
+    home = configured(tmp_path)
+    (tmp_path / "log.vkey").write_text(LOG_KEY.verifier.encode() + "\n")
+    good = {"home": str(home), "collector": "https://c.example", "vkey": str(tmp_path / "log.vkey")}
+    assert repr(open_solver(load_settings(good, environ={})).log) == f"RunLog(of {ORIGIN!r})"
+    for wrong, told in (
+        ({"vkey": "nowhere"}, "vkey: nowhere could not be read"),
+        ({"vkey": "a+b+c"}, "vkey: "),
+        ({"collector": "http://c.example"}, "collector: "),
+    ):
+        with pytest.raises(SettingError, match=f"^{told}"):
+            open_solver(load_settings(good | wrong, environ={}))
+    assert open_solver(load_settings({"home": str(home)}, environ={})).log is None

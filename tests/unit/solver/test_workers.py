@@ -11,9 +11,14 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from tests.honest_log import SHEET_NOTE
+from tests.logs import LOG_KEY
+from tests.promising import PromisingCollector
 from tests.solving import Scripted, body, intent, policy, solver
 
 from tallystick.errors import SignerUnavailable
+from tallystick.model.bundle import LOG_PROOF, BundleReader
+from tallystick.model.bundle_head import read_head
 from tallystick.serve.metrics import Meters
 from tallystick.solver import workers as room
 from tallystick.solver.attempts import next_attempt
@@ -21,6 +26,7 @@ from tallystick.solver.home import held
 from tallystick.solver.meters import METERS
 from tallystick.solver.overview import view_runs
 from tallystick.solver.run import run_intent
+from tallystick.solver.run_log import RunLog
 from tallystick.solver.setup import Solver
 from tallystick.solver.waiting import Waitlist
 from tallystick.solver.workers import Workers
@@ -116,6 +122,25 @@ def test_a_signer_that_comes_back_signs(tmp_path: Path, monkeypatch: pytest.Monk
     (view,) = view_runs(made.home)
     assert view.status == "SUCCESS"
     assert runner.calls == 1
+
+
+def test_a_collector_that_comes_back_logs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that its log did not take is asked for again; its bundle then holds the proof."""
+    monkeypatch.setattr(room, "SOLVER_RETRY_MS", 100)
+    runner = Scripted(lambda order: None)
+    with PromisingCollector(lambda: time.time_ns() // 10**6) as collector:
+        collector.signs_at_once, collector.sheet = True, None
+        log = RunLog(collector.url, LOG_KEY.verifier, None)
+        made = solver(tmp_path, {"WORK": runner}, log=log)
+        with _working(made, 1) as (line, _, meters):
+            _accept(line, "a")
+            _until(lambda: b'kind="EmitError"' in meters.render())
+            collector.sheet = SHEET_NOTE
+            _until(lambda: all(view.state == "done" for view in view_runs(made.home)))
+        (view,) = view_runs(made.home)
+    with Path(made.home.run(view.run_id), "bundle.tally").open("rb") as stream:
+        assert LOG_PROOF in read_head(BundleReader(stream.read)).files
+    assert (view.status, runner.calls) == ("SUCCESS", 1)
 
 
 def test_what_a_crash_cut_off_comes_first(tmp_path: Path) -> None:
