@@ -275,6 +275,7 @@ class Ledger:
     def _answers(self, turn: Turn, frames: Sequence[AttestedFrame]) -> list[Answer]:
         """Return what becomes of each frame; refusals count when no frame can raise any more."""
         answers = [self._answer(turn, one) for one in frames]
+        turn.batch.sign()
         for one, answer in zip(frames, answers, strict=True):
             if isinstance(answer, Refusal):
                 drops, moment_ms = one.frame.drop_count, one.received_ns // 1_000_000

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tallystick.chain.issue import create_receipt, seal, timestamp
-from tallystick.chain.straight import Checked, seal_straight
+from tallystick.chain.straight import Checked, state_straight, with_proof
 from tallystick.crypto.ed25519 import KeyPair, SigningKey
 from tallystick.daemon.drafting import DraftSettings, draft_receipt
 from tallystick.daemon.peer import Attestation
@@ -86,14 +86,11 @@ def ids() -> Callable[[], str]:
 def straight(found: dict[str, Any], signer: Any = KEY) -> Any:
     """Issue the short way."""
     moment = timestamp(MOMENT_NS)
-    return seal_straight(
-        chain=LINK,
-        moment=moment,
-        ids=ids(),
-        signer=signer,
-        verification_method=METHOD,
-        **found,
+    receipt_id, subject, statement, digest = state_straight(
+        chain=LINK, moment=moment, ids=ids(), **found
     )
+    body = with_proof(statement, signer.sign(statement), moment, METHOD)
+    return receipt_id, subject, body, digest
 
 
 @given(MEMBERS)
