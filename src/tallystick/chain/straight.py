@@ -35,7 +35,8 @@ from tallystick.model.receipt import (
     UnsignedReceipt,
 )
 
-_ENCODE: Final = msgspec.json.Encoder(order="sorted").encode
+# Members are declared in RFC 8785's order: only open objects are sorted.
+_ENCODE: Final = msgspec.json.Encoder(order="deterministic").encode
 _URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
 _TAIL: Final = b',"type":["VerifiableCredential","AgentReceipt"],"version":"%b"}' % VERSION.encode()
 # A proof holds only what needs no escape, but for the method.
