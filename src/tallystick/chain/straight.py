@@ -14,7 +14,7 @@ from __future__ import annotations
 from binascii import b2a_base64
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
@@ -64,7 +64,7 @@ class Checked(dict[str, object]):
     """
 
 
-class Stated(NamedTuple):
+class Stated(msgspec.Struct, frozen=True, gc=False):
     """What is to be signed, in its canonical bytes, with what its row and its successor need."""
 
     receipt_id: str

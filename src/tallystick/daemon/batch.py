@@ -106,15 +106,13 @@ class Batch:
         method = issuing.verification_method
         self._rows += [
             row_of_parts(
-                receipt_id,
-                subject,
+                stated.receipt_id,
+                stated.subject,
                 issuer,
-                with_proof(statement, signature, moment, method).decode(),
-                digest,
+                with_proof(stated.statement, signature, moment, method).decode(),
+                stated.hash,
             )
-            for ((receipt_id, subject, statement, digest), moment, issuer), signature in zip(
-                waiting, signatures, strict=True
-            )
+            for (stated, moment, issuer), signature in zip(waiting, signatures, strict=True)
         ]
         waiting.clear()
 

@@ -88,11 +88,9 @@ def ids() -> Callable[[], str]:
 def straight(found: dict[str, Any], signer: Any = KEY) -> Any:
     """Issue the short way."""
     moment = timestamp(MOMENT_NS)
-    receipt_id, subject, statement, digest = state_straight(
-        chain=LINK, moment=moment, ids=ids(), **found
-    )
-    body = with_proof(statement, signer.sign(statement), moment, METHOD)
-    return receipt_id, subject, body, digest
+    stated = state_straight(chain=LINK, moment=moment, ids=ids(), **found)
+    body = with_proof(stated.statement, signer.sign(stated.statement), moment, METHOD)
+    return stated.receipt_id, stated.subject, body, stated.hash
 
 
 @given(MEMBERS)
