@@ -4,6 +4,9 @@
 `create_receipt` trusts no typed value, because nobody checks those when they are made, and reads
 all that it signs back. Who has parsed the parts may save that. What comes out is the same, which
 `tests/unit/chain/test_straight.py` holds against it.
+
+What is stated and what proves it are two steps: the next receipt links to the statement alone, so
+that many may be signed together.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ from __future__ import annotations
 from binascii import b2a_base64
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
@@ -31,9 +34,9 @@ from tallystick.model.receipt import (
     Principal,
     UnsignedReceipt,
 )
-from tallystick.ports import Signer
 
-_ENCODE: Final = msgspec.json.Encoder(order="sorted").encode
+# Members are declared in RFC 8785's order: only open objects are sorted.
+_ENCODE: Final = msgspec.json.Encoder(order="deterministic").encode
 _URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
 _TAIL: Final = b',"type":["VerifiableCredential","AgentReceipt"],"version":"%b"}' % VERSION.encode()
 # A proof holds only what needs no escape, but for the method.
@@ -61,16 +64,16 @@ class Checked(dict[str, object]):
     """
 
 
-class Straight(NamedTuple):
-    """A signed receipt in its canonical bytes, with what its row and its successor need."""
+class Stated(msgspec.Struct, frozen=True, gc=False):
+    """What is to be signed, in its canonical bytes, with what its row and its successor need."""
 
     receipt_id: str
     subject: CredentialSubject
-    body: bytes
+    statement: bytes
     hash: str
 
 
-def seal_straight(
+def state_straight(
     *,
     issuer: Issuer,
     principal: Principal,
@@ -79,13 +82,11 @@ def seal_straight(
     chain: Link,
     moment: str,
     ids: Callable[[], str],
-    signer: Signer,
-    verification_method: str,
     intent: Intent | None = None,
     correlation_id: str | None = None,
     check_type: Callable[[str, str | None], None],
-) -> Straight:
-    """Return the signed receipt; `moment` is an instant, and `ids` makes UUIDs.
+) -> Stated:
+    """Return the receipt without its proof; `moment` is an instant, and `ids` makes UUIDs.
 
     `action` comes with its risk, and without id and time. Open members hold only what the fast
     encoder spells as RFC 8785 does (`is_plain`).
@@ -115,16 +116,13 @@ def seal_straight(
         raise ReceiptError(f"no JSON value: {fault}") from None
     if len(statement) > RECEIPT_BYTES_MAX - _PROOF_BYTES_MAX:
         raise ReceiptError(f"{len(statement)} bytes, over the limit of {RECEIPT_BYTES_MAX}")
-    signature = signer.sign(statement)
+    return Stated(receipt_id, subject, statement, sha256_tagged(statement))
+
+
+def with_proof(statement: bytes, signature: bytes, moment: str, verification_method: str) -> bytes:
+    """Return the canonical bytes of the receipt that states this, signed at that moment."""
     if type(signature) is not bytes or len(signature) != 64:
         raise SigningError("the signer gave something that is not the 64 bytes of a signature")
     end = len(statement) - len(_TAIL)
-    parts = (
-        statement[:end],
-        moment.encode(),
-        _b64u(signature),
-        _quoted(verification_method),
-        _TAIL,
-    )
-    body = _BODY % parts
-    return Straight(receipt_id, subject, body, sha256_tagged(statement))
+    method = _quoted(verification_method)
+    return _BODY % (statement[:end], moment.encode(), _b64u(signature), method, _TAIL)

@@ -32,7 +32,8 @@ def is_plain(value: object, depth_max: int = JSON_DEPTH_MAX) -> bool:
         for key, member in value.items():  # type: ignore[attr-defined]  # a dict
             if type(key) is not str or not (key.isascii() or max(key) < "\ud800"):
                 return False
-            if type(member) is not str and not is_plain(member, depth_max - 1):
+            kind = type(member)
+            if kind is not str and kind is not bool and not is_plain(member, depth_max - 1):
                 return False
         return True
     if kind is list or kind is tuple:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections import OrderedDict
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final, Never, Self, SupportsIndex
 
@@ -136,6 +137,12 @@ class ErasableKey(SigningKey):
         if not self._secret:
             raise SigningError("the key is erased")
         return _sign(message, self._secret)
+
+    def sign_all(self, messages: Sequence[bytes], /) -> list[bytes]:
+        """Return the same for several messages."""
+        if not self._secret:
+            raise SigningError("the key is erased")
+        return _sign_all(messages, self._secret)
 
     def erase(self) -> None:
         """Overwrite the private key where this object holds it, and forget it."""
@@ -304,6 +311,16 @@ def _sign(message: bytes, secret: bytes) -> bytes:
     sodium.crypto_sign(signed, _NO_BUFFER, message, len(message), secret)
     signature: bytes = ffi.buffer(signed, 64)[:]
     return signature
+
+
+def _sign_all(messages: Sequence[bytes], secret: bytes) -> list[bytes]:
+    signed = ffi.new("unsigned char[]", 64 + max(map(len, messages), default=0))
+    signature = ffi.buffer(signed, 64)
+    found = []
+    for message in messages:
+        sodium.crypto_sign(signed, _NO_BUFFER, message, len(message), secret)
+        found.append(signature[:])
+    return found
 
 
 def _seed_fault(seed: bytes) -> str | None:

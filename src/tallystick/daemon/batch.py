@@ -14,7 +14,8 @@ from typing import Any, Final, Literal
 import msgspec
 
 from tallystick.chain.issue import create_receipt, seal, timestamp
-from tallystick.chain.straight import Checked, seal_straight
+from tallystick.chain.straight import Checked, Stated, state_straight, with_proof
+from tallystick.daemon.key_source import SignAll
 from tallystick.model.action import Action, Outcome
 from tallystick.model.chain import Delegation, Delegator, Head
 from tallystick.model.extension import Extension, PreviousChain, extension_of, with_extension
@@ -34,6 +35,8 @@ SUCCESS: Final = Outcome(status="success")
 # Of which one id takes 19 digits.
 _RANDOM_BYTES: Final = 10
 _IDS_DRAWN: Final = 64
+# Statements that still lie in a processor's cache when they are signed.
+_SIGNED_AT_ONCE: Final = 64
 # The digit in which a UUID states its variant, by what chance gave for it.
 _VARIANT: Final = dict(zip("0123456789abcdef", "89ab" * 4, strict=True))
 _ENDS: Final = {"complete": AGENT_END, "interrupted": CHAIN_INTERRUPTED}
@@ -68,13 +71,50 @@ class Batch:
         self._issuing = issuing
         self._place_of = place_of
         self.places: dict[str, Place] = {}
-        self.rows: list[Row] = []
+        self._rows: list[Row] = []
+        # What stands behind these rows and waits for signatures, with its moment and issuer.
+        self._unsigned: list[tuple[Stated, str, Issuer]] = []
+        # A key in this process refuses no single message.
+        self._sign_all: SignAll | None = getattr(issuing.signer, "sign_all", None)
         self.last_ms = last_ms
         # Not a method of this object: it would hold itself, with all its rows.
         self._draw = _drawing()
         # Of the receipt before: most of a batch are of one millisecond.
         self._moment_ms, self._moment = -1, ""
         self._ids: Callable[[], str] = ordered_ids(0)
+
+    @property
+    def rows(self) -> list[Row]:
+        """All receipts so far, signed."""
+        self.sign()
+        return self._rows
+
+    def sign(self) -> None:
+        """Sign what is not signed yet; where that fails, no row is lost and none is unsigned.
+
+        One after the other takes a third less time than one beside each receipt's making: neither
+        drives the other out of the processor's caches.
+        """
+        waiting, issuing = self._unsigned, self._issuing
+        if not waiting:
+            return
+        statements = [one[0].statement for one in waiting]
+        if self._sign_all is not None:
+            signatures = self._sign_all(statements)
+        else:
+            signatures = [issuing.signer.sign(one) for one in statements]
+        method = issuing.verification_method
+        self._rows += [
+            row_of_parts(
+                stated.receipt_id,
+                stated.subject,
+                issuer,
+                with_proof(stated.statement, signature, moment, method).decode(),
+                stated.hash,
+            )
+            for (stated, moment, issuer), signature in zip(waiting, signatures, strict=True)
+        ]
+        waiting.clear()
 
     def place(self, chain_id: str) -> Place:
         """Return where a chain stands behind what this batch holds already."""
@@ -102,7 +142,8 @@ class Batch:
         key = signer or issuing.signer
         sealed = seal(unsigned, key, issuing.verification_method, clock=lambda: moment_ns)
         receipt, digest = sealed.receipt, sealed.hash
-        self.rows.append(row_of(receipt, sealed.body.decode(), digest))
+        self.sign()  # rows stand in the order of their chains
+        self._rows.append(row_of(receipt, sealed.body.decode(), digest))
         head = Head(chain_id=link.chain_id, sequence=link.sequence, hash=digest)
         self.places[link.chain_id] = Place(
             head=head, receipt_id=receipt.id, is_terminal=end is not None
@@ -114,20 +155,19 @@ class Batch:
 
     def _add_straight(self, head: Head, draft: Any, issued_ms: int) -> Acknowledgement:
         """Do the same for what a parser has checked already, in half of the time."""
-        issuing, link = self._issuing, head.link()
+        link = head.link()
         if issued_ms != self._moment_ms:
             self._moment_ms, self._moment = issued_ms, timestamp(issued_ms * 1_000_000)
             self._ids = ordered_ids(issued_ms, self._draw)
-        sealed = seal_straight(
-            chain=link,
-            moment=self._moment,
-            ids=self._ids,
-            signer=issuing.signer,
-            verification_method=issuing.verification_method,
-            **draft,
-        )
-        receipt_id, subject, body, digest = sealed
-        self.rows.append(row_of_parts(receipt_id, subject, draft["issuer"], body.decode(), digest))
+        stated = state_straight(chain=link, moment=self._moment, ids=self._ids, **draft)
+        self._unsigned.append((stated, self._moment, draft["issuer"]))
+        if self._sign_all is None or len(self._unsigned) >= _SIGNED_AT_ONCE:
+            try:
+                self.sign()
+            except BaseException:
+                self._unsigned.pop()
+                raise
+        receipt_id, digest = stated.receipt_id, stated.hash
         chain_id, sequence = link.chain_id, link.sequence
         head = Head(chain_id=chain_id, sequence=sequence, hash=digest)
         self.places[chain_id] = Place(head=head, receipt_id=receipt_id)
@@ -136,12 +176,13 @@ class Batch:
 
     def mark(self) -> tuple[int, dict[str, Place], int]:
         """Return what `back_to` needs to forget all that comes after."""
-        return len(self.rows), dict(self.places), self.last_ms
+        return len(self._rows) + len(self._unsigned), dict(self.places), self.last_ms
 
     def back_to(self, mark: tuple[int, dict[str, Place], int]) -> None:
         """Forget what was added since the mark: it is in no chain."""
         count, self.places, self.last_ms = mark
-        del self.rows[count:]
+        del self._unsigned[max(0, count - len(self._rows)) :]
+        del self._rows[count:]
 
     def own(self, action: Action, *, facts: Extension | None = None, **more: Any) -> Draft:
         """Return the draft of something that the daemon itself has to say."""

@@ -8,6 +8,7 @@ sealed as they were sent.
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
@@ -20,7 +21,7 @@ from tallystick.daemon.disclosing import NOTHING, Disclosed, Disclosure
 from tallystick.limits import ERROR_CHARS_MAX, FRAME_USAGE_DEPTH_MAX, PREVIEW_CHARS_MAX
 from tallystick.model.action import Action, EmitterMetadata, Intent, Outcome, Target
 from tallystick.model.classify import claimed_risk, classify, settled_risk
-from tallystick.model.extension import Extension, Risk, Rule, with_extension
+from tallystick.model.extension import Extension, Risk, Rule, runtime_with, with_extension
 from tallystick.model.frame import Frame
 from tallystick.model.receipt import Issuer, Operator, Principal
 from tallystick.model.redact import Redactor
@@ -28,6 +29,10 @@ from tallystick.model.taxonomy import DAEMON_ISSUER, EVENTS_DROPPED, UNKNOWN, ch
 
 # Channels whose results say themselves that they are errors.
 _MCP: Final = frozenset(("mcp", "mcp_proxy"))
+# Members of a frame that stand in the issuer's runtime.
+_RUNTIME: Final = ("agent_id", "agent_type", "capture_method", "model", "usage")
+_RUNTIME_OF: Final = attrgetter(*_RUNTIME)
+_NOTHING_TOLD: Final = (None,) * len(_RUNTIME)
 
 
 class DraftSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,12 +58,13 @@ def draft_receipt(
     frame comes from it.
     """
     shown = settings.redactor.frame(frame)
+    kind = shown.type
     own = classify(frame.tool.name, frame.input, frame.tool.server)
-    claimed = claimed_risk(shown.type)
+    claimed = claimed_risk(kind)
     risk = settled_risk(claimed, own)
     sealed = NOTHING
     if settings.disclosure is not None:
-        sealed = settings.disclosure.seal(shown.type, risk, frame.input, frame.output)
+        sealed = settings.disclosure.seal(kind, risk, frame.input, frame.output)
     facts = Extension(
         decision=shown.decision,
         emitted_at=shown.ts_emit,
@@ -76,7 +82,7 @@ def draft_receipt(
         and (frame.usage is None or is_plain(frame.usage, FRAME_USAGE_DEPTH_MAX + 1))
     )
     arguments: dict[str, Any] = (Checked if is_checked else dict)(
-        issuer=with_extension(_issuer(shown, settings), facts),
+        issuer=_issuer(shown, settings, facts),
         principal=Principal(id=principal_id),
         action=Action(
             idempotency_key=shown.idempotency_key,
@@ -84,9 +90,9 @@ def draft_receipt(
             parameters_hash=None if frame.input is None else payload_hash(frame.input),
             peer_credential=peer.credential,
             risk_level=risk,
-            target=_target(shown),
+            target=_target(shown, kind),
             tool_name=shown.tool.name,
-            type=shown.type,
+            type=kind,
         ),
         outcome=_outcome(frame, shown, sealed),
         check_type=check_emitted_type,
@@ -118,12 +124,12 @@ def draft_drops(
     }
 
 
-def _issuer(shown: Frame, settings: DraftSettings) -> Issuer:
-    runtime = {
-        name: value
-        for name in ("agent_id", "agent_type", "capture_method", "model", "usage")
-        if (value := getattr(shown, name)) is not None
-    }
+def _issuer(shown: Frame, settings: DraftSettings, facts: Extension) -> Issuer:
+    told = _RUNTIME_OF(shown)
+    runtime = None
+    if told != _NOTHING_TOLD:
+        named = zip(_RUNTIME, told, strict=True)
+        runtime = {name: value for name, value in named if value is not None}
     operator = None
     if shown.operator_id is not None:
         operator = Operator(id=shown.operator_id, name=shown.operator_name or "")
@@ -132,16 +138,16 @@ def _issuer(shown: Frame, settings: DraftSettings) -> Issuer:
         model=shown.issuer_model,
         name=shown.issuer_name,
         operator=operator,
-        runtime=runtime or None,
+        runtime=runtime_with(facts, runtime),
         session_id=shown.session_id,
         type=DAEMON_ISSUER,
     )
 
 
-def _target(shown: Frame) -> Target | None:
+def _target(shown: Frame, kind: str) -> Target | None:
     if shown.target_system is not None:
         return Target(resource=shown.target_resource, system=shown.target_system)
-    if shown.type == UNKNOWN:
+    if kind == UNKNOWN:
         # The protocol wants to know of what system a thing that nobody can name is.
         return Target(system=shown.tool.server or shown.channel)
     return None

@@ -12,17 +12,12 @@ import ctypes
 import os
 import stat
 import sys
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from tallystick.crypto import pem
 from tallystick.crypto.ed25519 import ErasableKey, overwrite
-from tallystick.durable.file import (
-    FilePath,
-    reason_of,
-    shown,
-    sync_directory,
-    write_new,
-)
+from tallystick.durable.file import FilePath, reason_of, shown, sync_directory, write_new
 from tallystick.errors import DurableError, KeyFileError, SettingError, SigningError
 from tallystick.keys.file import GIVE_A_PATH, is_key_itself, read_key_file
 from tallystick.keys.local import generate_key_pair
@@ -31,6 +26,10 @@ from tallystick.ports import Signer
 _PR_SET_DUMPABLE = 4
 # What is signed, and then forgotten, to see that a key can be used: no receipt begins like this.
 DOES_IT_SIGN: Final = b"tallystick: does this key sign?"
+
+
+# Returns the signatures over several messages, in their order.
+SignAll = Callable[[Sequence[bytes]], list[bytes]]
 
 
 class KeySource(Protocol):
@@ -47,6 +46,11 @@ class KeySource(Protocol):
 
     def sign(self, message: bytes, /) -> bytes:
         """Return the 64 bytes of the signature over `message`."""
+        ...
+
+    @property
+    def sign_all(self) -> SignAll | None:
+        """What signs many at once, where a key in this process refuses none for its own sake."""
         ...
 
     def get_public_key(self) -> bytes:
@@ -102,6 +106,11 @@ class FileKeySource:
     def sign(self, message: bytes, /) -> bytes:
         """Return the 64 bytes of the signature over `message`."""
         return self._held().sign(message)
+
+    @property
+    def sign_all(self) -> SignAll:
+        """What signs many at once."""
+        return self._held().sign_all
 
     def get_public_key(self) -> bytes:
         """Return the 32 raw bytes of the public key."""
@@ -193,6 +202,11 @@ class SignerKeySource:
         """Return the 64 bytes of the signature over `message`."""
         return self._signer.sign(message)
 
+    @property
+    def sign_all(self) -> None:
+        """Nothing: each message is a request of its own, which may be refused."""
+        return None
+
     def get_public_key(self) -> bytes:
         """Return the 32 raw bytes of the public key."""
         return self._signer.get_public_key()
@@ -243,6 +257,11 @@ class KeySuccession:
     def sign(self, message: bytes, /) -> bytes:
         """Return the 64 bytes of the signature over `message`."""
         return self._keys.sign(message)
+
+    @property
+    def sign_all(self) -> SignAll | None:
+        """What signs many at once, where the key that signs now can."""
+        return self._keys.sign_all
 
     def get_public_key(self) -> bytes:
         """Return the 32 raw bytes of the public key."""

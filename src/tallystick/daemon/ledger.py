@@ -15,27 +15,20 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+from tallystick.daemon.answering import answers_of
 from tallystick.daemon.attested import AttestedFrame
 from tallystick.daemon.batch import Issuing, Place, Status
 from tallystick.daemon.chain_names import agents_of, day_of, is_of
 from tallystick.daemon.drafted import Answer, Drafted, Drafting
 from tallystick.daemon.head_file import HeadFile
-from tallystick.daemon.key_source import DOES_IT_SIGN, KeySource
+from tallystick.daemon.key_source import KeySource
 from tallystick.daemon.ledger_status import LedgerStatus
 from tallystick.daemon.losses import Losses, told
 from tallystick.daemon.resume import Resumed, checked, place_of
 from tallystick.daemon.rotation import Reached, rotate
 from tallystick.daemon.turn import Standing, Turn
 from tallystick.durable.file import FilePath
-from tallystick.errors import (
-    FrameRefused,
-    ReceiptError,
-    RefusedInput,
-    SignerUnavailable,
-    SigningError,
-    StoreError,
-    StoreStoppedError,
-)
+from tallystick.errors import StoreError, StoreStoppedError
 from tallystick.limits import AGENT_CHAINS_MAX, CHAIN_NAMES_KEPT_MAX
 from tallystick.model.chain import Head
 from tallystick.model.frame import Refusal
@@ -274,32 +267,12 @@ class Ledger:
 
     def _answers(self, turn: Turn, frames: Sequence[AttestedFrame]) -> list[Answer]:
         """Return what becomes of each frame; refusals count when no frame can raise any more."""
-        answers = [self._answer(turn, one) for one in frames]
+        answers = answers_of(turn, frames, self.drafting, self._keys)
         for one, answer in zip(frames, answers, strict=True):
             if isinstance(answer, Refusal):
                 drops, moment_ms = one.frame.drop_count, one.received_ns // 1_000_000
                 self.losses.note_refused(answer.code, moment_ms, drops)
         return answers
-
-    def _answer(self, turn: Turn, one: AttestedFrame) -> Answer:
-        try:
-            drops = self.drafting.drops(one) if one.frame.drop_count else None
-            return turn.add(one, self.drafting.receipt(one), drops)
-        except FrameRefused as fault:
-            refusal = Refusal(code=fault.code, message=str(fault))
-        except ReceiptError as fault:
-            # Its words may quote the frame.
-            where = fault.where or "the receipt"
-            refusal = Refusal(code="FRAME_VALUE", message=f"makes no receipt: {where}")
-        except RefusedInput:
-            refusal = Refusal(code="FRAME_VALUE", message="makes no receipt")
-        except SignerUnavailable:
-            raise  # who asks us waits, and asks again
-        except SigningError:
-            # Of this one. A signer that signs nothing at all any more is the end.
-            self._keys.sign(DOES_IT_SIGN)
-            refusal = Refusal(code="SIGNER", message="the signer gave no signature for it")
-        return refusal
 
     def _is_due(self, now_ms: int) -> bool:
         """Whether the root is of another day, or has as many chains below it as may be open."""

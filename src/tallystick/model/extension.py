@@ -78,11 +78,16 @@ class Extension(Fact, frozen=True, kw_only=True):
 
 def with_extension(issuer: Issuer, extension: Extension) -> Issuer:
     """Return the issuer with these facts in its runtime, its other members as they were."""
+    runtime = runtime_with(extension, issuer.runtime)
+    return issuer if runtime is issuer.runtime else msgspec.structs.replace(issuer, runtime=runtime)
+
+
+def runtime_with(
+    extension: Extension, runtime: dict[str, Any] | None = None
+) -> dict[str, Any] | None:
+    """Return an issuer's runtime with these facts beside what is in it; the same without any."""
     members: dict[str, Any] = msgspec.to_builtins(extension)
-    if not members:
-        return issuer
-    runtime = {**(issuer.runtime or {}), MEMBER: members}
-    return msgspec.structs.replace(issuer, runtime=runtime)
+    return {**(runtime or {}), MEMBER: members} if members else runtime
 
 
 def extension_of(issuer: Issuer) -> Extension | None:

@@ -229,6 +229,8 @@ def _value_of(data: bytes) -> Any:
 
 
 def _refuse_case_variants(members: dict[str, Any], known: frozenset[str], where: str) -> None:
+    if known.issuperset(members):
+        return
     for name in members.keys() - known:
         if name.casefold() in known:
             raise FrameRefused(

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final, Literal, NamedTuple
 
@@ -191,6 +192,7 @@ def is_reserved(action_type: str) -> bool:
     return action_type != UNKNOWN and action_type.split(".", maxsplit=1)[0] in _RESERVED
 
 
+@lru_cache(maxsize=1024)
 def is_for_issuers_only(action_type: str) -> bool:
     """Whether no emitter may claim this type, however it is spelled: it would pass for ours."""
     if not action_type.isascii():

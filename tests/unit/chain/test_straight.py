@@ -13,15 +13,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tallystick.chain.issue import create_receipt, seal, timestamp
-from tallystick.chain.straight import Checked, seal_straight
+from tallystick.chain.straight import Checked, state_straight, with_proof
 from tallystick.crypto.ed25519 import KeyPair, SigningKey
 from tallystick.daemon.drafting import DraftSettings, draft_receipt
 from tallystick.daemon.peer import Attestation
 from tallystick.errors import FrameRefused, ReceiptError, SigningError
-from tallystick.model.action import PeerCredential
-from tallystick.model.chain import Head
+from tallystick.model.action import Action, Outcome, PeerCredential
+from tallystick.model.chain import Head, Link
 from tallystick.model.extension import Peer
+from tallystick.model.fact import Fact
 from tallystick.model.frame import parse_frame
+from tallystick.model.receipt import CredentialSubject, Issuer, UnsignedReceipt
 from tallystick.model.redact import Redactor
 
 KEY = SigningKey(seed=b"s" * 32)
@@ -86,14 +88,9 @@ def ids() -> Callable[[], str]:
 def straight(found: dict[str, Any], signer: Any = KEY) -> Any:
     """Issue the short way."""
     moment = timestamp(MOMENT_NS)
-    return seal_straight(
-        chain=LINK,
-        moment=moment,
-        ids=ids(),
-        signer=signer,
-        verification_method=METHOD,
-        **found,
-    )
+    stated = state_straight(chain=LINK, moment=moment, ids=ids(), **found)
+    body = with_proof(stated.statement, signer.sign(stated.statement), moment, METHOD)
+    return stated.receipt_id, stated.subject, body, stated.hash
 
 
 @given(MEMBERS)
@@ -110,6 +107,15 @@ def test_both_ways_give_the_same_bytes(members: dict[str, Any]) -> None:
     long = seal(unsigned, KeyPair.from_seed(b"s" * 32), METHOD, clock=lambda: MOMENT_NS)
     subject = long.receipt.credentialSubject
     assert straight(found) == (long.receipt.id, subject, long.body, long.hash)
+
+
+@pytest.mark.parametrize(
+    "part", [UnsignedReceipt, CredentialSubject, Action, Outcome, Issuer, Link, PeerCredential]
+)
+def test_members_are_declared_in_canonical_order(part: type[Fact]) -> None:
+    """The encoder here sorts what is in open objects, and nothing else."""
+    names = part.__struct_encode_fields__
+    assert list(names) == sorted(names)
 
 
 def test_the_usual_frame_goes_straight() -> None:

@@ -499,6 +499,9 @@ def test_an_erasable_key_signs_like_any_other() -> None:
     """Until it is erased, it is the key of its seed."""
     key = ErasableKey(seed=SEED)
     assert key.sign(b"x") == SigningKey(seed=SEED).sign(b"x")
+    messages = [b"x" * size for size in (3, 0, 2000, 1)]
+    assert key.sign_all(messages) == [key.sign(one) for one in messages]
+    assert key.sign_all([]) == []
     assert not key.is_erased
 
 
@@ -513,6 +516,8 @@ def test_an_erased_key_is_gone() -> None:
     assert len(key.public_key) == 32
     with pytest.raises(SigningError, match="erased"):
         key.sign(b"x")
+    with pytest.raises(SigningError, match="erased"):
+        key.sign_all([b"x"])
 
 
 def test_overwriting_spares_what_the_interpreter_shares() -> None:

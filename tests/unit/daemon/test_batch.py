@@ -6,6 +6,7 @@ from __future__ import annotations
 import gc
 import json
 import weakref
+from collections.abc import Sequence
 
 import pytest
 from tests.ledgers import ISSUER, METHOD, NOON_MS
@@ -13,12 +14,13 @@ from tests.ledgers import ISSUER, METHOD, NOON_MS
 from tallystick import verify_chain
 from tallystick.chain.straight import Checked
 from tallystick.daemon.batch import Batch, Issuing, Place, going_on_from, ordered_ids
-from tallystick.errors import ReceiptError
+from tallystick.errors import ReceiptError, SigningError
 from tallystick.keys.local import LocalSigner, generate_key_pair
 from tallystick.model.action import Action, EmitterMetadata
 from tallystick.model.chain import Head
 from tallystick.model.extension import Dropped, Extension, extension_of
 from tallystick.model.taxonomy import EVENTS_DROPPED, check_emitted_type
+from tallystick.ports import Signer
 
 PAIR = generate_key_pair()
 NOON = "2026-03-10T12:00:00.000Z"
@@ -27,9 +29,10 @@ DROPPED = Action(type=EVENTS_DROPPED, emitter_metadata=EmitterMetadata(drop_coun
 READ = Action(type="filesystem.file.read", risk_level="low")
 
 
-def new_batch(last_ms: int = 0) -> Batch:
+def new_batch(last_ms: int = 0, signer: Signer | None = None) -> Batch:
     """Return a batch that knows no chain yet."""
-    issuing = Issuing(issuer_id=ISSUER, verification_method=METHOD, signer=LocalSigner(PAIR))
+    signer = signer or LocalSigner(PAIR)
+    issuing = Issuing(issuer_id=ISSUER, verification_method=METHOD, signer=signer)
     return Batch(issuing, lambda name: Place(head=Head(chain_id=name)), last_ms)
 
 
@@ -70,6 +73,64 @@ def test_a_mark_takes_everything_back() -> None:
     assert len(batch.rows) == 3
     batch.back_to(mark)
     assert (len(batch.rows), batch.places, batch.last_ms) == (1, places, NOON_MS)
+
+
+class Together(LocalSigner):
+    """A key that signs many at once, and notes how many."""
+
+    def __init__(self) -> None:
+        super().__init__(PAIR)
+        self.counts: list[int] = []
+        self.is_gone = False
+
+    def sign_all(self, messages: Sequence[bytes]) -> list[bytes]:
+        if self.is_gone:
+            raise SigningError("gone")
+        self.counts.append(len(messages))
+        return [self.sign(one) for one in messages]
+
+
+def checked() -> Checked:
+    """Return a draft that a parser has seen."""
+    draft = new_batch().own(READ, check_type=check_emitted_type)
+    return Checked(draft)
+
+
+def test_what_is_checked_is_signed_together() -> None:
+    """In portions, before a row that is signed by itself, and before anybody sees the rows."""
+    signer = Together()
+    batch = new_batch(signer=signer)
+    for number in range(134):
+        draft = batch.own(DROPPED) if number in (0, 100) else checked()
+        batch.add(batch.place("a"), draft, NOON_MS)
+    mark = batch.mark()
+    batch.add(batch.place("a"), checked(), NOON_MS)
+    assert signer.counts == [64, 35]
+    batch.back_to(mark)
+    assert [row[2] for row in batch.rows] == [*range(1, 135)]
+    assert signer.counts == [64, 35, 33]
+    chain = [json.loads(str(row[10])) for row in batch.rows]
+    assert verify_chain(chain, PAIR.public_key).verdict == "verified"
+
+
+def test_no_row_is_ever_unsigned() -> None:
+    """Where the key is gone, nobody gets rows; what was not taken is in no chain."""
+    signer = Together()
+    batch = new_batch(signer=signer)
+    for _ in range(1 + 64):  # the first one begins the chain, and is signed by itself
+        batch.add(batch.place("a"), checked(), NOON_MS)
+    mark = batch.mark()
+    for _ in range(63):
+        batch.add(batch.place("a"), checked(), NOON_MS)
+    signer.is_gone = True
+    head = batch.place("a")
+    with pytest.raises(SigningError, match="gone"):
+        batch.add(head, checked(), NOON_MS)
+    assert batch.place("a") == head
+    with pytest.raises(SigningError, match="gone"):
+        _ = batch.rows
+    batch.back_to(mark)
+    assert len(batch.rows) == 65
 
 
 def test_the_first_receipt_names_the_chain_before() -> None:

@@ -145,6 +145,18 @@ def test_any_signer_is_a_source() -> None:
     source.teardown()
 
 
+def test_a_key_in_this_process_signs_many_at_once(source: FileKeySource) -> None:
+    """By whatever key it has now; a signer elsewhere is asked for each."""
+    keys = KeySuccession(source, LocalSigner(generate_key_pair()))
+    keys.init()
+    assert keys.sign_all is not None
+    for signature, message in zip(keys.sign_all([b"a", b"bb"]), [b"a", b"bb"], strict=True):
+        assert check(signature, message, source.get_public_key())
+    keys.stage()
+    keys.install()
+    assert keys.sign_all is None
+
+
 class LookedUpOnly(LocalSigner):
     """A signer whose key may be looked up and not used, as clouds can have it."""
 

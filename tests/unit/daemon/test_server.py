@@ -151,6 +151,7 @@ def test_a_signer_that_stays_away_does_not_hold_up_the_end(
     house.daemon._settings = msgspec.structs.replace(house.settings, shutdown_deadline=deadline_ms)
     with Line(house.settings.socket) as line:
         assert line.ask()["ok"] is True
+        monkeypatch.setattr(type(house.ledger._keys), "sign_all", None)  # as with a signer
         monkeypatch.setattr(house.ledger._keys, "sign", away)
         line.send(framed(body(ack=True)))
         wait_until(lambda: house.daemon._intake.is_signer_away)

@@ -7,7 +7,7 @@ import pytest
 
 from tallystick import Issuer
 from tallystick.errors import ReceiptError
-from tallystick.model.extension import Extension, Risk, extension_of, with_extension
+from tallystick.model.extension import Extension, Risk, extension_of, runtime_with, with_extension
 
 
 def test_what_goes_in_comes_out() -> None:
@@ -26,6 +26,16 @@ def test_no_facts_leave_no_trace() -> None:
     issuer = Issuer(id="did:agent:x")
     assert with_extension(issuer, Extension()) is issuer
     assert extension_of(issuer) is None
+
+
+def test_a_runtime_is_made_beside_what_it_holds() -> None:
+    """As `with_extension` does it, before there is an issuer; without facts it is the same one."""
+    facts = Extension(decision="allowed")
+    runtime = {"agent_id": "a-1"}
+    assert runtime_with(facts, runtime) == {**runtime, "tallystick": {"decision": "allowed"}}
+    assert runtime_with(facts) == {"tallystick": {"decision": "allowed"}}
+    assert runtime_with(Extension(), runtime) is runtime
+    assert runtime_with(Extension()) is None
 
 
 def test_strange_members_are_refused() -> None:
