@@ -314,7 +314,7 @@ def _sign(message: bytes, secret: bytes) -> bytes:
 
 
 def _sign_all(messages: Sequence[bytes], secret: bytes) -> list[bytes]:
-    signed = ffi.new("unsigned char[]", 64 + max(map(len, messages), default=0))
+    signed = _allocate(_BYTES, 64 + max(map(len, messages), default=0))
     signature = ffi.buffer(signed, 64)
     found = []
     for message in messages:
