@@ -22,6 +22,8 @@ from collecting import fdatasync_s
 from measure import Row
 from signing_daemon import daemon
 
+from tallystick.daemon.status import ask_daemon
+
 # The bounds of the issue.
 ADDED_S, ADDED_WITH_RECEIPT_S, PER_S, BYTES_PER_CALL = 0.0015, 0.0025, 1500, 1.0
 ROUND_TRIPS = 300
@@ -90,6 +92,12 @@ def resident_bytes(process: subprocess.Popen[bytes]) -> int:
     raise RuntimeError("no RssAnon")
 
 
+def commits_of(socket: str) -> int:
+    """Return how many transactions the daemon has written."""
+    status = ask_daemon(str(Path(socket).with_name("status.sock")), "status")
+    return int(status["commit"]["count"])
+
+
 def rows(calls: int, rounds: int) -> list[Row]:
     """Measure all of it against one daemon."""
     with (
@@ -104,22 +112,27 @@ def rows(calls: int, rounds: int) -> list[Row]:
         ):
             for process in (bare, proxied, required):
                 round_trips(process, 50)
-            added, held = [], []
+            added, held, commits = [], [], []
             for _ in range(rounds):
                 without = statistics.median(round_trips(bare, ROUND_TRIPS))
                 added.append(statistics.median(round_trips(proxied, ROUND_TRIPS)) - without)
                 sync = fdatasync_s(Path(folder), 50)
+                before = commits_of(socket)
                 held.append(statistics.median(round_trips(required, ROUND_TRIPS)) - without - sync)
+                commits.append((commits_of(socket) - before) / ROUND_TRIPS)
             speeds = [calls / carried_s(proxied, calls) for _ in range(rounds)]
             round_trips(proxied, 4000)
             before = resident_bytes(proxied)
             for _ in range(20_000 // IN_FLIGHT):
                 carried_s(proxied, IN_FLIGHT)
             slope = (resident_bytes(proxied) - before) / 20_000
-    added_s, held_s, speed = (statistics.median(one) for one in (added, held, speeds))
+    added_s, held_s, speed, each = (
+        statistics.median(one) for one in (added, held, speeds, commits)
+    )
     print(
         f"MCP proxy: adds {added_s * 1e3:.2f} ms to a call, with a durable receipt "
-        f"{held_s * 1e3:.2f} ms and an fdatasync; {speed:.0f} calls/s; {slope:.2f} bytes a call",
+        f"{held_s * 1e3:.2f} ms and an fdatasync ({each:.2f} commits); {speed:.0f} calls/s; "
+        f"{slope:.2f} bytes a call",
         flush=True,
     )
     return [

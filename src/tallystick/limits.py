@@ -396,6 +396,11 @@ DRAFTED_FRAMES_MAX = 512
 # Up to so many, where no other waits, one thread does both: to change it costs more.
 ALONE_FRAMES_MAX = 16
 
+# What nobody waits for may wait so long for a frame that somebody waits for: one fsync does for
+# both, where a call that follows on another one's answer would wait for two. For so much longer a
+# daemon that is killed takes it along; the commit itself takes about as long.
+UNASKED_WAIT_MS_MAX = 5
+
 # Receipts that wait for a commit; what comes then is told to come back.
 WAITING_ITEMS_MAX = 4096
 

@@ -31,6 +31,7 @@ from tallystick.limits import (
     HELD_FRAMES_MAX,
     JSON_INTEGER_MAX,
     SIGNER_PAUSE_MS_MAX,
+    UNASKED_WAIT_MS_MAX,
 )
 from tallystick.model.frame import (
     Frame,
@@ -127,8 +128,13 @@ class Intake:
         return self._fault or self._line.fault
 
     def submit(self, arrived: Arrived) -> None:
-        """Put what arrived in line."""
-        self._line.submit(arrived, count=len(arrived.bodies) + 1, size=arrived.size)
+        """Put what arrived in line; a few frames that nobody asks about wait for one that is."""
+        count = len(arrived.bodies) + 1
+        is_few = count + self._line.waiting <= ALONE_FRAMES_MAX
+        # What is no question but looks like one is only stored sooner.
+        is_asked = arrived.fault is not None or any(b'"ack"' in body for body in arrived.bodies)
+        patience_ms = UNASKED_WAIT_MS_MAX if is_few and not is_asked else 0
+        self._line.submit(arrived, count=count, size=arrived.size, patience_ms=patience_ms)
 
     def do(self, work: Callable[[], Any], done: Callable[[Any, Exception | None], None]) -> None:
         """Do something between two commits, on the thread that commits."""

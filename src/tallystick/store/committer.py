@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Group commit: what waits while one commit runs shares the next one, and its fsync.
 
-No timer: a lone item is committed at once, and a crowd makes its own batches.
+A lone item is committed at once, and a crowd makes its own batches. Only an item that nobody waits
+for may wait itself, so that its commit is not in the way of the next one's.
 """
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
@@ -53,6 +56,8 @@ class GroupCommit(Generic[Item, Result]):
         self._queue: deque[tuple[Item, int, int]] = deque()
         self._waiting = 0
         self._waiting_bytes = 0
+        # When, of the monotonic clock, the first of what waits has to be committed.
+        self._due = math.inf
         self._is_asleep = False
         self._is_closing = False
         self._fault: Exception | None = None
@@ -69,10 +74,11 @@ class GroupCommit(Generic[Item, Result]):
         """The error after which nothing is committed any more."""
         return self._fault
 
-    def submit(self, item: Item, /, *, count: int = 1, size: int = 0) -> None:
+    def submit(self, item: Item, /, *, count: int = 1, size: int = 0, patience_ms: int = 0) -> None:
         """Put an item in line. It stays whole: `count` and `size` are what it weighs.
 
-        Raises `StoreBusyError` where too much waits: nothing was taken, and `done` won't be called.
+        For as long as `patience_ms` it may wait for others that have none. Raises `StoreBusyError`
+        where too much waits: nothing was taken, and `done` won't be called.
         """
         with self._lock:
             if self._fault is not None or self._is_closing:
@@ -86,6 +92,8 @@ class GroupCommit(Generic[Item, Result]):
                 raise StoreBusyError(f"{self._waiting} receipts already wait to be stored")
             self._queue.append((item, count, size))
             self._waiting, self._waiting_bytes = waiting, waiting_bytes
+            due = time.monotonic() + patience_ms / 1000 if patience_ms else 0.0
+            self._due = min(self._due, due)
             if self._is_asleep:
                 self._is_asleep = False
                 self._wake.notify()
@@ -120,6 +128,9 @@ class GroupCommit(Generic[Item, Result]):
                     return []
                 self._is_asleep = True
                 self._wake.wait()
+            while not self._is_closing and (left := self._due - time.monotonic()) > 0:
+                self._is_asleep = True
+                self._wake.wait(left)
             batch: list[Item] = []
             total = total_bytes = 0
             while self._queue:
@@ -131,4 +142,5 @@ class GroupCommit(Generic[Item, Result]):
                 batch.append(item)
                 self._waiting -= count
                 self._waiting_bytes -= size
+            self._due = 0.0 if self._queue else math.inf
             return batch

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hmac
 import http.client
 import json
 import socket
@@ -84,6 +85,24 @@ def test_who_is_kept_out(served: Served, headers: dict[str, str]) -> None:
     """Without the token, from another name, or from a page of a browser."""
     status, _ = served.request("GET", PATH, **headers)
     assert status in (401, 403)
+
+
+def test_the_token_is_compared_in_constant_time(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever is wrong with it, one comparison of the whole decides, whose time tells nothing."""
+    seen: list[tuple[bytes, bytes]] = []
+    compare = hmac.compare_digest
+
+    def note(given: bytes, wanted: bytes) -> bool:
+        seen.append((given, wanted))
+        return compare(given, wanted)
+
+    monkeypatch.setattr(hmac, "compare_digest", note)
+    words = ["Bearer", "Bearer x", f"Bearer {TOKEN[:-1]}x", f"Bearer {TOKEN}"]
+    found = [served.request("GET", PATH, Authorization=one)[0] for one in words]
+    assert found == [401, 401, 401, 200]
+    assert seen == [(one.encode(), f"Bearer {TOKEN}".encode()) for one in words]
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ import pytest
 from tests.frames import body
 from tests.ledgers import Home
 
+from tallystick.daemon import intake
 from tallystick.daemon.attested import AttestedFrame
 from tallystick.daemon.connection import Account, Arrived, Connection
 from tallystick.daemon.drafted import Drafted
@@ -136,6 +137,31 @@ def test_what_arrives_together_is_one_commit(house: House) -> None:
     assert first["ok"] is True
     assert house.stumbling.batches == [3]
     assert (house.tallies.receipts, house.tallies.acknowledged) == (3, 2)
+
+
+def test_what_nobody_asks_about_shares_the_commit_of_what_somebody_does(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A call that follows on an answer waits for one fsync: the outcome before it comes along."""
+    monkeypatch.setattr(intake, "UNASKED_WAIT_MS_MAX", 60_000)
+    now_ns = house.home.now_ms * 1_000_000
+    for _ in range(3):
+        house.intake.submit(Arrived(house.connection, [body()], now_ns))
+        house.send(body(ack=True))
+        assert house.done.acquire(timeout=20)
+    assert [one["sequence"] for one in house.answers()] == [2, 4, 6]
+    assert house.stumbling.batches == [2, 2, 2]
+
+
+def test_nothing_waits_for_long(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Alone, a frame is stored soon; a crowd, or what ends in a fault, does not wait at all."""
+    house.send(body())
+    monkeypatch.setattr(intake, "UNASKED_WAIT_MS_MAX", 60_000)
+    house.send(*(body() for _ in range(ALONE_FRAMES_MAX)))
+    house.send(body(), fault=FrameRefused("FRAME_CUT", "on purpose"))
+    house.intake.submit(Arrived(house.connection, [body()], house.home.now_ms * 1_000_000))
+    house.intake.close()
+    assert house.stumbling.batches == [1, ALONE_FRAMES_MAX, 1, 1]
 
 
 def test_refusals_stand_between_receipts(house: House) -> None:

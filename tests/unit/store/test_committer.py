@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator, Sequence
 
 import pytest
@@ -59,6 +60,35 @@ def test_what_waits_shares_the_next_commit(desk: Desk) -> None:
     assert desk.told == [([0], 1, None), ([1, 2, 3, 4, 5], 2, None)]
     assert commit.waiting == 0
     commit.close()
+
+
+def test_a_patient_item_shares_the_commit_of_the_next(desk: Desk) -> None:
+    """It waits for one that has no patience, and goes before it; the next one goes alone again."""
+    desk.gate.release(100)
+    commit = GroupCommit(desk.commit, desk.done)
+    commit.submit(0, patience_ms=60_000)
+    commit.submit(1, patience_ms=60_000)
+    assert not desk.entered.acquire(timeout=0.05)
+    commit.submit(2)
+    assert desk.entered.acquire(timeout=10)
+    commit.submit(3)
+    assert desk.entered.acquire(timeout=10)
+    commit.close()
+    assert desk.batches == [[0, 1, 2], [3]]
+
+
+def test_patience_ends(desk: Desk) -> None:
+    """Alone, an item goes when its time is over; at the end, nothing waits any more."""
+    desk.gate.release(100)
+    commit = GroupCommit(desk.commit, desk.done)
+    began = time.monotonic()
+    commit.submit(0, patience_ms=50)
+    assert desk.entered.acquire(timeout=10)
+    assert time.monotonic() - began >= 0.05
+    commit.submit(1, patience_ms=60_000)
+    commit.close()
+    assert time.monotonic() - began < 10
+    assert desk.batches == [[0], [1]]
 
 
 def test_a_commit_is_capped_by_count_and_by_bytes(desk: Desk) -> None:
