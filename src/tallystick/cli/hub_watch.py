@@ -72,7 +72,8 @@ def watch(**options: Any) -> None:
     from tallystick.onchain.amount import parse_amount
     from tallystick.watch.hub import PostWatcher, WatchPolicy
 
-    acts = (options["prove"] or options["ask"] or options["respond"]) and not options["dry_run"]
+    wants = options["prove"] or options["ask"] or options["respond"]
+    acts = wants and not options["dry_run"]
     if options["respond"] and options["bundles"] is None:
         raise click.UsageError("--respond wants the bundles: give --bundles.")
     with session(options) as opened:
@@ -89,6 +90,7 @@ def watch(**options: Any) -> None:
             _Bundles(options["bundles"], private=options["allow_private"]),
             policy,
             account=opened.account if acts else None,
+            asker=opened.account.address if wants else "",
             confirmations=options["confirmations"],
             beliefs=_beliefs(options),
             signed=_signed(options["signed"]),
