@@ -169,15 +169,6 @@ def test_a_reorganisation_is_walked_again(
     assert ask(chain.node, "eth_blockNumber") is not None
 
 
-def test_a_cursor_of_other_contracts(chain: Chain, tmp_path: Path) -> None:
-    """A damaged cursor is refused, not begun anew: something may have been spent."""
-    look(chain, Bundles())
-    (path,) = (chain.home / "watch").glob("watch-*.json")
-    path.write_text("{")
-    with pytest.raises(PostingError, match="holds no cursor"):
-        look(chain, Bundles())
-
-
 def test_a_location_that_is_no_text(chain: Chain) -> None:
     """A contract takes any bytes for a location; such a post is watched and proven wrong."""
     shown = chain.commitment("one")
@@ -392,7 +383,7 @@ def test_an_end_that_may_be_undone_is_not_believed(
 
 
 def test_a_question_that_can_not_be_read(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is wrong with one question is told, and the posts are looked at; a pause ends a round."""
+    """What is wrong with one question is told, and posts are looked at; a pause ends the round."""
     asked(chain, CHALLENGER, "one")
     faults: list[Exception] = [PostingError("not those"), NodeError("busy", is_transient=True)]
 
