@@ -376,7 +376,8 @@ def test_texts_of_any_length(world: World) -> None:
     """Wherever in a word a text ends, or holds a quote, what follows it is found."""
     for size in range(34):
         text = "x" * size
-        posted, told = said(world, aa=[text, text + '"intentHash":', text + "\\"])
+        # A cent sign ends in 0xA2: a quote, but for the highest bit.
+        posted, told = said(world, aa=[text, text + '"intentHash":', text + "\\", text + "¢"])
         with refused("NoContradiction"):
             mismatch(world, posted, told, 1)
 
