@@ -23,7 +23,7 @@ from tests.chains import (
 )
 from tests.curve import CurveKey
 from tests.hostile_posts import post_at
-from tests.posts import committed, make_bundle
+from tests.posts import committed, lying_bundle, make_bundle
 
 from tallystick.errors import NodeError, PostingError
 from tallystick.onchain import challenging
@@ -149,6 +149,32 @@ def test_a_watchers_day(chain: Chain, tmp_path: Path) -> None:
         chain.contracts, solver, chain.solver_id, folder, lambda _one, told: answers.append(told)
     )
     assert answers == ["no bundle here has that manifest"]
+
+
+def test_a_bundle_or_a_silence_that_convicts(chain: Chain, tmp_path: Path) -> None:
+    """A size that the bytes have not is proven, an outcome that the manifest has not is asked for,
+    and a settlement that is missing at its time is proven, each by itself.
+    """
+    bundles = Bundles()
+    path, honest = make_bundle(tmp_path)
+    made = lying_bundle(path, honest)
+    bundles.paths[bytes.fromhex(made.manifest_sha256)] = path
+    intent = "sha256:" + "6" * 64
+    other_path, other = make_bundle(tmp_path, "other", run_id="1" * 64, intent_hash=intent)
+    bundles.paths[bytes.fromhex(other.manifest_sha256)] = other_path
+    promise = chain.commitment("late", expiry=chain.node.head()[1] + 1000)
+    late, lie = chain.post(promise), chain.post(committed(chain, made))
+    unopened = chain.post(committed(chain, other, outcome_hash=b"\7" * 32))
+    told = look(chain, bundles, ACTIVE)
+    assert told[lie].verdict == "entry 0 names another size than its bytes have"
+    assert chain.contracts.post(lie).status is PostStatus.SLASHED
+    assert told[unopened].action.startswith("sent in 0x")
+    assert [one.index for one in chain.contracts.questions(unopened)] == [0]
+    assert told[late].action == "waiting for it"
+    chain.pass_time(1100)
+    told = look(chain, bundles, ACTIVE)
+    assert told[late].verdict == "a promised settlement is missing"
+    assert chain.contracts.post(late).status is PostStatus.SLASHED
 
 
 def test_a_reorganisation_is_walked_again(
