@@ -41,8 +41,8 @@ def relay(file: str, **options: Any) -> None:
         if there is None:
             opened.do(wish, "posted")
         elif there != receipt_id:
-            told = f"that intent has another post: 0x{there.hex()}"
+            why = f"that intent has another post: 0x{there.hex()}"
             if is_equivocation(contracts, contracts.posted(there), signed):
-                told += f"; what its solver signed here proves it wrong: {_HOW}"
-            raise Stop(Exit.REFUSED, told)
+                why += f"; what its solver signed here proves it wrong: {_HOW}"
+            raise Stop(Exit.REFUSED, why)
         say(f"post  0x{receipt_id.hex()}")
