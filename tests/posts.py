@@ -12,6 +12,9 @@ from tests.evidence_making import SOLVER as SIGNER_PAIR
 from tests.evidence_making import evidence_of, make_run
 
 from tallystick.keys.local import LocalSigner
+from tallystick.model.artifact import artifacts_root
+from tallystick.model.bundle import END, MANIFEST, BundleReader, exactly, member_header, padding
+from tallystick.model.manifest import encode_manifest, manifest_sha256
 from tallystick.model.post import Commitment, commitment_of
 from tallystick.solver.bundling import sign_manifest, write_bundle
 from tallystick.solver.evidence import EvidenceFiles
@@ -29,6 +32,27 @@ def make_bundle(folder: Path, name: str = "run", **changes: Any) -> tuple[Path, 
     path = folder / f"{name}.tally"
     write_bundle(run, path)
     return path, made
+
+
+def lying_bundle(path: Path, made: EvidenceFiles) -> EvidenceFiles:
+    """Make a bundle's first entry name a size that its bytes have not; no packer of ours does."""
+    entries = made.manifest.artifacts or ()
+    wrong = msgspec.structs.replace(entries[0], size=entries[0].size + 1)
+    lying = (wrong, *entries[1:])
+    root = f"sha256:{artifacts_root(lying).hex()}"
+    manifest = msgspec.structs.replace(made.manifest, artifacts=lying, artifacts_root=root)
+    data = encode_manifest(manifest)
+    with path.open("rb") as stream:
+        reader = BundleReader(exactly(stream.read))
+        members = {}
+        while (member := reader.next()) is not None:
+            members[member.name] = reader.content()
+    members[MANIFEST] = data + b"\n"
+    packed = b"".join(
+        member_header(name, len(one)) + one + padding(len(one)) for name, one in members.items()
+    )
+    path.write_bytes(packed + END)
+    return msgspec.structs.replace(made, manifest=manifest, manifest_sha256=manifest_sha256(data))
 
 
 def committed(chain: Chain, made: EvidenceFiles, **changes: Any) -> Commitment:

@@ -11,8 +11,8 @@ from pathlib import Path
 from eth_abi.abi import encode as abi_encode
 from eth_hash.auto import keccak
 from tests.contracts.ethereum_tester import SecondMachine
-from tests.contracts.receipts import rotate_digest
-from tests.contracts.revm import DAY, ETHER, HOUR, account
+from tests.contracts.receipts import Tree, entry, rotate_digest
+from tests.contracts.revm import DAY, ETHER, HOUR, account, committed
 from tests.contracts.world import MANIFEST, STAKE, deployed
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -49,6 +49,10 @@ class _Measure:
         self._proofs()
         self._questions()
         self._arbitration()
+        self._other_solvers()
+        self._other_proofs()
+        self._other_arbitrators()
+        self._owner()
         return self.table
 
     def _solvers(self) -> None:
@@ -187,6 +191,85 @@ class _Measure:
         self.note("revealVote")
         send(world.stranger.address, "resolve", number)
         self.note("resolve, against the solver")
+
+    def _other_solvers(self) -> None:
+        self.world = deployed(machine=self.machine)  # where nobody has a strike
+        world, registry, me = self.world, self.world.registry, self.world.operator.address
+        registry.send(me, "requestWithdrawal", world.solver, ETHER)
+        registry.send(me, "cancelWithdrawal", world.solver)
+        self.note("cancelWithdrawal")
+        heir = account("heir")
+        digest = rotate_digest(self.machine.chain, registry.address, world.solver, heir.address)
+        registry.send(me, "requestRotation", world.solver, heir.address, heir.sign(digest))
+        registry.send(me, "cancelRotation", world.solver)
+        self.note("cancelRotation")
+
+    def _other_proofs(self) -> None:
+        from tests.contracts.test_grounds import SETTLED, artifact, settle, timeout
+
+        world = self.world
+        expiry = self.machine.now + 20 * DAY
+        kept = world.post(world.members(SETTLED, expiry=expiry), tree=SETTLED)
+        settle(world, kept, 1)
+        self.note("proveSettlement")
+        first, second = (world.post(world.members(evidence=b"\7" * 32)) for _ in range(2))
+        who = world.challenger.address
+        world.disputes.send(who, "proveReplay", second.id, second.claim, first.id, first.claim)
+        self.note("proveReplay")
+        self.machine.tick(7 * DAY)
+        lie = Tree([entry("artifacts/a", b"x" * 1000), entry("artifacts/b", b"x" * 1000, size=5)])
+        artifact(world, world.post(world.members(lie), tree=lie), 1, b"x" * 1000)
+        self.note("proveArtifactMismatch, of 1 kB")
+        self.machine.tick(7 * DAY)
+        promised = world.post(world.members(SETTLED, expiry=self.machine.now + HOUR))
+        self.machine.tick(HOUR + 60)
+        timeout(world, promised)
+        self.note("proveTimeout")
+
+    def _other_arbitrators(self) -> None:
+        world, owner = self.world, self.world.owner.address
+        solver = account("new")
+        world.solver, world.operator = world.register(solver, ETHER), solver
+        send = world.disputes.send
+        for number in range(3):
+            one = account(f"arbitrator {number}").address
+            send(one, "applyAsArbitrator", value=STAKE)
+            self.note("applyAsArbitrator")
+            send(owner, "admitArbitrator", one)
+            self.note("admitArbitrator")
+        posted, who = world.post(), world.challenger.address
+        case = send(
+            who,
+            "challengeSubjective",
+            posted.id,
+            posted.claim,
+            b"\6" * 32,
+            value=STAKE // 10 + 9 * 10**15,
+        )
+        send(who, "submitEvidence", case, b"\6" * 32, "https://evidence.example/letter.pdf")
+        self.note("submitEvidence")
+        send(owner, "dismissArbitrator", account("arbitrator 1").address)
+        self.note("dismissArbitrator")
+        send(account("arbitrator 1").address, "leave")
+        self.note("leave")
+
+    def _owner(self) -> None:
+        world, owner = self.world, self.world.owner.address
+        registry = self.machine.deploy(committed("SolverRegistry"), owner, world.treasury.address)
+        registry.send(owner, "wire", world.hub.address, world.disputes.address)
+        self.note("wire")
+        world.hub.send(owner, "setChallengeWindow", 2 * HOUR)
+        self.note("setChallengeWindow")
+        world.registry.send(owner, "pause")
+        self.note("pause")
+        self.machine.tick(HOUR)
+        world.registry.send(owner, "unpause")
+        self.note("unpause")
+        heir = world.stranger.address
+        world.registry.send(owner, "offerOwnership", heir)
+        self.note("offerOwnership")
+        world.registry.send(heir, "acceptOwnership")
+        self.note("acceptOwnership")
 
 
 def measured() -> dict[str, int]:

@@ -161,7 +161,11 @@ class Machine:
         address = self.evm.deploy(sender, code).lower()
         self.gas = self.evm.result.gas_used
         self.contracts[address] = kind
+        self.listen()
         return Contract(self, kind, address)
+
+    def listen(self) -> None:
+        """Called after each call that succeeded; for who wants to hear all events."""
 
     def events(self) -> list[Event]:
         """Return what the last call told."""
@@ -218,6 +222,7 @@ class Contract:
         finally:
             machine.evm.reset_transient_storage()
         machine.gas = machine.evm.result.gas_used
+        machine.listen()
         return _plain(abi_decode(function.outputs, output)) if function.outputs else None
 
     def _reason(self, text: str) -> str:

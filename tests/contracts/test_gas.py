@@ -6,6 +6,8 @@ from __future__ import annotations
 import pytest
 from tests.contracts.gas import measured, written
 
+from tallystick.onchain.artifact import CONTRACTS, artifact
+
 TOLERANCE = 0.02
 BOUNDS = {
     "postReceipt, first": 150_000,
@@ -13,6 +15,21 @@ BOUNDS = {
     "postReceiptTyped": 150_000,
     "finalize": 50_000,
 }
+# What the contracts call of each other; the rows above have it in them.
+INSIDE = {"openDispute", "closeDispute", "slash", "settle"}
+INSIDE |= {"reserve", "release", "escrow", "credit"}
+
+
+def test_every_function_has_a_row() -> None:
+    """Whatever somebody can send has its price in the table, and nothing else is there."""
+    sent = {
+        one["name"]
+        for name in CONTRACTS
+        for one in artifact(name).abi
+        if one["type"] == "function" and one["stateMutability"] in ("nonpayable", "payable")
+    }
+    rows = {name.split(",")[0] for name in written()}
+    assert rows == sent - INSIDE
 
 
 # py-evm warns of what it will change in releases to come.

@@ -197,6 +197,7 @@ def test_bytes_of_another_size(world: World) -> None:
 
 
 GOOD = entry("artifacts/a.txt", b"x")
+GOOD_HEX = sha256(b"x").hexdigest().encode()
 
 
 @pytest.mark.parametrize(
@@ -213,9 +214,14 @@ GOOD = entry("artifacts/a.txt", b"x")
         GOOD.replace(b'"bytes":1', b'"bytes":1.0'),
         GOOD.replace(b'"bytes":1', b'"bytes":123456789012345678901'),
         GOOD.replace(b'"contentType"', b'"contenttype"'),
-        GOOD.replace(sha256(b"x").hexdigest().encode(), b"F" * 64),
-        GOOD.replace(sha256(b"x").hexdigest().encode(), b"g" * 64),
+        GOOD.replace(b'"bytes":1', b'"bytes":1/'),
+        GOOD.replace(b'"bytes":1', b'"bytes":1:'),
+        GOOD.replace(b'{"bytes"', b'{"bytez"'),
+        GOOD[:10],
+        b'{"bytes":11,"contentType":","sha256":"' + GOOD_HEX + b'"}',  # one quote for two
+        *(GOOD.replace(GOOD_HEX, c * 64) for c in (b"F", b"g", b"`", b"/", b":")),
         GOOD.replace(b'"sha256"', b'"sha512"'),
+        GOOD[:-1] + b"]",
     ],
 )
 def test_what_is_no_entry(world: World, bad: bytes) -> None:
@@ -341,7 +347,12 @@ def test_a_manifest_that_says_something_else(
     assert slashed_for(world) == MISMATCH
 
 
-@pytest.mark.parametrize("text", [b"", b"no JSON", b"]", b'"intentHash":', b"{" * 9, b'{"a":"'])
+NEARLY = b'{"intentHash":'
+
+
+@pytest.mark.parametrize(
+    "text", [b"", b"no JSON", b"]", b'"intentHash":', b"{" * 9, b'{"a":"', NEARLY]
+)
 def test_what_is_no_manifest(world: World, text: bytes) -> None:
     """Bytes that are no manifest say nothing of what they must, and that is enough."""
     members = world.members(evidence=sha256(text).digest())
@@ -350,11 +361,23 @@ def test_what_is_no_manifest(world: World, text: bytes) -> None:
     assert slashed_for(world) == MISMATCH
 
 
+@pytest.mark.parametrize("before", [b" ", b"{}", b"5", b'{"intentHash":"sha256:0",'])
+def test_what_stands_before_a_manifest(world: World, before: bytes) -> None:
+    """Only the first object is read, from the first byte on; and of two members the first."""
+    members = world.members()
+    honest = manifest(members, SMALL)
+    text = before + (honest[1:] if before.endswith(b",") else honest)
+    posted = world.post(members.but(evidence=sha256(text).digest()))
+    mismatch(world, posted, text, 1)
+    assert slashed_for(world) == MISMATCH
+
+
 def test_texts_of_any_length(world: World) -> None:
     """Wherever in a word a text ends, or holds a quote, what follows it is found."""
     for size in range(34):
         text = "x" * size
-        posted, told = said(world, aa=[text, text + '"intentHash":', text + "\\"])
+        # A cent sign ends in 0xA2: a quote, but for the highest bit.
+        posted, told = said(world, aa=[text, text + '"intentHash":', text + "\\", text + "¢"])
         with refused("NoContradiction"):
             mismatch(world, posted, told, 1)
 

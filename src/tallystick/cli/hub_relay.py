@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from tallystick.cli.hub_options import exits, sending, session
 from tallystick.cli.output import Exit, Stop, say
+
+_HOW: Final = "`tally hub challenge POST --equivocates FILE`"
 
 
 @click.command(
@@ -27,6 +29,7 @@ def relay(file: str, **options: Any) -> None:
     ten minutes of its signing. A second time it shows the post that is there.
     """
     from tallystick.onchain.signed_post import read_signed, relaying
+    from tallystick.watch.equivocation import is_equivocation
 
     with exits():
         signed = read_signed(file)
@@ -38,5 +41,8 @@ def relay(file: str, **options: Any) -> None:
         if there is None:
             opened.do(wish, "posted")
         elif there != receipt_id:
-            raise Stop(Exit.REFUSED, f"that intent has another post: 0x{there.hex()}")
+            why = f"that intent has another post: 0x{there.hex()}"
+            if is_equivocation(contracts, contracts.posted(there), signed):
+                why += f"; what its solver signed here proves it wrong: {_HOW}"
+            raise Stop(Exit.REFUSED, why)
         say(f"post  0x{receipt_id.hex()}")

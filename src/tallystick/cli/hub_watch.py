@@ -13,6 +13,7 @@ import click
 
 from tallystick.cli.hub_options import own_solver, sending, session
 from tallystick.cli.output import Exit, Stop, complain, say
+from tallystick.config import read
 
 _EPILOG = """\
 \b
@@ -30,7 +31,11 @@ Exit codes: 0 looked, 1 refused, 2 usage, 3 the node can't be asked now.
 @click.command("watch", short_help="Look at every post, and act on what is wrong.", epilog=_EPILOG)
 @sending
 @click.option("--prove", is_flag=True, help="Send proofs of what is wrong; else only say so.")
-@click.option("--ask", is_flag=True, help="Ask, with a bond, for manifests that can't be had.")
+@click.option(
+    "--ask",
+    is_flag=True,
+    help="Ask, with a bond, for manifests that can't be had; resolve what nobody answers.",
+)
 @click.option("--spend", metavar="AMOUNT", help="Cap on gas and bonds, over all rounds [0 ether].")
 @click.option("--respond", is_flag=True, help="Answer questions about the signer's own posts.")
 @click.option(
@@ -66,13 +71,14 @@ def watch(**options: Any) -> None:
     is refused is told of; it is challenged only for what a contract can decide.
 
     By default nothing is sent. With --prove, --ask or --respond the signer sends what is needed,
-    unless --dry-run is given.
+    unless --dry-run is given. Its own questions are followed to their end; it claims nothing.
     """
     from tallystick.errors import NodeError
     from tallystick.onchain.amount import parse_amount
     from tallystick.watch.hub import PostWatcher, WatchPolicy
 
-    acts = (options["prove"] or options["ask"] or options["respond"]) and not options["dry_run"]
+    wants = options["prove"] or options["ask"] or options["respond"]
+    acts = wants and not options["dry_run"]
     if options["respond"] and options["bundles"] is None:
         raise click.UsageError("--respond wants the bundles: give --bundles.")
     with session(options) as opened:
@@ -89,6 +95,7 @@ def watch(**options: Any) -> None:
             _Bundles(options["bundles"], private=options["allow_private"]),
             policy,
             account=opened.account if acts else None,
+            asker=_asker(opened) if wants else "",
             confirmations=options["confirmations"],
             beliefs=_beliefs(options),
             signed=_signed(options["signed"]),
@@ -106,6 +113,12 @@ def watch(**options: Any) -> None:
             if options["once"]:
                 return
             time.sleep(options["every"])
+
+
+def _asker(opened: Any) -> str:
+    """Return whose questions are followed; a dry run needs no signer, and then follows none."""
+    is_named = opened.options["signer"] or read("TALLY_EVM_SIGNER")
+    return str(opened.account.address) if is_named else ""
 
 
 def _go_on(fault: Exception, options: dict[str, Any]) -> None:

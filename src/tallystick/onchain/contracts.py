@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import IntEnum
 from typing import Any, Final, TypeVar
 
@@ -219,6 +220,22 @@ class Contracts:
     def questions(self, receipt_id: bytes | None = None) -> list[DisputeState]:
         """Return the availability disputes, about one post or all."""
         topics = [None, receipt_id] if receipt_id is not None else []
+        return self._asked(self._logs(DISPUTES, "AvailabilityChallenged", topics))
+
+    def asked_by(self, challenger: str, start: int, stop: int) -> list[DisputeState]:
+        """Return the availability disputes that somebody opened in a range of blocks."""
+        who = read_address(challenger)
+        topics = [topic(DISPUTES, "AvailabilityChallenged"), None, None, bytes(12) + who]
+        found = self._asked(self.node.logs(self.at.disputes, topics, start, stop))
+        return [one for one in found if read_address(one.challenger) == who]
+
+    def has_ended(self, question: DisputeState, stop: int) -> bool:
+        """Whether a question ended in a block up to this one."""
+        number = question.dispute_id.to_bytes(32, "big")
+        topics = [topic(DISPUTES, "DisputeResolved"), number]
+        return any(self.node.logs(self.at.disputes, topics, question.block, stop))
+
+    def _asked(self, events: Iterable[Event]) -> list[DisputeState]:
         return [
             DisputeState(
                 dispute_id=told["disputeId"],
@@ -228,7 +245,7 @@ class Contracts:
                 due_at=told["dueAt"],
                 block=one.block,
             )
-            for one in self._logs(DISPUTES, "AvailabilityChallenged", topics)
+            for one in events
             for told in (event_members(DISPUTES, "AvailabilityChallenged", one),)
         ]
 

@@ -5,6 +5,9 @@ One round looks at the blocks since the cursor, and again at posts whose window 
 is durable and moves only over what was looked at; it knows its block's hash, so a reorganisation is
 noticed and walked over again. Nothing is spent unless the policy says so, and never over its cap,
 which counts over all rounds: it is written down before a transaction is sent.
+
+Its own questions are followed to their end: what nobody answered in time is resolved, with wei that
+was set aside when it was asked. What it wins stays claimable; a watcher claims nothing.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from typing import BinaryIO, Final, Protocol
 
 import msgspec
 
-from tallystick.durable.file import make_directory, read_bounded, write_replace
+from tallystick.durable.file import make_directory
 from tallystick.errors import (
     LimitError,
     NodeError,
@@ -25,20 +28,25 @@ from tallystick.errors import (
     SpendRefused,
     UnreadableError,
 )
-from tallystick.limits import REORG_BLOCKS_MAX, RESPONSE_BYTES_MAX, WATCHED_POSTS_MAX
+from tallystick.limits import REORG_BLOCKS_MAX, WATCHED_POSTS_MAX
 from tallystick.onchain import challenging
 from tallystick.onchain.account import Account, Wish
-from tallystick.onchain.contracts import Contracts, Posted, PostStatus
+from tallystick.onchain.contracts import Contracts, DisputeState, Posted, PostStatus
 from tallystick.onchain.signed_post import SignedPost
+from tallystick.watch.cursor import Seen, keep_cursor, read_cursor
 from tallystick.watch.equivocation import is_equivocation
 from tallystick.watch.post_evidence import SOUND, Beliefs, judge_evidence
 from tallystick.watch.post_grounds import Ground, grounds_in
 
 # How long before its window ends a post must have shown its bundle.
 ASK_BEFORE_SECONDS: Final = 15 * 60
+# Set aside with each question, to end it: `contracts/GAS.md` has 231,660 for that. Without it a cap
+# could be reached by questions alone, and their bonds would lie there until somebody came.
+RESOLUTION_GAS: Final = 300_000
 
 # What begins an action after which the next ground is tried.
 _REFUSED: Final = "refused: "
+_SENT: Final = "sent in "
 _OVER: Final = (PostStatus.FINALIZED, PostStatus.SLASHED, PostStatus.UNRESOLVED)
 
 
@@ -56,29 +64,6 @@ class WatchPolicy(msgspec.Struct, frozen=True, kw_only=True):
     prove: bool = False  # send proofs, which decide at once
     ask: bool = False  # ask for manifests that can't be had, with a bond
     spend_max: int = 0  # wei for gas and bonds, over all rounds
-
-
-class Seen(msgspec.Struct, kw_only=True):
-    """A post that was looked at."""
-
-    receipt_id: str
-    solver: str
-    intent: str
-    evidence: str
-    is_over: bool = False
-    acted: list[str] = []
-    paid: dict[str, int] = {}  # wei that is set aside for a ground, however often it is tried
-
-
-class Cursor(msgspec.Struct, kw_only=True):
-    """How far a watcher has come."""
-
-    chain_id: int
-    contract: str
-    block: int
-    block_hash: str = ""
-    spent: int = 0
-    posts: dict[str, Seen] = {}
 
 
 class Sighting(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,23 +88,28 @@ class PostWatcher:
         policy: WatchPolicy | None = None,
         *,
         account: Account | None = None,
+        asker: str = "",
         confirmations: int = 1,
         beliefs: Beliefs | None = None,
         signed: Callable[[], Iterable[SignedPost]] = tuple,
     ) -> None:
-        """`account` sends what the policy allows; `signed` gives posts that were signed besides."""
+        """`account` sends what the policy allows; `signed` gives posts that were signed besides.
+
+        `asker` is whose questions are followed; without, the account's.
+        """
         self._signed = signed
         self._beliefs = beliefs or Beliefs()
         self._contracts = contracts
         self._fetch = fetch
         self._policy = policy or WatchPolicy()
         self._account = account
+        self._asker = asker or ("" if account is None else account.address)
         self._confirmations = confirmations
         make_directory(directory, 0o700)
         at = contracts.at
         name = f"watch-{at.chain_id}-{at.receipts[2:].lower()}.json"
         self._path = os.path.join(directory, name)
-        self._cursor = self._read()
+        self._cursor = read_cursor(self._path, at)
 
     def round(self, tell: Callable[[Sighting], None]) -> None:
         """Look at what is new and at what is open; tell of each finding once it is acted on."""
@@ -129,6 +119,7 @@ class PostWatcher:
         fresh = self._contracts.posts(self._cursor.block + 1, stop)
         for _, receipt_id in fresh:
             self._note(receipt_id)
+        self._follow(stop, tell)
         for seen in [one for one in self._cursor.posts.values() if not one.is_over]:
             try:
                 self._look(seen, tell)
@@ -168,6 +159,46 @@ class PostWatcher:
         if over is None:
             raise PostingError(f"over {WATCHED_POSTS_MAX} posts are open: more than one can watch")
         del self._cursor.posts[over]
+
+    def _follow(self, stop: int, tell: Callable[[Sighting], None]) -> None:
+        """End the asker's questions whose time is over; they are found on chain, however asked."""
+        cursor = self._cursor
+        if self._asker:
+            is_known = self._asker == cursor.asker
+            start = cursor.block + 1 if is_known else self._contracts.at.first_block
+            known = {one.dispute_id: one for one in cursor.asked if is_known}
+            for one in self._contracts.asked_by(self._asker, start, stop):
+                known.setdefault(one.dispute_id, one)
+            cursor.asked = list(known.values())
+        cursor.asker = self._asker
+        for question in [one for one in cursor.asked if self._asker]:
+            try:
+                self._end(question, stop, tell)
+            except (NodeError, PostingError) as fault:
+                if isinstance(fault, NodeError) and fault.is_transient:
+                    raise
+                verdict = f"question {question.dispute_id} not looked at: {fault}"
+                tell(Sighting(receipt_id=question.receipt_id, verdict=verdict))
+
+    def _end(self, question: DisputeState, stop: int, tell: Callable[[Sighting], None]) -> None:
+        contracts, number = self._contracts, question.dispute_id
+        if not contracts.is_open(number):
+            if contracts.has_ended(question, stop):  # so deep that it stays so
+                self._cursor.asked.remove(question)
+                self._cursor.aside.pop(str(number), None)
+            return
+        if contracts.post(question.receipt_id).status is PostStatus.SLASHED:
+            told = f"question {number} came after another ground"
+        elif contracts.clock() > question.due_at:
+            told = f"question {number} was not answered in time"
+        else:
+            return
+        action = "would resolve it"
+        if self._policy.ask:
+            wish = challenging.resolution(contracts, number)
+            action = self._sent(self._cursor.aside, str(number), lambda: wish)
+        tell(Sighting(receipt_id=question.receipt_id, verdict=told, action=action))
+        self._keep()
 
     def _look(self, seen: Seen, tell: Callable[[Sighting], None]) -> None:
         receipt_id = bytes.fromhex(seen.receipt_id)
@@ -237,31 +268,39 @@ class PostWatcher:
                 return "would ask for it"
         elif not self._policy.prove:
             return "would prove it"
+        action = self._sent(seen.paid, ground.kind, lambda: self._wish(posted, ground))
+        if action.startswith(_SENT):
+            seen.acted.append(ground.kind)
+        return action
+
+    def _sent(self, paid: dict[str, int], name: str, wish: Callable[[], Wish]) -> str:
+        """Do a wish, and say what became of it; `paid` has what was set aside for it, by name."""
         if self._account is None:
             return "nobody to send it"
         try:
-            return self._spend(seen, ground, self._wish(posted, ground))
+            return self._spend(self._account, paid, name, wish())
         except RevertError as fault:
-            seen.paid.pop(
-                ground.kind, None
-            )  # if it was sent, it has cost that; the next costs more
+            paid.pop(name, None)  # if it was sent, it has cost that; the next costs more
             return f"{_REFUSED}{fault}"
         except (NodeError, PostingError, SpendRefused, LimitError) as fault:
             return f"failed: {fault}"
 
-    def _spend(self, seen: Seen, ground: Ground, wish: Wish) -> str:
-        assert self._account is not None
-        gas, fees = self._account.price(wish)
-        cost = gas * fees.max_fee + wish.value
-        more = max(0, cost - seen.paid.get(ground.kind, 0))
+    def _spend(self, account: Account, paid: dict[str, int], name: str, wish: Wish) -> str:
+        gas, fees = account.price(wish)
+        # What has a bond is a question, and has to be ended.
+        later = RESOLUTION_GAS * fees.max_fee if wish.value else 0
+        cost = gas * fees.max_fee + wish.value + later
+        more = max(0, cost - paid.get(name, 0))
         if self._cursor.spent + more > self._policy.spend_max:
             return f"over the cap: it may cost {cost} wei"
         self._cursor.spent += more
-        seen.paid[ground.kind] = seen.paid.get(ground.kind, 0) + more
+        paid[name] = paid.get(name, 0) + more
         self._keep()  # before it is sent: a crash must not spend it twice
-        mined = self._account.do(wish, (gas, fees))
-        seen.acted.append(ground.kind)
-        return f"sent in 0x{mined.hash.hex()}"
+        mined = account.do(wish, (gas, fees))
+        dispute = challenging.opened_dispute(mined)
+        if dispute is not None:
+            self._cursor.aside[str(dispute)] = later
+        return f"{_SENT}0x{mined.hash.hex()}"
 
     def _wish(self, posted: Posted, ground: Ground) -> Wish:
         contracts = self._contracts
@@ -296,6 +335,7 @@ class PostWatcher:
             # What was mined in blocks that are gone may be gone, too: it is noted anew, and what
             # was sent is looked for again, under its wish's name.
             cursor.posts = {key: one for key, one in cursor.posts.items() if self._is_there(one)}
+            cursor.asker = ""
             for seen in cursor.posts.values():
                 seen.acted = [one for one in seen.acted if one == SOUND]
 
@@ -308,18 +348,5 @@ class PostWatcher:
             return False
         return True
 
-    def _read(self) -> Cursor:
-        at = self._contracts.at
-        if not os.path.exists(self._path):
-            return Cursor(chain_id=at.chain_id, contract=at.receipts, block=at.first_block - 1)
-        try:
-            data = read_bounded(self._path, RESPONSE_BYTES_MAX)
-            found = msgspec.json.decode(data, type=Cursor)
-        except msgspec.MsgspecError as fault:
-            raise PostingError(f"{self._path} holds no cursor: {fault}") from None
-        if (found.chain_id, found.contract) != (at.chain_id, at.receipts):
-            raise PostingError(f"{self._path} is the cursor of other contracts")
-        return found
-
     def _keep(self) -> None:
-        write_replace(self._path, msgspec.json.encode(self._cursor), 0o600)
+        keep_cursor(self._path, self._cursor)

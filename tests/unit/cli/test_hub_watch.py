@@ -3,11 +3,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+from tests.chains import REQUESTER, embedded
 from tests.command import tally
+from tests.posts import committed, make_bundle
+from tests.systems.http_service import Answer, HttpService, Request
 
 from tallystick.cli.hub_watch import _go_on
 from tallystick.errors import NodeError
+from tallystick.onchain.deployment import keep_deployment
+from tallystick.onchain.solving import Offer
+
+NOT_ASKED = "the bundle's location is none of https"
 
 
 def test_spending_wants_a_cap() -> None:
@@ -18,6 +27,36 @@ def test_spending_wants_a_cap() -> None:
         assert answer.code == 2
         assert "--spend" in answer.err
     assert tally("hub", "watch", "--respond", *node).code == 2
+
+
+class Shelf(HttpService):
+    """Serves one bundle."""
+
+    bundle = b""
+
+    def answer(self, request: Request) -> Answer:
+        return Answer(200, self.bundle) if request.path == "/run.tally" else Answer(404, b"")
+
+
+def test_a_bundle_comes_from_where_its_post_says(tmp_path: Path) -> None:
+    """Fetched and judged, from this network only where that is allowed; a dry run without a signer
+    follows nobody's questions.
+    """
+    path, made = make_bundle(tmp_path)
+    with Shelf() as shelf:
+        shelf.bundle = path.read_bytes()
+        with embedded(tmp_path / "chain") as chain:
+            offer = Offer(requester=REQUESTER.address, location=f"{shelf.url}/run.tally")
+            receipt_id = "0x" + chain.post(committed(chain, made), offer).hex()
+            contracts = keep_deployment(tmp_path, chain.deployment)
+        node = ("--rpc", "embedded", "--home", str(tmp_path / "chain"), "--contracts", contracts)
+        watch = ("hub", "watch", "--once", *node)
+        asking = ("--ask", "--spend", "1 ether", "--dry-run")
+        assert tally(*watch, *asking).out == f"{receipt_id}  {NOT_ASKED} -> waiting for it\n"
+        assert shelf.requests == []
+        told = tally(*watch, "--allow-private").out
+        assert told.startswith(f"{receipt_id}  unchecked: EVIDENCE_RECEIPTS_ABSENT")
+        assert len(shelf.requests) == 1
 
 
 def test_folders_are_there() -> None:

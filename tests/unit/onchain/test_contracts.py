@@ -9,9 +9,10 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.chains import ETHER, REQUESTER, SOLVER, Chain, embedded
+from tests.chains import CHALLENGER, ETHER, REQUESTER, SOLVER, Chain, embedded
 
 from tallystick.errors import PostingError, RevertError
+from tallystick.onchain import challenging
 from tallystick.onchain.artifact import RECEIPTS
 from tallystick.onchain.codec import topic
 from tallystick.onchain.contracts import Contracts, PostStatus, SolverStatus
@@ -101,3 +102,34 @@ def test_another_chain(chain: Chain, tmp_path: Path) -> None:
     elsewhere = msgspec.structs.replace(chain.deployment, chain_id=1)
     with pytest.raises(PostingError, match="the contracts are on 1"):
         Contracts(chain.node, elsewhere)
+
+
+def test_questions_of_one_asker(chain: Chain) -> None:
+    """Only who asked it finds a question, in its blocks; and it has ended once a block says so."""
+    contracts, me = chain.contracts, CHALLENGER.address
+    posted = contracts.posted(chain.post(chain.commitment("asked")))
+    for key, index in ((CHALLENGER, 3), (REQUESTER, 4)):
+        chain.account(key).do(challenging.question(contracts, posted, index))
+    first, head = chain.deployment.first_block, chain.node.head()[0]
+    (mine,) = contracts.asked_by(me, first, head)
+    assert (mine.index, mine.challenger, mine.receipt_id) == (3, me, posted.receipt_id)
+    assert contracts.asked_by(me, first, mine.block - 1) == []
+    assert contracts.asked_by(SOLVER.address, first, head) == []
+    chain.pass_time(24 * 3600 + 60)
+    mined = chain.account(SOLVER).do(challenging.resolution(contracts, mine.dispute_id))
+    assert not contracts.has_ended(mine, mined.block - 1)
+    assert contracts.has_ended(mine, mined.block)
+    assert not contracts.is_open(mine.dispute_id)
+
+
+def test_a_node_that_tells_of_others_questions(
+    chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a node gives in answer is looked through again."""
+    logs = chain.node.logs
+    monkeypatch.setattr(
+        chain.node, "logs", lambda place, topics, *blocks: logs(place, topics[:1], *blocks)
+    )
+    head = chain.node.head()[0]
+    assert len(chain.contracts.questions()) == 2
+    assert len(chain.contracts.asked_by(CHALLENGER.address, 0, head)) == 1

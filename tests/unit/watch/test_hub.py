@@ -10,15 +10,30 @@ from typing import Any, BinaryIO
 
 import msgspec
 import pytest
-from tests.chains import CHALLENGER, ETHER, FAST, REQUESTER, SOLVER, Chain, ask, embedded
+from tests.chains import (
+    CHALLENGER,
+    ETHER,
+    FAST,
+    REQUESTER,
+    SOLVER,
+    Chain,
+    ask,
+    embedded,
+    signer_of,
+)
+from tests.curve import CurveKey
 from tests.hostile_posts import post_at
-from tests.posts import committed, make_bundle
+from tests.posts import committed, lying_bundle, make_bundle
 
 from tallystick.errors import NodeError, PostingError
+from tallystick.onchain import challenging
+from tallystick.onchain.artifact import REGISTRY
 from tallystick.onchain.contracts import Contracts, Posted, PostState, PostStatus
 from tallystick.onchain.fetching import fetched
+from tallystick.onchain.signed_post import sign_post
 from tallystick.onchain.solving import Offer
 from tallystick.watch.answering import answer_questions
+from tallystick.watch.cursor import Cursor, read_cursor
 from tallystick.watch.hub import PostWatcher, Sighting, WatchPolicy
 from tallystick.watch.post_grounds import Ground
 
@@ -46,21 +61,48 @@ def chain(tmp_path: Path) -> Iterator[Chain]:
         yield made
 
 
-def look(
-    chain: Chain, bundles: Bundles, policy: WatchPolicy | None = None
-) -> dict[bytes, Sighting]:
+def sightings(
+    chain: Chain, bundles: Bundles, policy: WatchPolicy | None = None, **given: Any
+) -> list[Sighting]:
     """Make a watcher as a new process would, and let it look once."""
-    told: dict[bytes, Sighting] = {}
+    told: list[Sighting] = []
     watcher = PostWatcher(
         chain.contracts,
         chain.home / "watch",
         bundles,
         policy,
         account=chain.account(CHALLENGER) if policy else None,
+        **given,
     )
-    watcher.round(lambda one: told.update({one.receipt_id: one}))
-    assert watcher.spent <= (policy.spend_max if policy else 0)
+    before = watcher.spent
+    watcher.round(told.append)
+    assert watcher.spent <= max(before, policy.spend_max if policy else 0)
     return told
+
+
+def look(
+    chain: Chain, bundles: Bundles, policy: WatchPolicy | None = None
+) -> dict[bytes, Sighting]:
+    """Return what a look tells last of each post."""
+    return {one.receipt_id: one for one in sightings(chain, bundles, policy)}
+
+
+def ends(
+    chain: Chain, policy: WatchPolicy | None = None, **given: Any
+) -> dict[bytes, tuple[str, str]]:
+    """Return what a look tells of its own questions: which, and what became of it."""
+    found = sightings(chain, Bundles(), policy, **given)
+    return {
+        one.receipt_id: (one.verdict, one.action[:9])
+        for one in found
+        if one.verdict.startswith("question")
+    }
+
+
+def cursor_of(chain: Chain) -> Cursor:
+    """Return what a watcher wrote down."""
+    (path,) = (chain.home / "watch").glob("watch-*.json")
+    return read_cursor(path, chain.deployment)
 
 
 def test_a_watchers_day(chain: Chain, tmp_path: Path) -> None:
@@ -109,6 +151,32 @@ def test_a_watchers_day(chain: Chain, tmp_path: Path) -> None:
     assert answers == ["no bundle here has that manifest"]
 
 
+def test_a_bundle_or_a_silence_that_convicts(chain: Chain, tmp_path: Path) -> None:
+    """A size that the bytes have not is proven, an outcome that the manifest has not is asked for,
+    and a settlement that is missing at its time is proven, each by itself.
+    """
+    bundles = Bundles()
+    path, honest = make_bundle(tmp_path)
+    made = lying_bundle(path, honest)
+    bundles.paths[bytes.fromhex(made.manifest_sha256)] = path
+    intent = "sha256:" + "6" * 64
+    other_path, other = make_bundle(tmp_path, "other", run_id="1" * 64, intent_hash=intent)
+    bundles.paths[bytes.fromhex(other.manifest_sha256)] = other_path
+    promise = chain.commitment("late", expiry=chain.node.head()[1] + 1000)
+    late, lie = chain.post(promise), chain.post(committed(chain, made))
+    unopened = chain.post(committed(chain, other, outcome_hash=b"\7" * 32))
+    told = look(chain, bundles, ACTIVE)
+    assert told[lie].verdict == "entry 0 names another size than its bytes have"
+    assert chain.contracts.post(lie).status is PostStatus.SLASHED
+    assert told[unopened].action.startswith("sent in 0x")
+    assert [one.index for one in chain.contracts.questions(unopened)] == [0]
+    assert told[late].action == "waiting for it"
+    chain.pass_time(1100)
+    told = look(chain, bundles, ACTIVE)
+    assert told[late].verdict == "a promised settlement is missing"
+    assert chain.contracts.post(late).status is PostStatus.SLASHED
+
+
 def test_a_reorganisation_is_walked_again(
     chain: Chain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -125,15 +193,6 @@ def test_a_reorganisation_is_walked_again(
     told = look(chain, bundles)
     assert {first, second} <= set(told)
     assert ask(chain.node, "eth_blockNumber") is not None
-
-
-def test_a_cursor_of_other_contracts(chain: Chain, tmp_path: Path) -> None:
-    """A damaged cursor is refused, not begun anew: something may have been spent."""
-    look(chain, Bundles())
-    (path,) = (chain.home / "watch").glob("watch-*.json")
-    path.write_text("{")
-    with pytest.raises(PostingError, match="holds no cursor"):
-        look(chain, Bundles())
 
 
 def test_a_location_that_is_no_text(chain: Chain) -> None:
@@ -257,3 +316,108 @@ def test_a_head_that_never_was(chain: Chain, monkeypatch: pytest.MonkeyPatch) ->
         look(chain, Bundles())
     first = chain.post(chain.commitment("first"))
     assert first in look(chain, Bundles())
+
+
+DAY = 24 * 3600
+
+
+def asked(chain: Chain, key: CurveKey, seed: str) -> bytes:
+    """Post, and ask for its manifest by hand; return the post's id."""
+    posted = chain.contracts.posted(chain.post(chain.commitment(seed)))
+    chain.account(key).do(challenging.question(chain.contracts, posted, None))
+    return posted.receipt_id
+
+
+def test_its_own_unanswered_question_is_ended(chain: Chain) -> None:
+    """A day without an answer: told of in a dry run, then resolved with what was set aside when it
+    was asked, however low the cap is since; what was won is not claimed.
+    """
+    contracts, me = chain.contracts, CHALLENGER.address
+    missing = chain.post(chain.commitment(), Offer(requester=REQUESTER.address))
+    chain.pass_time(3000)
+    assert look(chain, Bundles(), ACTIVE)[missing].action.startswith("sent in 0x")
+    spent = cursor_of(chain).spent
+    (question,) = contracts.questions(missing)
+    assert cursor_of(chain).aside[str(question.dispute_id)] > 0
+
+    chain.pass_time(DAY - 60)
+    assert ends(chain, ACTIVE) == {}
+    assert cursor_of(chain).asked == [question]
+    chain.pass_time(120)
+    told = f"question {question.dispute_id} was not answered in time"
+    assert ends(chain, asker=me) == {missing: (told, "would res")}
+    assert ends(chain) == {}
+    poor = WatchPolicy(ask=True, spend_max=spent - 1)
+    assert ends(chain, poor) == {missing: (told, "over the ")}
+    assert contracts.is_open(question.dispute_id)
+
+    exact = WatchPolicy(ask=True, spend_max=spent)
+    assert ends(chain, exact) == {missing: (told, "sent in 0")}
+    assert contracts.post(missing).status is PostStatus.SLASHED
+    assert contracts.read(REGISTRY, "claimable", me) > ETHER // 100  # the bond, and a share
+    assert ends(chain, exact) == {}
+    kept = cursor_of(chain)
+    assert (kept.asked, kept.aside, kept.spent) == ([], {}, spent)
+
+
+def test_questions_are_found_on_chain(chain: Chain) -> None:
+    """Asked by hand, behind a lost cursor, or moot since another ground took the stake: each of the
+    account's own is ended, and nobody else's.
+    """
+    contracts = chain.contracts
+    look(chain, Bundles())
+    moot, own = asked(chain, CHALLENGER, "moot"), asked(chain, CHALLENGER, "own")
+    foreign = asked(chain, REQUESTER, "foreign")
+    other = msgspec.structs.replace(contracts.posted(moot).commitment, outcome_hash=b"\7" * 32)
+    signed = sign_post(contracts, signer_of(SOLVER), other, Offer())
+    proof = challenging.equivocation(contracts, contracts.posted(moot), signed)
+    chain.account(REQUESTER).do(proof)
+    told = ends(chain, ACTIVE)
+    assert told == {moot: ("question 1 came after another ground", "sent in 0")}
+
+    (path,) = (chain.home / "watch").glob("watch-*.json")
+    path.unlink()
+    chain.pass_time(DAY + 60)
+    told = ends(chain, ACTIVE)
+    assert told == {own: ("question 2 was not answered in time", "sent in 0")}
+    assert contracts.post(own).status is PostStatus.SLASHED
+    assert contracts.post(foreign).status is PostStatus.DISPUTED
+    # Of another account nothing was looked for yet.
+    told = ends(chain, asker=REQUESTER.address)
+    assert told == {foreign: ("question 3 was not answered in time", "would res")}
+
+
+def test_an_end_that_may_be_undone_is_not_believed(
+    chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A question is forgotten when its end lies deep; a reorganisation has all looked for again."""
+    post, me = asked(chain, CHALLENGER, "one"), CHALLENGER.address
+    ends(chain, asker=me)
+    (question,) = cursor_of(chain).asked
+    chain.pass_time(DAY + 60)
+    chain.account(REQUESTER).do(challenging.resolution(chain.contracts, question.dispute_id))
+    assert ends(chain, asker=me, confirmations=2) == {}
+    assert cursor_of(chain).asked == [question]
+    chain.pass_time(1)
+    assert ends(chain, asker=me, confirmations=2) == {}
+    assert cursor_of(chain).asked == []
+
+    monkeypatch.setattr(chain.node, "block_hash", lambda _number: b"\1" * 32)
+    monkeypatch.setattr(Contracts, "is_open", lambda _self, _number: True)
+    told = ends(chain, asker=me)
+    assert told == {post: ("question 1 came after another ground", "would res")}
+
+
+def test_a_question_that_can_not_be_read(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is wrong with one question is told, and posts are looked at; a pause ends the round."""
+    asked(chain, CHALLENGER, "one")
+    faults: list[Exception] = [PostingError("not those"), NodeError("busy", is_transient=True)]
+
+    def is_open(_self: Contracts, _number: int) -> bool:
+        raise faults.pop(0)
+
+    monkeypatch.setattr(Contracts, "is_open", is_open)
+    told = [one.verdict for one in sightings(chain, Bundles(), asker=CHALLENGER.address)]
+    assert told == ["question 1 not looked at: not those", "nothing is there"]
+    with pytest.raises(NodeError, match="busy"):
+        sightings(chain, Bundles(), asker=CHALLENGER.address)

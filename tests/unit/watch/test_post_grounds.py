@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import io
+from hashlib import sha256
 from pathlib import Path
 
 import msgspec
 import pytest
-from tests.posts import make_bundle
+from tests.posts import lying_bundle, make_bundle
 
 from tallystick.model.post import Commitment, commitment_of
 from tallystick.watch.post_grounds import grounds_in
@@ -45,6 +46,18 @@ def test_each_word(case: tuple[Path, Commitment], word: str, ground: tuple[str, 
     path, commitment = case
     lie = msgspec.structs.replace(commitment, **{word: b"\7" * 32})
     assert kinds(path.read_bytes(), lie) == [ground]
+
+
+def test_a_size_that_the_bytes_have_not(tmp_path: Path) -> None:
+    """An entry that its own artefact contradicts is a ground, with the bytes that prove it."""
+    path, honest = make_bundle(tmp_path)
+    made = lying_bundle(path, honest)
+    digest = bytes.fromhex(made.manifest_sha256)
+    commitment = commitment_of(made.manifest, digest, solver_id=b"\1" * 32, created_at=1)
+    (ground,) = grounds_in(io.BytesIO(path.read_bytes()), commitment)
+    assert (ground.kind, ground.index) == ("artifact", 0)
+    assert made.manifest.artifacts is not None
+    assert sha256(ground.artifact).hexdigest() == made.manifest.artifacts[0].sha256
 
 
 def test_another_bundle_or_none(case: tuple[Path, Commitment]) -> None:

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How far a watcher of posts has come, and what it spent: one file, replaced in one step.
+
+A damaged file is refused, and not begun anew: something may have been spent.
+"""
+
+from __future__ import annotations
+
+import os
+
+import msgspec
+
+from tallystick.durable.file import FilePath, read_bounded, shown, write_replace
+from tallystick.errors import PostingError
+from tallystick.limits import RESPONSE_BYTES_MAX
+from tallystick.onchain.contracts import DisputeState
+from tallystick.onchain.deployment import Deployment
+
+
+class Seen(msgspec.Struct, kw_only=True):
+    """A post that was looked at."""
+
+    receipt_id: str
+    solver: str
+    intent: str
+    evidence: str
+    is_over: bool = False
+    acted: list[str] = []
+    paid: dict[str, int] = {}  # wei that is set aside for a ground, however often it is tried
+
+
+class Cursor(msgspec.Struct, kw_only=True):
+    """How far a watcher has come."""
+
+    chain_id: int
+    contract: str
+    block: int
+    block_hash: str = ""
+    spent: int = 0
+    posts: dict[str, Seen] = {}
+    asker: str = ""  # whose questions were looked for in all blocks up to this one
+    asked: list[DisputeState] = []  # its questions that have not ended
+    aside: dict[str, int] = {}  # by dispute: wei that is set aside to end it
+
+
+def read_cursor(path: FilePath, at: Deployment) -> Cursor:
+    """Return the cursor in a file, or one before the first block of a deployment."""
+    if not os.path.exists(path):
+        return Cursor(chain_id=at.chain_id, contract=at.receipts, block=at.first_block - 1)
+    try:
+        found = msgspec.json.decode(read_bounded(path, RESPONSE_BYTES_MAX), type=Cursor)
+    except msgspec.MsgspecError as fault:
+        raise PostingError(f"{shown(path)} holds no cursor: {fault}") from None
+    if (found.chain_id, found.contract) != (at.chain_id, at.receipts):
+        raise PostingError(f"{shown(path)} is the cursor of other contracts")
+    return found
+
+
+def keep_cursor(path: FilePath, cursor: Cursor) -> None:
+    """Return when the cursor is on stable storage."""
+    write_replace(path, msgspec.json.encode(cursor), 0o600)
