@@ -179,8 +179,6 @@ class Receipt(UnsignedReceipt, frozen=True, kw_only=True, gc=True, rename={"cont
 
 _ENCODER: Final = msgspec.json.Encoder(order="sorted")
 _ENCODE: Final = _ENCODER.encode
-# Members are declared in RFC 8785's order: without open objects there is nothing left to sort.
-_ENCODE_DECLARED = msgspec.json.Encoder().encode
 # What follows the proof in a canonical receipt: always these bytes but for the version's digits.
 _TAIL_BYTES: Final = len(b',"type":["VerifiableCredential","AgentReceipt"],"version":"0.0.0"}')
 
@@ -269,7 +267,7 @@ def split_canonical(data: bytes, *, is_shaped: bool = True) -> tuple[Receipt, by
             return None
         if _ENCODE(receipt) != data:
             return None
-        return receipt, _without_proof(data, receipt)
+        return receipt, _without_proof(data)
     except (msgspec.MsgspecError, RecursionError, UnicodeError):
         return None
 
@@ -283,7 +281,7 @@ def split_judged(data: bytes) -> tuple[Receipt, bytes] | None:
         return None
     try:
         receipt = _DECODE(data)
-        return receipt, _without_proof(data, receipt)
+        return receipt, _without_proof(data)
     except (msgspec.MsgspecError, RecursionError, UnicodeError):
         return None
 
@@ -303,19 +301,15 @@ def split_canonical_lines(lines: Sequence[bytes]) -> list[tuple[Receipt, bytes]]
             return None
         if _ENCODER.encode_lines(receipts) != data + b"\n":
             return None
-        return [
-            (receipt, _without_proof(line, receipt))
-            for receipt, line in zip(receipts, lines, strict=True)
-        ]
+        return list(zip(receipts, map(_without_proof, lines), strict=True))
     except (msgspec.MsgspecError, RecursionError, UnicodeError):
         return None
 
 
-def _without_proof(data: bytes, receipt: Receipt) -> bytes:
+def _without_proof(data: bytes) -> bytes:
     """Return canonical bytes of a receipt as they were signed."""
-    end = len(data) - _TAIL_BYTES
-    start = end - len(_ENCODE_DECLARED(receipt.proof)) - len(b',"proof":')
-    return data[:start] + data[end:]
+    # No text holds these bytes, since quotes in it are escaped, and the proof is the last object.
+    return data[: data.rfind(b',"proof":{')] + data[-_TAIL_BYTES:]
 
 
 # The ids of a receipt in one match: no shape lets a line feed pass, so a text that holds one can't
