@@ -14,6 +14,8 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+import msgspec
+
 from tallystick.collector.log_keys import LogKeys
 from tallystick.errors import StoreBusyError, StoreError, StoreStoppedError
 from tallystick.limits import (
@@ -23,7 +25,7 @@ from tallystick.limits import (
     WAITING_BYTES_MAX,
     WAITING_ITEMS_MAX,
 )
-from tallystick.model.promise import promise_file
+from tallystick.model.promise import promise_file, promise_file_text
 from tallystick.model.submission import Batch, Placed, Submission
 from tallystick.ports import LogStore
 from tallystick.store.committer import GroupCommit
@@ -64,7 +66,7 @@ class Sequencer:
         self._note_batch = note
         self._on_commit = on_commit
         self._monotonic = monotonic
-        self._notes: OrderedDict[int, tuple[Batch, bytes]] = OrderedDict()
+        self._notes: OrderedDict[int, tuple[Batch, tuple[bytes, bytes]]] = OrderedDict()
         self._waiting: deque[_Ask] = deque()
         self._waiting_count = 0
         self._waiting_bytes = 0
@@ -92,7 +94,12 @@ class Sequencer:
 
     def promise_file(self, placed: Placed, /) -> bytes:
         """Return the signed promise of a place: the same bytes whenever it is asked for."""
-        return promise_file(placed.index, placed.path_lines, self._note(placed.batch))
+        return promise_file(placed.index, placed.path_lines, self._note(placed.batch)[0])
+
+    def promise_json(self, placed: Placed, /) -> bytes:
+        """Return the same as a JSON text: what all of a batch share is spelled once."""
+        note_text = self._note(placed.batch)[1]
+        return b'"' + promise_file_text(placed.index, placed.path_lines, note_text) + b'"'
 
     def close(self) -> None:
         """Take no more; return when what was handed over is durable. Others are told so."""
@@ -151,16 +158,18 @@ class Sequencer:
         self._is_committing = False
         _resolve(waiting, None, fault)
 
-    def _note(self, batch: Batch) -> bytes:
+    def _note(self, batch: Batch) -> tuple[bytes, bytes]:
+        """Return the signed note of a batch, and how it stands within a JSON text."""
         notes = self._notes
         known = notes.get(batch.start)
         if known is not None and known[0] is batch:
             return known[1]
         note = self._keys.promise_note(batch)
-        notes[batch.start] = (batch, note)
+        spelled = (note, msgspec.json.encode(note.decode())[1:-1])
+        notes[batch.start] = (batch, spelled)
         while len(notes) > PROMISES_CACHED_MAX:
             notes.popitem(last=False)
-        return note
+        return spelled
 
     def _commit(self, given: Sequence[Sequence[_Ask]]) -> Sequence[Placed]:
         """Commit what was handed over; on the writer's thread."""
