@@ -9,7 +9,7 @@ full segment lacks is held for possible.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from tallystick.limits import INDEX_SEGMENT_ENTRIES
@@ -52,6 +52,29 @@ class KeyFilter:
             words[key >> 10 & _MASK] |= bit
             words[key >> 20 & _MASK] |= bit
             words[key >> 29 & _MASK] |= bit
+
+    def possible(self, keys: Sequence[int], stop: int) -> set[int]:
+        """Return those of many keys that `segments` may find anything for, at a third of its cost.
+
+        Segments from `stop` on may count, too.
+        """
+        found: set[int] = set()
+        if self._first and stop:
+            return set(keys)
+        for number in range(-(-stop // GROUP_SEGMENTS)):
+            words = self._groups.get(number)
+            if words is not None:
+                found.update(
+                    [
+                        key
+                        for key in keys
+                        if (bits := words[key & _MASK] & words[key >> 10 & _MASK])
+                        and bits & words[key >> 20 & _MASK] & words[key >> 29 & _MASK]
+                    ]
+                )
+            elif number < self._first:  # dropped by another thread meanwhile
+                return set(keys)
+        return found
 
     def segments(self, key: int, stop: int) -> list[int]:
         """Return the segments below `stop` that may hold a key, oldest first."""

@@ -14,6 +14,7 @@ import sys
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
+from struct import iter_unpack
 from typing import Final
 
 from tallystick.errors import StoreCorruptError
@@ -41,6 +42,12 @@ _Table = dict[int, int | list[int]]
 def key_of(tenant_salt: int, value: bytes) -> int:
     """Return the 64-bit key of a hash within one tenant: no tenant fills another's lists."""
     return int.from_bytes(value[:8]) ^ tenant_salt
+
+
+def keys_of(tenant_salts: Sequence[int], values: Sequence[bytes]) -> list[int]:
+    """Return `key_of` for many hashes, each with its tenant's salt."""
+    heads = iter_unpack(">Q24x", b"".join(values))
+    return [head ^ salt for (head,), salt in zip(heads, tenant_salts, strict=True)]
 
 
 class KeyIndex:
@@ -105,8 +112,7 @@ class KeyIndex:
         for table in tuple(self._tables.values()):  # a segment may close meanwhile
             found |= table[kind].keys() & keys
         if self.closed:
-            segments, closed = self._filters[kind].segments, self.closed
-            found.update(key for key in keys if segments(key, closed))
+            found |= self._filters[kind].possible(keys, self.closed)
         return found
 
     def full_segment(self) -> int | None:
@@ -139,11 +145,12 @@ class KeyIndex:
         tables = self._tables.get(segment)
         if tables is None:
             tables = self._tables[segment] = ({}, {})
-        digests, ids = tables
-        for digest, receipt_id in keys:
-            _put(digests, digest, index)
-            _put(ids, receipt_id, index)
-            index += 1
+        for table, column in zip(tables, zip(*keys, strict=True), strict=True):
+            if table.keys().isdisjoint(column) and len(set(column)) == len(column):
+                table.update(zip(column, range(index, index + len(column)), strict=True))
+                continue
+            for at, key in enumerate(column, start=index):
+                _put(table, key, at)
 
 
 def _put(table: _Table, key: int, index: int) -> None:
