@@ -49,7 +49,7 @@ class Sequencing(Protocol):
         ...
 
 
-class _Stored(msgspec.Struct, frozen=True, omit_defaults=True):
+class _Stored(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """The body of a 201, and of one line of a batch."""
 
     id: str

@@ -84,7 +84,7 @@ _CORRUPT: Final = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
 
 # The interpreter lock is given away and taken again for each statement: row by row, a writer would
 # wait for it once for every row while another thread parses what comes next.
-_ROWS_AT_ONCE: Final = (128, 32, 8, 1)
+_ROWS_AT_ONCE: Final = (256, 128, 64, 32, 16, 8, 4, 2, 1)
 
 
 @cache
@@ -115,9 +115,13 @@ def _values(rows: Sequence[Sequence[object]]) -> list[object]:
     width = len(rows[0])
     for at, first in enumerate(rows[0]):
         if type(first) is bytes:
-            values[at::width] = [
-                bytearray(one) if type(one) is bytes else one for one in values[at::width]
-            ]
+            column = values[at::width]
+            if column[-1] is first and column.count(first) == len(rows):
+                values[at::width] = [bytearray(first)] * len(rows)
+            else:
+                values[at::width] = [
+                    bytearray(one) if type(one) is bytes else one for one in column
+                ]
     return values
 
 
