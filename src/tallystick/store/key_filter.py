@@ -8,6 +8,7 @@ full segment lacks is held for possible.
 
 from __future__ import annotations
 
+import sys
 from array import array
 from collections.abc import Iterable, Sequence
 from typing import Final
@@ -44,14 +45,21 @@ class KeyFilter:
         return found
 
     def add(self, segment: int, keys: Iterable[int]) -> None:
-        """Note that a segment holds these keys. Only their lowest 48 bits count."""
-        words = self.group(segment)
-        bit = 1 << segment % GROUP_SEGMENTS
+        """Note that a segment holds these keys. Only their lowest 48 bits count.
+
+        Its byte is taken out of all words and put back into them: half a megabyte stays in the
+        processor's cache, four don't.
+        """
+        place, bit = divmod(segment % GROUP_SEGMENTS, 8)
+        at = place if sys.byteorder == "little" else 7 - place
+        column = memoryview(self.group(segment)).cast("B")[at::8]
+        part, bit = bytearray(column), 1 << bit
         for key in keys:
-            words[key & _MASK] |= bit
-            words[key >> 10 & _MASK] |= bit
-            words[key >> 20 & _MASK] |= bit
-            words[key >> 29 & _MASK] |= bit
+            part[key & _MASK] |= bit
+            part[key >> 10 & _MASK] |= bit
+            part[key >> 20 & _MASK] |= bit
+            part[key >> 29 & _MASK] |= bit
+        column[:] = part
 
     def possible(self, keys: Sequence[int], stop: int) -> set[int]:
         """Return those of many keys that `segments` may find anything for, at a third of its cost.
