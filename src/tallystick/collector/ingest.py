@@ -67,7 +67,9 @@ INTEGERS: Final = tuple(
 
 def parse_submission(tenant: str, body: bytes) -> Submission:
     """Return what is stored of a receipt, or raise `Refusal` (400)."""
-    split = split_canonical(body, is_shaped=False)
+    split = None
+    if not may_hold_values_over(body, JSON_VALUES_MAX):
+        split = split_canonical(body, is_shaped=False)
     if split is not None:
         found = _of_canonical(tenant, body, *split)
         if found is not None:
@@ -80,7 +82,9 @@ def parse_submission(tenant: str, body: bytes) -> Submission:
 
 def parse_submissions(tenant: str, lines: Sequence[bytes]) -> list[Submission | Refusal]:
     """Return for each line what `parse_submission` returns or raises."""
-    split = split_canonical_lines(lines) if all(lines) else None
+    split = None
+    if all(lines) and max(map(len, lines), default=0) <= JSON_VALUES_MAX:  # bytes hold no more
+        split = split_canonical_lines(lines)
     if split is None:
         return [_parsed(tenant, line) for line in lines]
     return [

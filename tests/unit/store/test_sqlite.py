@@ -65,6 +65,26 @@ def test_every_connection_is_durable(tmp_path: Path) -> None:
     engine.close()
 
 
+def test_values_come_back_as_they_went_in(tmp_path: Path) -> None:
+    """Bytes are bound in another form: all of a column, some, or none but the first."""
+    engine = engine_at(tmp_path / "db")
+    same = b"same"
+    rows = [
+        (at, same, b"%d" % at, None if at else b"first", b"late" if at else None, "text", 2**62)
+        for at in range(11)
+    ]
+    with engine.writing() as access:
+        access.run("CREATE TABLE given (at INTEGER, a BLOB, b BLOB, c, d, e TEXT, f)")
+        access.insert("INSERT INTO given (at, a, b, c, d, e, f)", rows)
+        access.update("given", ("b", "c"), ("at",), [(b"new", None, 3), (b"\0", b"", 4)])
+        rows[3], rows[4] = (
+            (3, same, b"new", None, *rows[3][4:]),
+            (4, same, b"\0", b"", *rows[4][4:]),
+        )
+        assert access.rows("SELECT * FROM given ORDER BY at") == rows
+    engine.close()
+
+
 def test_an_error_in_the_block_leaves_nothing(tmp_path: Path) -> None:
     """What is no error of the database undoes the transaction, and the engine goes on."""
     engine = engine_at(tmp_path / "db")
