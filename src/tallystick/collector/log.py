@@ -12,7 +12,7 @@ import asyncio
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -44,6 +44,21 @@ class _Ask:
         self.future = future
 
 
+class _Note(NamedTuple):
+    """The signed promise of a batch, and how it stands within a JSON text."""
+
+    batch: Batch
+    data: bytes
+    text: bytes
+
+
+class _Committed(NamedTuple):
+    """What became of one commit: the places, and the note of what is new in it."""
+
+    placed: Sequence[Placed]
+    note: _Note | None
+
+
 class Sequencer:
     """Places receipts in one log. `place` and `place_all` belong to one event loop.
 
@@ -66,12 +81,12 @@ class Sequencer:
         self._note_batch = note
         self._on_commit = on_commit
         self._monotonic = monotonic
-        self._notes: OrderedDict[int, tuple[Batch, tuple[bytes, bytes]]] = OrderedDict()
+        self._notes: OrderedDict[int, _Note] = OrderedDict()
         self._waiting: deque[_Ask] = deque()
         self._waiting_count = 0
         self._waiting_bytes = 0
         self._is_committing = False
-        self._commits: Final[GroupCommit[Sequence[_Ask], Sequence[Placed]]] = GroupCommit(
+        self._commits: Final[GroupCommit[Sequence[_Ask], _Committed]] = GroupCommit(
             self._commit, self._done
         )
 
@@ -94,11 +109,11 @@ class Sequencer:
 
     def promise_file(self, placed: Placed, /) -> bytes:
         """Return the signed promise of a place: the same bytes whenever it is asked for."""
-        return promise_file(placed.index, placed.path_lines, self._note(placed.batch)[0])
+        return promise_file(placed.index, placed.path_lines, self._note(placed.batch).data)
 
     def promise_json(self, placed: Placed, /) -> bytes:
         """Return the same as a JSON text: what all of a batch share is spelled once."""
-        note_text = self._note(placed.batch)[1]
+        note_text = self._note(placed.batch).text
         return b'"' + promise_file_text(placed.index, placed.path_lines, note_text) + b'"'
 
     def close(self) -> None:
@@ -158,21 +173,25 @@ class Sequencer:
         self._is_committing = False
         _resolve(waiting, None, fault)
 
-    def _note(self, batch: Batch) -> tuple[bytes, bytes]:
-        """Return the signed note of a batch, and how it stands within a JSON text."""
+    def _note(self, batch: Batch) -> _Note:
+        known = self._notes.get(batch.start)
+        if known is not None and known.batch is batch:
+            return known
+        return self._keep(self._signed(batch))
+
+    def _keep(self, note: _Note) -> _Note:
         notes = self._notes
-        known = notes.get(batch.start)
-        if known is not None and known[0] is batch:
-            return known[1]
-        note = self._keys.promise_note(batch)
-        spelled = (note, msgspec.json.encode(note.decode())[1:-1])
-        notes[batch.start] = (batch, spelled)
+        notes[note.batch.start] = note
         while len(notes) > PROMISES_CACHED_MAX:
             notes.popitem(last=False)
-        return spelled
+        return note
 
-    def _commit(self, given: Sequence[Sequence[_Ask]]) -> Sequence[Placed]:
-        """Commit what was handed over; on the writer's thread."""
+    def _signed(self, batch: Batch) -> _Note:
+        data = self._keys.promise_note(batch)
+        return _Note(batch, data, msgspec.json.encode(data.decode())[1:-1])
+
+    def _commit(self, given: Sequence[Sequence[_Ask]]) -> _Committed:
+        """Commit what was handed over, then sign its promise; on the writer's thread."""
         began = self._monotonic()
         submissions = [one for asks in given for ask in asks for one in ask.submissions]
         placed = self._store.place(submissions)
@@ -181,28 +200,30 @@ class Sequencer:
             self._note_batch(batch)
         if self._on_commit is not None:
             self._on_commit(len(submissions), self._monotonic() - began)
-        return placed
+        return _Committed(placed, None if batch is None else self._signed(batch))
 
     def _done(
         self,
         given: Sequence[Sequence[_Ask]],
-        placed: Sequence[Placed] | None,
+        committed: _Committed | None,
         fault: Exception | None,
     ) -> None:
         """Tell the loop what became of one commit; on the writer's thread."""
         asks = [ask for some in given for ask in some]
         try:
             loop = asks[0].future.get_loop()
-            loop.call_soon_threadsafe(self._resolved, asks, placed, fault)
+            loop.call_soon_threadsafe(self._resolved, asks, committed, fault)
         except RuntimeError:
             pass  # the loop is gone, and who waited with it
 
     def _resolved(
-        self, asks: Sequence[_Ask], placed: Sequence[Placed] | None, fault: Exception | None
+        self, asks: Sequence[_Ask], committed: _Committed | None, fault: Exception | None
     ) -> None:
         """Let the next commit begin, and wake who waited for this one."""
         self._go_on()
-        _resolve(asks, placed, fault)
+        if committed is not None and committed.note is not None:
+            self._keep(committed.note)
+        _resolve(asks, None if committed is None else committed.placed, fault)
 
 
 def _resolve(
