@@ -292,7 +292,8 @@ def test_receipts_are_counted_alone_and_in_batches(served: Served) -> None:
 
     def counts() -> dict[str, float]:
         text = served.get("/metrics").body.decode()
-        found = re.findall(r'^(?:tally_receipts_total.*="|tally_)(\w+)\S* (\S+)$', text, re.MULTILINE)
+        form = r'^(?:tally_receipts_total.*="|tally_)(\w+)\S* (\S+)$'
+        found = re.findall(form, text, re.MULTILINE)
         return {name: float(value) for name, value in found if name in names}
 
     names = ("stored", "already_stored", "shares_id", "shares_position", "received_bytes_total")
