@@ -30,6 +30,7 @@ from tallystick.limits import (
 )
 from tallystick.model.reader import without_nulls
 from tallystick.model.receipt import (
+    AFTER_PROOF_BYTES,
     RUNTIME_TEXTS,
     Receipt,
     split_canonical,
@@ -114,6 +115,11 @@ def _of_canonical(
         return None
     if len(names) > IDENTIFIER_CHARS_MAX:  # one of them may be too long
         return None
+    shared = len(statement) - AFTER_PROOF_BYTES  # up to the proof, one state serves both hashes
+    signed = sha256(body[:shared])
+    whole = signed.copy()
+    signed.update(statement[shared:])
+    whole.update(body[shared:])
     return Submission(
         tenant=tenant,
         receipt_id=receipt_id,
@@ -122,8 +128,8 @@ def _of_canonical(
         sequence=link.sequence,
         action_type=action_type,
         terminal=(link.status or "complete") if link.terminal else None,
-        receipt_hash="sha256:" + sha256(statement).hexdigest(),
-        digest=sha256(body).digest(),
+        receipt_hash="sha256:" + signed.hexdigest(),
+        digest=whole.digest(),
         id_hash=sha256(receipt_id.encode()).digest(),
         body=body,
     )

@@ -176,11 +176,12 @@ class Receiving:
             placed = iter(await self._sequencer.place_all(good) if good else ())
         finally:
             self._door.leave(len(body))
-        answer = bytearray()
+        parts: list[bytes] = []
         for start in range(0, len(parsed), _LINES_AT_ONCE):
-            answer += self._answer_part(parsed[start : start + _LINES_AT_ONCE], placed)
+            parts.append(self._answer_part(parsed[start : start + _LINES_AT_ONCE], placed))
             await asyncio.sleep(0)
-        return 200, _headers(b"application/x-ndjson", len(answer)), bytes(answer)
+        answer = b"".join(parts)
+        return 200, _headers(b"application/x-ndjson", len(answer)), answer
 
     def _parse_lines(self, tenant: str, lines: Sequence[bytes]) -> list[Submission | Refusal]:
         if max(map(len, lines)) <= self._body_bytes_max:

@@ -180,7 +180,9 @@ class Receipt(UnsignedReceipt, frozen=True, kw_only=True, gc=True, rename={"cont
 _ENCODER: Final = msgspec.json.Encoder(order="sorted")
 _ENCODE: Final = _ENCODER.encode
 # What follows the proof in a canonical receipt: always these bytes but for the version's digits.
-_TAIL_BYTES: Final = len(b',"type":["VerifiableCredential","AgentReceipt"],"version":"0.0.0"}')
+AFTER_PROOF_BYTES: Final = len(
+    b',"type":["VerifiableCredential","AgentReceipt"],"version":"0.0.0"}'
+)
 
 
 def encode(receipt: UnsignedReceipt) -> bytes:
@@ -317,7 +319,7 @@ def _may_hold_open_members(data: bytes) -> bool:
 def _without_proof(data: bytes) -> bytes:
     """Return canonical bytes of a receipt as they were signed."""
     # No text holds these bytes, since quotes in it are escaped, and the proof is the last object.
-    return data[: data.rfind(b',"proof":{')] + data[-_TAIL_BYTES:]
+    return data[: data.rfind(b',"proof":{')] + data[-AFTER_PROOF_BYTES:]
 
 
 # The ids of a receipt in one match: no shape lets a line feed pass, so a text that holds one can't
