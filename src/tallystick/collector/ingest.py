@@ -30,6 +30,7 @@ from tallystick.limits import (
 )
 from tallystick.model.reader import without_nulls
 from tallystick.model.receipt import (
+    AFTER_PROOF_BYTES,
     RUNTIME_TEXTS,
     Receipt,
     split_canonical,
@@ -67,7 +68,9 @@ INTEGERS: Final = tuple(
 
 def parse_submission(tenant: str, body: bytes) -> Submission:
     """Return what is stored of a receipt, or raise `Refusal` (400)."""
-    split = split_canonical(body, is_shaped=False)
+    split = None
+    if not may_hold_values_over(body, JSON_VALUES_MAX):
+        split = split_canonical(body, is_shaped=False)
     if split is not None:
         found = _of_canonical(tenant, body, *split)
         if found is not None:
@@ -80,7 +83,9 @@ def parse_submission(tenant: str, body: bytes) -> Submission:
 
 def parse_submissions(tenant: str, lines: Sequence[bytes]) -> list[Submission | Refusal]:
     """Return for each line what `parse_submission` returns or raises."""
-    split = split_canonical_lines(lines) if all(lines) else None
+    split = None
+    if all(lines) and max(map(len, lines), default=0) <= JSON_VALUES_MAX:  # bytes hold no more
+        split = split_canonical_lines(lines)
     if split is None:
         return [_parsed(tenant, line) for line in lines]
     return [
@@ -110,6 +115,11 @@ def _of_canonical(
         return None
     if len(names) > IDENTIFIER_CHARS_MAX:  # one of them may be too long
         return None
+    shared = len(statement) - AFTER_PROOF_BYTES  # up to the proof, one state serves both hashes
+    signed = sha256(body[:shared])
+    whole = signed.copy()
+    signed.update(statement[shared:])
+    whole.update(body[shared:])
     return Submission(
         tenant=tenant,
         receipt_id=receipt_id,
@@ -118,8 +128,8 @@ def _of_canonical(
         sequence=link.sequence,
         action_type=action_type,
         terminal=(link.status or "complete") if link.terminal else None,
-        receipt_hash="sha256:" + sha256(statement).hexdigest(),
-        digest=sha256(body).digest(),
+        receipt_hash="sha256:" + signed.hexdigest(),
+        digest=whole.digest(),
         id_hash=sha256(receipt_id.encode()).digest(),
         body=body,
     )

@@ -12,7 +12,9 @@ import asyncio
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
+
+import msgspec
 
 from tallystick.collector.log_keys import LogKeys
 from tallystick.errors import StoreBusyError, StoreError, StoreStoppedError
@@ -23,7 +25,7 @@ from tallystick.limits import (
     WAITING_BYTES_MAX,
     WAITING_ITEMS_MAX,
 )
-from tallystick.model.promise import promise_file
+from tallystick.model.promise import promise_file, promise_file_text
 from tallystick.model.submission import Batch, Placed, Submission
 from tallystick.ports import LogStore
 from tallystick.store.committer import GroupCommit
@@ -40,6 +42,21 @@ class _Ask:
         self.submissions = submissions
         self.size = size
         self.future = future
+
+
+class _Note(NamedTuple):
+    """The signed promise of a batch, and how it stands within a JSON text."""
+
+    batch: Batch
+    data: bytes
+    text: bytes
+
+
+class _Committed(NamedTuple):
+    """What became of one commit: the places, and the note of what is new in it."""
+
+    placed: Sequence[Placed]
+    note: _Note | None
 
 
 class Sequencer:
@@ -64,12 +81,12 @@ class Sequencer:
         self._note_batch = note
         self._on_commit = on_commit
         self._monotonic = monotonic
-        self._notes: OrderedDict[int, tuple[Batch, bytes]] = OrderedDict()
+        self._notes: OrderedDict[int, _Note] = OrderedDict()
         self._waiting: deque[_Ask] = deque()
         self._waiting_count = 0
         self._waiting_bytes = 0
         self._is_committing = False
-        self._commits: Final[GroupCommit[Sequence[_Ask], Sequence[Placed]]] = GroupCommit(
+        self._commits: Final[GroupCommit[Sequence[_Ask], _Committed]] = GroupCommit(
             self._commit, self._done
         )
 
@@ -92,7 +109,12 @@ class Sequencer:
 
     def promise_file(self, placed: Placed, /) -> bytes:
         """Return the signed promise of a place: the same bytes whenever it is asked for."""
-        return promise_file(placed.index, placed.path_lines, self._note(placed.batch))
+        return promise_file(placed.index, placed.path_lines, self._note(placed.batch).data)
+
+    def promise_json(self, placed: Placed, /) -> bytes:
+        """Return the same as a JSON text: what all of a batch share is spelled once."""
+        note_text = self._note(placed.batch).text
+        return b'"' + promise_file_text(placed.index, placed.path_lines, note_text) + b'"'
 
     def close(self) -> None:
         """Take no more; return when what was handed over is durable. Others are told so."""
@@ -151,19 +173,25 @@ class Sequencer:
         self._is_committing = False
         _resolve(waiting, None, fault)
 
-    def _note(self, batch: Batch) -> bytes:
+    def _note(self, batch: Batch) -> _Note:
+        known = self._notes.get(batch.start)
+        if known is not None and known.batch is batch:
+            return known
+        return self._keep(self._signed(batch))
+
+    def _keep(self, note: _Note) -> _Note:
         notes = self._notes
-        known = notes.get(batch.start)
-        if known is not None and known[0] is batch:
-            return known[1]
-        note = self._keys.promise_note(batch)
-        notes[batch.start] = (batch, note)
+        notes[note.batch.start] = note
         while len(notes) > PROMISES_CACHED_MAX:
             notes.popitem(last=False)
         return note
 
-    def _commit(self, given: Sequence[Sequence[_Ask]]) -> Sequence[Placed]:
-        """Commit what was handed over; on the writer's thread."""
+    def _signed(self, batch: Batch) -> _Note:
+        data = self._keys.promise_note(batch)
+        return _Note(batch, data, msgspec.json.encode(data.decode())[1:-1])
+
+    def _commit(self, given: Sequence[Sequence[_Ask]]) -> _Committed:
+        """Commit what was handed over, then sign its promise; on the writer's thread."""
         began = self._monotonic()
         submissions = [one for asks in given for ask in asks for one in ask.submissions]
         placed = self._store.place(submissions)
@@ -172,28 +200,30 @@ class Sequencer:
             self._note_batch(batch)
         if self._on_commit is not None:
             self._on_commit(len(submissions), self._monotonic() - began)
-        return placed
+        return _Committed(placed, None if batch is None else self._signed(batch))
 
     def _done(
         self,
         given: Sequence[Sequence[_Ask]],
-        placed: Sequence[Placed] | None,
+        committed: _Committed | None,
         fault: Exception | None,
     ) -> None:
         """Tell the loop what became of one commit; on the writer's thread."""
         asks = [ask for some in given for ask in some]
         try:
             loop = asks[0].future.get_loop()
-            loop.call_soon_threadsafe(self._resolved, asks, placed, fault)
+            loop.call_soon_threadsafe(self._resolved, asks, committed, fault)
         except RuntimeError:
             pass  # the loop is gone, and who waited with it
 
     def _resolved(
-        self, asks: Sequence[_Ask], placed: Sequence[Placed] | None, fault: Exception | None
+        self, asks: Sequence[_Ask], committed: _Committed | None, fault: Exception | None
     ) -> None:
         """Let the next commit begin, and wake who waited for this one."""
         self._go_on()
-        _resolve(asks, placed, fault)
+        if committed is not None and committed.note is not None:
+            self._keep(committed.note)
+        _resolve(asks, None if committed is None else committed.placed, fault)
 
 
 def _resolve(

@@ -44,14 +44,18 @@ class Sequencing(Protocol):
         """Return the signed promise of a place, the same bytes each time."""
         ...
 
+    def promise_json(self, placed: Placed, /) -> bytes:
+        """Return the same as a JSON text."""
+        ...
 
-class _Stored(msgspec.Struct, frozen=True, omit_defaults=True):
+
+class _Stored(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """The body of a 201, and of one line of a batch."""
 
     id: str
     receipt_hash: str
     entry: bytes  # base64 on the wire
-    promise: str
+    promise: msgspec.Raw  # a text
     shares_id: bool = False
     shares_position: bool = False
     line: int | None = None
@@ -74,6 +78,7 @@ class _Problem(msgspec.Struct, frozen=True, omit_defaults=True):
     promise: str = ""
 
 
+_Raw: Final = msgspec.Raw
 _ENCODE: Final = msgspec.json.Encoder().encode
 _ENCODE_LINES: Final = msgspec.json.Encoder().encode_lines
 
@@ -114,14 +119,13 @@ class Receiving:
             placed = await self._sequencer.place(submission)
         finally:
             self._door.leave(len(body))
-        self._note(submission, placed)
-        promise = self._sequencer.promise_file(placed).decode()
+        self._note(((submission, placed),))
         if not placed.is_new:
             members = {
                 "id": submission.receipt_id,
                 "receipt_hash": submission.receipt_hash,
                 "entry": placed.entry,
-                "promise": promise,
+                "promise": self._sequencer.promise_file(placed).decode(),
             }
             raise Refusal("already-stored", "nothing has changed", members=members)
         answer = _ENCODE(
@@ -129,7 +133,7 @@ class Receiving:
                 submission.receipt_id,
                 submission.receipt_hash,
                 placed.entry,
-                promise,
+                _Raw(self._sequencer.promise_json(placed)),
                 placed.shares_id,
                 placed.shares_position,
             )
@@ -146,13 +150,15 @@ class Receiving:
         self._slow_down(tenant, 0)
         body = await self._door.read(headers, receive, BATCH_BODY_BYTES_MAX)
         try:
-            if body.count(b"\n") > BATCH_RECEIPTS_MAX:  # blank lines, too, take their time
+            all_lines = body.split(b"\n", BATCH_RECEIPTS_MAX + 1)
+            if len(all_lines) > BATCH_RECEIPTS_MAX + 1:  # blank lines, too, take their time
                 raise _too_many()
             lines = [
                 (number, line)
-                for number, one in enumerate(body.split(b"\n"), start=1)
+                for number, one in enumerate(all_lines, start=1)
                 if (line := one.strip(_BLANK))
             ]
+            del all_lines
             if not lines:
                 raise Refusal("empty-body", "no line holds a receipt")
             if len(lines) > BATCH_RECEIPTS_MAX:
@@ -170,18 +176,12 @@ class Receiving:
             placed = iter(await self._sequencer.place_all(good) if good else ())
         finally:
             self._door.leave(len(body))
-        answer = bytearray()
+        parts: list[bytes] = []
         for start in range(0, len(parsed), _LINES_AT_ONCE):
-            answer += _ENCODE_LINES(
-                [
-                    _line_of_refusal(number, one)
-                    if isinstance(one, Refusal)
-                    else self._line_of_place(number, one, next(placed))
-                    for number, one in parsed[start : start + _LINES_AT_ONCE]
-                ]
-            )
+            parts.append(self._answer_part(parsed[start : start + _LINES_AT_ONCE], placed))
             await asyncio.sleep(0)
-        return 200, _headers(b"application/x-ndjson", len(answer)), bytes(answer)
+        answer = b"".join(parts)
+        return 200, _headers(b"application/x-ndjson", len(answer)), answer
 
     def _parse_lines(self, tenant: str, lines: Sequence[bytes]) -> list[Submission | Refusal]:
         if max(map(len, lines)) <= self._body_bytes_max:
@@ -193,22 +193,38 @@ class Receiving:
             for line in lines
         ]
 
-    def _line_of_place(
-        self, number: int, submission: Submission, placed: Placed
-    ) -> _Stored | _Problem:
-        self._note(submission, placed)
-        promise = self._sequencer.promise_file(placed).decode()
-        if placed.is_new:
-            return _Stored(
-                submission.receipt_id,
-                submission.receipt_hash,
-                placed.entry,
-                promise,
-                placed.shares_id,
-                placed.shares_position,
-                number,
-                201,
+    def _answer_part(
+        self, parsed: Sequence[tuple[int, Submission | Refusal]], places: Iterator[Placed]
+    ) -> bytes:
+        """Return the lines that answer some lines of a batch, and count what was stored."""
+        promise_json = self._sequencer.promise_json
+        stored: list[tuple[Submission, Placed]] = []
+        lines: list[_Stored | _Problem] = []
+        for number, one in parsed:
+            if isinstance(one, Refusal):
+                lines.append(_line_of_refusal(number, one))
+                continue
+            placed = next(places)
+            stored.append((one, placed))
+            if not placed.is_new:
+                lines.append(self._line_of_known(number, one, placed))
+                continue
+            lines.append(
+                _Stored(
+                    one.receipt_id,
+                    one.receipt_hash,
+                    placed.entry,
+                    _Raw(promise_json(placed)),
+                    placed.shares_id,
+                    placed.shares_position,
+                    number,
+                    201,
+                )
             )
+        self._note(stored)
+        return _ENCODE_LINES(lines)
+
+    def _line_of_known(self, number: int, submission: Submission, placed: Placed) -> _Problem:
         problem = PROBLEMS["already-stored"]
         return _Problem(
             line=number,
@@ -219,7 +235,7 @@ class Receiving:
             id=submission.receipt_id,
             receipt_hash=submission.receipt_hash,
             entry=placed.entry,
-            promise=promise,
+            promise=self._sequencer.promise_file(placed).decode(),
         )
 
     def _slow_down(self, tenant: str, count: int) -> None:
@@ -227,28 +243,38 @@ class Receiving:
         if wait_s:
             raise Refusal("too-many-requests", f"try again in {wait_s} s", retry_after_s=wait_s)
 
-    def _note(self, submission: Submission, placed: Placed) -> None:
+    def _note(self, stored: Sequence[tuple[Submission, Placed]]) -> None:
+        """Count what got its place, and log what stands where another stands."""
         count = self._meters.count
-        if not placed.is_new:
-            count("tally_receipts_total", "already_stored")
-            return
-        count("tally_receipts_total", "stored")
-        count("tally_received_bytes_total", by=len(submission.body))
-        if placed.shares_id or placed.shares_position:
-            for name in ("shares_id", "shares_position"):
-                if getattr(placed, name):
-                    count("tally_receipts_total", name)
-            event(
-                logging.WARNING,
-                "receipt_flagged",
-                tenant=submission.tenant,
-                receipt_id=submission.receipt_id,
-                chain_id=submission.chain_id,
-                sequence=submission.sequence,
-                index=placed.index,
-                shares_id=placed.shares_id,
-                shares_position=placed.shares_position,
-            )
+        new = size = 0
+        for submission, placed in stored:
+            if not placed.is_new:
+                continue
+            new += 1
+            size += len(submission.body)
+            if placed.shares_id or placed.shares_position:
+                self._note_flags(submission, placed)
+        if new:
+            count("tally_receipts_total", "stored", by=new)
+            count("tally_received_bytes_total", by=size)
+        if new < len(stored):
+            count("tally_receipts_total", "already_stored", by=len(stored) - new)
+
+    def _note_flags(self, submission: Submission, placed: Placed) -> None:
+        for name in ("shares_id", "shares_position"):
+            if getattr(placed, name):
+                self._meters.count("tally_receipts_total", name)
+        event(
+            logging.WARNING,
+            "receipt_flagged",
+            tenant=submission.tenant,
+            receipt_id=submission.receipt_id,
+            chain_id=submission.chain_id,
+            sequence=submission.sequence,
+            index=placed.index,
+            shares_id=placed.shares_id,
+            shares_position=placed.shares_position,
+        )
 
 
 def _parts(lines: Sequence[tuple[int, bytes]]) -> Iterator[Sequence[tuple[int, bytes]]]:

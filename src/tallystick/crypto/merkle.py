@@ -125,7 +125,8 @@ def tree_rows(leaves: Sequence[bytes], /) -> list[list[bytes]]:
     row = list(leaves)
     rows = [row]
     while len(row) > 1:
-        above = [node_hash(row[at], row[at + 1]) for at in range(0, len(row) - 1, 2)]
+        pairs = iter(row)
+        above = [sha256(b"\1" + left + right).digest() for left, right in zip(pairs, pairs)]  # noqa: B905  # of one iterator
         if len(row) & 1:
             above.append(row[-1])  # promoted
         rows.append(above)

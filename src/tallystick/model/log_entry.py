@@ -47,8 +47,14 @@ class Entry(msgspec.Struct, frozen=True):
 
 def encode_entry(time_ms: int, digest: bytes, id_hash: bytes) -> bytes:
     """Return the bytes of an entry."""
-    assert 0 <= time_ms <= NUMBER_MAX and len(digest) == len(id_hash) == 32
-    return _PREFIX + time_ms.to_bytes(8, "big") + digest + id_hash
+    assert len(digest) == len(id_hash) == 32
+    return entry_head(time_ms) + digest + id_hash
+
+
+def entry_head(time_ms: int) -> bytes:
+    """Return what entries of one time begin with: digest and id hash follow."""
+    assert 0 <= time_ms <= NUMBER_MAX
+    return _PREFIX + time_ms.to_bytes(8, "big")
 
 
 def parse_entry(data: bytes) -> Entry:

@@ -47,6 +47,7 @@ from tallystick.model.sheet import Sheet
 _FIRST_LINE: Final = "tally-promise/v1"
 _FILE_FIRST_LINE: Final = "tally-promise-proof/v1"
 _FILE_HEAD: Final = f"{_FILE_FIRST_LINE}\nindex %d\n".encode()
+_FILE_HEAD_TEXT: Final = _FILE_HEAD.replace(b"\n", rb"\n")
 
 
 class Promise(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,6 +107,12 @@ def encode_promise_file(index: int, path: Sequence[bytes], note: bytes) -> bytes
 def promise_file(index: int, path_lines: bytes, note: bytes) -> bytes:
     """Return the bytes of a promise file whose path is spelled already: one for each receipt."""
     return _FILE_HEAD % index + path_lines + b"\n" + note
+
+
+def promise_file_text(index: int, path_lines: bytes, note_text: bytes) -> bytes:
+    """Return the same as it stands within a JSON text; the note is spelled so already."""
+    path_text = path_lines.replace(b"\n", rb"\n")  # base64 needs nothing else
+    return b"".join((_FILE_HEAD_TEXT % index, path_text, rb"\n", note_text))
 
 
 def parse_promise_file(data: bytes) -> PromiseFile:

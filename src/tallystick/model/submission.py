@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import msgspec
 
+# `gc=False`: plain trees, in which there is no cycle to look for.
 
-class Submission(msgspec.Struct, frozen=True, kw_only=True):
+
+class Submission(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One receipt as it was received, with what its index columns and its entry are made of."""
 
     tenant: str
@@ -22,7 +24,7 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes  # byte for byte
 
 
-class Batch(msgspec.Struct, frozen=True):
+class Batch(msgspec.Struct, frozen=True, gc=False):
     """Entries [start, stop) that became durable together: what one promise is about."""
 
     start: int
@@ -31,7 +33,7 @@ class Batch(msgspec.Struct, frozen=True):
     root: bytes  # of the leaf hashes, as a tree of its own
 
 
-class Placed(msgspec.Struct, frozen=True, kw_only=True):
+class Placed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Where a submission stands in the log: its own new place, or the one it already had."""
 
     index: int

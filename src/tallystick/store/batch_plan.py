@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+from binascii import b2a_base64
 from collections.abc import Sequence
 from hashlib import sha256
 from typing import Final
 
 from tallystick.crypto.merkle import path_in, paths_in, tree_rows
-from tallystick.model.log_entry import encode_entry
+from tallystick.model.log_entry import encode_entry, entry_head
 from tallystick.model.log_text import hash_line
 from tallystick.model.submission import Batch, Placed, Submission
 from tallystick.store.sql import Row
@@ -129,6 +130,7 @@ class Rows:
     """What a batch adds to the tables, and the places that it gives."""
 
     __slots__ = (
+        "_head",
         "_looked_at",
         "_positions",
         "bodies",
@@ -146,6 +148,7 @@ class Rows:
         self.bodies: list[Row] = []
         self.encoded: list[bytes] = []
         self.leaves: list[bytes] = []
+        self._head = entry_head(time_ms)
         self._positions: set[tuple[int, int]] = set()
         self._looked_at = 0
 
@@ -155,39 +158,23 @@ class Rows:
         self._looked_at = len(self.entries)
         return (family, sequence) in self._positions
 
-    def take(self, submission: Submission, chain: ChainState) -> int:
-        """Add one new receipt, and return its index."""
-        index = self.start + len(self.leaves)
-        tenant = chain.name[0]
-        sequence = sequence_of(submission)
+    def take(self, submission: Submission, chain: ChainState, sequence: int) -> int:
+        """Add one new receipt with its sequence as a column, and return its index."""
+        leaves = self.leaves
+        index = self.start + len(leaves)
+        tenant, family = chain.name[0], chain.family
         terminal = _TERMINALS.get(submission.terminal, 0)
-        entry = encode_entry(self.time_ms, submission.digest, submission.id_hash)
+        digest, id_hash = submission.digest, submission.id_hash
+        assert len(digest) == len(id_hash) == 32
+        entry = self._head + digest + id_hash
         leaf = sha256(b"\0" + entry).digest()
         self.encoded.append(entry)
-        self.leaves.append(leaf)
+        leaves.append(leaf)
         self.entries.append(
-            (
-                index,
-                tenant,
-                chain.no,
-                chain.family,
-                sequence,
-                terminal,
-                submission.digest,
-                submission.id_hash,
-                leaf,
-            )
+            (index, tenant, chain.no, family, sequence, terminal, digest, id_hash, leaf)
         )
-        self.bodies.append(
-            (
-                index,
-                tenant,
-                chain.family,
-                submission.receipt_id.encode(),
-                submission.receipt_hash.encode(),
-                submission.body,
-            )
-        )
+        receipt_id, receipt_hash = submission.receipt_id.encode(), submission.receipt_hash.encode()
+        self.bodies.append((index, tenant, family, receipt_id, receipt_hash, submission.body))
         chain.take(index, self.time_ms, sequence, terminal)
         return index
 
@@ -204,7 +191,7 @@ class BatchTree:
 
     def paths(self) -> list[bytes]:
         """Return the inclusion path of each entry, as a promise file spells it."""
-        return paths_in([list(map(hash_line, row)) for row in self._rows])
+        return paths_in([list(map(b2a_base64, row)) for row in self._rows])  # as `hash_line` does
 
     def old_place(self, index: int, digest: bytes, id_hash: bytes) -> Placed:
         """Return the place that an entry of this batch has since long."""

@@ -8,8 +8,9 @@ full segment lacks is held for possible.
 
 from __future__ import annotations
 
+import sys
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from tallystick.limits import INDEX_SEGMENT_ENTRIES
@@ -44,14 +45,44 @@ class KeyFilter:
         return found
 
     def add(self, segment: int, keys: Iterable[int]) -> None:
-        """Note that a segment holds these keys. Only their lowest 48 bits count."""
-        words = self.group(segment)
-        bit = 1 << segment % GROUP_SEGMENTS
+        """Note that a segment holds these keys. Only their lowest 48 bits count.
+
+        Its byte is taken out of all words and put back into them: half a megabyte stays in the
+        processor's cache, four don't.
+        """
+        place, bit = divmod(segment % GROUP_SEGMENTS, 8)
+        at = place if sys.byteorder == "little" else 7 - place
+        column = memoryview(self.group(segment)).cast("B")[at::8]
+        part, bit = bytearray(column), 1 << bit
         for key in keys:
-            words[key & _MASK] |= bit
-            words[key >> 10 & _MASK] |= bit
-            words[key >> 20 & _MASK] |= bit
-            words[key >> 29 & _MASK] |= bit
+            part[key & _MASK] |= bit
+            part[key >> 10 & _MASK] |= bit
+            part[key >> 20 & _MASK] |= bit
+            part[key >> 29 & _MASK] |= bit
+        column[:] = part
+
+    def possible(self, keys: Sequence[int], stop: int) -> set[int]:
+        """Return those of many keys that `segments` may find anything for, at a third of its cost.
+
+        Segments from `stop` on may count, too.
+        """
+        found: set[int] = set()
+        if self._first and stop:
+            return set(keys)
+        for number in range(-(-stop // GROUP_SEGMENTS)):
+            words = self._groups.get(number)
+            if words is not None:
+                found.update(
+                    [
+                        key
+                        for key in keys
+                        if (bits := words[key & _MASK] & words[key >> 10 & _MASK])
+                        and bits & words[key >> 20 & _MASK] & words[key >> 29 & _MASK]
+                    ]
+                )
+            elif number < self._first:  # dropped by another thread meanwhile
+                return set(keys)
+        return found
 
     def segments(self, key: int, stop: int) -> list[int]:
         """Return the segments below `stop` that may hold a key, oldest first."""

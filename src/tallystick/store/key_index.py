@@ -14,7 +14,9 @@ import sys
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Final
+from itertools import groupby
+from struct import iter_unpack
+from typing import Final, cast
 
 from tallystick.errors import StoreCorruptError
 from tallystick.limits import INDEX_SEGMENT_ENTRIES, KEY_FILTER_BYTES_MAX
@@ -43,6 +45,12 @@ def key_of(tenant_salt: int, value: bytes) -> int:
     return int.from_bytes(value[:8]) ^ tenant_salt
 
 
+def keys_of(tenant_salts: Sequence[int], values: Sequence[bytes]) -> list[int]:
+    """Return `key_of` for many hashes, each with its tenant's salt."""
+    heads = iter_unpack(">Q24x", b"".join(values))
+    return [head ^ salt for (head,), salt in zip(heads, tenant_salts, strict=True)]
+
+
 class KeyIndex:
     """The keys of all entries: open segments in memory, closed ones in runs behind a filter."""
 
@@ -55,11 +63,9 @@ class KeyIndex:
 
     def load(self, access: Access) -> None:
         """Learn which segments are closed, and their keys."""
-        for slot, words in _runs_after(access, self.closed):
-            segment, kind, bucket = _parts_of(slot)
-            if kind < LEAF:
-                top = bucket << 58
-                keys = [top | word >> 16 for word in _unpacked(words)]
+        for (segment, kind), runs in groupby(_runs_after(access, self.closed), _segment_and_kind):
+            if kind < LEAF:  # the filters look at no bits above those of a word
+                keys = [word >> 16 for _, words in runs for word in _unpacked(words)]
                 self._filters[kind].add(segment, keys)
             self.closed = max(self.closed, segment + 1)
         self.known = max(self.known, self.closed * INDEX_SEGMENT_ENTRIES)
@@ -105,8 +111,7 @@ class KeyIndex:
         for table in tuple(self._tables.values()):  # a segment may close meanwhile
             found |= table[kind].keys() & keys
         if self.closed:
-            segments, closed = self._filters[kind].segments, self.closed
-            found.update(key for key in keys if segments(key, closed))
+            found |= self._filters[kind].possible(keys, self.closed)
         return found
 
     def full_segment(self) -> int | None:
@@ -122,11 +127,9 @@ class KeyIndex:
         rows: list[Row] = []
         for kind in (DIGEST, RECEIPT_ID):
             self._filters[kind].add(segment, tables[kind])
-            rows += _runs(segment, kind, _pairs(tables[kind]))
-        base = segment << _SEGMENT_BITS
-        rows += _runs(
-            segment, LEAF, ((int.from_bytes(leaf[:8]), base + at) for at, leaf in enumerate(leaves))
-        )
+            rows += _runs(segment, kind, _pairs(tables[kind], len(leaves)))
+        heads = keys_of([0] * len(leaves), leaves)
+        rows += _runs(segment, LEAF, zip(heads, range(len(leaves)), strict=True))
         return rows
 
     def close(self, segment: int) -> None:
@@ -139,11 +142,12 @@ class KeyIndex:
         tables = self._tables.get(segment)
         if tables is None:
             tables = self._tables[segment] = ({}, {})
-        digests, ids = tables
-        for digest, receipt_id in keys:
-            _put(digests, digest, index)
-            _put(ids, receipt_id, index)
-            index += 1
+        for table, column in zip(tables, zip(*keys, strict=True), strict=True):
+            if table.keys().isdisjoint(column) and len(set(column)) == len(column):
+                table.update(zip(column, range(index, index + len(column)), strict=True))
+                continue
+            for at, key in enumerate(column, start=index):
+                _put(table, key, at)
 
 
 def _put(table: _Table, key: int, index: int) -> None:
@@ -155,19 +159,22 @@ def _put(table: _Table, key: int, index: int) -> None:
             there.append(index)
 
 
-def _pairs(table: _Table) -> Iterator[tuple[int, int]]:
-    for key, found in table.items():
-        if isinstance(found, int):
-            yield key, found
-        else:
-            for index in found:
-                yield key, index
+def _pairs(table: _Table, entries: int) -> Iterable[tuple[int, int]]:
+    """Return (key, index) for so many entries."""
+    if len(table) == entries:  # each has a key of its own
+        return cast("Iterable[tuple[int, int]]", table.items())
+    return (
+        (key, index)
+        for key, found in table.items()
+        for index in ((found,) if isinstance(found, int) else found)
+    )
 
 
 def _runs(segment: int, kind: int, pairs: Iterable[tuple[int, int]]) -> list[Row]:
     buckets: list[list[int]] = [[] for _ in range(_BUCKETS)]
+    puts = [words.append for words in buckets]
     for key, index in pairs:
-        buckets[key >> 58].append((key & _LOW_48) << 16 | index & _OFFSET)
+        puts[key >> 58]((key & _LOW_48) << 16 | index & _OFFSET)
     return [
         (_slot_of(segment, kind, number), _packed(sorted(words)))
         for number, words in enumerate(buckets)
@@ -202,10 +209,8 @@ def _slot_of(segment: int, kind: int, bucket: int) -> int:
     return (segment * _KINDS + kind) * _BUCKETS + bucket
 
 
-def _parts_of(slot: int) -> tuple[int, int, int]:
-    rest, bucket = divmod(slot, _BUCKETS)
-    segment, kind = divmod(rest, _KINDS)
-    return segment, kind, bucket
+def _segment_and_kind(run: Row) -> tuple[int, int]:
+    return divmod(int(run[0]) // _BUCKETS, _KINDS)
 
 
 def _packed(words: list[int]) -> bytes:

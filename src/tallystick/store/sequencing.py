@@ -17,7 +17,7 @@ from tallystick.store.batch_plan import (
     hash_of,
     sequence_of,
 )
-from tallystick.store.key_index import DIGEST, RECEIPT_ID, key_of
+from tallystick.store.key_index import DIGEST, RECEIPT_ID, keys_of
 from tallystick.store.log_reads import LogReads, old_places, salt_of
 from tallystick.store.sql import Access, Row
 
@@ -105,11 +105,12 @@ class Sequencing:
                 if root is None:
                     root = families[name[:2]] = chain
             assert root is not None
-            shares_position = self._shares_position(root, sequence_of(one))
+            sequence = sequence_of(one)
+            shares_position = self._shares_position(root, sequence)
             own_id = (name[0], one.id_hash)
             shares_id = knows_id or own_id in ids
             ids.add(own_id)
-            index = take(one, chain)
+            index = take(one, chain, sequence)
             changed[chain.no] = chain
             new[name[0], one.digest] = index
             self.keys.append(keys)
@@ -125,16 +126,13 @@ class Sequencing:
     def _judged(self, names: Sequence[ChainName]) -> list[tuple[int | None, tuple[int, int], bool]]:
         """Return for each (index it already has, its keys, whether its id is known)."""
         index, access, reads = self._reads.index, self._access, self._reads
-        salts = {tenant: salt_of(tenant) for tenant in {name[0] for name in names}}
-        digests = [
-            key_of(salts[name[0]], one.digest)
-            for one, name in zip(self._submissions, names, strict=True)
-        ]
-        ids = [
-            key_of(salts[name[0]], one.id_hash)
-            for one, name in zip(self._submissions, names, strict=True)
-        ]
+        salt_by_tenant = {tenant: salt_of(tenant) for tenant in {name[0] for name in names}}
+        salts = [salt_by_tenant[name[0]] for name in names]
+        digests = keys_of(salts, [one.digest for one in self._submissions])
+        ids = keys_of(salts, [one.id_hash for one in self._submissions])
         known_digests, known_ids = index.possible(DIGEST, digests), index.possible(RECEIPT_ID, ids)
+        if not (known_digests or known_ids):
+            return [(None, keys, False) for keys in zip(digests, ids, strict=True)]
         judged: list[tuple[int | None, tuple[int, int], bool]] = []
         for one, name, digest, receipt_id in zip(
             self._submissions, names, digests, ids, strict=True

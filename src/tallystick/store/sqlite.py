@@ -11,10 +11,8 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
-from itertools import chain
 from typing import Final, NamedTuple
 
 from tallystick.durable.file import (
@@ -36,6 +34,7 @@ from tallystick.errors import (
 )
 from tallystick.limits import SQLITE_BUSY_MS, SQLITE_CACHE_BYTES, SQLITE_WAL_PAGES_MAX
 from tallystick.store.sql import Access, Row, schema_text
+from tallystick.store.sqlite_access import SqliteAccess
 from tallystick.store.sqlite_files import identity, prepare_files
 
 
@@ -80,75 +79,6 @@ _SCHEMA: Final = (
 _SQLITE_MIN: Final = (3, 33, 0)
 
 _CORRUPT: Final = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
-
-
-# The interpreter lock is given away and taken again for each statement: row by row, a writer would
-# wait for it once for every row while another thread parses what comes next.
-_ROWS_AT_ONCE: Final = (128, 32, 8, 1)
-
-
-@cache
-def _insertion(head: str, tail: str, width: int, count: int) -> str:
-    row = f"({','.join('?' * width)})"
-    return f"{head} VALUES {','.join([row] * count)} {tail}"
-
-
-@cache
-def _updating(table: str, columns: tuple[str, ...], keys: tuple[str, ...], count: int) -> str:
-    names = (*columns, *keys)
-    row = f"({','.join('?' * len(names))})"
-    given = [f"{name} = given.column{at}" for at, name in enumerate(columns, start=1)]
-    same = [f"{table}.{name} = given.column{at}" for at, name in enumerate(keys, len(columns) + 1)]
-    return (
-        f"UPDATE {table} SET {', '.join(given)} FROM (VALUES {','.join([row] * count)}) AS given "
-        f"WHERE {' AND '.join(same)}"
-    )
-
-
-class SqliteAccess:
-    """One connection of SQLite."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._execute = connection.execute
-
-    def rows(self, statement: str, values: Sequence[object] = (), /) -> list[Row]:
-        """Return all rows that a statement yields."""
-        return self._execute(statement, values).fetchall()
-
-    def lookup(
-        self, select: str, columns: Sequence[str], keys: Sequence[Sequence[object]], /
-    ) -> list[Row]:
-        """Ask for one key after the other: cheaper here than a long statement."""
-        word = "AND" if " WHERE " in select else "WHERE"
-        statement = f"{select} {word} {' = ? AND '.join(columns)} = ?"
-        found: list[Row] = []
-        for key in keys:
-            found += self._execute(statement, key)
-        return found
-
-    def run(self, statement: str, values: Sequence[object] = (), /) -> int:
-        """Run a statement that yields no rows, and return how many it changed."""
-        return self._execute(statement, values).rowcount
-
-    def insert(self, head: str, rows: Sequence[Sequence[object]], tail: str = "", /) -> None:
-        """Insert all rows, many by one statement each: see `_ROWS_AT_ONCE`."""
-        at = 0
-        for count in _ROWS_AT_ONCE:
-            while len(rows) - at >= count:
-                statement = _insertion(head, tail, len(rows[at]), count)
-                self._execute(statement, [*chain.from_iterable(rows[at : at + count])])
-                at += count
-
-    def update(
-        self, table: str, columns: Sequence[str], keys: Sequence[str], rows: Sequence[Row], /
-    ) -> None:
-        """Update all rows, many by one statement each: see `_ROWS_AT_ONCE`."""
-        at = 0
-        for count in _ROWS_AT_ONCE:
-            while len(rows) - at >= count:
-                statement = _updating(table, tuple(columns), tuple(keys), count)
-                self._execute(statement, [*chain.from_iterable(rows[at : at + count])])
-                at += count
 
 
 class SqliteEngine:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import threading
 from base64 import b64decode
 from collections.abc import Iterator
@@ -284,6 +285,39 @@ def test_health_readiness_metrics_and_the_document(served: Served) -> None:
         assert name in text
     assert 'tally_receipts_total{outcome="stored"}' in text
     assert "_created" not in text
+
+
+def test_receipts_are_counted_alone_and_in_batches(served: Served) -> None:
+    """Each once by its outcome, flags beside that, and the bytes of what was stored now."""
+
+    def counts() -> dict[str, float]:
+        text = served.get("/metrics").body.decode()
+        form = r'^(?:tally_receipts_total.*="|tally_)(\w+)\S* (\S+)$'
+        found = re.findall(form, text, re.MULTILINE)
+        return {name: float(value) for name, value in found if name in names}
+
+    names = ("stored", "already_stored", "shares_id", "shares_position", "received_bytes_total")
+    new, fork = body(121), body(122, issuanceDate="2026-01-01T00:00:00Z")
+    same_id = wire(signed(statement(7, number=121, chain_id="chain:122")))
+    same_id_again = wire(signed(statement(8, number=121, chain_id="chain:122")))
+    before = counts()
+    assert served.post(new).status == 201
+    assert served.post(new).status == 409
+    lines = b"\n".join([body(122), new, fork, b"no", same_id, body(122)])
+    answer = served.ask("POST", "/receipts/batch", lines, NDJSON)
+    assert [json.loads(line)["status"] for line in answer.body.splitlines()] == [
+        201, 409, 201, 400, 201, 409
+    ]  # fmt: skip
+    assert served.post(same_id_again).status == 201
+    stored = [new, body(122), fork, same_id, same_id_again]
+    change = {name: value - before.get(name, 0) for name, value in counts().items()}
+    assert [change[name] for name in names] == [
+        len(stored),
+        3,
+        3,  # the fork has the id of what it forks
+        1,
+        sum(map(len, stored)),
+    ]
 
 
 def test_every_route_of_the_table_is_there(served: Served) -> None:

@@ -21,7 +21,7 @@ from tallystick.collector.ingest import INTEGERS, parse_submission, parse_submis
 from tallystick.crypto.canonical import canonicalize
 from tallystick.crypto.strict import parse_json
 from tallystick.errors import MalformedInput
-from tallystick.limits import BODY_BYTES_MAX, IDENTIFIER_CHARS_MAX, JSON_DEPTH_MAX
+from tallystick.limits import BODY_BYTES_MAX, IDENTIFIER_CHARS_MAX, JSON_DEPTH_MAX, JSON_VALUES_MAX
 from tallystick.model.receipt import Receipt
 from tallystick.model.submission import Submission
 from tallystick.serve.problem import Refusal
@@ -266,6 +266,16 @@ def test_what_two_parsers_may_read_differently_is_refused(body: bytes, code: str
 def test_nothing_is_told_apart_from_nonsense(body: bytes) -> None:
     """An empty body has a name of its own."""
     assert refused(body).name == "empty-body"
+
+
+def test_no_way_lets_more_values_through() -> None:
+    """Where verifiers refuse a receipt for its size, all its spellings are refused."""
+    runtime = {"list": [0] * (JSON_VALUES_MAX + 1)}
+    receipt = with_member(signed(statement()), "/issuer/runtime", runtime)
+    for body in spellings(receipt).values():
+        assert refused(body).members == {"code": "MALFORMED_SIZE"}
+        assert [type(one) for one in parse_submissions("t", [body])] == [Refusal]
+        assert [fault.code for fault in examine(body).faults] == ["MALFORMED_SIZE"]
 
 
 _VALUES = st.recursive(

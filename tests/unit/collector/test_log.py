@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -50,6 +51,7 @@ def test_each_receipt_has_its_own_place(store: SqliteLog, keys: LogKeys) -> None
         promise = open_promise(sequencer.promise_file(one), sheet)
         assert promise.index == one.index
         assert promise.holds(leaf_hash(one.entry))
+        assert json.loads(sequencer.promise_json(one)).encode() == sequencer.promise_file(one)
         assert promise.promise.by_ms == one.batch.time_ms + keys.max_delay_ms
 
 

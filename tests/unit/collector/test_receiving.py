@@ -53,6 +53,9 @@ class Sequencer:
     def promise_file(self, placed: Placed, /) -> bytes:
         return b"promise %d" % placed.index
 
+    def promise_json(self, placed: Placed, /) -> bytes:
+        return b'"%b"' % self.promise_file(placed)
+
 
 def receiving(sequencer: Sequencer, room: int = 1000_000) -> Receiving:
     return Receiving(

@@ -22,6 +22,7 @@ from tallystick.crypto.merkle import leaf_hash, path_in, tree_root, tree_rows
 from tallystick.crypto.note import PLAIN, TIMED, NoteKey, sign_note
 from tallystick.errors import LogFormatError, NoteSignatureError
 from tallystick.limits import LOG_PROOF_BYTES_MAX
+from tallystick.model.log_text import hash_line
 from tallystick.model.promise import (
     Promise,
     PromiseFile,
@@ -29,6 +30,7 @@ from tallystick.model.promise import (
     open_promise,
     parse_promise,
     parse_promise_file,
+    promise_file_text,
 )
 
 LEAVES = numbered(4)
@@ -63,6 +65,14 @@ def test_the_published_promises() -> None:
         opened = open_promise(data, SHEET)
         assert (opened.promise, opened.index) == (promise, index)
         assert [leaf for leaf in leaves if opened.holds(leaf)] == [leaves[index]]
+
+
+def test_a_promise_file_within_a_json_text() -> None:
+    """It is spelled as the encoder of JSON would spell it."""
+    lines = b"".join(map(hash_line, PATH))
+    note_text = msgspec.json.encode(NOTE.decode())[1:-1]
+    text = b'"' + promise_file_text(5, lines, note_text) + b'"'
+    assert text == msgspec.json.encode(FILE.decode())
 
 
 def test_a_promise_holds_for_its_own_leaf() -> None:

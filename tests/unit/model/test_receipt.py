@@ -141,6 +141,8 @@ def test_unsigned_is_all_but_the_proof() -> None:
         plain_runtime(statement()),
         plain_runtime(full_statement()),
         signed(with_member(statement(), "/issuer/name", '\x00\x1f"\\/\u2028é€\U0001f600\x7f')),
+        signed(with_member(statement(), "/issuer/name", 'a,"proof":{"b":"c')),
+        signed(with_member(statement(), "/issuer/runtime", {"a": 1, "proof": {"type": "b"}})),
         signed({**statement(), "@context": []}),
         *(signed(statement(version=version)) for version in CONTEXT_BY_VERSION),
     ],

@@ -27,7 +27,7 @@ def test_rows_are_numbered_on() -> None:
     """Entries, bodies and leaves side by side, from the start; the chain counts along."""
     rows, chain = Rows(10, 99), chain_at(10)
     given = [submission(str(number), sequence=number) for number in range(3)]
-    assert [rows.take(one, chain) for one in given] == [10, 11, 12]
+    assert [rows.take(one, chain, sequence_of(one)) for one in given] == [10, 11, 12]
     assert [row[0] for row in rows.entries] == [row[0] for row in rows.bodies] == [10, 11, 12]
     assert rows.leaves == [leaf_hash(encode_entry(99, one.digest, one.id_hash)) for one in given]
     assert (chain.length, chain.last_sequence, chain.last_index, chain.last_ms) == (3, 2, 12, 99)
@@ -38,7 +38,7 @@ def test_a_batch_knows_its_positions() -> None:
     rows, chain = Rows(10, 99), chain_at(10)
     for sequence in (4, 5):
         assert not rows.holds(10, sequence)
-        rows.take(submission(str(sequence), sequence=sequence), chain)
+        rows.take(submission(str(sequence), sequence=sequence), chain, sequence)
         assert rows.holds(10, sequence)
         assert not rows.holds(11, sequence)
 

@@ -104,24 +104,6 @@ def test_an_old_sqlite_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         engine_at(tmp_path / "db")
 
 
-@pytest.mark.parametrize("count", [0, 1, 7, 8, 31, 33, 128, 300])
-def test_any_number_of_rows_is_written_once(tmp_path: Path, count: int) -> None:
-    """However rows are divided among statements, each is inserted and updated, and none else."""
-    engine = engine_at(tmp_path / "db")
-    rows = [(slot, b"%d" % slot) for slot in range(count)]
-    with engine.writing() as access:
-        access.run("CREATE TABLE words (slot PRIMARY KEY, word, copy)")
-        access.insert("INSERT INTO words (slot, word)", rows)
-        access.insert("INSERT INTO words (slot, word)", rows, "ON CONFLICT DO NOTHING")
-        access.run("INSERT INTO words VALUES (-1, NULL, NULL)")
-        access.update("words", ("word", "copy"), ("slot",), [(b"x", word, at) for at, word in rows])
-        assert access.rows("SELECT slot, word, copy FROM words ORDER BY slot") == [
-            (-1, None, None),
-            *((slot, b"x", word) for slot, word in rows),
-        ]
-    engine.close()
-
-
 @pytest.mark.parametrize("statement", TAMPERING)
 def test_tripwires(tmp_path: Path, statement: str) -> None:
     """What only a mistake would do is refused by the database itself, REPLACE too."""

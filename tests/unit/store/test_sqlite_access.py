@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rows on their way into SQLite: each once, as they were given."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tallystick.store.sqlite import SqliteEngine
+
+
+def engine_at(path: Path) -> SqliteEngine:
+    """Open an engine whose clock stands still."""
+    return SqliteEngine(path, clock_ms=lambda: 7)
+
+
+@pytest.mark.parametrize("count", [0, 1, 3, 8, 127, 300, 513])
+def test_any_number_of_rows_is_written_once(tmp_path: Path, count: int) -> None:
+    """However rows are divided among statements, each is inserted and updated, and none else."""
+    engine = engine_at(tmp_path / "db")
+    rows = [(slot, b"%d" % slot) for slot in range(count)]
+    with engine.writing() as access:
+        access.run("CREATE TABLE words (slot PRIMARY KEY, word, copy)")
+        access.insert("INSERT INTO words (slot, word)", rows)
+        access.insert("INSERT INTO words (slot, word)", rows, "ON CONFLICT DO NOTHING")
+        access.run("INSERT INTO words VALUES (-1, NULL, NULL)")
+        access.update("words", ("word", "copy"), ("slot",), [(b"x", word, at) for at, word in rows])
+        assert access.rows("SELECT slot, word, copy FROM words ORDER BY slot") == [
+            (-1, None, None),
+            *((slot, b"x", word) for slot, word in rows),
+        ]
+    engine.close()
+
+
+def test_values_come_back_as_they_went_in(tmp_path: Path) -> None:
+    """Bytes are bound in another form: all of a column, some, or none but the first."""
+    engine = engine_at(tmp_path / "db")
+    same = b"same"
+    rows = [
+        (at, same, b"%d" % at, None if at else b"first", b"late" if at else None, "text", 2**62)
+        for at in range(11)
+    ]
+    with engine.writing() as access:
+        access.run("CREATE TABLE given (at INTEGER, a BLOB, b BLOB, c, d, e TEXT, f)")
+        access.insert("INSERT INTO given (at, a, b, c, d, e, f)", rows)
+        access.update("given", ("b", "c"), ("at",), [(b"new", None, 3), (b"\0", b"", 4)])
+        rows[3], rows[4] = (
+            (3, same, b"new", None, *rows[3][4:]),
+            (4, same, b"\0", b"", *rows[4][4:]),
+        )
+        assert access.rows("SELECT * FROM given ORDER BY at") == rows
+    engine.close()
