@@ -27,7 +27,7 @@ from tests.material import (
 )
 from tests.properties.receipts import JSON, mutations
 
-from tallystick.verify import workers
+from tallystick.verify import batch, workers
 from tallystick.verify.chain import Judge
 from tallystick.verify.receipt import Examined
 from tallystick.verify.source import Source
@@ -168,8 +168,8 @@ def test_the_report_is_the_same_for_any_workers(
     mixed = [*LONG[:60], *CHILD, *LONG[60:]]
     data = damaged(LONG if sole_chain else mixed, damages)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(workers, "_BATCH_ITEMS", 16)  # so that each worker gets several
-        patch.setattr(workers, "_BATCHES_ALONE", -1)  # checkers start at once
+        patch.setattr(batch, "BATCH_ITEMS", 16)  # so that each worker gets several
+        patch.setattr(workers, "_BATCHES_ALONE", 0)  # checkers start at once
         reports = [
             verify_input(
                 [Source(data[:50], name="a"), Source(data[50:], name="b")],

@@ -1,224 +1,63 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Several processes, one order, a bounded window."""
+"""One process for a few receipts, several for many. How they work together: `test_checkers.py`."""
 
 from __future__ import annotations
 
-import os
-import signal
+import subprocess
 import sys
 from collections.abc import Iterator
-from typing import Any
+from pathlib import Path
 
 import pytest
-from tests.material import (
-    OTHER_KEY,
-    OTHER_PUBLIC,
-    PUBLIC,
-    chain_of,
-    full_statement,
-    signed,
-    wire,
-    with_member,
-)
+from tests.material import PUBLIC, chain_of, wire
 
 from tallystick.errors import LimitError
-from tallystick.limits import WINDOW_BYTES_MAX, WORKERS_MAX
-from tallystick.verify import workers
-from tallystick.verify.checker_process import CheckerProcess
-from tallystick.verify.receipt import Examined, examine_all
+from tallystick.limits import WORKERS_MAX
+from tallystick.verify import batch, checkers, workers
+from tallystick.verify.receipt import examine_all
 from tallystick.verify.verification import verify_chain
 from tallystick.verify.workers import tried
 
-MANY = [1, 2, 3, 7]
-CHAIN = chain_of(1300)
-SOUND = [wire(one) for one in CHAIN]
+ROOT = Path(__file__).resolve().parents[3]
+ALONE = workers._BATCHES_ALONE * batch.BATCH_ITEMS
+# Batches are shorter where receipts are longer.
+SOUND = [wire(one) for one in chain_of(ALONE + 100)]
 
 
-def broken() -> list[bytes]:
-    """Return a chain in which many things are wrong, far apart and close together."""
-    found = list(SOUND)
-    for at in (3, 40, 41, 333, 700, 1001, 1002):
-        found[at] = found[at].replace(b'"status":"success"', b'"status":"failure"')
-    found[80] = wire(signed(CHAIN[80], OTHER_KEY))
-    found[500] = b"{"
-    found[600] = found[599]
-    found[650] = wire(with_member(CHAIN[650], "/proof/proofValue", "u" + "A" * 86))
-    found[900] = wire(signed(full_statement(901, "sha256:" + "0" * 64)))
-    found[1200] = b'"' + b"x" * 200_000 + b'"'
-    return found
+@pytest.mark.parametrize("count", [1, 2, 7])
+@pytest.mark.parametrize("length", [0, 1, 31, 32, 33, len(SOUND)])
+def test_each_is_told_at_its_place(count: int, length: int) -> None:
+    """However many processes there are, receipts come out in order, tried under their key."""
+    told = list(tried(SOUND[:length], examine_all, lambda _: PUBLIC, count))
+    assert [one.digest for one in told] == [one.digest for one in examine_all(SOUND[:length])]
+    assert all(one.fits_tried_key for one in told)
 
 
-@pytest.fixture
-def begun(monkeypatch: pytest.MonkeyPatch) -> list[CheckerProcess]:
-    """Let checkers start with the first batch, and return those that did."""
-    checkers: list[CheckerProcess] = []
-
-    class Known(CheckerProcess):
-        def __init__(self) -> None:
-            super().__init__()
-            checkers.append(self)
-
-    monkeypatch.setattr(workers, "CheckerProcess", Known)
-    monkeypatch.setattr(workers, "_BATCHES_ALONE", -1)
-    return checkers
-
-
-def is_gone(checker: CheckerProcess) -> bool:
-    try:
-        os.kill(checker.pid, 0)
-    except ProcessLookupError:
-        return True
-    return False
-
-
-@pytest.mark.parametrize("count", MANY)
-def test_the_report_is_the_same_for_any_number(count: int, begun: list[CheckerProcess]) -> None:
-    """Sound or broken: verdict, findings and chains are those of one worker."""
-    for raws, keys in ((SOUND, [PUBLIC]), (broken(), [PUBLIC, OTHER_PUBLIC]), (SOUND, [])):
-        report = verify_chain(raws, keys, workers=count)
-        assert report.to_dict() == verify_chain(raws, keys).to_dict()
-    assert len(begun) == (count - 1) * 2  # without a key there is nothing to check
-    assert all(map(is_gone, begun))
-
-
-def everything(raws: list[Any]) -> list[Examined]:
-    return examine_all(raws)
-
-
-@pytest.mark.parametrize("count", MANY)
-@pytest.mark.parametrize("length", [0, 1, 31, 32, 33, 300])
-def test_answers_come_in_order(count: int, length: int, begun: list[CheckerProcess]) -> None:
-    """However many checkers there are, each receipt is told at its place."""
-    told = [one.digest for one in tried(SOUND[:length], everything, lambda _: PUBLIC, count)]
-    assert told == [one.digest for one in examine_all(SOUND[:length])]
-    assert len(begun) <= count - 1
-
-
-def test_helpers_start_only_for_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A few receipts are checked here before a checker has started."""
+def test_others_start_only_for_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few receipts are checked here before another process has started."""
 
     def fail() -> None:
         raise AssertionError("started")
 
-    monkeypatch.setattr(workers, "CheckerProcess", fail)
-    few = workers._BATCHES_ALONE * workers._BATCH_ITEMS // 2
-    assert verify_chain(SOUND[:few], PUBLIC, workers=7).verified
+    monkeypatch.setattr(checkers, "CheckerProcess", fail)
+    assert verify_chain(SOUND[: ALONE // 2], PUBLIC, workers=7).verified
+    assert verify_chain(SOUND, PUBLIC, workers=1).verified
     with pytest.raises(AssertionError, match="started"):
         verify_chain(SOUND, PUBLIC, workers=2)
 
 
-@pytest.mark.parametrize("count", [2, 4])
-def test_a_lost_helper_loses_nothing(count: int, begun: list[CheckerProcess]) -> None:
-    """Checkers that are killed half-way leave their batches to those that remain."""
-
-    def killing() -> Iterator[bytes]:
-        for number, raw in enumerate(broken()):
-            yield raw
-            if number in (200, 700) and len(begun) > number // 500:
-                os.kill(begun[number // 500].pid, signal.SIGKILL)
-
-    whole = verify_chain(iter(broken()), PUBLIC).to_dict()
-    begun.clear()
-    assert verify_chain(killing(), PUBLIC, workers=count).to_dict() == whole
-    assert begun
-    assert all(map(is_gone, begun))
-
-
-def test_a_helper_that_cannot_start_is_done_without(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where no process may be started, this one does it all."""
-    attempts: list[int] = []
-
-    def fail() -> None:
-        attempts.append(1)
-        raise BlockingIOError("no more processes")
-
-    monkeypatch.setattr(workers, "CheckerProcess", fail)
-    assert verify_chain(SOUND, PUBLIC, workers=3).verified
-    assert attempts == [1]
-
-
-def test_no_helper_where_there_is_no_interpreter(
-    begun: list[CheckerProcess], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A program with an interpreter inside is not started again as a checker."""
-    monkeypatch.setattr(sys, "executable", "/usr/bin/nothing")
-    assert verify_chain(SOUND, PUBLIC, workers=2).verified
-    assert begun == []
-
-
-@pytest.mark.parametrize("count", [1, 3])
-def test_a_fault_of_the_source_is_raised(count: int, begun: list[CheckerProcess]) -> None:
-    """An error while reading comes after what was read before, and no checker is left behind."""
+def test_a_fault_of_the_source_is_raised() -> None:
+    """An error while reading comes after what was read in whole batches before."""
 
     def raws() -> Iterator[bytes]:
         yield from SOUND[:100]
         raise OSError("gone")
 
+    told = tried(raws(), examine_all, lambda _: PUBLIC, 1)
+    first = [next(told) for _ in range(batch.BATCH_ITEMS // 2)]
+    assert len(first) == batch.BATCH_ITEMS // 2
     with pytest.raises(OSError, match="gone"):
-        list(tried(raws(), everything, lambda _: PUBLIC, count))
-    assert all(map(is_gone, begun))
-
-
-def test_helpers_end_when_the_caller_stops(begun: list[CheckerProcess]) -> None:
-    """A caller that leaves early leaves no process behind."""
-    told = tried(SOUND, everything, lambda _: PUBLIC, 4)
-    next(told)
-    assert begun
-    told.close()  # type: ignore[attr-defined]  # a generator
-    assert all(map(is_gone, begun))
-
-
-class Counted:
-    """Yields items, and remembers how many were taken."""
-
-    def __init__(self, item: bytes, length: int) -> None:
-        self.item = item
-        self.length = length
-        self.taken = 0
-
-    def __iter__(self) -> Iterator[bytes]:
-        for _ in range(self.length):
-            self.taken += 1
-            yield self.item
-
-
-@pytest.mark.parametrize("count", [1, 2, 7])
-def test_small_items_are_taken_a_few_batches_ahead(count: int) -> None:
-    """The window is bounded in batches."""
-    source = Counted(b"small", 100_000)
-    told = tried(source, everything, lambda _: PUBLIC, count)
-    next(told)
-    assert source.taken <= count * workers._BATCHES_PER_WORKER * workers._BATCH_ITEMS
-    told.close()  # type: ignore[attr-defined]  # a generator
-
-
-@pytest.mark.parametrize(("size", "count"), [(1_000_000, 64), (60_000, 64), (60_000, 7)])
-def test_the_window_is_bounded_in_bytes(size: int, count: int) -> None:
-    """Of larger items there are never more on the way than the window holds."""
-    source = Counted(b"x" * size, 2000)
-    given = 0
-    for _ in tried(source, lambda raws: [EMPTY] * len(raws), lambda _: None, count):
-        ahead = (source.taken - given) * size
-        assert ahead <= WINDOW_BYTES_MAX + workers._BATCH_BYTES + 2 * size
-        given += 1
-    assert given == 2000
-
-
-EMPTY = Examined(receipt=None, faults=[])
-
-
-def test_what_is_large_is_taken_apart_alone() -> None:
-    """Of large items one at a time is in memory as values."""
-    seen: list[int] = []
-
-    def examine(raws: list[Any]) -> list[Examined]:
-        seen.append(len(raws))
-        return [EMPTY] * len(raws)
-
-    raws = [b"x" * (70_000 if number % 7 == 0 else number) for number in range(300)]
-    assert len(list(tried(raws, examine, lambda _: None, 2))) == 300
-    assert sum(seen) == 300
-    assert 1 in seen
+        list(told)
 
 
 @pytest.mark.parametrize("count", [0, -1, WORKERS_MAX + 1])
@@ -226,3 +65,16 @@ def test_the_number_has_bounds(count: int) -> None:
     """No workers, or too many, is a mistake of the caller."""
     with pytest.raises(LimitError, match="workers"):
         verify_chain(SOUND, PUBLIC, workers=count)
+
+
+def test_one_process_needs_nothing_of_several() -> None:
+    """Who verifies alone does not load what starts processes and waits for them."""
+    code = (
+        "import sys\n"
+        "from tests.material import PUBLIC, chain_of, lines\n"
+        "before = set(sys.modules)\n"
+        "from tallystick import verify_chain\n"
+        "assert verify_chain(lines(chain_of(3)), PUBLIC, workers=9)\n"
+        "assert not {'subprocess', 'selectors', 'select'} & (set(sys.modules) - before)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
