@@ -95,12 +95,16 @@ def posted(port: int, requests: list[list[bytes]], expected: int) -> tuple[float
     return time.perf_counter() - began, times
 
 
-def fdatasync_s(folder: Path, rounds: int = 50) -> float:
-    """Return the median time in which the disk makes a commit's worth of bytes durable."""
+def fdatasync_s(folder: Path, rounds: int = 50, *, pause_s: float = 0) -> float:
+    """Return the median time in which the disk makes a commit's worth of bytes durable.
+
+    With a pause before each, as between two commits: a disk that rests takes longer.
+    """
     times = []
     data = os.urandom(_FLOOR_BYTES)
     with (folder / "floor").open("wb", buffering=0) as file:
         for _ in range(rounds):
+            time.sleep(pause_s)
             file.write(data)
             began = time.perf_counter()
             os.fdatasync(file.fileno())

@@ -28,6 +28,8 @@ from tallystick.daemon.status import ask_daemon
 ADDED_S, ADDED_WITH_RECEIPT_S, PER_S, BYTES_PER_CALL = 0.0015, 0.0025, 1500, 1.0
 ROUND_TRIPS = 300
 IN_FLIGHT = 50
+# Between two calls' commits there is about so much else to do.
+PAUSE_S = 0.002
 SERVER = [sys.executable, str(Path(__file__).with_name("echo_server.py"))]
 CALL = (
     b'{"jsonrpc":"2.0","id":%d,"method":"tools/call","params":{"name":"read_file",'
@@ -116,7 +118,7 @@ def rows(calls: int, rounds: int) -> list[Row]:
             for _ in range(rounds):
                 without = statistics.median(round_trips(bare, ROUND_TRIPS))
                 added.append(statistics.median(round_trips(proxied, ROUND_TRIPS)) - without)
-                sync = fdatasync_s(Path(folder), 50)
+                sync = fdatasync_s(Path(folder), 50, pause_s=PAUSE_S)
                 before = commits_of(socket)
                 held.append(statistics.median(round_trips(required, ROUND_TRIPS)) - without - sync)
                 commits.append((commits_of(socket) - before) / ROUND_TRIPS)
