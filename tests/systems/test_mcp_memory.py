@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -44,13 +45,18 @@ def calls(proxy: Proxy, count: int) -> None:
 def test_memory_does_not_grow(
     tmp_path: Path, warm: int, count: int, bytes_per_call_max: int
 ) -> None:
-    """Below one byte for each call, once the heap has found its size; the short run sees leaks."""
+    """Below one byte for each call, once the heap has found its size; the short run sees leaks.
+
+    Of two stretches the flatter one counts: a heap grows once by some pages, a leak in both.
+    """
     if not os.path.exists("/proc/self/status"):
         pytest.skip("only Linux says how much memory a process holds")
     with Deaf() as listener, Proxy(None, socket=listener.path, folder=tmp_path) as proxy:
         calls(proxy, warm)
-        before = resident(proxy)
-        calls(proxy, count)
-        grown = resident(proxy) - before
-        assert grown < count * bytes_per_call_max, grown
+        sizes = [resident(proxy)]
+        for _ in range(2):
+            calls(proxy, count)
+            sizes.append(resident(proxy))
+        grown = min(after - before for before, after in pairwise(sizes))
+        assert grown < count * bytes_per_call_max, sizes
         assert proxy.end() == 0
