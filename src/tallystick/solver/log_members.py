@@ -36,14 +36,25 @@ def members_of(logged: Logged) -> LogMembers:
 
 
 def bound_receipts(manifest: Manifest, data: bytes | None) -> tuple[bytes, ...]:
-    """Return the lines of a run's receipts, the last of which is the head that is bound."""
+    """Return the lines of a run's receipts, the last of which is the head that is bound.
+
+    Each names the one before it: none is logged that the bound head does not speak for.
+    """
     bound = manifest.receipt_chain
     if bound is None:
         raise BundleError("binds no receipts that a log could speak of", bundle.MANIFEST)
     if not data:
         raise BundleError("is not there: a log speaks of receipts", bundle.RECEIPTS)
     lines = tuple(data.rstrip(b"\n").split(b"\n"))
-    head = head_behind(parse_receipt(lines[-1]))
+    before = None
+    for line in lines:
+        receipt = parse_receipt(line)
+        if receipt.link.previous_receipt_hash != before:
+            raise BundleError(
+                "are not one chain, each after the one that it names", bundle.RECEIPTS
+            )
+        head = head_behind(receipt)
+        before = head.hash
     if (head.chain_id, head.sequence, head.hash) != (bound.chain_id, bound.length, bound.head):
         message = "does not end with the head that the manifest binds"
         raise BundleError(message, bundle.RECEIPTS)
