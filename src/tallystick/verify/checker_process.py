@@ -41,6 +41,11 @@ def may_start() -> bool:
     )
 
 
+def this_process() -> int:
+    """Return the number of the process that asks: another one after a fork."""
+    return os.getpid()
+
+
 class CheckerProcess:
     """One such process, with the pieces that it has been given and has not answered yet."""
 

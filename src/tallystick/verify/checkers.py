@@ -9,7 +9,6 @@ worker are in memory at any moment. What is large is never read ahead.
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Iterator
 from selectors import EVENT_READ, DefaultSelector
@@ -17,7 +16,7 @@ from selectors import EVENT_READ, DefaultSelector
 from tallystick.crypto.checking import pack
 from tallystick.limits import CHECKER_PATIENCE_MS, WINDOW_BYTES_MAX
 from tallystick.verify.batch import Batch, Examine, GuessKey, next_batch, tried_here
-from tallystick.verify.checker_process import CheckerProcess, may_start
+from tallystick.verify.checker_process import CheckerProcess, may_start, this_process
 from tallystick.verify.receipt import Examined
 from tallystick.verify.source import Raw
 
@@ -32,7 +31,7 @@ class _Checkers:
         self._startable = count if may_start() else 0
         self._batches: dict[CheckerProcess, deque[Batch]] = {}
         self._answered: DefaultSelector | None = None
-        self._owner = os.getpid()
+        self._owner = this_process()
 
     def hand_over(self, idle: deque[Batch]) -> None:
         """Give checkers with room the oldest batches that nobody has begun."""
@@ -51,7 +50,7 @@ class _Checkers:
 
         One that has been waited for in vain is lost, too: somebody may have stopped it.
         """
-        if self._owner != os.getpid():
+        if self._owner != this_process():
             self._leave_to_parent(idle)
         if self._answered is None or not self._batches:
             return
@@ -111,7 +110,7 @@ class _Checkers:
         for batches in self._batches.values():
             idle.extendleft(reversed(batches))
         self.end()
-        self._batches, self._answered, self._owner = {}, None, os.getpid()
+        self._batches, self._answered, self._owner = {}, None, this_process()
 
 
 def tried_together(

@@ -14,7 +14,7 @@ import pytest
 
 from tallystick.crypto.checking import pack
 from tallystick.crypto.ed25519 import SigningKey
-from tallystick.verify.checker_process import CheckerProcess, may_start
+from tallystick.verify.checker_process import CheckerProcess, may_start, this_process
 
 KEY = SigningKey.from_seed(bytes(32))
 GOOD = (KEY.sign(b"m"), b"m", KEY.public_key)
@@ -144,6 +144,20 @@ def test_it_ends_with_its_parent(tmp_path: Path) -> None:
     ):
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def test_a_forked_process_is_another(checker: CheckerProcess) -> None:
+    """It has a number of its own, and a checker that it lets go of works on for its parent."""
+    own = this_process()
+    child = os.fork()
+    if child == 0:
+        try:
+            checker.end()
+        finally:
+            os._exit(this_process() == own)
+    assert os.waitpid(child, 0)[1] == 0
+    checker.ask(pack([GOOD]), 1)
+    assert answers(checker, 1) == [b"\1"]
 
 
 def test_ctrl_c_is_not_for_it(checker: CheckerProcess) -> None:
