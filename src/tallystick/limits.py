@@ -72,8 +72,12 @@ RESPONSE_BYTES_MAX = 16 * 1024 * 1024
 # Values in one response body: lists of numbers are usual there.
 RESPONSE_VALUES_MAX = 1024 * 1024
 
-# Threads that verify signatures. Parsing holds the interpreter lock: more do not help.
+# Processes that check signatures. One process reads for all of them: more do not help.
 WORKERS_MAX = 64
+
+# How long a process that checks signatures may do nothing before others do its work. It needs a
+# few milliseconds; a busy machine makes it wait.
+CHECKER_PATIENCE_MS = 5_000
 
 # Receipts on their way through the workers at one moment: 7000 usual ones, or 8 of the largest.
 WINDOW_BYTES_MAX = 8 * 1024 * 1024

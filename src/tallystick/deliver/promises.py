@@ -21,6 +21,7 @@ from typing import Any, Final
 
 import msgspec
 
+from tallystick.crypto.nesting import is_shallow
 from tallystick.durable.file import FilePath, make_directory, read_bounded, shown, write_replace
 from tallystick.errors import DurableError, LogFormatError, MalformedInput, RefusedInput
 from tallystick.limits import ANSWER_BODY_BYTES_MAX, EMIT_WAIT_MS_MAX, LOG_PROOF_BYTES_MAX
@@ -216,6 +217,8 @@ def _issued_ms(receipt: Receipt) -> int:
 
 def _has_promise(body: bytes) -> bool:
     """Whether an answer has a promise at all: others are of collectors that give none."""
+    if not is_shallow(body):
+        return False
     try:
         answer = msgspec.json.decode(body)
     except (msgspec.DecodeError, RecursionError, UnicodeError):

@@ -85,17 +85,18 @@ class Workers:
             if due is not None:
                 if self._is_done(due):
                     continue  # by another process
-                self._guarded(partial(resume_run, self._solver, due), due, run_id=due)
-                continue
-            taken = self._taken()
+                if self._guarded(partial(resume_run, self._solver, due), due, run_id=due):
+                    continue
+                # In vain: with many of them, something is always due, and an intent has its turn.
+            taken = self._taken(_POLL_S if due is None else 0.0)
             if taken is not None:
                 self._begin(*taken)
             elif self._line.is_closed:
                 return
 
-    def _taken(self) -> tuple[Waiting, bytes] | None:
+    def _taken(self, wait_s: float) -> tuple[Waiting, bytes] | None:
         try:
-            return self._line.take(_POLL_S)
+            return self._line.take(wait_s)
         except (Error, OSError, msgspec.MsgspecError) as fault:
             # Somebody was at the queue's folder: one intent that can't be read ends no worker.
             event(logging.ERROR, "intent_not_read", error=str(fault))

@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from selectors import EVENT_READ, DefaultSelector
 
 from tallystick.crypto.checking import pack
-from tallystick.limits import WINDOW_BYTES_MAX
+from tallystick.limits import CHECKER_PATIENCE_MS, WINDOW_BYTES_MAX
 from tallystick.verify.batch import Batch, Examine, GuessKey, next_batch, tried_here
-from tallystick.verify.checker_process import CheckerProcess, may_start
+from tallystick.verify.checker_process import CheckerProcess, may_start, this_process
 from tallystick.verify.receipt import Examined
 from tallystick.verify.source import Raw
 
@@ -30,7 +30,8 @@ class _Checkers:
     def __init__(self, count: int) -> None:
         self._startable = count if may_start() else 0
         self._batches: dict[CheckerProcess, deque[Batch]] = {}
-        self._answered = DefaultSelector()
+        self._answered: DefaultSelector | None = None
+        self._owner = this_process()
 
     def hand_over(self, idle: deque[Batch]) -> None:
         """Give checkers with room the oldest batches that nobody has begun."""
@@ -45,11 +46,20 @@ class _Checkers:
                 self._batches[checker].append(idle.popleft())
 
     def collect(self, idle: deque[Batch], *, wait: bool) -> None:
-        """Take the answers that have come; those of a checker that is lost nobody has begun."""
-        if not self._batches:
+        """Take the answers that have come; those of a checker that is lost nobody has begun.
+
+        One that has been waited for in vain is lost, too: somebody may have stopped it.
+        """
+        if self._owner != this_process():
+            self._leave_to_parent(idle)
+        if self._answered is None or not self._batches:
             return
-        for key, _ in self._answered.select(None if wait else 0):
-            checker: CheckerProcess = key.data
+        came = self._answered.select(CHECKER_PATIENCE_MS / 1000 if wait else 0)
+        if wait and not came:
+            for checker in [one for one, batches in self._batches.items() if batches]:
+                self._lose(checker, idle)
+        for key, _ in came:
+            checker = key.data
             try:
                 for answers in checker.receive():
                     self._batches[checker].popleft().take(answers)
@@ -57,8 +67,9 @@ class _Checkers:
                 self._lose(checker, idle)
 
     def end(self) -> None:
-        """End all of them."""
-        self._answered.close()
+        """End all of them; in a process that was forked since, only let go of them."""
+        if self._answered is not None:
+            self._answered.close()
         for checker in self._batches:
             checker.end()
 
@@ -69,19 +80,37 @@ class _Checkers:
         if self._startable == 0:
             return None
         try:
-            checker = CheckerProcess()
+            checker = self._started()
         except OSError:
             self._startable = 0
             return None
         self._startable -= 1
         self._batches[checker] = deque()
-        self._answered.register(checker, EVENT_READ, checker)
+        return checker
+
+    def _started(self) -> CheckerProcess:
+        if self._answered is None:
+            self._answered = DefaultSelector()
+        checker = CheckerProcess()
+        try:
+            self._answered.register(checker, EVENT_READ, checker)
+        except OSError:
+            checker.end()
+            raise
         return checker
 
     def _lose(self, checker: CheckerProcess, idle: deque[Batch]) -> None:
+        assert self._answered is not None  # each checker is registered there
         self._answered.unregister(checker)
         idle.extendleft(reversed(self._batches.pop(checker)))
         checker.end()
+
+    def _leave_to_parent(self, idle: deque[Batch]) -> None:
+        """Begin without any: questions and answers of two processes would mix in one pipe."""
+        for batches in self._batches.values():
+            idle.extendleft(reversed(batches))
+        self.end()
+        self._batches, self._answered, self._owner = {}, None, this_process()
 
 
 def tried_together(

@@ -67,13 +67,14 @@ def test_open_members_are_seen_however_they_are_spelled(name: str) -> None:
     [
         "from tallystick import verify_receipt as f; print(f(data, bytes(32)).codes())",
         "from tallystick.model.receipt import split_canonical_lines as f; print(f([data]))",
+        "from tallystick.deliver.promises import _has_promise as f; print(f(data) or None)",
         "from tallystick.model.quick_json import make_decode as m\n"
         "try: m()(data.decode())\nexcept ValueError as fault: print(fault)",
         "from tallystick.model.quick_json import make_encode as m\n"
         "deep = []\nfor _ in range(100_000): deep = [deep]\n"
         "try: m()(deep)\nexcept RecursionError as fault: print(fault)",
     ],
-    ids=["verifier", "lines", "read", "written"],
+    ids=["verifier", "lines", "promise", "read", "written"],
 )
 def test_deep_input_ends_no_process(program: str) -> None:
     """An EVM in the same process raises the interpreter's limit a hundredfold."""

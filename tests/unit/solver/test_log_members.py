@@ -65,6 +65,15 @@ def test_other_receipts_are_refused(manifest: Manifest) -> None:
             bound_receipts(manifest, data)
 
 
+def test_receipts_that_nothing_names_are_refused(manifest: Manifest) -> None:
+    """The log's word on the last one says nothing of what was slipped in, or left out, before."""
+    lines = RECEIPTS.splitlines(keepends=True)
+    first, *others = lines
+    for slipped in ([first, *lines], lines[1:], [*others, first], [*lines, lines[-1]]):
+        with pytest.raises(BundleError, match="are not one chain"):
+            bound_receipts(manifest, b"".join(slipped))
+
+
 def test_folders_have_none(tmp_path: Path) -> None:
     """What nobody recorded no log can speak of."""
     bundle_of_folder(make_tree(tmp_path / "f", {"a": b"1"}), tmp_path / "b.tally")

@@ -143,6 +143,21 @@ def test_a_collector_that_comes_back_logs(tmp_path: Path, monkeypatch: pytest.Mo
     assert (view.status, runner.calls) == ("SUCCESS", 1)
 
 
+def test_runs_put_off_hold_up_no_intent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a collector is away and some run is always due, intents are run all the same."""
+    monkeypatch.setattr(room, "SOLVER_RETRY_MS", 0)
+    runner = Scripted(lambda order: None)
+    with PromisingCollector(lambda: time.time_ns() // 10**6) as collector:
+        collector.sheet = None
+        log = RunLog(collector.url, LOG_KEY.verifier, None)
+        made = solver(tmp_path, {"WORK": runner}, log=log)
+        with _working(made, 1) as (line, _, _meters):
+            for number in range(3):
+                _accept(line, str(number))
+            _until(lambda: runner.calls == 3)
+    assert {view.state for view in view_runs(made.home)} <= {"running", "evidenced", "signed"}
+
+
 def test_what_a_crash_cut_off_comes_first(tmp_path: Path) -> None:
     """At the start, unfinished runs get their end before anything new begins."""
     base = solver(tmp_path)

@@ -22,7 +22,7 @@ from tests.material import (
 )
 
 from tallystick.limits import WINDOW_BYTES_MAX
-from tallystick.verify import batch, checkers, workers
+from tallystick.verify import batch, checker_process, checkers, workers
 from tallystick.verify.checker_process import CheckerProcess
 from tallystick.verify.receipt import Examined, examine_all
 from tallystick.verify.verification import verify_chain
@@ -111,15 +111,62 @@ def test_a_lost_checker_loses_nothing(count: int, begun: list[CheckerProcess]) -
     assert all(map(is_gone, begun))
 
 
-def test_one_that_cannot_start_is_done_without(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where no process may be started, this one does it all."""
+@pytest.mark.parametrize("more", ["", "x" * 60_000], ids=["waiting", "asking"])
+def test_a_stopped_checker_stops_nobody(
+    more: str, begun: list[CheckerProcess], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither its answers nor room in its pipe are waited for without end."""
+    raws = [wire(signed(with_member(one, "/issuer/name", f"x{more}"))) for one in CHAIN[:40]] * 5
+
+    def stopping() -> Iterator[bytes]:
+        for number, raw in enumerate(raws):
+            yield raw
+            if number == 100:
+                assert begun
+                os.kill(begun[0].pid, signal.SIGSTOP)
+                for module in (checkers, checker_process):
+                    monkeypatch.setattr(module, "CHECKER_PATIENCE_MS", 50)
+
+    told = list(tried(stopping(), everything, lambda _: PUBLIC, 2))
+    assert [one.fits_tried_key for one in told] == [True] * len(raws)
+    assert all(map(is_gone, begun))
+
+
+def test_a_forked_process_asks_for_itself(begun: list[CheckerProcess]) -> None:
+    """Two processes that go on with one verification come to the same, and take nobody's answer."""
+    whole = verify_chain(iter(broken()), PUBLIC).to_dict()
+    begun.clear()
+    child = -1
+
+    def forking() -> Iterator[bytes]:
+        nonlocal child
+        for number, raw in enumerate(broken()):
+            if number == 500:
+                assert begun
+                child = os.fork()
+            yield raw
+
+    told: Any = None
+    try:
+        told = verify_chain(forking(), PUBLIC, workers=3).to_dict()
+    finally:
+        if child == 0:
+            os._exit(told != whole)
+    assert told == whole
+    assert os.waitpid(child, 0)[1] == 0
+    assert all(map(is_gone, begun[:2]))
+
+
+@pytest.mark.parametrize("part", ["CheckerProcess", "DefaultSelector"])
+def test_one_that_cannot_start_is_done_without(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no process may be started, or no descriptor is left, this one does it all."""
     attempts: list[int] = []
 
     def fail() -> None:
         attempts.append(1)
         raise BlockingIOError("no more processes")
 
-    monkeypatch.setattr(checkers, "CheckerProcess", fail)
+    monkeypatch.setattr(checkers, part, fail)
     assert verify_chain(SOUND, PUBLIC, workers=3).verified
     assert attempts == [1]
 
