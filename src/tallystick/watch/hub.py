@@ -116,10 +116,10 @@ class PostWatcher:
         head = self._contracts.node.head()[0]
         stop = head - self._confirmations + 1
         self._step_back(head)
+        self._follow(stop, tell)  # first: bonds lie there, however many posts there are
         fresh = self._contracts.posts(self._cursor.block + 1, stop)
         for _, receipt_id in fresh:
             self._note(receipt_id)
-        self._follow(stop, tell)
         for seen in [one for one in self._cursor.posts.values() if not one.is_over]:
             try:
                 self._look(seen, tell)

@@ -32,6 +32,7 @@ from tallystick.onchain.contracts import Contracts, Posted, PostState, PostStatu
 from tallystick.onchain.fetching import fetched
 from tallystick.onchain.signed_post import sign_post
 from tallystick.onchain.solving import Offer
+from tallystick.watch import hub
 from tallystick.watch.answering import answer_questions
 from tallystick.watch.cursor import Cursor, read_cursor
 from tallystick.watch.hub import RESOLUTION_GAS, PostWatcher, Sighting, WatchPolicy
@@ -455,6 +456,20 @@ def test_questions_are_found_on_chain(chain: Chain) -> None:
     # Of another account nothing was looked for yet.
     told = ends(chain, asker=REQUESTER.address)
     assert told == {foreign: ("question 3 was not answered in time", "would res")}
+
+
+def test_too_many_posts_keep_no_question_open(
+    chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where more posts are open than one can watch, the round says so, and has ended questions."""
+    own = asked(chain, CHALLENGER, "own")
+    look(chain, Bundles())
+    chain.pass_time(DAY + 60)
+    chain.post(chain.commitment("another"))
+    monkeypatch.setattr(hub, "WATCHED_POSTS_MAX", 1)
+    with pytest.raises(PostingError, match="more than one can watch"):
+        look(chain, Bundles(), ACTIVE)
+    assert chain.contracts.post(own).status is PostStatus.SLASHED
 
 
 def test_an_end_that_may_be_undone_is_not_believed(
