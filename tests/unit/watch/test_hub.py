@@ -318,7 +318,7 @@ def test_a_node_that_wants_another_transaction_is_counted_out(
     account = chain.account(CHALLENGER)
     account.terms = msgspec.structs.replace(account.terms, wait_seconds=0)
     taken: list[bytes] = []
-    monkeypatch.setattr(chain.node, "send", lambda raw: bool(taken.append(raw)))
+    monkeypatch.setattr(chain.node, "send", taken.append)
     monkeypatch.setattr(chain.node, "mined", lambda _hash: None)
     real = chain.node.nonce
     monkeypatch.setattr(chain.node, "nonce", lambda who, *_at: real(who) + len(set(taken)))
