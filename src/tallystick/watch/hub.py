@@ -25,8 +25,10 @@ from tallystick.errors import (
     NodeError,
     PostingError,
     RevertError,
+    SigningError,
     SpendRefused,
     UnreadableError,
+    WalError,
 )
 from tallystick.limits import REORG_BLOCKS_MAX, WATCHED_POSTS_MAX
 from tallystick.onchain import challenging
@@ -281,7 +283,7 @@ class PostWatcher:
             return self._spend(self._account, paid, wish())
         except RevertError as fault:
             return f"{_REFUSED}{fault}"
-        except (NodeError, PostingError, SpendRefused, LimitError) as fault:
+        except (NodeError, PostingError, SpendRefused, LimitError, SigningError, WalError) as fault:
             return f"failed: {fault}"
 
     def _spend(self, account: Account, paid: dict[str, int], wish: Wish) -> str:

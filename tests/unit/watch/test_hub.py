@@ -25,8 +25,9 @@ from tests.curve import CurveKey
 from tests.hostile_posts import post_at
 from tests.posts import committed, lying_bundle, make_bundle
 
-from tallystick.errors import NodeError, PostingError, RevertError
+from tallystick.errors import NodeError, PostingError, RevertError, SignerUnavailable
 from tallystick.onchain import challenging
+from tallystick.onchain.account import Account
 from tallystick.onchain.artifact import REGISTRY
 from tallystick.onchain.contracts import Contracts, Posted, PostState, PostStatus
 from tallystick.onchain.fetching import fetched
@@ -375,6 +376,23 @@ def test_a_node_that_renames_disputes_ends_none_for_free(
     paid = [wei for one in kept.posts.values() for wei in one.paid.values()]
     assert kept.spent == sum(paid) + sum(kept.aside.values())
     assert chain.contracts.questions(missing)[1:] == []
+
+
+def test_a_signer_that_is_away_ends_no_round(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What could not be signed is told, and tried again in the next round, for the same wei."""
+    shown = chain.commitment("one")
+    chain.post(shown)
+    lie = chain.post(chain.commitment("lie", evidence_hash=shown.evidence_hash))
+
+    def away(_self: Account, _journal: object, *_more: object) -> None:
+        raise SignerUnavailable("the token is away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Account, "_signed", away)
+        assert look(chain, Bundles(), ACTIVE)[lie].action == "failed: the token is away"
+    spent = cursor_of(chain).spent
+    assert look(chain, Bundles(), ACTIVE)[lie].action.startswith("sent in 0x")
+    assert cursor_of(chain).spent == spent
 
 
 def test_a_head_that_never_was(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
