@@ -23,7 +23,7 @@ Examples
 \b
 Where the files come from
   --sheet, --checkpoint   /log/sheet and /log/checkpoint
-  --proof                 /log/proof/INDEX.tlog-proof
+  --proof                 /log/proof/INDEX.tlog-proof; the promise begins with that index
   --promise               the answer to a POST, as emitters keep it, or the `promise` in it
 
 \b

@@ -73,7 +73,7 @@ def watch(**options: Any) -> None:
     By default nothing is sent. With --prove, --ask or --respond the signer sends what is needed,
     unless --dry-run is given. Its own questions are followed to their end; it claims nothing.
     """
-    from tallystick.errors import NodeError
+    from tallystick.errors import NodeError, PostingError
     from tallystick.onchain.amount import parse_amount
     from tallystick.watch.hub import PostWatcher, WatchPolicy
 
@@ -103,12 +103,12 @@ def watch(**options: Any) -> None:
         while True:
             try:
                 watcher.round(_tell)
-            except NodeError as fault:
+            except (NodeError, PostingError) as fault:
                 _go_on(fault, options)
             try:
                 if options["respond"] and acts:
                     _respond(opened, options["bundles"])
-            except NodeError as fault:
+            except (NodeError, PostingError) as fault:
                 _go_on(fault, options)
             if options["once"]:
                 return
@@ -122,7 +122,7 @@ def _asker(opened: Any) -> str:
 
 
 def _go_on(fault: Exception, options: dict[str, Any]) -> None:
-    """Say what went wrong; a node that fails once must not end a watch."""
+    """Say what went wrong; what fails once must not end a watch."""
     if options["once"]:
         raise fault
     complain(f"this round: {fault}")

@@ -32,6 +32,7 @@ Examples
   tally solver run intent.json --home /var/lib/tally/solver --key solver.key
   tally solver run intent.json --evm-key keystore:evm.json --rpc https://node.example
   tally solver run intent.json --evm-key awskms:alias/solver --issuer did:web:solver.example
+  tally solver run intent.json --collector https://log.example --vkey log.vkey
   cat intent.json | tally solver run - --config solver.toml
 
 \b
@@ -39,7 +40,7 @@ Exit codes
   0  it was allowed, ran, and its bundle is signed
   1  it was refused or failed (its bundle says why), or it is no intent
   2  usage, also a key that can't be read, or settings that contradict each other
-  3  signer or home can't be used just now, or another process is at it
+  3  signer, home or collector can't be used just now, or another process is at it
 """
 _RESUME_EPILOG = """\
 \b
@@ -49,7 +50,8 @@ Examples
   tally solver resume --home /var/lib/tally/solver
 
 \b
-Exit codes: 0 all are done, 1 a run can't be finished, 2 usage or key, 3 signer or home is away.
+Exit codes: 0 all are done, 1 a run can't be finished, 2 usage or key, 3 signer, home or collector
+is away.
 """
 _SIGN_EPILOG = """\
 \b

@@ -275,7 +275,9 @@ class Intake:
                 one = frames[0]
                 self._tallies.faults += 1
                 event(logging.ERROR, "frame_failed", kind=type(fault).__name__)
-                self._note_lost("INTERNAL", one.received_ns, one.frame.drop_count)
+                # In the tallies it is counted with its answer.
+                moment_ms = one.received_ns // 1_000_000
+                self._ledger.losses.note_refused("INTERNAL", moment_ms, one.frame.drop_count)
                 return [Refusal(code="INTERNAL", message="the daemon failed on this frame")]
             middle = len(frames) // 2
             return self._commit(frames[:middle]) + self._commit(frames[middle:])
@@ -304,11 +306,8 @@ class Intake:
         return Refusal(code="INTERNAL", message="the daemon failed on this frame")
 
     def _lose(self, arrived: Arrived, code: str, claimed: int = 0) -> None:
-        self._note_lost(code, arrived.received_ns, claimed)
-
-    def _note_lost(self, code: str, received_ns: int, claimed: int = 0) -> None:
         self._tallies.rejected[code] += 1
-        self._ledger.losses.note_refused(code, received_ns // 1_000_000, claimed)
+        self._ledger.losses.note_refused(code, arrived.received_ns // 1_000_000, claimed)
 
     def _done(self, batch: Sequence[Item], _: None, fault: Exception | None) -> None:
         """Answer what was not passed on because of a fault."""

@@ -23,7 +23,7 @@ from tallystick.daemon.drafted import Answer, Drafted, Drafting
 from tallystick.daemon.head_file import HeadFile
 from tallystick.daemon.key_source import KeySource
 from tallystick.daemon.ledger_status import LedgerStatus
-from tallystick.daemon.losses import Losses, told
+from tallystick.daemon.losses import Losses, Taken, told
 from tallystick.daemon.resume import Resumed, checked, place_of
 from tallystick.daemon.rotation import Reached, rotate
 from tallystick.daemon.turn import Standing, Turn
@@ -103,8 +103,13 @@ class Ledger:
             now_ms = frames[0].received_ns // 1_000_000 if frames else self._now_ms()
             turn = self._turn(now_ms)
             self._roll_over(turn, now_ms)
-            answers = self._answers(turn, frames)
-            self._write(turn, now_ms, with_losses=bool(turn.batch.rows))
+            answers, refused = self._answers(turn, frames)
+            taken = self._note_losses(turn, now_ms, refused)
+            try:
+                self._append(turn)
+            except BaseException:
+                self.losses.give_back(taken)
+                raise
             return answers
 
     def draft(self, frames: Sequence[AttestedFrame]) -> Drafted:
@@ -116,14 +121,8 @@ class Ledger:
                 self._settle()  # what ends a day looks into the store
             turn = self._turn(now_ms)
             self._roll_over(turn, now_ms)
-            answers = self._answers(turn, frames)
-            taken = self.losses.take() if turn.batch.rows else None
-            try:
-                if taken is not None:
-                    turn.note_losses(*told(taken), now_ms)
-            except BaseException:
-                self.losses.give_back(taken)
-                raise
+            answers, refused = self._answers(turn, frames)
+            taken = self._note_losses(turn, now_ms, refused)
             closed = self._advance(turn)
             self._unwritten += 1
             heads = [place.head for place in turn.batch.places.values()]
@@ -265,14 +264,32 @@ class Ledger:
             finish=lambda: turn.hand_over(rotation, successor, agents, now_ms),
         )
 
-    def _answers(self, turn: Turn, frames: Sequence[AttestedFrame]) -> list[Answer]:
-        """Return what becomes of each frame; refusals count when no frame can raise any more."""
+    def _answers(self, turn: Turn, frames: Sequence[AttestedFrame]) -> tuple[list[Answer], Losses]:
+        """Return what becomes of each frame, and the losses that the refused ones are."""
         answers = answers_of(turn, frames, self.drafting, self._keys)
+        refused = Losses()
         for one, answer in zip(frames, answers, strict=True):
             if isinstance(answer, Refusal):
                 drops, moment_ms = one.frame.drop_count, one.received_ns // 1_000_000
-                self.losses.note_refused(answer.code, moment_ms, drops)
-        return answers
+                refused.note_refused(answer.code, moment_ms, drops)
+        return answers, refused
+
+    def _note_losses(self, turn: Turn, now_ms: int, refused: Losses) -> Taken | None:
+        """Have a turn that writes anything tell of what was lost, before it and in it.
+
+        Where that fails, its frames may come again: what was refused of them counts only then.
+        """
+        if not turn.batch.rows:
+            self.losses.give_back(refused.take())
+            return None
+        before, taken = self.losses.take_besides(refused)
+        try:
+            if taken is not None:
+                turn.note_losses(*told(taken), now_ms)
+        except BaseException:
+            self.losses.give_back(before)
+            raise
+        return taken
 
     def _is_due(self, now_ms: int) -> bool:
         """Whether the root is of another day, or has as many chains below it as may be open."""

@@ -50,6 +50,13 @@ class Losses:
             self._reasons.clear()
             return taken
 
+    def take_besides(self, refused: Losses) -> tuple[Taken | None, Taken | None]:
+        """Return what `take` does, and the same with what else was counted."""
+        before, both = self.take(), Losses()
+        both.give_back(before)
+        both.give_back(refused.take())
+        return before, both.take()
+
     def give_back(self, taken: Taken | None) -> None:
         """Count again what was taken and not written."""
         if taken is not None:

@@ -126,13 +126,21 @@ class Account:
             )
         return gas, fees
 
-    def do(self, wish: Wish, quote: tuple[int, Fees] | None = None) -> Mined:
+    def do(
+        self,
+        wish: Wish,
+        quote: tuple[int, Fees] | None = None,
+        *,
+        anew: Callable[[], None] = lambda: None,
+    ) -> Mined:
         """Do a wish and wait until it is final; raise UnminedError where that takes too long.
 
-        With a `quote`, which `price` gave, what is signed now costs no more than that.
+        With a `quote`, which `price` gave, what is signed now costs no more than that. `anew` is
+        called, and may refuse, before another transaction is signed for a wish that had one: a node
+        that lied of the first may have both mined.
         """
         with self._lock:
-            sent = self._sent(wish, quote)
+            sent = self._sent(wish, quote, anew)
         mined = self._wait(sent)
         if not mined.ok:
             raise RevertError(f"{wish.name} was mined and failed: 0x{mined.hash.hex()}")
@@ -142,7 +150,9 @@ class Account:
         made = created_address(read_address(self.address), sent[-1].nonce)
         return msgspec.structs.replace(mined, contract=checksum_address(made))
 
-    def _sent(self, wish: Wish, quote: tuple[int, Fees] | None) -> tuple[Sent, ...]:
+    def _sent(
+        self, wish: Wish, quote: tuple[int, Fees] | None, anew: Callable[[], None]
+    ) -> tuple[Sent, ...]:
         """Return the transactions of a wish of which one can count: old ones, or one signed now."""
         journal = self._open()
         try:
@@ -164,6 +174,8 @@ class Account:
             while following in under_way:
                 following += 1
             gas, fees = quote or self.price(wish)
+            if earlier:
+                anew()
             return (self._signed(journal, wish, following, gas, fees),)
         finally:
             journal.close()

@@ -11,7 +11,9 @@ from tallystick.errors import (
     NodeError,
     PostingError,
     RefusedInput,
+    SigningError,
     SpendRefused,
+    WalError,
 )
 from tallystick.model.artifact import encode_entry
 from tallystick.model.bundle import BundleReader, exactly
@@ -35,7 +37,7 @@ def answer_questions(
     for question in contracts.questions():
         try:
             told = _answered(contracts, account, solver_id, bundles, question)
-        except (NodeError, PostingError, SpendRefused, LimitError) as fault:
+        except (NodeError, PostingError, SpendRefused, LimitError, SigningError, WalError) as fault:
             told = f"failed: {fault}"
         if told:
             tell(question, told)

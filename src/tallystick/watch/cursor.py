@@ -26,7 +26,7 @@ class Seen(msgspec.Struct, kw_only=True):
     evidence: str
     is_over: bool = False
     acted: list[str] = []
-    paid: dict[str, int] = {}  # wei that is set aside for a ground, however often it is tried
+    paid: dict[str, int] = {}  # by wish: wei that is set aside for it, however often it is tried
 
 
 class Cursor(msgspec.Struct, kw_only=True):
@@ -40,7 +40,7 @@ class Cursor(msgspec.Struct, kw_only=True):
     posts: dict[str, Seen] = {}
     asker: str = ""  # whose questions were looked for in all blocks up to this one
     asked: list[DisputeState] = []  # its questions that have not ended
-    aside: dict[str, int] = {}  # by dispute: wei that is set aside to end it
+    aside: dict[str, int] = {}  # by the wish that ends a dispute: wei that is set aside for it
 
 
 def read_cursor(path: FilePath, at: Deployment) -> Cursor:

@@ -25,8 +25,10 @@ from tallystick.errors import (
     NodeError,
     PostingError,
     RevertError,
+    SigningError,
     SpendRefused,
     UnreadableError,
+    WalError,
 )
 from tallystick.limits import REORG_BLOCKS_MAX, WATCHED_POSTS_MAX
 from tallystick.onchain import challenging
@@ -116,10 +118,10 @@ class PostWatcher:
         head = self._contracts.node.head()[0]
         stop = head - self._confirmations + 1
         self._step_back(head)
+        self._follow(stop, tell)  # first: bonds lie there, however many posts there are
         fresh = self._contracts.posts(self._cursor.block + 1, stop)
         for _, receipt_id in fresh:
             self._note(receipt_id)
-        self._follow(stop, tell)
         for seen in [one for one in self._cursor.posts.values() if not one.is_over]:
             try:
                 self._look(seen, tell)
@@ -185,7 +187,7 @@ class PostWatcher:
         if not contracts.is_open(number):
             if contracts.has_ended(question, stop):  # so deep that it stays so
                 self._cursor.asked.remove(question)
-                self._cursor.aside.pop(str(number), None)
+                self._cursor.aside.pop(challenging.resolution(contracts, number).name, None)
             return
         if contracts.post(question.receipt_id).status is PostStatus.SLASHED:
             told = f"question {number} came after another ground"
@@ -196,7 +198,7 @@ class PostWatcher:
         action = "would resolve it"
         if self._policy.ask:
             wish = challenging.resolution(contracts, number)
-            action = self._sent(self._cursor.aside, str(number), lambda: wish)
+            action = self._sent(self._cursor.aside, lambda: wish)
         tell(Sighting(receipt_id=question.receipt_id, verdict=told, action=action))
         self._keep()
 
@@ -268,39 +270,55 @@ class PostWatcher:
                 return "would ask for it"
         elif not self._policy.prove:
             return "would prove it"
-        action = self._sent(seen.paid, ground.kind, lambda: self._wish(posted, ground))
+        action = self._sent(seen.paid, lambda: self._wish(posted, ground))
         if action.startswith(_SENT):
             seen.acted.append(ground.kind)
         return action
 
-    def _sent(self, paid: dict[str, int], name: str, wish: Callable[[], Wish]) -> str:
-        """Do a wish, and say what became of it; `paid` has what was set aside for it, by name."""
+    def _sent(self, paid: dict[str, int], wish: Callable[[], Wish]) -> str:
+        """Do a wish, and say what became of it; `paid` has what was set aside, by wish."""
         if self._account is None:
             return "nobody to send it"
         try:
-            return self._spend(self._account, paid, name, wish())
+            return self._spend(self._account, paid, wish())
         except RevertError as fault:
-            paid.pop(name, None)  # if it was sent, it has cost that; the next costs more
             return f"{_REFUSED}{fault}"
-        except (NodeError, PostingError, SpendRefused, LimitError) as fault:
+        except (NodeError, PostingError, SpendRefused, LimitError, SigningError, WalError) as fault:
             return f"failed: {fault}"
 
-    def _spend(self, account: Account, paid: dict[str, int], name: str, wish: Wish) -> str:
+    def _spend(self, account: Account, paid: dict[str, int], wish: Wish) -> str:
         gas, fees = account.price(wish)
+        cost = gas * fees.max_fee + wish.value
         # What has a bond is a question, and has to be ended.
         later = RESOLUTION_GAS * fees.max_fee if wish.value else 0
-        cost = gas * fees.max_fee + wish.value + later
-        more = max(0, cost - paid.get(name, 0))
-        if self._cursor.spent + more > self._policy.spend_max:
-            return f"over the cap: it may cost {cost} wei"
-        self._cursor.spent += more
-        paid[name] = paid.get(name, 0) + more
+        over = f"over the cap: it may cost {cost + later} wei"
+        more = max(0, cost + later - paid.get(wish.name, 0))
+        if not self._set_aside(more):
+            return over
+        paid[wish.name] = paid.get(wish.name, 0) + more
         self._keep()  # before it is sent: a crash must not spend it twice
-        mined = account.do(wish, (gas, fees))
+
+        def anew() -> None:
+            # The first one may count, too, whatever the node says of it.
+            if not self._set_aside(cost):
+                raise SpendRefused(over)
+            self._keep()
+
+        mined = account.do(wish, (gas, fees), anew=anew)
         dispute = challenging.opened_dispute(mined)
         if dispute is not None:
-            self._cursor.aside[str(dispute)] = later
+            end = challenging.resolution(self._contracts, dispute).name
+            if end not in self._cursor.aside:
+                paid[wish.name] -= later
+                self._cursor.aside[end] = later
         return f"{_SENT}0x{mined.hash.hex()}"
+
+    def _set_aside(self, wei: int) -> bool:
+        """Count wei as spent, if the cap has room for it."""
+        if self._cursor.spent + wei > self._policy.spend_max:
+            return False
+        self._cursor.spent += wei
+        return True
 
     def _wish(self, posted: Posted, ground: Ground) -> Wish:
         contracts = self._contracts

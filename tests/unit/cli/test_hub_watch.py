@@ -11,8 +11,9 @@ from tests.command import tally
 from tests.posts import committed, make_bundle
 from tests.systems.http_service import Answer, HttpService, Request
 
-from tallystick.cli.hub_watch import _go_on
-from tallystick.errors import NodeError
+from tallystick.cli.hub_watch import _go_on, watch
+from tallystick.errors import NodeError, PostingError
+from tallystick.onchain.contracts import Contracts, Posted
 from tallystick.onchain.deployment import keep_deployment
 from tallystick.onchain.solving import Offer
 
@@ -50,11 +51,11 @@ def test_a_bundle_comes_from_where_its_post_says(tmp_path: Path) -> None:
             receipt_id = "0x" + chain.post(committed(chain, made), offer).hex()
             contracts = keep_deployment(tmp_path, chain.deployment)
         node = ("--rpc", "embedded", "--home", str(tmp_path / "chain"), "--contracts", contracts)
-        watch = ("hub", "watch", "--once", *node)
+        look = ("hub", "watch", "--once", *node)
         asking = ("--ask", "--spend", "1 ether", "--dry-run")
-        assert tally(*watch, *asking).out == f"{receipt_id}  {NOT_ASKED} -> waiting for it\n"
+        assert tally(*look, *asking).out == f"{receipt_id}  {NOT_ASKED} -> waiting for it\n"
         assert shelf.requests == []
-        told = tally(*watch, "--allow-private").out
+        told = tally(*look, "--allow-private").out
         assert told.startswith(f"{receipt_id}  unchecked: EVIDENCE_RECEIPTS_ABSENT")
         assert len(shelf.requests) == 1
 
@@ -74,3 +75,31 @@ def test_a_node_that_fails_ends_a_round_only(capsys: pytest.CaptureFixture[str])
     assert capsys.readouterr().err == "tally: this round: the node is busy\n"
     with pytest.raises(NodeError):
         _go_on(fault, {"once": True})
+
+
+def test_a_round_that_can_not_be_told_ends_no_watch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A node that shows a post and then none of its members is told of, and asked again."""
+
+    class Enough(Exception):
+        """The test has seen two rounds."""
+
+    def pause(_seconds: float) -> None:
+        if len(rounds) == 2:
+            raise Enough
+
+    def hiding(_self: Contracts, _receipt_id: bytes) -> Posted:
+        rounds.append("looked")
+        raise PostingError("there is no such post")
+
+    rounds: list[str] = []
+    with embedded(tmp_path / "chain") as chain:
+        chain.post(chain.commitment())
+        contracts = keep_deployment(tmp_path, chain.deployment)
+    node = ("--rpc", "embedded", "--home", str(tmp_path / "chain"), "--contracts", contracts)
+    monkeypatch.setattr(Contracts, "posted", hiding)
+    monkeypatch.setattr("time.sleep", pause)
+    with pytest.raises(Enough):
+        watch.main([*node, "--every", "1"], standalone_mode=False)
+    assert capsys.readouterr().err == 2 * "tally: this round: there is no such post\n"

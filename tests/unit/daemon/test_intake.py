@@ -230,7 +230,7 @@ def test_a_frame_that_meets_a_bug_harms_no_other(house: House) -> None:
     answers = house.answers()
     assert [at for at, one in enumerate(answers) if not one["ok"]] == [5]
     assert answers[5]["code"] == "INTERNAL"
-    assert house.tallies.faults == 1
+    assert (house.tallies.faults, house.tallies.rejected) == (1, {"INTERNAL": 1})
     found = {one["issuer"].get("session_id") for one in house.home.receipts()}
     assert found - {None} == {f"s{at}" for at in range(10) if at != 5}
     assert not house.stopped

@@ -15,6 +15,7 @@ from tallystick.daemon import ledger as module
 from tallystick.daemon.attested import AttestedFrame
 from tallystick.daemon.batch import Draft
 from tallystick.daemon.ledger import Ledger
+from tallystick.daemon.turn import Turn
 from tallystick.errors import SignerUnavailable, SigningError, StoreCorruptError, StoreStoppedError
 from tallystick.model.frame import Acknowledgement, Refusal
 
@@ -506,3 +507,30 @@ def test_a_refusal_counts_once_where_the_batch_comes_again(home: Home) -> None:
     ledger.close()
     (dropped,) = [one for one in home.receipts() if type_of(one) == DROPPED]
     assert facts_of(dropped)["dropped"]["reasons"] == {"CLAIMED_BY_EMITTER": 4, "FRAME_VALUE": 1}
+
+
+@pytest.mark.parametrize("way", ["draft", "commit"])
+def test_a_refusal_counts_once_where_its_own_note_is_not_signed(
+    home: Home, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    """The signer goes away between a batch and what tells of its losses: all of it comes again."""
+    ledger = home.open()
+    ledger.commit([home.frame()])
+    ledger.losses.note("OLD", home.now_ms)
+    note, calls = Turn.note_losses, iter(range(100))
+
+    def failing(self: Turn, *facts: Any) -> None:
+        if next(calls) < 3:
+            raise SignerUnavailable("for now")
+        note(self, *facts)
+
+    monkeypatch.setattr(Turn, "note_losses", failing)
+    batch = [home.frame(input={"x": float("nan")}, drop_count=4), home.frame()]
+    for _ in range(3):
+        with pytest.raises(SignerUnavailable):
+            getattr(ledger, way)(batch)
+    ledger.write(ledger.draft(batch)) if way == "draft" else ledger.commit(batch)
+    ledger.close()
+    (dropped,) = [one for one in home.receipts() if type_of(one) == DROPPED]
+    counted = {"CLAIMED_BY_EMITTER": 4, "FRAME_VALUE": 1, "OLD": 1}
+    assert facts_of(dropped)["dropped"]["reasons"] == counted

@@ -224,3 +224,28 @@ def test_a_nonce_that_went_to_another(
     with pytest.raises(UnminedError):  # signed and mined, and not deep enough yet
         account_on(node, tmp_path, patient).do(gift())
     assert node.nonce(SOLVER.address) == 2
+
+
+def test_who_pays_is_asked_before_another_transaction(
+    node: EmbeddedNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For a wish's first transaction nobody is asked; for one more, a refusal has none signed."""
+    asked: list[str] = []
+
+    def refuse() -> None:
+        asked.append("once more")
+        raise SpendRefused("no")
+
+    hasty = Terms(wait_seconds=0)
+    with monkeypatch.context() as patch:
+        patch.setattr(node, "send", lambda _raw: True)
+        for _ in range(2):  # the same transaction, sent again
+            with pytest.raises(UnminedError):
+                account_on(node, tmp_path, hasty).do(gift(), anew=refuse)
+    assert asked == []
+    account_on(node, tmp_path / "other").do(gift("other", 2))  # of the same key and nonce
+    with pytest.raises(SpendRefused, match="no"):
+        account_on(node, tmp_path, hasty).do(gift(), anew=refuse)
+    assert (asked, node.nonce(SOLVER.address)) == (["once more"], 1)
+    account_on(node, tmp_path).do(gift())
+    assert node.balance(TO) == 3

@@ -25,16 +25,18 @@ from tests.curve import CurveKey
 from tests.hostile_posts import post_at
 from tests.posts import committed, lying_bundle, make_bundle
 
-from tallystick.errors import NodeError, PostingError
+from tallystick.errors import NodeError, PostingError, RevertError, SignerUnavailable
 from tallystick.onchain import challenging
+from tallystick.onchain.account import Account
 from tallystick.onchain.artifact import REGISTRY
 from tallystick.onchain.contracts import Contracts, Posted, PostState, PostStatus
 from tallystick.onchain.fetching import fetched
 from tallystick.onchain.signed_post import sign_post
 from tallystick.onchain.solving import Offer
+from tallystick.watch import hub
 from tallystick.watch.answering import answer_questions
 from tallystick.watch.cursor import Cursor, read_cursor
-from tallystick.watch.hub import PostWatcher, Sighting, WatchPolicy
+from tallystick.watch.hub import RESOLUTION_GAS, PostWatcher, Sighting, WatchPolicy
 from tallystick.watch.post_grounds import Ground
 
 ACTIVE = WatchPolicy(prove=True, ask=True, spend_max=ETHER)
@@ -306,6 +308,93 @@ def test_a_cap_holds_whatever_the_node_says(chain: Chain, monkeypatch: pytest.Mo
     assert watcher.spent == most
 
 
+def test_a_node_that_wants_another_transaction_is_counted_out(
+    chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Told that a question's nonce went elsewhere, a watcher asks again, and counts bond and gas
+    again: all that it signed together is within the cap.
+    """
+    missing = chain.post(chain.commitment())
+    chain.pass_time(3000)
+    account = chain.account(CHALLENGER)
+    account.terms = msgspec.structs.replace(account.terms, wait_seconds=0)
+    taken: list[bytes] = []
+    monkeypatch.setattr(chain.node, "send", taken.append)
+    monkeypatch.setattr(chain.node, "mined", lambda _hash: None)
+    real = chain.node.nonce
+    monkeypatch.setattr(chain.node, "nonce", lambda who, *_at: real(who) + len(set(taken)))
+    wish = challenging.question(chain.contracts, chain.contracts.posted(missing), None)
+    gas, fees = account.price(wish)
+    each = wish.value + gas * fees.max_fee
+    policy = WatchPolicy(ask=True, spend_max=3 * each + RESOLUTION_GAS * fees.max_fee)
+    told: list[Sighting] = []
+    watcher = PostWatcher(chain.contracts, chain.home / "watch", Bundles(), policy, account=account)
+    for _ in range(6):
+        watcher.round(told.append)
+    assert "over the cap" in told[-1].action
+    assert watcher.spent == policy.spend_max
+    assert len(set(taken)) == 3
+
+
+def test_what_a_refusal_did_not_cost_stays_set_aside(
+    chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A node that first says no to the end of a question does not eat up what is kept for it."""
+    missing = chain.post(chain.commitment())
+    chain.pass_time(3000)
+    assert look(chain, Bundles(), ACTIVE)[missing].action.startswith("sent in 0x")
+    spent = cursor_of(chain).spent
+    chain.pass_time(DAY + 60)
+
+    def refuse(_transaction: Any) -> int:
+        raise RevertError("not now")
+
+    exact = WatchPolicy(ask=True, spend_max=spent)
+    with monkeypatch.context() as patch:
+        patch.setattr(chain.node, "gas", refuse)
+        assert ends(chain, exact)[missing][1] == "refused: "
+    assert ends(chain, exact)[missing][1] == "sent in 0"
+
+
+def test_a_node_that_renames_disputes_ends_none_for_free(
+    chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One question sets wei aside for one end; what is kept for another number is counted anew."""
+    missing = chain.post(chain.commitment())
+    chain.pass_time(3000)
+    look(chain, Bundles(), ACTIVE)
+    before = cursor_of(chain)
+    monkeypatch.setattr(challenging, "opened_dispute", lambda _mined: 77)
+    monkeypatch.setattr(chain.node, "block_hash", lambda _number: b"\1" * 32)
+    account = chain.account(CHALLENGER)
+    account.terms = msgspec.structs.replace(account.terms, wait_seconds=0)
+    monkeypatch.setattr(account, "_wait", account._done)
+    watcher = PostWatcher(chain.contracts, chain.home / "watch", Bundles(), ACTIVE, account=account)
+    watcher.round(lambda _: None)
+    kept = cursor_of(chain)
+    assert set(kept.aside) == {*before.aside, "resolve:77"}
+    paid = [wei for one in kept.posts.values() for wei in one.paid.values()]
+    assert kept.spent == sum(paid) + sum(kept.aside.values())
+    assert chain.contracts.questions(missing)[1:] == []
+
+
+def test_a_signer_that_is_away_ends_no_round(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What could not be signed is told, and tried again in the next round, for the same wei."""
+    shown = chain.commitment("one")
+    chain.post(shown)
+    lie = chain.post(chain.commitment("lie", evidence_hash=shown.evidence_hash))
+
+    def away(_self: Account, _journal: object, *_more: object) -> None:
+        raise SignerUnavailable("the token is away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Account, "_signed", away)
+        assert look(chain, Bundles(), ACTIVE)[lie].action == "failed: the token is away"
+    spent = cursor_of(chain).spent
+    assert look(chain, Bundles(), ACTIVE)[lie].action.startswith("sent in 0x")
+    assert cursor_of(chain).spent == spent
+
+
 def test_a_head_that_never_was(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
     """A node that once told of blocks far ahead hides no post of the blocks below them."""
     head = chain.node.head
@@ -338,7 +427,7 @@ def test_its_own_unanswered_question_is_ended(chain: Chain) -> None:
     assert look(chain, Bundles(), ACTIVE)[missing].action.startswith("sent in 0x")
     spent = cursor_of(chain).spent
     (question,) = contracts.questions(missing)
-    assert cursor_of(chain).aside[str(question.dispute_id)] > 0
+    assert cursor_of(chain).aside[f"resolve:{question.dispute_id}"] > 0
 
     chain.pass_time(DAY - 60)
     assert ends(chain, ACTIVE) == {}
@@ -385,6 +474,20 @@ def test_questions_are_found_on_chain(chain: Chain) -> None:
     # Of another account nothing was looked for yet.
     told = ends(chain, asker=REQUESTER.address)
     assert told == {foreign: ("question 3 was not answered in time", "would res")}
+
+
+def test_too_many_posts_keep_no_question_open(
+    chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where more posts are open than one can watch, the round says so, and has ended questions."""
+    own = asked(chain, CHALLENGER, "own")
+    look(chain, Bundles())
+    chain.pass_time(DAY + 60)
+    chain.post(chain.commitment("another"))
+    monkeypatch.setattr(hub, "WATCHED_POSTS_MAX", 1)
+    with pytest.raises(PostingError, match="more than one can watch"):
+        look(chain, Bundles(), ACTIVE)
+    assert chain.contracts.post(own).status is PostStatus.SLASHED
 
 
 def test_an_end_that_may_be_undone_is_not_believed(
