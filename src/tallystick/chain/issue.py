@@ -31,6 +31,7 @@ from tallystick.model.action import Action, Authorization, Intent, Outcome
 from tallystick.model.chain import Delegation, Head, Link, is_ordinary, link_faults
 from tallystick.model.fact import told
 from tallystick.model.receipt import (
+    AFTER_PROOF_BYTES,
     CONTEXT,
     CREDENTIAL_TYPE,
     PROOF_PURPOSE,
@@ -70,10 +71,6 @@ _DECODE = msgspec.json.Decoder(UnsignedReceipt).decode
 _ENCODE = msgspec.json.Encoder(order="sorted").encode
 # Where a receipt's canonical bytes are kept that its open members could still belie.
 _DRAFTED: Final = "drafted"
-# What follows the proof in a canonical receipt of ours.
-_TAIL_BYTES: Final = len(
-    b',"type":["VerifiableCredential","AgentReceipt"],"version":"%b"}' % VERSION.encode()
-)
 
 
 def random_uuid() -> str:
@@ -233,7 +230,7 @@ def seal(
     """
     drafted = unsigned.__dict__.pop(_DRAFTED, None)
     receipt, statement = _signed(unsigned, key, verification_method, clock, drafted)
-    end = len(statement) - _TAIL_BYTES
+    end = len(statement) - AFTER_PROOF_BYTES
     body = b'%b,"proof":%b%b' % (statement[:end], _ENCODE(receipt.proof), statement[end:])
     return Sealed(receipt, body, sha256_tagged(statement))
 

@@ -13,6 +13,16 @@ STDIN: Final = "-"
 COMPLETE_VARIABLE: Final = "_TALLY_COMPLETE"
 
 
+def log_key_option(verb: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a verb its `--vkey`, which `log_files.log_key_from` reads."""
+    return click.option(
+        "--vkey",
+        required=True,
+        metavar="KEY|FILE",
+        help="The log's public key, as `name+id+base64` or a file of it. Nothing else is trusted.",
+    )(verb)
+
+
 def paths_argument(verb: Callable[..., Any]) -> Callable[..., Any]:
     """Give a verb its PATH… argument."""
     return _paths(verb, required=True)

@@ -11,6 +11,8 @@ from typing import Any, Final
 
 import click
 
+from tallystick.cli.arguments import log_key_option
+
 _EPILOG: Final = """\
 \b
 Examples
@@ -29,12 +31,7 @@ Exit codes
 
 @click.command("monitor", short_help="Follow a log, and prove where it lies.", epilog=_EPILOG)
 @click.argument("url", metavar="URL")
-@click.option(
-    "--vkey",
-    required=True,
-    metavar="KEY|FILE",
-    help="The log's public key, as `name+id+base64` or a file of it. Nothing else is trusted.",
-)
+@log_key_option
 @click.option(
     "--state",
     required=True,

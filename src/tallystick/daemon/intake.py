@@ -131,9 +131,7 @@ class Intake:
         """Put what arrived in line; a few frames that nobody asks about wait for one that is."""
         count = len(arrived.bodies) + 1
         is_few = count + self._line.waiting <= ALONE_FRAMES_MAX
-        # What is no question but looks like one is only stored sooner.
-        is_asked = arrived.fault is not None or any(b'"ack"' in body for body in arrived.bodies)
-        patience_ms = UNASKED_WAIT_MS_MAX if is_few and not is_asked else 0
+        patience_ms = UNASKED_WAIT_MS_MAX if is_few and not _may_ask(arrived) else 0
         self._line.submit(arrived, count=count, size=arrived.size, patience_ms=patience_ms)
 
     def do(self, work: Callable[[], Any], done: Callable[[Any, Exception | None], None]) -> None:
@@ -319,6 +317,11 @@ class Intake:
         left = [one for one in batch if isinstance(one, Arrived) and not one.is_passed_on]
         # Behind what was passed on: answers keep their order.
         self._writing.do(lambda: self._stop(left, fault), is_alone=False)
+
+
+def _may_ask(arrived: Arrived) -> bool:
+    """Whether somebody may wait for an answer: what only looks like a question is stored sooner."""
+    return arrived.fault is not None or any(b'"ack"' in body for body in arrived.bodies)
 
 
 def _do(task: Task) -> None:

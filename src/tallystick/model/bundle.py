@@ -46,6 +46,7 @@ LOG_CHECKPOINT: Final = "evidence/log/checkpoint"
 LOG_PROMISE: Final = "evidence/log/promise"
 LOG_PROOF: Final = "evidence/log/proof"
 LOG_SHEET: Final = "evidence/log/sheet"
+OF_A_LOG: Final = (LOG_CHECKPOINT, LOG_PROMISE, LOG_PROOF, LOG_SHEET)
 
 # All members but the artefacts, in their order, each with the most bytes that it may have.
 NAMED: Final = {

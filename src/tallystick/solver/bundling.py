@@ -42,6 +42,7 @@ from tallystick.model.manifest_signature import (
     parse_signatures,
 )
 from tallystick.ports import EvmSigner, Signer
+from tallystick.solver import workspace
 from tallystick.solver.evidence import ArtifactList, directory_manifest, list_artifacts
 from tallystick.solver.hashing import (
     Progress,
@@ -54,9 +55,9 @@ from tallystick.solver.hashing import (
 _MODE: Final = 0o600
 # What a run's directory holds besides its evidence, under the names that a bundle gives them.
 _BESIDE: Final = {
-    bundle.INTENT: "intent.json",
-    bundle.POLICY: "policy.json",
-    bundle.RECEIPTS: "receipts.jsonl",
+    bundle.INTENT: workspace.INTENT,
+    bundle.POLICY: workspace.POLICY,
+    bundle.RECEIPTS: workspace.RECEIPTS,
 }
 # What stands beside the artefacts of a run.
 _OF_A_RUN: Final = ("states.jsonl", "evidence/manifest.json")

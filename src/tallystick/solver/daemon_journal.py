@@ -35,9 +35,9 @@ from tallystick.model.decision import Decision
 from tallystick.model.intent import Intent
 from tallystick.model.manifest import fit_text
 from tallystick.model.run_decision import DECIDE, decided_on, decided_what
-from tallystick.solver.journal import FILE
 from tallystick.solver.records import append_fact, last_fact
 from tallystick.solver.setup import Solver
+from tallystick.solver.workspace import RECEIPTS
 
 ACKNOWLEDGED: Final = "acknowledged.jsonl"
 # Types of ours, as `DECIDE` is one.
@@ -72,7 +72,7 @@ class DaemonJournal:
         decision: Decision | None = None,
     ) -> None:
         self._path = os.path.join(run_dir, ACKNOWLEDGED)
-        self._copy_path = os.path.join(run_dir, FILE)
+        self._copy_path = os.path.join(run_dir, RECEIPTS)
         self._store = solver.store
         self._clock = solver.clock
         self._agent = run_id

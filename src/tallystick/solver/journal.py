@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from tallystick.chain.issue import head_behind
 from tallystick.chain.receipt_chain import ReceiptChain
@@ -20,15 +20,14 @@ from tallystick.model.reader import parse_receipt
 from tallystick.model.run_decision import DECIDE, decided_on, decided_what, hash_of
 from tallystick.solver.runner import Records
 from tallystick.solver.setup import Solver
-
-FILE: Final = "receipts.jsonl"
+from tallystick.solver.workspace import RECEIPTS
 
 
 class RunJournal:
     """Signs and keeps what a run does. Goes on where an earlier process stopped."""
 
     def __init__(self, solver: Solver, intent: Intent, run_id: str, run_dir: str) -> None:
-        path = os.path.join(run_dir, FILE)
+        path = os.path.join(run_dir, RECEIPTS)
         self._run_id = run_id
         self._last = _last_of(path)
         self._emitter = FileEmitter(path)

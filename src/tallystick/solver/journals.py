@@ -10,9 +10,10 @@ from tallystick.errors import RunError
 from tallystick.model.decision import Decision
 from tallystick.model.intent import Intent
 from tallystick.solver.daemon_journal import ACKNOWLEDGED, DaemonJournal
-from tallystick.solver.journal import FILE, RunJournal
+from tallystick.solver.journal import RunJournal
 from tallystick.solver.runner import Records
 from tallystick.solver.setup import Solver
+from tallystick.solver.workspace import RECEIPTS
 
 
 class Journal(Protocol):
@@ -46,7 +47,7 @@ def open_journal(
     is_told = os.path.lexists(os.path.join(run_dir, ACKNOWLEDGED))
     if is_told and not solver.daemon:
         raise RunError("this run was begun with a daemon, and the solver has none now")
-    is_own = not is_told and os.path.lexists(os.path.join(run_dir, FILE))
+    is_own = not is_told and os.path.lexists(os.path.join(run_dir, RECEIPTS))
     if solver.daemon and not is_own:
         return DaemonJournal(solver, intent, run_id, run_dir, decision=decision)
     return RunJournal(solver, intent, run_id, run_dir)

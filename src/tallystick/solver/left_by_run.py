@@ -10,9 +10,9 @@ from tallystick.errors import ManifestError, ReceiptError
 from tallystick.limits import INTENT_BYTES_MAX
 from tallystick.model.manifest import ReceiptBinding
 from tallystick.model.policy import parse_policy
-from tallystick.solver.journal import FILE, head_of_file
+from tallystick.solver.journal import head_of_file
 from tallystick.solver.states import RunStates
-from tallystick.solver.workspace import POLICY
+from tallystick.solver.workspace import POLICY, RECEIPTS
 
 
 class LeftByRun:
@@ -44,7 +44,7 @@ class LeftByRun:
 
     def binding(self) -> ReceiptBinding | None:
         """Return what the manifest says of the run's receipts; None where there are none."""
-        head = head_of_file(os.path.join(self._run_dir, FILE))
+        head = head_of_file(os.path.join(self._run_dir, RECEIPTS))
         if head is None or head.hash is None:
             return None
         return ReceiptBinding(chain_id=head.chain_id, length=head.sequence, head=head.hash)

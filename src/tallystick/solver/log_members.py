@@ -9,7 +9,7 @@ they may come years after the solver has signed.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 from tallystick.chain.issue import head_behind
 from tallystick.deliver.logged import Logged
@@ -21,10 +21,6 @@ from tallystick.model.reader import parse_receipt
 
 # Names of members, and what they hold.
 LogMembers: TypeAlias = Mapping[str, bytes]
-
-OF_A_LOG: Final = frozenset(
-    {bundle.LOG_CHECKPOINT, bundle.LOG_PROMISE, bundle.LOG_PROOF, bundle.LOG_SHEET}
-)
 
 
 def members_of(logged: Logged) -> LogMembers:

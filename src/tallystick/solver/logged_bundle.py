@@ -24,7 +24,7 @@ from tallystick.model.bundle_head import BundleHead, read_head
 from tallystick.solver.bundling import Packed
 from tallystick.solver.hashing import Progress
 from tallystick.solver.listed import copy_artifacts
-from tallystick.solver.log_members import OF_A_LOG, LogMembers, bound_receipts
+from tallystick.solver.log_members import LogMembers, bound_receipts
 
 _MODE: Final = 0o600
 
@@ -44,7 +44,7 @@ def write_logged(
         reader = BundleReader(exactly(stream.read))
         head = read_head(reader)
         receipts = bound_receipts(head.manifest, head.files.get(bundle.RECEIPTS))
-        kept = {name: data for name, data in head.files.items() if name not in OF_A_LOG}
+        kept = {name: data for name, data in head.files.items() if name not in bundle.OF_A_LOG}
         return _write(reader, head, {**kept, **log(receipts)}, file, progress)
 
 

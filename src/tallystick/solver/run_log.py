@@ -18,8 +18,8 @@ from tallystick.errors import EmitError
 from tallystick.limits import RUN_RECEIPTS_BYTES_MAX
 from tallystick.model.manifest import Manifest
 from tallystick.solver.log_members import LogMembers, bound_receipts, members_of
+from tallystick.solver.workspace import RECEIPTS
 
-RECEIPTS: Final = "receipts.jsonl"
 # Promises that were given and not kept: evidence against the log.
 PROMISES: Final = "promises"
 _WAITS: Final = (

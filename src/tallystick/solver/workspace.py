@@ -14,6 +14,7 @@ from tallystick.errors import DurableError, RunError
 ARTIFACTS: Final = "artifacts"
 INTENT: Final = "intent.json"
 POLICY: Final = "policy.json"
+RECEIPTS: Final = "receipts.jsonl"
 BUNDLE: Final = "bundle.tally"
 LOCK: Final = "lock"
 _WITHHELD: Final = "withheld"

@@ -6,7 +6,6 @@ It ends with its input, and so with the process that began it.
 
 from __future__ import annotations
 
-import sys
 from typing import BinaryIO, Final
 
 from tallystick.crypto.checking import check_packed
@@ -23,7 +22,3 @@ def serve(questions: BinaryIO, answers: BinaryIO) -> None:
             return
         answers.write(check_packed(piece))
         answers.flush()
-
-
-if __name__ == "__main__":
-    serve(sys.stdin.buffer, sys.stdout.buffer)

@@ -30,12 +30,6 @@ from tallystick.verify.verification import Expectations, verify_input
 # Whether an intent has run before only the solver knows: its word is taken for this one reason.
 _REPLAYED: Final = "INTENT_REPLAYED"
 _OF_A_RUN: Final = (bundle.INTENT, bundle.POLICY, bundle.RECEIPTS)
-_OF_A_LOG: Final = (
-    bundle.LOG_CHECKPOINT,
-    bundle.LOG_PROMISE,
-    bundle.LOG_PROOF,
-    bundle.LOG_SHEET,
-)
 
 
 def judge_run(
@@ -49,7 +43,7 @@ def judge_run(
     if manifest.origin == "directory":
         message = "nothing was asked, decided or run: somebody made this bundle of a folder"
         findings.add("evidence_no_decision", f"{bundle.MANIFEST}/origin", message)
-        for name in (*_OF_A_RUN, *_OF_A_LOG):
+        for name in (*_OF_A_RUN, *bundle.OF_A_LOG):
             if name in files:
                 findings.add("EVIDENCE_MALFORMED", name, "stands in the bundle of a folder")
         return (), 0
@@ -225,7 +219,7 @@ def _decisions(data: bytes, bound: ReceiptBinding) -> Iterator[tuple[int, Receip
 def _judge_log(files: Mapping[str, bytes], key: VerifierKey | None, findings: Findings) -> None:
     """Ask whether the chain's last receipt, and with it all before it, is in a log."""
     if key is None:
-        if any(name in files for name in _OF_A_LOG):
+        if any(name in files for name in bundle.OF_A_LOG):
             message = "is there, and no key of a log was given"
             findings.add("evidence_log_unseen", "evidence/log", message)
         return

@@ -8,6 +8,7 @@ receipt by itself; `verify_chain` at one whole chain; `verify_input` at any numb
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from itertools import islice
 
 import msgspec
@@ -25,15 +26,10 @@ from tallystick.limits import (
 from tallystick.verify.chain import Judge
 from tallystick.verify.completeness import Completeness
 from tallystick.verify.coverage import Coverage, Holdings
-from tallystick.verify.receipt import (
-    Examined,
-    examine,
-    examine_all,
-    plain_copy,
-)
+from tallystick.verify.receipt import Examined, examine, examine_all, plain_copy
 from tallystick.verify.report import ChainReport, Findings, Report
 from tallystick.verify.second_pass import SecondPass
-from tallystick.verify.source import Input, Raw, Source
+from tallystick.verify.source import Input, Source
 from tallystick.verify.state import ChainState
 from tallystick.verify.trust import Trust, trust_of
 from tallystick.verify.workers import tried
@@ -150,9 +146,7 @@ def verify_input(
     responses = _Responses(expectations.responses, findings)
     completeness = Completeness(judge, stream, findings) if stream.has_whole else None
 
-    def examined(raws: list[Raw]) -> list[Examined]:
-        return examine_all(raws, accept_nulls=accept_nulls)
-
+    examined = partial(examine_all, accept_nulls=accept_nulls)
     for index, one in enumerate(tried(stream, examined, judge.guess_key, workers)):
         judge.take(one, index)
         if responses.bodies:

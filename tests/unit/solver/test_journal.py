@@ -14,7 +14,8 @@ from tests.solving import NOW, intent, policy, receipts_of, solver
 from tallystick.chain.payload import payload_hash
 from tallystick.errors import RunError
 from tallystick.model.decision import evaluate
-from tallystick.solver.journal import FILE, RunJournal
+from tallystick.solver.journal import RunJournal
+from tallystick.solver.workspace import RECEIPTS
 from tallystick.verify.verification import verify_chain
 
 _RUN = "ab" * 32
@@ -57,14 +58,14 @@ def test_a_chain_goes_on_behind_its_last_receipt(tmp_path: Path, torn: bytes) ->
     """Also where a crash tore the next one off: that one was never acknowledged."""
     first = _journal(tmp_path)
     first.decided(intent(), evaluate(intent(), policy(), NOW))
-    with open(tmp_path / FILE, "ab") as file:
+    with open(tmp_path / RECEIPTS, "ab") as file:
         file.write(torn)
     second = _journal(tmp_path, 1)
     second.close("interrupted")
     receipts = receipts_of(tmp_path)
     assert [one["credentialSubject"]["chain"]["sequence"] for one in receipts] == [1, 2]
     assert receipts[-1]["credentialSubject"]["chain"]["status"] == "interrupted"
-    report = verify_chain((tmp_path / FILE).read_bytes(), material.PUBLIC)
+    report = verify_chain((tmp_path / RECEIPTS).read_bytes(), material.PUBLIC)
     assert report.verdict == "verified", report
 
 
@@ -80,7 +81,7 @@ def test_a_closed_chain_is_not_closed_again(tmp_path: Path) -> None:
 def test_a_foreign_line_is_told(tmp_path: Path) -> None:
     """A whole line that is no receipt is no crash: nothing is signed behind it."""
     _journal(tmp_path).decided(intent(), evaluate(intent(), policy(), NOW))
-    with open(tmp_path / FILE, "ab") as file:
+    with open(tmp_path / RECEIPTS, "ab") as file:
         file.write(b"{}\n")
     with pytest.raises(RunError, match="no receipt"):
         _journal(tmp_path, 1)
@@ -89,4 +90,4 @@ def test_a_foreign_line_is_told(tmp_path: Path) -> None:
 def test_receipts_are_their_owners(tmp_path: Path) -> None:
     """The file can be read by nobody else."""
     _journal(tmp_path).close("complete")
-    assert os.stat(tmp_path / FILE).st_mode & 0o077 == 0
+    assert os.stat(tmp_path / RECEIPTS).st_mode & 0o077 == 0
