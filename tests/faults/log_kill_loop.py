@@ -173,20 +173,21 @@ def clients(folder: Path, port: int, view: memoryview) -> None:
 
 
 def reader_of_checkpoints(folder: Path, port: int, view: memoryview) -> None:
-    """Keep every checkpoint that is shown."""
+    """Keep every checkpoint that is shown, by whichever collector answers."""
     shown = b""
     with (folder / "checkpoints").open("wb") as kept:
         while not view[ENDING]:
             with suppress(OSError, http.client.HTTPException):
                 connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-                while not view[ENDING]:
-                    connection.request("GET", "/log/checkpoint")
+                try:
+                    connection.request("GET", "/log/checkpoint", headers={"Connection": "close"})
                     answer = connection.getresponse()
                     note = answer.read()
-                    if answer.status == 200 and note != shown:
-                        shown = note
-                        kept.write(b"%d\n" % len(note) + note)
-                    time.sleep(0.01)
+                finally:
+                    connection.close()
+                if answer.status == 200 and note != shown:
+                    shown = note
+                    kept.write(b"%d\n" % len(note) + note)
             time.sleep(0.005)
 
 

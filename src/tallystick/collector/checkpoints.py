@@ -82,12 +82,19 @@ class Checkpoints:
                 self._on_release(made, before, self._monotonic() - began)
             return made
 
+    def catch_up(self) -> None:
+        """Show what another process released since; any thread may ask for it."""
+        released = self._store.released()
+        if released is None or not self._is_news(released):
+            return
+        with self._one_at_a_time:
+            if self._is_news(released):
+                self._guard.record(released)
+                self._show(released)
+
     def look(self) -> None:
         """Show what another process released since; make a checkpoint where one is due."""
-        released = self._store.released()
-        if released is not None and (self._newest is None or released.number > self._newest.number):
-            self._guard.record(released)
-            self._show(released)
+        self.catch_up()
         newest = self._newest
         is_idle = self._monotonic() - self._shown_at >= self._idle_s
         if newest is None or is_idle or self._store.next_index() > newest.size:
@@ -103,6 +110,9 @@ class Checkpoints:
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
+
+    def _is_news(self, released: Intent) -> bool:
+        return self._newest is None or released.number > self._newest.number
 
     def _show(self, made: Intent) -> None:
         self._newest = made

@@ -60,7 +60,7 @@ def log_routes(log: LogView) -> list[Any]:
 
 
 def _checkpoint(log: LogView, request: Any) -> tuple[bytes, str, str]:  # noqa: ARG001
-    newest = log.newest
+    newest = log.current()
     if newest is None or newest.note is None:
         raise Refusal("not-found", "the log has no checkpoint yet")
     return newest.note, _TEXT, "no-cache"
@@ -87,7 +87,7 @@ def _tile(log: LogView, request: Any) -> tuple[bytes, str, str]:
 def _inclusion(log: LogView, request: Any) -> tuple[bytes, str, str]:
     index = _number(request, "index")
     size = _number(request, "size", log.size)
-    if not index < size <= log.size:
+    if index >= size or not log.reaches(size):
         raise Refusal("not-found", f"wanted are index < size ≤ {log.size}")
     body = {
         "index": index,
@@ -102,7 +102,7 @@ def _inclusion(log: LogView, request: Any) -> tuple[bytes, str, str]:
 def _consistency(log: LogView, request: Any) -> tuple[bytes, str, str]:
     old = _number(request, "from")
     new = _number(request, "to", log.size)
-    if not 0 < old <= new <= log.size:
+    if not 0 < old <= new or not log.reaches(new):
         raise Refusal("not-found", f"wanted are 0 < from ≤ to ≤ {log.size}")
     body = {
         "from": old,

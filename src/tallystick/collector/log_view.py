@@ -3,11 +3,15 @@
 
 Nothing is shown that the newest released checkpoint does not imply, and what was shown once never
 changes: of all this the checkpoint alone is news. No receipt is in here, only hashes.
+
+Several processes may share a store, and a reader may come to one after the other: none shows less
+than another has shown.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Final
 
 from tallystick.collector.log_keys import LogKeys
@@ -24,9 +28,12 @@ from tallystick.ports import LogStore
 class LogView:
     """A log as its readers see it. May be asked from several threads."""
 
-    def __init__(self, store: LogStore, keys: LogKeys) -> None:
-        """Show nothing yet."""
+    def __init__(
+        self, store: LogStore, keys: LogKeys, *, catch_up: Callable[[], None] = lambda: None
+    ) -> None:
+        """Show nothing yet; `catch_up` is to publish what another process has released since."""
         self._store = store
+        self._catch_up = catch_up
         self.sheet: Final = keys.sheet
         self.origin: Final = keys.origin
         self._newest: Intent | None = None
@@ -42,6 +49,17 @@ class LogView:
         """How many entries are to be seen."""
         return self._newest.size if self._newest is not None else 0
 
+    def current(self) -> Intent | None:
+        """Return the newest checkpoint that any process shows, or None before the first."""
+        self._catch_up()
+        return self._newest
+
+    def reaches(self, size: int) -> bool:
+        """Whether a checkpoint covers so many entries, here or at another process."""
+        if size > self.size:
+            self._catch_up()
+        return size <= self.size
+
     def publish(self, made: Intent) -> None:
         """Show a released checkpoint; never an older one than before."""
         if self._newest is None or made.number > self._newest.number:
@@ -49,14 +67,15 @@ class LogView:
 
     def tile(self, level: int, number: int, width: int) -> bytes | None:
         """Return the first hashes of a tile, or None where the checkpoint has no such tile."""
-        if width_in(level, number, self.size) < width:
+        covered = (number * TILE_WIDTH + width) * TILE_WIDTH**level
+        if not self.reaches(covered):
             return None
         return self._tile(level, number)[: width * HASH_BYTES]
 
     def bundle(self, number: int, width: int) -> bytes | None:
         """Return the entries of a bundle, or None where the checkpoint does not cover them."""
         start = number * TILE_WIDTH
-        if start + width > self.size:
+        if not self.reaches(start + width):
             return None
         return encode_bundle(self._store.entries(start, start + width))
 
@@ -83,7 +102,9 @@ class LogView:
     def proof_file(self, index: int, size: int | None = None) -> bytes | None:
         """Return the `.tlog-proof` of an entry under a checkpoint, or None without such a one."""
         under = self._newest if size is None else self._store.checkpoint_of(size)
-        if under is None or under.note is None or not index < under.size <= self.size:
+        if under is None or under.note is None or index >= under.size:
+            return None
+        if not self.reaches(under.size):
             return None
         path = tuple(self.inclusion(index, under.size))
         entry = self._store.entries(index, index + 1)[0]

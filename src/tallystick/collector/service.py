@@ -50,7 +50,7 @@ class LogService:
     ) -> None:
         """Take a store that is open, and the keys of its log; nothing is signed yet."""
         self.store: Final = store
-        self.log: Final = LogView(store, keys)
+        self.log: Final = LogView(store, keys, catch_up=self._catch_up)
         self._keys = keys
         self._guard = Guard(guard_path, keys.origin)
         self._promised = Promised(guard_path, keys.origin)
@@ -109,6 +109,10 @@ class LogService:
         self.sequencer.close()
         self._checkpoints.stop()
         self._promised.close()
+
+    def _catch_up(self) -> None:
+        if self._fault is None:
+            self._checkpoints.catch_up()
 
     def _fail(self, reason: str) -> None:
         if self._fault is None:

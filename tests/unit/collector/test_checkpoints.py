@@ -217,3 +217,25 @@ def test_a_process_without_files_makes_the_next_one_late(tmp_path: Path) -> None
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         until(lambda: bench.shown[-1].size == 1)
         assert not bench.faults
+
+
+def test_what_another_process_released_is_shown_when_asked_for(tmp_path: Path) -> None:
+    """A reader who comes from there finds no older checkpoint here; the guard has it first."""
+    with Bench(tmp_path) as bench:
+        other = Checkpoints(
+            bench.store,
+            bench.keys,
+            Guard(tmp_path / "other", bench.keys.origin),
+            lambda _: None,
+            on_fault=bench.faults.append,
+            monotonic=lambda: 0.0,
+        )
+        bench.checkpoints.make()
+        bench.store.place(submissions(3))
+        made = other.make()
+        bench.checkpoints.catch_up()
+        bench.checkpoints.catch_up()
+        assert bench.shown[1:] == [made]
+        known = bench.guard.read()
+        assert known is not None
+        assert known.number == made.number

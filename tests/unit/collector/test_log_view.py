@@ -133,3 +133,30 @@ def test_no_proof_without_its_checkpoint(view: LogView, index: int, size: int | 
 def test_hashes_are_encoded_for_json() -> None:
     """Base64, as in all other files of a log."""
     assert encoded([bytes(3)]) == ["AAAA"]
+
+
+def test_what_another_process_has_shown_is_found_here(grown: tuple[SqliteLog, LogKeys]) -> None:
+    """Asked for the checkpoint, or for what only a newer one covers, it looks; else it does not."""
+    store, keys = grown
+    looks: list[int] = []
+    released = store.released()
+    assert released is not None
+
+    def catch_up() -> None:
+        looks.append(shown.size)
+        if len(looks) == 2:
+            shown.publish(released)
+
+    shown = LogView(store, keys, catch_up=catch_up)
+    assert shown.current() is None
+    assert shown.tile(0, 2, 88) is not None
+    assert shown.bundle(2, 88) is not None
+    assert shown.proof_file(599) is not None
+    assert len(looks) == 2
+    assert shown.tile(0, 2, 89) is None
+    assert shown.tile(1, 0, 2) is not None
+    assert shown.tile(1, 0, 3) is None
+    assert shown.tile(2, 0, 1) is None
+    assert shown.bundle(2, 89) is None
+    assert not shown.reaches(601)
+    assert len(looks) == 7
