@@ -268,8 +268,8 @@ e = emitter()
 e.emit(CHAIN[0])
 stopped = 0
 for r in CHAIN:
-    signal.setitimer(signal.ITIMER_REAL, 0.002)
     try:
+        signal.setitimer(signal.ITIMER_REAL, 0.002)
         e.emit(r)
         time.sleep(1)
     except Stop: stopped += 1
