@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ from tallystick.durable.file import (
     sync_directory,
     unlock,
 )
+from tallystick.durable.room import make_room
 from tallystick.errors import (
     DurableError,
     StoreCorruptError,
@@ -32,7 +34,12 @@ from tallystick.errors import (
     StoreStoppedError,
     WalLockedError,
 )
-from tallystick.limits import SQLITE_BUSY_MS, SQLITE_CACHE_BYTES, SQLITE_WAL_PAGES_MAX
+from tallystick.limits import (
+    SQLITE_BUSY_MS,
+    SQLITE_CACHE_BYTES,
+    SQLITE_WAL_PAGES_MAX,
+    SQLITE_WAL_ROOM_BYTES,
+)
 from tallystick.store.sql import Access, Row, schema_text
 from tallystick.store.sqlite_access import SqliteAccess
 from tallystick.store.sqlite_files import identity, prepare_files
@@ -125,7 +132,9 @@ class SqliteEngine:
             unlock(self._lock)
             raise
         self._access = SqliteAccess(self._connection)
-        names = (self._path, f"{self._path}-wal")
+        self._log_path = f"{self._path}-wal"
+        self._log_bytes = 0
+        names = (self._path, self._log_path)
         self._files = {name: found for name in names if (found := identity(name)) is not None}
 
     @contextmanager
@@ -138,6 +147,7 @@ class SqliteEngine:
                 self._connection.execute("BEGIN IMMEDIATE")
                 yield self._access
                 self._connection.execute("COMMIT")
+                self._keep_room()
             except (sqlite3.Error, UnicodeDecodeError) as error:
                 told = self._told("could not be written", error)
                 self._stop(str(told))
@@ -240,6 +250,15 @@ class SqliteEngine:
             self._connection.close()
         except sqlite3.Error:
             pass
+
+    def _keep_room(self) -> None:
+        """Make the log longer where SQLite has begun to: later commits write into what is there."""
+        try:
+            if os.stat(self._log_path).st_size > self._log_bytes:
+                make_room(self._log_path, SQLITE_WAL_ROOM_BYTES)
+                self._log_bytes = os.stat(self._log_path).st_size
+        except OSError:
+            self._log_bytes = sys.maxsize  # no room, or no log: each commit makes its own
 
     def _take_lock(self) -> int:
         try:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import errno
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -16,6 +18,7 @@ from tallystick.errors import (
     StoreLockedError,
     StoreStoppedError,
 )
+from tallystick.limits import SQLITE_WAL_ROOM_BYTES
 from tallystick.store import sqlite
 from tallystick.store.sql import schema_text
 from tallystick.store.sqlite import COLLECTOR, SqliteEngine
@@ -179,3 +182,50 @@ def test_a_file_that_was_taken_away_is_not_made_anew(tmp_path: Path) -> None:
         pass
     assert not (tmp_path / "store.db").exists()
     engine.close()
+
+
+def test_the_log_is_made_longer_ahead_of_commits(tmp_path: Path) -> None:
+    """Commits write into what the log has already, and a crash leaves them all, and only them."""
+    engine = engine_at(tmp_path / "db")
+    log, sizes = tmp_path / "db-wal", []
+    for _ in range(8):
+        counted(engine)
+        sizes.append(log.stat().st_size)
+    assert sizes[0] > SQLITE_WAL_ROOM_BYTES
+    assert set(sizes) == {sizes[0]}
+    for name in ("db", "db-wal"):
+        shutil.copy(tmp_path / name, tmp_path / f"crashed-{name}")
+    with engine.writing() as access:  # more than there is room for
+        access.run("INSERT INTO run VALUES (0, ?)", (bytes(SQLITE_WAL_ROOM_BYTES),))
+    assert log.stat().st_size > sizes[0] + SQLITE_WAL_ROOM_BYTES
+    engine.close()
+    assert not log.exists()
+    crashed = engine_at(tmp_path / "crashed-db")
+    with crashed.reading() as access:
+        assert access.rows("SELECT count FROM probe") == [(8,)]
+    assert crashed.integrity() == []
+    crashed.close()
+
+
+def test_where_there_is_no_room_commits_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that is nearly full, or a quota, is no reason to refuse what still fits."""
+    asked: list[int] = []
+
+    def full(_path: str, size: int) -> None:
+        asked.append(size)
+        raise OSError(errno.ENOSPC, "no space")
+
+    monkeypatch.setattr(sqlite, "make_room", full)
+    engine = engine_at(tmp_path / "db")
+    for _ in range(3):
+        counted(engine)
+    engine.close()
+    assert asked == [SQLITE_WAL_ROOM_BYTES]
+
+
+def counted(engine: SqliteEngine) -> None:
+    """Commit something small."""
+    with engine.writing() as access:
+        access.run("UPDATE probe SET count = count + 1 WHERE one = 1")
