@@ -6,19 +6,14 @@ It ends with its input, and so with the process that began it.
 
 from __future__ import annotations
 
-from typing import BinaryIO, Final
+from typing import BinaryIO
 
 from tallystick.crypto.checking import check_packed
-
-SIZE_BYTES: Final = 4
+from tallystick.verify.pieces import pieces
 
 
 def serve(questions: BinaryIO, answers: BinaryIO) -> None:
-    """Answer each piece, which its size precedes, until there are no more."""
-    while len(size := questions.read(SIZE_BYTES)) == SIZE_BYTES:
-        count = int.from_bytes(size)
-        piece = questions.read(count)
-        if len(piece) < count:
-            return
+    """Answer each piece, until there are no more."""
+    for piece in pieces(questions):
         answers.write(check_packed(piece))
         answers.flush()

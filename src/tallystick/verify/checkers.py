@@ -16,7 +16,8 @@ from selectors import EVENT_READ, DefaultSelector
 from tallystick.crypto.checking import pack
 from tallystick.limits import CHECKER_PATIENCE_MS, WINDOW_BYTES_MAX
 from tallystick.verify.batch import Batch, Examine, GuessKey, next_batch, tried_here
-from tallystick.verify.checker_process import CheckerProcess, may_start, this_process
+from tallystick.verify.checker_process import CheckerProcess
+from tallystick.verify.companion import may_start, this_process
 from tallystick.verify.receipt import Examined
 from tallystick.verify.source import Raw
 

@@ -9,15 +9,12 @@ import pytest
 
 from tallystick.crypto.checking import pack
 from tallystick.crypto.ed25519 import SigningKey
-from tallystick.verify.checker import SIZE_BYTES, serve
+from tallystick.verify.checker import serve
+from tallystick.verify.pieces import framed
 
 KEY = SigningKey.from_seed(bytes(32))
 GOOD = (KEY.sign(b"m"), b"m", KEY.public_key)
 BAD = (KEY.sign(b"m"), b"n", KEY.public_key)
-
-
-def framed(piece: bytes) -> bytes:
-    return len(piece).to_bytes(SIZE_BYTES) + piece
 
 
 def answers_to(data: bytes) -> bytes:

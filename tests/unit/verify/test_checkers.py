@@ -22,7 +22,7 @@ from tests.material import (
 )
 
 from tallystick.limits import WINDOW_BYTES_MAX
-from tallystick.verify import batch, checker_process, checkers, workers
+from tallystick.verify import batch, checkers, companion, workers
 from tallystick.verify.checker_process import CheckerProcess
 from tallystick.verify.receipt import Examined, examine_all
 from tallystick.verify.verification import verify_chain
@@ -124,7 +124,7 @@ def test_a_stopped_checker_stops_nobody(
             if number == 100:
                 assert begun
                 os.kill(begun[0].pid, signal.SIGSTOP)
-                for module in (checkers, checker_process):
+                for module in (checkers, companion):
                     monkeypatch.setattr(module, "CHECKER_PATIENCE_MS", 50)
 
     told = list(tried(stopping(), everything, lambda _: PUBLIC, 2))
