@@ -10,16 +10,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import lru_cache
 
 from tallystick.errors import SettingError
 from tallystick.limits import FRAME_IDENTITY_BYTES_MAX
 
 _AGENT = "/agent/"
+_DAY_MS = 86_400_000
 
 
 def day_of(moment_ms: int) -> str:
     """Return the UTC day of a moment: YYYY-MM-DD."""
-    return time.strftime("%Y-%m-%d", time.gmtime(moment_ms // 1000))
+    return _day(moment_ms // _DAY_MS)
+
+
+@lru_cache(maxsize=4)
+def _day(number: int) -> str:
+    return time.strftime("%Y-%m-%d", time.gmtime(number * _DAY_MS // 1000))
 
 
 def agent_chain(root: str, agent_id: str) -> str:
