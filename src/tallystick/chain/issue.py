@@ -36,6 +36,7 @@ from tallystick.model.receipt import (
     CREDENTIAL_TYPE,
     PROOF_PURPOSE,
     PROOF_TYPE,
+    STATEMENT,
     VERSION,
     Issuer,
     Principal,
@@ -44,7 +45,6 @@ from tallystick.model.receipt import (
     UnsignedReceipt,
     encode,
     has_sound_open_members,
-    keep_statement,
     optional_shapes_hold,
     shapes_hold,
     statement_of,
@@ -202,7 +202,8 @@ def _signed(
         type=unsigned.type,
         version=unsigned.version,
     )
-    keep_statement(receipt, statement)
+    if STATEMENT in unsigned.__dict__:
+        receipt.__dict__[STATEMENT] = statement
     # Only close to the limit does it take a look: the proof stays far below 16 KiB.
     if len(statement) > RECEIPT_BYTES_MAX - 16 * 1024 and len(encode(receipt)) > RECEIPT_BYTES_MAX:
         raise ReceiptError(f"over the limit of {RECEIPT_BYTES_MAX} bytes with its proof")
@@ -303,17 +304,19 @@ def _read_back(members: dict[str, Any]) -> UnsignedReceipt:
         receipt = _DECODE(body)
     except (msgspec.ValidationError, RecursionError) as fault:
         raise ReceiptError(*told(fault)) from None
-    if receipt.issuer.runtime is not None:
-        # JSON encoders turn NaN into null, and dates and number keys into text: not here.
-        issuer = members["issuer"]
-        runtime = issuer.runtime if isinstance(issuer, Issuer) else issuer["runtime"]
-        if not is_plain(runtime, JSON_DEPTH_MAX - 2):
-            canonicalize(runtime)
-        elif b"null" not in body and receipt.credentialSubject.action.parameters_disclosure is None:
-            receipt.__dict__[_DRAFTED] = body
-    elif body.find(b":null") < 0:  # quicker than `in`; no list of ours may hold one
-        # Sorted, closed, and without a null to leave out: these are the canonical bytes.
-        keep_statement(receipt, body)
+    disclosure = receipt.credentialSubject.action.parameters_disclosure
+    if receipt.issuer.runtime is None:
+        if disclosure is None and body.find(b":null") < 0:  # quicker than `in`
+            # Sorted, closed, and without a null to leave out: these are the canonical bytes.
+            receipt.__dict__[STATEMENT] = body
+        return receipt
+    # JSON encoders turn NaN into null, and dates and number keys into text: not here.
+    issuer = members["issuer"]
+    runtime = issuer.runtime if isinstance(issuer, Issuer) else issuer["runtime"]
+    if not is_plain(runtime, JSON_DEPTH_MAX - 2):
+        canonicalize(runtime)
+    elif disclosure is None and b"null" not in body:
+        receipt.__dict__[_DRAFTED] = body
     return receipt
 
 
@@ -325,7 +328,7 @@ def _check_rules(receipt: UnsignedReceipt, check_type: CheckType, *, made_here: 
     action = subject.action
     check_type(action.type, action.target.system if action.target is not None else None)
     sound = optional_shapes_hold(subject) if made_here else shapes_hold(receipt)
-    if not sound or not has_sound_open_members(receipt):
+    if not (sound and (STATEMENT in receipt.__dict__ or has_sound_open_members(receipt))):
         from tallystick.model.reader import read_receipt  # costs a cold start 10 ms
 
         _, faults = read_receipt(receipt.to_dict())

@@ -177,6 +177,9 @@ class Receipt(UnsignedReceipt, frozen=True, kw_only=True, gc=True, rename={"cont
         )
 
 
+# Where a receipt keeps the bytes that were signed, if nothing in it can still change.
+STATEMENT: Final = "statement"
+
 _ENCODER: Final = msgspec.json.Encoder(order="sorted")
 _ENCODE: Final = _ENCODER.encode
 # What follows the proof in a canonical receipt: always these bytes but for the version's digits.
@@ -201,25 +204,20 @@ def statement_of(receipt: UnsignedReceipt) -> bytes:
     They are made once and kept beside the receipt, unless it has open members: those are dicts,
     which someone may still change.
     """
-    statement: bytes | None = receipt.__dict__.get("statement")
+    statement: bytes | None = receipt.__dict__.get(STATEMENT)
     if statement is None:
         bare = receipt.unsigned() if isinstance(receipt, Receipt) else receipt
         statement = encode(bare)
-        keep_statement(receipt, statement)
+        subject = receipt.credentialSubject
+        if (
+            receipt.issuer.runtime is None
+            and subject.action.parameters_disclosure is None
+            # Who makes values by hand may have put a list where a tuple is declared.
+            and type(receipt.context) is tuple
+            and (subject.authorization is None or type(subject.authorization.scopes) is tuple)
+        ):
+            receipt.__dict__[STATEMENT] = statement
     return statement
-
-
-def keep_statement(receipt: UnsignedReceipt, statement: bytes) -> None:
-    """Remember the signed bytes of a receipt, if nothing in it can still change."""
-    subject = receipt.credentialSubject
-    if (
-        receipt.issuer.runtime is None
-        and subject.action.parameters_disclosure is None
-        # Who makes values by hand may have put a list where a tuple is declared.
-        and type(receipt.context) is tuple
-        and (subject.authorization is None or type(subject.authorization.scopes) is tuple)
-    ):
-        receipt.__dict__["statement"] = statement
 
 
 def has_sound_open_members(receipt: UnsignedReceipt) -> bool:
