@@ -79,7 +79,8 @@ WORKERS_MAX = 64
 # few milliseconds; a busy machine makes it wait.
 CHECKER_PATIENCE_MS = 5_000
 
-# Receipts on their way through the workers at one moment: 7000 usual ones, or 8 of the largest.
+# Receipts on their way through the workers at one moment: 7000 usual ones, or 8 of the largest. Of
+# values that are not bytes the size is known when they are read: 32 of them may be over it.
 WINDOW_BYTES_MAX = 8 * 1024 * 1024
 
 # Plaintext of one disclosure envelope; base64 of it must still fit into a receipt.
