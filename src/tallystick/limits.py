@@ -834,6 +834,10 @@ CONFIRMATIONS_MAX = 1000
 # Blocks that one search for events asks a node for; common nodes refuse more than 10 000.
 LOG_BLOCKS_MAX = 5000
 
+# Blocks that one search for events goes through, with a hundred thousand questions: the fastest
+# chains make as many in four years. A node may tell of a head that never was.
+SEARCHED_BLOCKS_MAX = 500_000_000
+
 # The journal of sent transactions of one account: 500 000 usual ones.
 SENT_BYTES_MAX = 512 * 1024 * 1024
 
@@ -857,6 +861,9 @@ FETCHED_SECONDS_MAX = 120
 
 # Blocks that a watcher goes back when the chain was reorganised under its cursor.
 REORG_BLOCKS_MAX = 128
+
+# Blocks that a watcher looks through in one round: a minute of questions. The next round goes on.
+WATCHED_BLOCKS_MAX = 1_000_000
 
 # Posts whose window is open that a watcher looks at again in each round.
 WATCHED_POSTS_MAX = 10_000
