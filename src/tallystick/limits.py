@@ -352,6 +352,12 @@ LOG_PROOF_BYTES_MAX = NOTE_BYTES_MAX + 8 * 1024
 # second, and promised within a minute where nothing else is set.
 LOG_PROOF_WAIT_MS_MAX = 60_000
 
+# How long all receipts of a run may take into a log, with their proofs, besides what each may take.
+LOGGED_RUN_MS_MAX = 5 * 60 * 1000
+
+# What each of them may take in the long run: two requests to a collector at the end of the world.
+LOGGED_RECEIPT_MS_MAX = 500
+
 # Time between two questions for that proof.
 LOG_PROOF_PAUSE_MS = 200
 
