@@ -58,7 +58,7 @@ def to_standard_output(
     return None if value == STDIN else value
 
 
-def never_a_stream(
+def refuse_dash(
     _context: click.Context, _parameter: click.Parameter, value: str | None
 ) -> str | None:
     """Refuse `-` where a verb writes a file or a folder and nothing else: none is named so."""

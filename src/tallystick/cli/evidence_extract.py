@@ -7,7 +7,7 @@ from typing import Final
 
 import click
 
-from tallystick.cli.arguments import never_a_stream
+from tallystick.cli.arguments import refuse_dash
 from tallystick.cli.output import Exit, Stop, count, say
 
 _EPILOG: Final = """\
@@ -31,7 +31,7 @@ Exit codes
     "--out",
     required=True,
     metavar="DIR",
-    callback=never_a_stream,
+    callback=refuse_dash,
     help="The folder to make; must be new.",
 )
 def command(file: str, out: str) -> None:

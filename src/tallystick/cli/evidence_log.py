@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import click
 
-from tallystick.cli.arguments import log_key_option, never_a_stream
+from tallystick.cli.arguments import log_key_option, refuse_dash
 from tallystick.cli.output import Exit, Stop, count, say
 from tallystick.limits import LOG_PROOF_BYTES_MAX, NOTE_BYTES_MAX
 
@@ -52,7 +52,7 @@ Exit codes
     "--out",
     required=True,
     metavar="FILE",
-    callback=never_a_stream,
+    callback=refuse_dash,
     help="The bundle to write; must be new.",
 )
 def command(bundle: str, **options: Any) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import click
 
-from tallystick.cli.arguments import never_a_stream
+from tallystick.cli.arguments import refuse_dash
 from tallystick.cli.output import Exit, Stop, count, say
 
 _EPILOG: Final = """\
@@ -34,7 +34,7 @@ Exit codes
     "--out",
     required=True,
     metavar="FILE",
-    callback=never_a_stream,
+    callback=refuse_dash,
     help="The bundle to write; must be new.",
 )
 @click.option(

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import click
 
-from tallystick.cli.arguments import never_a_stream, paths_or_store, to_standard_output
+from tallystick.cli.arguments import paths_or_store, refuse_dash, to_standard_output
 from tallystick.cli.output import Exit, Stop, count
 
 _EPILOG: Final = """\
@@ -44,7 +44,7 @@ Exit codes
 @click.option(
     "--proof",
     metavar="FILE",
-    callback=never_a_stream,
+    callback=refuse_dash,
     help="Write a new file, too: what has to be there, for `tally verify --proof`.",
 )
 @click.option(

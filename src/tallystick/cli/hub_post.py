@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from tallystick.cli.arguments import never_a_stream
+from tallystick.cli.arguments import refuse_dash
 from tallystick.cli.hub_options import (
     SEPOLIA,
     SEPOLIA_CHAIN,
@@ -46,7 +46,7 @@ Exit codes: 0 done, 1 the contract refuses or a cap is reached, 2 usage, 3 not d
 @click.option(
     "--signed",
     metavar="FILE",
-    callback=never_a_stream,
+    callback=refuse_dash,
     help="Write the signed post to FILE, and send nothing.",
 )
 def post(bundle: str, signed: str | None, **options: Any) -> None:

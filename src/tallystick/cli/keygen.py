@@ -8,7 +8,7 @@ from typing import Final
 
 import click
 
-from tallystick.cli.arguments import never_a_stream
+from tallystick.cli.arguments import refuse_dash
 from tallystick.cli.output import Exit, Stop, say
 
 _PRIVATE_MODE: Final = 0o600
@@ -35,7 +35,7 @@ Exit codes: 0 written, 2 usage, also a file that is there already, 3 could not b
     "--out",
     default=".",
     metavar="DIR",
-    callback=never_a_stream,
+    callback=refuse_dash,
     help="Where to write; made when it is not there.",
 )
 @click.option(

@@ -10,7 +10,7 @@ import click
 import pytest
 from tests.command import tally
 
-from tallystick.cli.arguments import never_a_stream, to_standard_output
+from tallystick.cli.arguments import refuse_dash, to_standard_output
 from tallystick.cli.main import main
 
 VERBS = {
@@ -88,4 +88,4 @@ def test_every_out_says_what_a_dash_is() -> None:
         option for command in commands(main) for option in command.params if "--out" in option.opts
     ]
     assert len(outs) >= 6
-    assert {option.callback for option in outs} == {never_a_stream, to_standard_output}
+    assert {option.callback for option in outs} == {refuse_dash, to_standard_output}

@@ -29,12 +29,13 @@ def test_values_have_the_size_of_their_bodies() -> None:
     """A dict counts once it is read; bytes count as they came; what is no JSON holds nothing."""
     values = chain_of(3)
     bodies = sum(len(one.body or b"") for one in examine_all(RAWS))
-    for raws, size in (
+    cases: list[tuple[list[Any], int]] = [
         (values, bodies),
         (RAWS, sum(map(len, RAWS))),
         ([*values, *RAWS], bodies + sum(map(len, RAWS))),
         ([{}, {"x": object()}], len(b"{}")),
-    ):
+    ]
+    for raws, size in cases:
         batch = next_batch(iter(raws))
         batch.read(examine_all, lambda _: None)
         assert batch.size == size
