@@ -26,8 +26,16 @@ class Answer:
 
 
 def tally(*arguments: str, stdin: bytes = b"") -> Answer:
-    """Run one command in this process; whatever it raises is a failure of the test."""
-    done = CliRunner().invoke(main, arguments, input=stdin, catch_exceptions=False)
+    """Run one command in this process; whatever it raises is a failure of the test.
+
+    A verb may set the umask for the process that it has to itself: here others come after it.
+    """
+    umask = os.umask(0o022)
+    os.umask(umask)
+    try:
+        done = CliRunner().invoke(main, arguments, input=stdin, catch_exceptions=False)
+    finally:
+        os.umask(umask)
     return Answer(done.exit_code, done.stdout, done.stderr)
 
 

@@ -79,7 +79,8 @@ WORKERS_MAX = 64
 # few milliseconds; a busy machine makes it wait.
 CHECKER_PATIENCE_MS = 5_000
 
-# Receipts on their way through the workers at one moment: 7000 usual ones, or 8 of the largest.
+# Receipts on their way through the workers at one moment: 7000 usual ones, or 8 of the largest. Of
+# values that are not bytes the size is known when they are read: 32 of them may be over it.
 WINDOW_BYTES_MAX = 8 * 1024 * 1024
 
 # Plaintext of one disclosure envelope; base64 of it must still fit into a receipt.
@@ -350,6 +351,12 @@ LOG_PROOF_BYTES_MAX = NOTE_BYTES_MAX + 8 * 1024
 # How long a bundle waits for the proof that its receipts are in a log: checkpoints are made every
 # second, and promised within a minute where nothing else is set.
 LOG_PROOF_WAIT_MS_MAX = 60_000
+
+# How long all receipts of a run may take into a log, with their proofs, besides what each may take.
+LOGGED_RUN_MS_MAX = 5 * 60 * 1000
+
+# What each of them may take in the long run: two requests to a collector at the end of the world.
+LOGGED_RECEIPT_MS_MAX = 500
 
 # Time between two questions for that proof.
 LOG_PROOF_PAUSE_MS = 200
@@ -837,6 +844,10 @@ CONFIRMATIONS_MAX = 1000
 # Blocks that one search for events asks a node for; common nodes refuse more than 10 000.
 LOG_BLOCKS_MAX = 5000
 
+# Blocks that one search for events goes through, with a hundred thousand questions: the fastest
+# chains make as many in four years. A node may tell of a head that never was.
+SEARCHED_BLOCKS_MAX = 500_000_000
+
 # The journal of sent transactions of one account: 500 000 usual ones.
 SENT_BYTES_MAX = 512 * 1024 * 1024
 
@@ -860,6 +871,9 @@ FETCHED_SECONDS_MAX = 120
 
 # Blocks that a watcher goes back when the chain was reorganised under its cursor.
 REORG_BLOCKS_MAX = 128
+
+# Blocks that a watcher looks through in one round: a minute of questions. The next round goes on.
+WATCHED_BLOCKS_MAX = 1_000_000
 
 # Posts whose window is open that a watcher looks at again in each round.
 WATCHED_POSTS_MAX = 10_000

@@ -49,6 +49,8 @@ class GoogleServices:
         self.alter: Callable[[Any], None] = lambda _answer: None
         self.damage: Callable[[bytes], bytes] = lambda data: data
         self.calls: list[str] = []
+        # By which version each signature was asked for.
+        self.signed: list[str] = []
         self._server = grpc.server(ThreadPoolExecutor(4))
         self._server.add_generic_rpc_handlers(
             (
@@ -114,6 +116,8 @@ class GoogleServices:
     ) -> grpc.RpcMethodHandler:
         def serve(request: Any, context: grpc.ServicerContext) -> Any:
             self.calls.append(asked.__name__)
+            if asked is types.AsymmetricSignRequest:
+                self.signed.append(request.name)
             if self.faults:
                 context.abort(self.faults.popleft(), "Authorization: Bearer ya29.secret-token")
             found = answer(request, context)

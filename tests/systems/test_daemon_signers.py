@@ -1,17 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A daemon as a process whose key lives in a service: AWS KMS, and then Vault.
+"""A daemon as a process whose key lives in a service: AWS KMS, then Vault; Google Cloud KMS.
 
-boto3 and hvac speak to local services that keep the rules of the real ones. No key is on the host.
+boto3, hvac and Google's client speak to local services that keep the rules of the real ones. No key
+is on the host.
 """
 
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import grpc
 from tests.command import process
 from tests.daemons import DaemonHome, wait_until
+from tests.systems.google_services import KEY, GoogleServices
 from tests.systems.http_service import balancer_down
 from tests.systems.kms_service import KmsService
 from tests.systems.transit_service import TOKEN, TransitService
@@ -19,28 +22,22 @@ from tests.systems.transit_service import TOKEN, TransitService
 from tallystick.crypto.ed25519 import KeyPair, public_key_from
 from tallystick.daemon.status import ask_daemon
 
-AWS_SEED, VAULT_SEED = bytes(range(32)), bytes(range(1, 33))
+FIRST_SEED, NEXT_SEED = bytes(range(32)), bytes(range(1, 33))
 SECRETS = ("wJalrXUtnFEMI/EXAMPLEKEY", TOKEN)
 
 
 class KeylessHome(DaemonHome):
-    """A home without a key: what it has are the credentials of two services."""
+    """A home without a key: what it has are the credentials of services."""
 
-    def __init__(self, folder: Path, vault: TransitService) -> None:
+    def __init__(self, folder: Path, **credentials: str) -> None:
         super().__init__(folder, with_key=False)
-        self._vault_url = vault.url
+        self._credentials = credentials
 
     def variables(self, **more: str) -> Mapping[str, str]:
         given = {
             "AGENTRECEIPTS_PUBLIC_KEY": str(self.public),
-            "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
-            "AWS_SECRET_ACCESS_KEY": SECRETS[0],
-            "AWS_CONFIG_FILE": "/nonexistent",
-            "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent",
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "VAULT_ADDR": self._vault_url,
-            "VAULT_TOKEN": SECRETS[1],
             "NO_PROXY": "127.0.0.1",
+            **self._credentials,
         }
         whole = super().variables(**{**given, **more})
         return {name: value for name, value in whole.items() if name != "AGENTRECEIPTS_KEY"}
@@ -55,35 +52,89 @@ class KeylessHome(DaemonHome):
         return done.stdout + done.stderr
 
 
+def sign_and_hand_over(
+    home: KeylessHome,
+    signers: tuple[str, str],
+    signatures: Callable[[], int],
+    break_down: Callable[[], None],
+    is_back: Callable[[], bool],
+) -> str:
+    """Have one signer sign, also after a while that it was away, then the next; return what was
+    said. `signatures` are those of the first signer.
+    """
+    signer, successor = signers
+    said = home.verb("init", "--signer", signer)
+    assert public_key_from(home.public.read_bytes()) == raw_key(FIRST_SEED)
+    with home.daemon("--signer", signer, "--next-signer", successor) as daemon:
+        with daemon.line() as line:
+            before = signatures()
+            assert line.ask()["sequence"] == 1
+            assert signatures() == before + 1
+            break_down()  # more often than one signature is tried
+            assert line.ask()["sequence"] == 2
+            assert is_back()
+            wait_until(lambda: not daemon.status()["queue"]["signer_is_away"])
+            assert ask_daemon(home.status, "rotate", wait_s=60)["ok"] is True
+            signed = signatures()
+            assert line.ask()["ok"] is True
+            assert signatures() == signed
+        assert daemon.stop() == 0
+        said += daemon.logged()
+    assert public_key_from(home.public.read_bytes()) == raw_key(NEXT_SEED)
+    assert len(home.check()) == 6  # two, hand-over and end; one and its end
+    assert "signer_unavailable" in said
+    assert not home.key.exists()
+    return said
+
+
 def test_services_sign_one_after_the_other(tmp_path: Path) -> None:
     """KMS signs, holds up while it is away, and hands over to Vault; all chains verify."""
     with KmsService() as kms, TransitService() as vault:
-        kms.make_key(AWS_SEED, "alias/agent")
-        vault.rotate("agent", VAULT_SEED)
-        home = KeylessHome(tmp_path / "home", vault)
-        signer = f"awskms:alias/agent?region=eu-west-1&endpoint={kms.url}"
-        said = home.verb("init", "--signer", signer)
-        assert public_key_from(home.public.read_bytes()) == raw_key(AWS_SEED)
-        with home.daemon("--signer", signer, "--next-signer", "vault:agent") as daemon:
-            with daemon.line() as line:
-                before = kms.count("Sign")
-                assert line.ask()["sequence"] == 1
-                assert kms.count("Sign") == before + 1
-                kms.tricks.extend([balancer_down] * 5)  # more often than one signature is tried
-                assert line.ask()["sequence"] == 2
-                assert not kms.tricks
-                wait_until(lambda: not daemon.status()["queue"]["signer_is_away"])
-                assert ask_daemon(home.status, "rotate", wait_s=60)["ok"] is True
-                signed = kms.count("Sign")
-                assert line.ask()["ok"] is True
-                assert (kms.count("Sign"), vault.count("sign") > 2) == (signed, True)
-            assert daemon.stop() == 0
-            said += daemon.logged()
-        assert public_key_from(home.public.read_bytes()) == raw_key(VAULT_SEED)
-        assert len(home.check()) == 6  # two, hand-over and end; one and its end
-        assert "signer_unavailable" in said
+        kms.make_key(FIRST_SEED, "alias/agent")
+        vault.rotate("agent", NEXT_SEED)
+        home = KeylessHome(
+            tmp_path / "home",
+            AWS_ACCESS_KEY_ID="AKIDEXAMPLE",
+            AWS_SECRET_ACCESS_KEY=SECRETS[0],
+            AWS_CONFIG_FILE="/nonexistent",
+            AWS_SHARED_CREDENTIALS_FILE="/nonexistent",
+            AWS_EC2_METADATA_DISABLED="true",
+            VAULT_ADDR=vault.url,
+            VAULT_TOKEN=SECRETS[1],
+        )
+        said = sign_and_hand_over(
+            home,
+            (f"awskms:alias/agent?region=eu-west-1&endpoint={kms.url}", "vault:agent"),
+            lambda: kms.count("Sign"),
+            lambda: kms.tricks.extend([balancer_down] * 5),
+            lambda: not kms.tricks,
+        )
+        assert vault.count("sign") > 2
         assert not any(secret in said for secret in SECRETS)
-        assert not home.key.exists()
+
+
+def test_google_signs_with_one_version_after_the_other(tmp_path: Path) -> None:
+    """Cloud KMS over gRPC, at an endpoint of this machine: no credentials are looked for."""
+    with GoogleServices() as google:
+        signers = tuple(
+            f"gcpkms:{google.make_key(seed)}?endpoint=http://127.0.0.1:{google.port}"
+            for seed in (FIRST_SEED, NEXT_SEED)
+        )
+        first = f"{KEY}1"
+        home = KeylessHome(
+            tmp_path / "home",
+            GOOGLE_APPLICATION_CREDENTIALS="/nonexistent",
+            http_proxy="http://127.0.0.1:1",  # nobody: a channel to this machine takes none
+            NO_PROXY="",
+        )
+        sign_and_hand_over(
+            home,
+            (signers[0], signers[1]),
+            lambda: google.signed.count(first),
+            lambda: google.faults.extend([grpc.StatusCode.UNAVAILABLE] * 5),
+            lambda: not google.faults,
+        )
+        assert google.signed.count(f"{KEY}2") > 2
 
 
 def raw_key(seed: bytes) -> bytes:

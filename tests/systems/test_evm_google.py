@@ -17,6 +17,7 @@ from tests.systems.google_services import KEY, GoogleServices, crc32c
 from tallystick.errors import KeyMismatchError, SignerUnavailable, SigningError
 from tallystick.keys.evm_gcp import CloudKMSEvmSigner
 from tallystick.keys.remote import Retry
+from tallystick.keys.signer_uri import open_evm_signer
 
 EAGER = Retry(sleep=lambda _seconds: None)
 ADDRESS = CurveKey(0x5EED).address
@@ -42,6 +43,14 @@ def test_every_statement(google: GoogleServices) -> None:
     signs_everything(signer, ADDRESS)
     assert google.calls.count("GetPublicKeyRequest") == 1
     assert ADDRESS not in repr(signer_for(google))
+
+
+def test_a_uri_names_the_endpoint(google: GoogleServices) -> None:
+    """Without a client of the caller's: the signer's own asks there."""
+    signer = open_evm_signer(
+        f"gcpkms:{KEY}1?endpoint=http://127.0.0.1:{google.port}&address={ADDRESS}"
+    )
+    signs_everything(signer, ADDRESS)
 
 
 def test_another_address(google: GoogleServices) -> None:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import click
 
+# Standard input where something is read, standard output where something is written.
 STDIN: Final = "-"
 # Set by completion scripts alone: asks for words instead of work.
 COMPLETE_VARIABLE: Final = "_TALLY_COMPLETE"
@@ -48,6 +49,22 @@ def _paths(verb: Callable[..., Any], *, required: bool) -> Callable[..., Any]:
         callback=_check_paths,
         type=click.Path(allow_dash=True),
     )(verb)
+
+
+def to_standard_output(
+    _context: click.Context, _parameter: click.Parameter, value: str | None
+) -> str | None:
+    """Read `-` as no file at all, where a verb that is given none writes to standard output."""
+    return None if value == STDIN else value
+
+
+def refuse_dash(
+    _context: click.Context, _parameter: click.Parameter, value: str | None
+) -> str | None:
+    """Refuse `-` where a verb writes a file or a folder and nothing else: none is named so."""
+    if value == STDIN:
+        raise click.BadParameter("`-` is no standard output here; a file of that name is `./-`.")
+    return value
 
 
 def _check_filled(

@@ -7,6 +7,7 @@ from typing import Final
 
 import click
 
+from tallystick.cli.arguments import refuse_dash
 from tallystick.cli.output import Exit, Stop, count, say
 
 _EPILOG: Final = """\
@@ -26,7 +27,13 @@ Exit codes
 
 @click.command("extract", short_help="Unpack a bundle into a new folder.", epilog=_EPILOG)
 @click.argument("file", metavar="FILE", type=click.Path(allow_dash=True))
-@click.option("--out", required=True, metavar="DIR", help="The folder to make; must be new.")
+@click.option(
+    "--out",
+    required=True,
+    metavar="DIR",
+    callback=refuse_dash,
+    help="The folder to make; must be new.",
+)
 def command(file: str, out: str) -> None:
     """Unpack a bundle into the new folder DIR, and hold its files against the manifest's list.
 

@@ -7,6 +7,7 @@ from typing import Final
 
 import click
 
+from tallystick.cli.arguments import to_standard_output
 from tallystick.cli.output import Exit, Stop, say, say_bytes
 
 _EPILOG: Final = """\
@@ -23,7 +24,12 @@ Exit codes: 0 written, 1 no bundle, or no such artefact, 2 usage, 3 unreadable.
 @click.command("prove", short_help="Prove one artefact without the others.", epilog=_EPILOG)
 @click.argument("file", metavar="FILE", type=click.Path(allow_dash=True))
 @click.argument("path", metavar="PATH")
-@click.option("--out", metavar="FILE", help="Write the proof here, to a new file.")
+@click.option(
+    "--out",
+    metavar="FILE",
+    callback=to_standard_output,
+    help="Write the proof here, to a new file.",
+)
 def command(file: str, path: str, out: str | None) -> None:
     """Write the proof that PATH is in the manifest of a bundle: its entry, its place in the tree,
     and the signed manifest. Who gets it learns nothing of other artefacts but their number.

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import click
 
-from tallystick.cli.arguments import paths_or_store
+from tallystick.cli.arguments import paths_or_store, refuse_dash, to_standard_output
 from tallystick.cli.output import Exit, Stop, count
 
 _EPILOG: Final = """\
@@ -35,10 +35,16 @@ Exit codes
 @click.command("export", short_help="Copy receipts out, as JSON Lines.", epilog=_EPILOG)
 @paths_or_store
 @click.option("--chain", metavar="ID", help="Only the receipts of this chain.")
-@click.option("--out", metavar="FILE", help="Write a new file instead of standard output.")
+@click.option(
+    "--out",
+    metavar="FILE",
+    callback=to_standard_output,
+    help="Write a new file instead of standard output.",
+)
 @click.option(
     "--proof",
     metavar="FILE",
+    callback=refuse_dash,
     help="Write a new file, too: what has to be there, for `tally verify --proof`.",
 )
 @click.option(

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from tallystick.cli.arguments import refuse_dash
 from tallystick.cli.hub_options import (
     SEPOLIA,
     SEPOLIA_CHAIN,
@@ -42,7 +43,12 @@ Exit codes: 0 done, 1 the contract refuses or a cap is reached, 2 usage, 3 not d
 @click.option(
     "--settle-within", metavar="DURATION", help="Promise: by then a settlement is proven [none]."
 )
-@click.option("--signed", metavar="FILE", help="Write the signed post to FILE, and send nothing.")
+@click.option(
+    "--signed",
+    metavar="FILE",
+    callback=refuse_dash,
+    help="Write the signed post to FILE, and send nothing.",
+)
 def post(bundle: str, signed: str | None, **options: Any) -> None:
     """Post what a run's bundle commits to. A second time it shows the post that is there.
 

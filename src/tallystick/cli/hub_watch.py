@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import click
 
 from tallystick.cli.hub_options import own_solver, sending, session
-from tallystick.cli.output import Exit, Stop, complain, say
+from tallystick.cli.output import Exit, Stop, complain, count, say
 from tallystick.config import read
 
 _EPILOG = """\
@@ -24,7 +24,11 @@ Examples
   tally hub watch --respond --bundles tally-solver/runs --rpc https://node.example
 
 \b
-Exit codes: 0 looked, 1 refused, 2 usage, 3 the node can't be asked now.
+Exit codes
+  0  looked
+  1  refused
+  2  usage
+  3  the node can't be asked now; with --once, also blocks that are left for another round
 """
 
 
@@ -101,8 +105,9 @@ def watch(**options: Any) -> None:
             signed=_signed(options["signed"]),
         )
         while True:
+            left = 0
             try:
-                watcher.round(_tell)
+                left = watcher.round(_tell)
             except (NodeError, PostingError) as fault:
                 _go_on(fault, options)
             try:
@@ -110,6 +115,7 @@ def watch(**options: Any) -> None:
                     _respond(opened, options["bundles"])
             except (NodeError, PostingError) as fault:
                 _go_on(fault, options)
+            _tell_left(left, options)
             if options["once"]:
                 return
             time.sleep(options["every"])
@@ -119,6 +125,15 @@ def _asker(opened: Any) -> str:
     """Return whose questions are followed; a dry run needs no signer, and then follows none."""
     is_named = opened.options["signer"] or read("TALLY_EVM_SIGNER")
     return str(opened.account.address) if is_named else ""
+
+
+def _tell_left(blocks: int, options: dict[str, Any]) -> None:
+    """Say that a round did not get to the end of the chain, if so."""
+    if blocks:
+        told = f"{count(blocks, 'block')} not looked at yet; the next round goes on from there"
+        if options["once"]:
+            raise Stop(Exit.UNCHECKED, told)
+        complain(f"this round: {told}")
 
 
 def _go_on(fault: Exception, options: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ from typing import Final
 
 import click
 
+from tallystick.cli.arguments import refuse_dash
 from tallystick.cli.output import Exit, Stop, say
 
 _PRIVATE_MODE: Final = 0o600
@@ -31,7 +32,11 @@ Exit codes: 0 written, 2 usage, also a file that is there already, 3 could not b
     "keygen", short_help="Make a key pair that signs, or one that opens.", epilog=_EPILOG
 )
 @click.option(
-    "--out", default=".", metavar="DIR", help="Where to write; made when it is not there."
+    "--out",
+    default=".",
+    metavar="DIR",
+    callback=refuse_dash,
+    help="Where to write; made when it is not there.",
 )
 @click.option(
     "--forensic", is_flag=True, help="Make a key that opens disclosures, not one that signs."

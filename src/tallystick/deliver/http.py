@@ -226,10 +226,14 @@ class HttpEmitter:
     def __reduce_ex__(self, protocol: SupportsIndex, /) -> Never:
         raise TypeError("an HttpEmitter holds connections and credentials and is not pickled")
 
-    def _deliver(self, receipt: Receipt) -> Answer:
-        """Try until the collector has it, or until there is a reason not to; return its answer."""
+    def _deliver(self, receipt: Receipt, *, by: float | None = None) -> Answer:
+        """Try until the collector has it, or until there is a reason not to; return its answer.
+
+        `by` is a moment of the monotonic clock that ends it before the receipt's own deadline.
+        """
         body = receipt.to_json()
         until = self._monotonic() + self._config.deadline_ms / 1000
+        until = until if by is None else min(until, by)
         attempts = 0
         while True:
             trouble = self._try(receipt, body, until)

@@ -88,6 +88,11 @@ class PromiseFolder:
             if name.endswith(_KEPT) and not name.startswith("."):
                 yield name
 
+    def prove(self, receipt_id: str, proof: bytes) -> None:
+        """Replace what was kept for a receipt by the proof, which the caller has checked."""
+        if os.path.lexists(self._file(_name(receipt_id) + _KEPT)):
+            self._replace(_name(receipt_id) + _KEPT, proof)
+
     def settle(self, fetch: Callable[[int], bytes | None]) -> Settled:
         """Replace promises by proofs. `fetch` gives the `.tlog-proof` of an index, or None."""
         proven = waiting = 0
@@ -98,27 +103,17 @@ class PromiseFolder:
             proof = fetch(promise.index)
             if proof is None:
                 waiting += 1
-            elif self._proves(proof, promise, entry):
-                # Stable before the promise goes: until then that is the only evidence.
-                write_replace(self._file(name.removesuffix(_KEPT) + _PROOF), proof, 0o600)
-                os.unlink(self._file(name))
+            elif _proves(proof, promise.index, entry, self._log_key, self._sheet):
+                self._replace(name, proof)
                 proven += 1
             else:
                 broken.append(self._file(name))
         return Settled(proven=proven, waiting=waiting, broken=tuple(broken))
 
-    def _proves(self, data: bytes, promise: Any, entry: bytes) -> bool:
-        from tallystick.model.checkpoint import open_checkpoint
-        from tallystick.model.log_proof import parse_log_proof
-
-        if len(data) > LOG_PROOF_BYTES_MAX:
-            return False
-        try:
-            proof = parse_log_proof(data)
-            signed = open_checkpoint(proof.note, self._log_key, self._sheet.time_key)
-        except LogFormatError:
-            return False
-        return proof.index == promise.index and proof.includes(entry, signed.checkpoint)
+    def _replace(self, name: str, proof: bytes) -> None:
+        # Stable before the promise goes: until then that is the only evidence.
+        write_replace(self._file(name.removesuffix(_KEPT) + _PROOF), proof, 0o600)
+        os.unlink(self._file(name))
 
     def _file(self, name: str) -> str:
         return os.path.join(self._path, name)
@@ -141,7 +136,7 @@ class Promises:
         self._trust = trust
         self._is_required = is_required
         self._clock = clock
-        _, self._sheet = trust.opened()
+        self._log_key, self._sheet = trust.opened()
         self._folder = None if folder is None else PromiseFolder(folder, trust)
 
     @property
@@ -165,6 +160,14 @@ class Promises:
                 return f"gives a promise that could not be kept: {error}"
         return fault
 
+    def settled(self, receipt: Receipt, index: int, entry: bytes, proof: bytes) -> bool:
+        """Whether a proof shows what was promised; then it replaces the promise that was kept."""
+        if not _proves(proof, index, entry, self._log_key, self._sheet):
+            return False
+        if self._folder is not None:
+            self._folder.prove(receipt.id, proof)
+        return True
+
     def _unlike(self, receipt: Receipt, sent: bytes, data: bytes) -> str | None:
         """Compare the entry with what was sent, which is the RFC 8785 form of the receipt."""
         from tallystick.model.log_entry import parse_entry, receipt_id_hash
@@ -181,6 +184,21 @@ class Promises:
         if said < earliest - slack or said > now + slack:
             return f"promises an entry of {said} ms, where our clock says {now} ms"
         return None
+
+
+def _proves(data: bytes, index: int, entry: bytes, log_key: Any, sheet: Any) -> bool:
+    """Whether a `.tlog-proof` shows that an entry stands at its index, under the log's key."""
+    from tallystick.model.checkpoint import open_checkpoint
+    from tallystick.model.log_proof import parse_log_proof
+
+    if len(data) > LOG_PROOF_BYTES_MAX:
+        return False
+    try:
+        proof = parse_log_proof(data)
+        signed = open_checkpoint(proof.note, log_key, sheet.time_key)
+    except LogFormatError:
+        return False
+    return proof.index == index and proof.includes(entry, signed.checkpoint)
 
 
 def promise_in(body: bytes, sheet: Any) -> tuple[Any, bytes]:

@@ -27,8 +27,8 @@ _ALGORITHM: Final = "EC_SIGN_SECP256K1_SHA256"
 class CloudKMSEvmSigner(RemoteEvmSigner):
     """Signs statements with one version of an `EC_SIGN_SECP256K1_SHA256` key.
 
-    `name` is the version's full name, as for `CloudKMSSigner`. Checksums are sent, asked for and
-    checked in both directions.
+    `name` is the version's full name; it and `endpoint_url` are as for `CloudKMSSigner`.
+    Checksums are sent, asked for and checked in both directions.
     """
 
     __slots__ = ("_client", "_crc32c", "_timeout", "name")
@@ -39,6 +39,7 @@ class CloudKMSEvmSigner(RemoteEvmSigner):
         *,
         address: str | None = None,
         client: CloudKMSClient | None = None,
+        endpoint_url: str | None = None,
         timeout: float = TIMEOUT_SECONDS,
         retry: Retry | None = None,
     ) -> None:
@@ -48,7 +49,7 @@ class CloudKMSEvmSigner(RemoteEvmSigner):
         self.name = name
         self._timeout = timeout
         self._crc32c = crc32c()
-        self._client = kms_client(self._line, client)
+        self._client = kms_client(self._line, client, endpoint_url)
 
     def _request_key(self) -> NamedKey:
         answer = self._client.get_public_key(

@@ -4,13 +4,18 @@
 Credentials are Application Default Credentials: service account of the instance, workload
 identity, GOOGLE_APPLICATION_CREDENTIALS. The account needs `roles/cloudkms.signer` and
 `roles/cloudkms.publicKeyViewer`, or `roles/secretmanager.secretAccessor`.
+
+An endpoint of one's own is https, where Google's client checks the certificate and sends those
+credentials; or plain http to this machine alone, where none are looked for and none are sent.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from ipaddress import ip_address
 from typing import Any, Final, Protocol
+from urllib.parse import urlsplit
 
 from tallystick.keys.remote import (
     TIMEOUT_SECONDS,
@@ -82,6 +87,7 @@ class CloudKMSSigner(RemoteSigner):
 
     `name` is the version's full name, so a rotation in Cloud KMS never changes the key of a chain:
     a newer version is another name. Checksums are sent, asked for and checked in both directions.
+    `endpoint_url` is for the client that is made here; without it, that asks Google's own.
     """
 
     __slots__ = ("_client", "_crc32c", "_timeout", "name")
@@ -91,6 +97,7 @@ class CloudKMSSigner(RemoteSigner):
         name: str,
         *,
         client: CloudKMSClient | None = None,
+        endpoint_url: str | None = None,
         timeout: float = TIMEOUT_SECONDS,
         retry: Retry | None = None,
     ) -> None:
@@ -100,7 +107,7 @@ class CloudKMSSigner(RemoteSigner):
         self.name = name
         self._timeout = timeout
         self._crc32c = crc32c()
-        self._client = kms_client(self._line, client)
+        self._client = kms_client(self._line, client, endpoint_url)
 
     def _request_key(self) -> NamedKey:
         answer = self._client.get_public_key(
@@ -185,14 +192,58 @@ def crc32c() -> Callable[[bytes], int]:
     return found
 
 
-def kms_client(line: Line, client: CloudKMSClient | None) -> CloudKMSClient:
+def kms_client(
+    line: Line, client: CloudKMSClient | None, endpoint_url: str | None
+) -> CloudKMSClient:
     """Return the caller's client, or make one."""
     if client is not None:
+        if endpoint_url is not None:
+            raise ValueError("endpoint_url is for a client that is made here")
         return client
-    made: CloudKMSClient = line.ask(
-        "client", vendor("google.cloud.kms_v1", "gcp").KeyManagementServiceClient
-    )
+    scheme, place = ("", "") if endpoint_url is None else _parts(endpoint_url)
+    kind = vendor("google.cloud.kms_v1", "gcp").KeyManagementServiceClient
+
+    def make() -> Any:
+        if scheme == "http":
+            # A channel that is given comes as it is: without credentials, and by no proxy.
+            channel = vendor("grpc", "gcp").insecure_channel(
+                place, options=[("grpc.enable_http_proxy", 0)]
+            )
+            return kind(transport=kind.get_transport_class("grpc")(channel=channel))
+        return kind(client_options={"api_endpoint": place}) if place else kind()
+
+    made: CloudKMSClient = line.ask("client", make)
     return made
+
+
+def _parts(endpoint_url: str) -> tuple[str, str]:
+    """Return scheme and `HOST[:PORT]` of an endpoint that a key may be asked for at."""
+    wanted = "endpoint is no URL of a service: wanted is https://HOST[:PORT]"
+    if not (endpoint_url.isascii() and endpoint_url.isprintable()):
+        raise ValueError(wanted)
+    try:
+        parts = urlsplit(endpoint_url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        raise ValueError(wanted) from None
+    shown = f"[{host}]" if ":" in host else host
+    place = shown if port is None else f"{shown}:{port}"
+    # As it was written, but for a slash at its end: no user, path or query is left out in silence.
+    if not host or endpoint_url.lower().removesuffix("/") != f"{parts.scheme}://{place}":
+        raise ValueError(wanted)
+    if parts.scheme == "http" and not _is_loopback(host):
+        raise ValueError("endpoint is http, where anybody could answer: only for this machine")
+    if parts.scheme not in ("https", "http"):
+        raise ValueError(wanted)
+    return parts.scheme, place
+
+
+def _is_loopback(host: str) -> bool:
+    """Whether a host is this machine for sure."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def sound_pem(answer: Any, name: str, algorithm: str) -> str:

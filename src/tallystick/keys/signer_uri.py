@@ -2,8 +2,9 @@
 """One line of text that names a signer: where its key lives, and what to expect of it.
 
     PATH                                       a PEM file (Ed25519) or a keystore file (EVM)
-    awskms:KEY[?region=…]                      id, ARN or alias of a key in AWS KMS
-    gcpkms:projects/…/cryptoKeyVersions/1      a key version in Google Cloud KMS
+    awskms:KEY[?region=…][&endpoint=URL]       id, ARN or alias of a key in AWS KMS
+    gcpkms:projects/…/cryptoKeyVersions/1[?endpoint=URL]
+                                               a key version in Google Cloud KMS
     azurekeyvault:VAULT-HOST/keys/NAME/VERSION a key version in Azure Key Vault (EVM only)
     vault:NAME[?mount=…]                       a transit key in Vault or OpenBao (Ed25519 only)
     pkcs11:token=…;object=…?module-path=…      a key pair on a token (RFC 7512)
@@ -30,7 +31,7 @@ from tallystick.ports import EvmSigner, Signer
 _SCHEMES: Final[Mapping[str, frozenset[str]]] = {
     "awskms": frozenset({"region", "endpoint"}),
     "azurekeyvault": frozenset(),
-    "gcpkms": frozenset(),
+    "gcpkms": frozenset({"endpoint"}),
     "keystore": frozenset({"password-file", "password-fd"}),
     "pkcs11": frozenset({"module-path"}),
     "vault": frozenset({"mount"}),
@@ -172,13 +173,13 @@ def _aws_evm(uri: SignerUri) -> EvmSigner:
 def _gcp(uri: SignerUri) -> Signer:
     from tallystick.keys.gcp import CloudKMSSigner
 
-    return CloudKMSSigner(uri.name)
+    return CloudKMSSigner(uri.name, endpoint_url=uri.get("endpoint"))
 
 
 def _gcp_evm(uri: SignerUri) -> EvmSigner:
     from tallystick.keys.evm_gcp import CloudKMSEvmSigner
 
-    return CloudKMSEvmSigner(uri.name, address=uri.get("address"))
+    return CloudKMSEvmSigner(uri.name, address=uri.get("address"), endpoint_url=uri.get("endpoint"))
 
 
 def _azure_evm(uri: SignerUri) -> EvmSigner:

@@ -15,7 +15,7 @@ from urllib.parse import SplitResult, urlsplit
 import msgspec
 
 from tallystick.errors import MissingExtraError, NodeError, PostingError, RevertError
-from tallystick.limits import LOG_BLOCKS_MAX, URL_CHARS_MAX
+from tallystick.limits import LOG_BLOCKS_MAX, SEARCHED_BLOCKS_MAX, URL_CHARS_MAX
 from tallystick.onchain.artifact import error_names
 from tallystick.onchain.transport import Transport, provider
 
@@ -200,6 +200,11 @@ class Node:
     ) -> Iterator[Event]:
         """Yield events of a contract, oldest first, in as many questions as nodes allow."""
         end = self.head()[0] if stop is None else stop
+        if end - start >= SEARCHED_BLOCKS_MAX:
+            raise NodeError(
+                f"{self.name} tells of block {end}: a search from {start} goes through "
+                f"{SEARCHED_BLOCKS_MAX} blocks at most"
+            )
         for begin in range(start, end + 1, LOG_BLOCKS_MAX):
             question = {
                 "address": address,

@@ -36,8 +36,15 @@ class Batch:
         self.is_tried = False
 
     def read(self, examine: Examine, guess_key: GuessKey) -> None:
-        """Examine the receipts, and choose the key that each is tried with."""
-        self.examined, self.raws = examine(self.raws), []
+        """Examine the receipts, and choose the key that each is tried with.
+
+        What came as values, and not as bytes, has its size from now on: that of its body.
+        """
+        raws, self.raws = self.raws, []
+        self.examined = examine(raws)
+        for raw, one in zip(raws, self.examined, strict=True):
+            if one.body is not None and not isinstance(raw, bytes):
+                self.size += len(one.body)
         for one in self.examined:
             if one.signature is None or one.receipt is None:
                 continue
@@ -75,7 +82,7 @@ def tried_here(batch: Batch, examine: Examine, guess_key: GuessKey) -> Iterator[
 
 
 def next_batch(source: Iterator[Raw]) -> Batch:
-    """Take the next few receipts; only those that are bytes have a size."""
+    """Take the next few receipts; values that are not bytes have no size before they are read."""
     raws: list[Raw] = []
     size = largest = 0
     for raw in islice(source, BATCH_ITEMS):

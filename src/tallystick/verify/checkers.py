@@ -141,11 +141,11 @@ def tried_together(
                 is_over = not batch.raws
                 if is_over:
                     continue
-                size += batch.size
                 window.append(batch)
                 if not batch.is_large:
                     batch.read(examine, guess_key)
                     idle.append(batch)
+                size += batch.size
             elif idle:
                 idle.popleft().try_here()
             elif window:

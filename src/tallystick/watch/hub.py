@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Watches the posts of a deployment: judges each, and challenges where a ground holds.
 
-One round looks at the blocks since the cursor, and again at posts whose window is open. The cursor
-is durable and moves only over what was looked at; it knows its block's hash, so a reorganisation is
-noticed and walked over again. Nothing is spent unless the policy says so, and never over its cap,
-which counts over all rounds: it is written down before a transaction is sent.
+One round looks at the blocks since the cursor, a bounded number of them, and again at posts whose
+window is open. The cursor is durable and moves only over what was looked at; it knows its block's
+hash, so a reorganisation is noticed and walked over again. Nothing is spent unless the policy says
+so, and never over its cap, which counts over all rounds: it is written down before a transaction is
+sent.
 
 Its own questions are followed to their end: what nobody answered in time is resolved, with wei that
 was set aside when it was asked. What it wins stays claimable; a watcher claims nothing.
@@ -30,7 +31,7 @@ from tallystick.errors import (
     UnreadableError,
     WalError,
 )
-from tallystick.limits import REORG_BLOCKS_MAX, WATCHED_POSTS_MAX
+from tallystick.limits import REORG_BLOCKS_MAX, WATCHED_BLOCKS_MAX, WATCHED_POSTS_MAX
 from tallystick.onchain import challenging
 from tallystick.onchain.account import Account, Wish
 from tallystick.onchain.contracts import Contracts, DisputeState, Posted, PostStatus
@@ -113,11 +114,16 @@ class PostWatcher:
         self._path = os.path.join(directory, name)
         self._cursor = read_cursor(self._path, at)
 
-    def round(self, tell: Callable[[Sighting], None]) -> None:
-        """Look at what is new and at what is open; tell of each finding once it is acted on."""
+    def round(self, tell: Callable[[Sighting], None]) -> int:
+        """Look at what is new and at what is open; tell of each finding once it is acted on.
+
+        Return how many blocks are left for the next round: one goes so far and no further, also
+        where a node tells of a head that never was.
+        """
         head = self._contracts.node.head()[0]
-        stop = head - self._confirmations + 1
         self._step_back(head)
+        newest = head - self._confirmations + 1
+        stop = min(newest, self._cursor.block + WATCHED_BLOCKS_MAX)
         self._follow(stop, tell)  # first: bonds lie there, however many posts there are
         fresh = self._contracts.posts(self._cursor.block + 1, stop)
         for _, receipt_id in fresh:
@@ -136,6 +142,7 @@ class PostWatcher:
         self._cursor.block = max(stop, self._contracts.at.first_block - 1)
         self._cursor.block_hash = "" if found is None else found.hex()
         self._keep()
+        return max(0, newest - self._cursor.block)
 
     @property
     def spent(self) -> int:

@@ -3,8 +3,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
 import pytest
 from tests.command import tally
+
+from tallystick.cli.arguments import refuse_dash, to_standard_output
+from tallystick.cli.main import main
 
 VERBS = {
     "verify": ("--key", "agent.pub"),
@@ -30,3 +37,55 @@ def test_several_paths_and_standard_input(verb: str) -> None:
         both = tally(verb, "run.jsonl", "-", stdin=other.read())
     assert both == tally(verb, "run.jsonl", "other.jsonl")
     assert both.code == 0
+
+
+WRITING = {
+    ("keygen",): "--out",
+    ("export", "run.jsonl", "--out", "x"): "--proof",
+    ("evidence", "extract", "solved.tally"): "--out",
+    ("evidence", "log", "solved.tally", "--vkey", "log.vkey", "--proof", "p"): "--out",
+    ("evidence", "make", "results", "--key", "agent.key"): "--out",
+    ("hub", "post", "solved.tally", "--rpc", "embedded"): "--signed",
+}
+
+
+@pytest.mark.parametrize("verb", WRITING, ids=" ".join)
+def test_no_file_is_named_as_standard_output_is(verb: tuple[str, ...], place: Path) -> None:
+    """What can't be written to a stream refuses `-` as wrong usage, and leaves nothing."""
+    answer = tally(*verb, WRITING[verb], "-")
+    assert (answer.code, answer.out) == (2, "")
+    assert "`-` is no standard output here; a file of that name is `./-`" in answer.err
+    assert not Path("-").exists()
+    assert not Path("x").exists()
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [("export", "run.jsonl"), ("evidence", "prove", "listed.tally", "report.json")],
+    ids=" ".join,
+)
+def test_a_dash_is_standard_output_where_that_is_written_to(
+    verb: tuple[str, ...], place: Path
+) -> None:
+    """`--out -` says what no `--out` says."""
+    assert tally(*verb, "--out", "-") == tally(*verb)
+    assert not Path("-").exists()
+
+
+def commands(command: click.Command) -> Iterator[click.Command]:
+    """Yield a command and all below it."""
+    yield command
+    if isinstance(command, click.Group):
+        for name in command.list_commands(click.Context(command)):
+            below = command.get_command(click.Context(command), name)
+            assert below is not None
+            yield from commands(below)
+
+
+def test_every_out_says_what_a_dash_is() -> None:
+    """An option named `--out` that a later verb has is no file named `-` either."""
+    outs = [
+        option for command in commands(main) for option in command.params if "--out" in option.opts
+    ]
+    assert len(outs) >= 6
+    assert {option.callback for option in outs} == {refuse_dash, to_standard_output}

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,16 @@ def test_keys_and_folders_are_made(bare: Path) -> None:
     }
     assert bare.stat().st_mode & 0o777 == 0o750
     assert "fingerprint" in done.out
+
+
+def test_its_umask_is_left_to_nobody() -> None:
+    """The verb narrows that of its process; tests that come after it in this one have their own."""
+    before = os.umask(0o022)
+    try:
+        assert tally("daemon", "init").code == 0
+        assert os.umask(0o022) == 0o022
+    finally:
+        os.umask(before)
 
 
 def test_a_key_needs_no_socket(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -103,3 +103,29 @@ def test_a_round_that_can_not_be_told_ends_no_watch(
     with pytest.raises(Enough):
         watch.main([*node, "--every", "1"], standalone_mode=False)
     assert capsys.readouterr().err == 2 * "tally: this round: there is no such post\n"
+
+
+def test_blocks_that_are_left_are_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where a round did not get to the head: exit code 3, or one line and a next round."""
+
+    class Enough(Exception):
+        """The test has seen a round."""
+
+    def pause(_seconds: float) -> None:
+        raise Enough
+
+    with embedded(tmp_path / "chain") as chain:
+        contracts = keep_deployment(tmp_path, chain.deployment)
+    node = ("--rpc", "embedded", "--home", str(tmp_path / "chain"), "--contracts", contracts)
+    assert tally("hub", "watch", "--once", *node).code == 0
+    next((tmp_path / "chain").glob("watch-*.json")).unlink()
+    monkeypatch.setattr("tallystick.watch.hub.WATCHED_BLOCKS_MAX", 1)
+    answer = tally("hub", "watch", "--once", *node)
+    assert answer.code == 3
+    assert "not looked at yet; the next round goes on from there" in answer.err
+    monkeypatch.setattr("time.sleep", pause)
+    with pytest.raises(Enough):
+        watch.main([*node], standalone_mode=False)
+    assert "tally: this round: " in capsys.readouterr().err

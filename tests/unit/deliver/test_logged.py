@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,11 @@ import pytest
 from tests.deliveries import receipts
 from tests.honest_log import SHEET_NOTE, HonestLog
 from tests.logs import LOG_KEY, WITNESS_KEY
+from tests.misbehaving import Exchange, answer
 from tests.promising import PromisingCollector
 
-from tallystick.deliver.http import HttpEmitter, HttpEmitterConfig
+from tallystick.deliver import logged
+from tallystick.deliver.http import HttpEmitter, HttpEmitterConfig, RetryConfig
 from tallystick.deliver.logged import collector_at, log_receipts
 from tallystick.errors import EmitError, RefusedInput
 from tallystick.limits import LOG_PROOF_WAIT_MS_MAX
@@ -39,19 +42,27 @@ def asked(collector: PromisingCollector, **how: Any) -> Any:
         return log_receipts(emitter, how.pop("key", KEY), how.pop("lines", LINES), **how)
 
 
+def kept_in(folder: Path) -> dict[Path, bytes]:
+    """Return what is kept, each with the promise in it; nothing for a proof."""
+    return {
+        one: json.loads(one.read_bytes())["promise"].encode() if one.suffix == ".json" else b""
+        for one in folder.iterdir()
+    }
+
+
 def test_the_last_receipt_is_proven(collector: PromisingCollector) -> None:
     """All are delivered in order; what comes back proves the last, offline and a second time."""
     told: list[tuple[int, int]] = []
-    logged = asked(collector, progress=lambda *what: told.append(what))
+    shown = asked(collector, progress=lambda *what: told.append(what))
     assert list(collector.answers) == LINES
     assert told[-1] == (3, sum(map(len, LINES)))
     report = verify_logged(
-        LINES[-1], KEY, proof=logged.proof, promise=logged.promise, sheet=logged.sheet
+        LINES[-1], KEY, proof=shown.proof, promise=shown.promise, sheet=shown.sheet
     )
     assert report.verified
-    assert (report.index, logged.sheet) == (2, SHEET_NOTE)
+    assert (report.index, shown.sheet) == (2, SHEET_NOTE)
     again = asked(collector)  # 409 for each, and the same promise
-    assert (again.proof, again.promise) == (logged.proof, logged.promise)
+    assert (again.proof, again.promise) == (shown.proof, shown.promise)
     assert len(collector.log.entries) == 3
 
 
@@ -81,7 +92,7 @@ def test_it_waits_for_a_checkpoint(collector: PromisingCollector) -> None:
 def test_a_promise_that_is_not_kept_is_evidence(
     collector: PromisingCollector, tmp_path: Path
 ) -> None:
-    """After a minute it is given up; the answer that promised lies where a monitor looks."""
+    """After a minute it is given up; the answers that promised lie where a monitor looks."""
     collector.signs_at_once = False
     passed = [0.0]
 
@@ -97,8 +108,9 @@ def test_a_promise_that_is_not_kept_is_evidence(
         log_receipts(emitter, KEY, LINES, keep=tmp_path / "promises")
     assert caught.value.is_transient
     assert passed[0] >= LOG_PROOF_WAIT_MS_MAX / 1000
-    (kept,) = (tmp_path / "promises").iterdir()
-    assert json.loads(kept.read_bytes())["promise"].encode() == collector.log.promise(2)
+    kept = kept_in(tmp_path / "promises")
+    assert set(kept.values()) == {collector.log.promise(index) for index in range(3)}
+    assert {name.suffix for name in kept} == {".json"}
 
 
 def test_another_log_is_refused(collector: PromisingCollector) -> None:
@@ -133,7 +145,143 @@ def test_a_log_that_shows_something_else(
     with pytest.raises(EmitError, match="LOG_PROMISE_BROKEN proof: ") as caught:
         asked(collector, keep=tmp_path / "promises")
     assert not caught.value.is_transient
-    assert len(list((tmp_path / "promises").iterdir())) == 1
+    assert len(kept_in(tmp_path / "promises")) == 3
+
+
+def test_each_promise_is_held_against_the_log(
+    collector: PromisingCollector, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A log that has the last receipt, and another entry than it promised where an earlier one
+    should be: the promise is evidence, and stays.
+    """
+    lying = HonestLog()
+    lying.place(0, 1)
+    lying.add(b"another")
+    honest = collector.log
+
+    def prove(index: int, note: bytes, size: int) -> bytes:
+        if index != 1:
+            return honest.proof(index, note, size)
+        return lying.proof(1, lying.sign(time.time_ns() // 10**6), 2)
+
+    monkeypatch.setattr(collector, "_prove", lambda exchange, index: answer(
+        200, body=prove(index, *collector.signed or (b"", 0)))(exchange))  # fmt: skip
+    with pytest.raises(EmitError, match="does not show that entry 1 is what it pro") as caught:
+        asked(collector, keep=tmp_path / "promises")
+    assert not caught.value.is_transient
+    with pytest.raises(EmitError, match="entry 1"):
+        asked(collector)  # also where nothing is kept
+    left = {name: what for name, what in kept_in(tmp_path / "promises").items() if what}
+    assert list(left.values()) == [collector.log.promise(1)]
+
+
+def test_proofs_take_the_place_of_promises(collector: PromisingCollector, tmp_path: Path) -> None:
+    """Each receipt's inclusion can be shown by itself later; what is asked again stays so."""
+    for _ in range(2):
+        asked(collector, keep=tmp_path / "promises")
+        kept = {one.name: one.read_bytes() for one in (tmp_path / "promises").iterdir()}
+        assert len(kept) == 3
+        for index, line in enumerate(LINES):
+            name = sha256(json.loads(line)["id"].encode()).hexdigest() + ".tlog-proof"
+            report = verify_logged(line, KEY, proof=kept[name])
+            assert (report.verified, report.index) == (True, index)
+
+
+def test_what_was_promised_before_it_broke_off_is_kept(
+    collector: PromisingCollector, tmp_path: Path
+) -> None:
+    """A collector that goes away in the middle has given its word on the receipts before."""
+    collector.spoil = lambda told: told.pop("promise") if len(collector.answers) == 3 else None
+    with pytest.raises(EmitError, match="gives no promise"):
+        asked(collector, keep=tmp_path / "promises")
+    kept = kept_in(tmp_path / "promises")
+    assert set(kept.values()) == {collector.log.promise(index) for index in range(2)}
+
+
+def test_an_earlier_receipt_may_come_later(collector: PromisingCollector) -> None:
+    """Where the last was in the log already, the proofs of those before it are waited for."""
+    asked(collector, lines=LINES[2:])
+    collector.signs_at_once = False
+    pauses: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        collector.sign()
+
+    with HttpEmitter(HttpEmitterConfig(collector.url), sleep=sleep) as emitter:
+        assert log_receipts(emitter, KEY, LINES).report.index == 0
+    assert len(pauses) == 1
+
+
+class Clock:
+    """Seconds that pass when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        """Return the time."""
+        return time.monotonic() + self.now
+
+
+@pytest.mark.parametrize("at", [0, 1, 3])
+def test_all_of_it_has_an_end(collector: PromisingCollector, tmp_path: Path, at: int) -> None:
+    """However each request does: before a receipt leaves, and while proofs are waited for."""
+    clock = Clock()
+
+    def progress(count: int, _size: int) -> None:
+        clock.now += 600.0 if count == at else 0.0
+
+    with HttpEmitter(HttpEmitterConfig(collector.url), monotonic=clock) as emitter:
+        with pytest.raises(EmitError, match="no time is left") as caught:
+            log_receipts(
+                emitter, KEY, LINES, keep=tmp_path / "p", within_ms=60_000 * bool(at),
+                progress=progress,
+            )  # fmt: skip
+        assert caught.value.is_transient
+        assert len(collector.answers) == len(kept_in(tmp_path / "p")) == at
+        assert log_receipts(emitter, KEY, LINES, keep=tmp_path / "p").report.verified
+
+
+def test_more_receipts_may_take_longer(
+    collector: PromisingCollector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By default the time is that of a run and of each receipt, so that long ones end, too."""
+    monkeypatch.setattr(logged, "LOGGED_RUN_MS_MAX", 0)
+    monkeypatch.setattr(logged, "LOGGED_RECEIPT_MS_MAX", 10_000)
+    clock = Clock()
+
+    def progress(_count: int, _size: int) -> None:
+        clock.now += 4.0  # five times until the last proof: between two receipts' and three
+
+    with HttpEmitter(HttpEmitterConfig(collector.url), monotonic=clock) as emitter:
+        assert log_receipts(emitter, KEY, LINES, progress=progress).report.verified
+        with pytest.raises(EmitError, match="no time is left"):
+            log_receipts(emitter, KEY, LINES[:1], progress=lambda *_: setattr(clock, "now", 1e6))
+
+
+class Busy(PromisingCollector):
+    """A collector that has no time for receipts."""
+
+    def respond(self, exchange: Exchange) -> bool:
+        """Answer 503, but for what is read."""
+        is_read = exchange.request.head.startswith(b"GET ")
+        return super().respond(exchange) if is_read else answer(503)(exchange)
+
+
+def test_one_delivery_ends_with_all() -> None:
+    """A collector that is busy is not asked again behind the end of all of it."""
+    clock = Clock()
+    with Busy(lambda: time.time_ns() // 10**6) as busy:
+        config = HttpEmitterConfig(busy.url, retry=RetryConfig(base_delay_ms=10_000))
+        with (
+            HttpEmitter(
+                config, monotonic=clock, sleep=lambda _s: pytest.fail("slept"), chance=lambda: 1.0
+            ) as emitter,
+            pytest.raises(EmitError, match=r"1 attempt: .* behind the deadline") as caught,
+        ):
+            log_receipts(emitter, KEY, LINES, within_ms=9_000)
+    assert caught.value.is_transient
 
 
 def test_it_stops_where_it_is_told_to(collector: PromisingCollector) -> None:

@@ -30,6 +30,7 @@ from tallystick.keys.vault import TransitSigner
 from tallystick.limits import SIGNER_URI_CHARS_MAX
 
 KEY = CurveKey(0x5EED)
+VERSION_OF_GOOGLE = "projects/p/locations/l/keyRings/r/cryptoKeys/k/cryptoKeyVersions/1"
 VERSION = "0123456789abcdef0123456789abcdef"
 
 
@@ -103,6 +104,8 @@ def test_names_are_checked(opened: Any) -> None:
     """What the signers refuse is a SettingError that names the scheme."""
     with pytest.raises(SettingError, match=r"gcpkms: name is no key version"):
         opened("gcpkms:projects/p")
+    with pytest.raises(SettingError, match=r"gcpkms: endpoint is http"):
+        opened(f"gcpkms:{VERSION_OF_GOOGLE}?endpoint=http://kms.example")
     for name in (
         "token=t",
         "object=o;token=t",

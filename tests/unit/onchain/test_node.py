@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tallystick.errors import MissingExtraError, NodeError, PostingError, RevertError
-from tallystick.limits import LOG_BLOCKS_MAX
+from tallystick.limits import LOG_BLOCKS_MAX, SEARCHED_BLOCKS_MAX
 from tallystick.onchain.node import Node, open_node, revert_name
 
 # keccak("ReceiptAlreadyExists()"), found by name below.
@@ -150,6 +150,24 @@ def test_events_in_pieces() -> None:
     assert asked[0][0] == 10
     assert asked[-1][1] == 10 + 2 * LOG_BLOCKS_MAX
     assert all(a[1] + 1 == b[0] for a, b in itertools.pairwise(asked))
+
+
+def test_a_search_has_an_end() -> None:
+    """Through as many blocks as a chain has, and not to a head that never was."""
+    asked: list[int] = []
+
+    def get_logs(question: dict[str, Any]) -> list[Any]:
+        asked.append(question["fromBlock"])
+        return [{"blockNumber": question["fromBlock"], "topics": [], "data": b""}]
+
+    head = {"number": 10**12, "timestamp": 1}
+    node = node_that(KeyError(), get_logs=get_logs, get_block=lambda _which: head)
+    with pytest.raises(NodeError, match="tells of block 1000000000000: a search from 10 goes"):
+        list(node.logs("0x", [], 10))
+    with pytest.raises(NodeError, match="500000000 blocks at most"):
+        next(node.logs("0x", [], 10, 10 + SEARCHED_BLOCKS_MAX))
+    assert asked == []
+    assert next(node.logs("0x", [], 10, 9 + SEARCHED_BLOCKS_MAX)).block == 10
 
 
 def test_fees_without_a_tip() -> None:

@@ -209,7 +209,8 @@ def test_what_may_not_be_read_is_listed_or_refused(closed: str, mode: int, told:
     """Nothing is left out: root reads all of it, everybody else is told the name."""
     with tempfile.TemporaryDirectory() as name:
         folder = make_tree(Path(name), {"a": b"1", "b": b"2", "c/d": b"3"})
-        folder.chmod(0o755)
+        for made in (folder, *folder.rglob("*")):  # whatever the umask is
+            made.chmod(0o755 if made.is_dir() else 0o644)
         path = folder / closed
         usual = path.stat().st_mode
         if os.geteuid() == 0:

@@ -109,14 +109,19 @@ def test_evidence_is_no_hostage(tmp_path: Path, collector: PromisingCollector) -
 def test_a_broken_promise_is_kept_beside_the_run(
     tmp_path: Path, collector: PromisingCollector
 ) -> None:
-    """It is evidence against the log: a monitor takes the folder."""
+    """It is evidence against the log: a monitor takes the folder. Asked again, the log proves."""
     collector.signs_at_once = False
     solver = logging(tmp_path, collector, is_cancelled=lambda: len(collector.answers) == 6)
     with pytest.raises(EmitError, match="stopped before the proof"):
         run_intent(solver, intent())
     (run_id,) = unfinished(solver.home)
     kept = list(Path(solver.home.run(run_id), "promises").iterdir())
-    assert [one.suffix for one in kept] == [".json"]
+    assert [one.suffix for one in kept] == [".json"] * 6  # of each receipt
+    collector.sign()
+    again = msgspec.structs.replace(solver, is_cancelled=lambda: False)
+    assert bundle.LOG_PROOF in head_of(resume_run(again, run_id)).files
+    kept = list(Path(solver.home.run(run_id), "promises").iterdir())
+    assert [one.suffix for one in kept] == [".tlog-proof"] * 6
 
 
 def test_without_receipts_there_is_nothing_to_log(

@@ -25,6 +25,22 @@ def test_a_batch_is_bounded() -> None:
     assert next_batch(iter([])).raws == []
 
 
+def test_values_have_the_size_of_their_bodies() -> None:
+    """A dict counts once it is read; bytes count as they came; what is no JSON holds nothing."""
+    values = chain_of(3)
+    bodies = sum(len(one.body or b"") for one in examine_all(RAWS))
+    cases: list[tuple[list[Any], int]] = [
+        (values, bodies),
+        (RAWS, sum(map(len, RAWS))),
+        ([*values, *RAWS], bodies + sum(map(len, RAWS))),
+        ([{}, {"x": object()}], len(b"{}")),
+    ]
+    for raws, size in cases:
+        batch = next_batch(iter(raws))
+        batch.read(examine_all, lambda _: None)
+        assert batch.size == size
+
+
 @pytest.mark.parametrize(("size", "is_large"), [(64 * 1024 - 1, False), (64 * 1024, True)])
 def test_one_large_item_makes_a_batch_large(size: int, is_large: bool) -> None:
     """Then it is taken apart by itself, later."""

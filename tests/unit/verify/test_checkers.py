@@ -238,4 +238,22 @@ def test_the_window_is_bounded_in_bytes(size: int, count: int) -> None:
     assert given == 2000
 
 
+@pytest.mark.parametrize("count", [7, 64])
+def test_values_count_in_the_window(count: int) -> None:
+    """Receipts that are given as values have a size once they are read: one batch may be over."""
+    size, taken = 60_000, 0
+
+    def values() -> Iterator[dict[str, object]]:
+        nonlocal taken
+        for _ in range(3000):
+            taken += 1
+            yield {}
+
+    def examine(raws: list[Any]) -> list[Examined]:
+        return [Examined(receipt=None, faults=[], body=bytes(size)) for _ in raws]
+
+    for given, _ in enumerate(tried(values(), examine, lambda _: None, count)):
+        assert (taken - given) * size <= WINDOW_BYTES_MAX + 2 * batch.BATCH_ITEMS * size
+
+
 EMPTY = Examined(receipt=None, faults=[])

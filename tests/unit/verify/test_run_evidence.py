@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,8 @@ from tests.evidence_making import (
     evidence_of,
     make_run,
 )
+from tests.honest_log import HonestLog
+from tests.logs import LOG_KEY
 from tests.material import uuid
 
 from tallystick.chain.receipt_chain import ReceiptChain
@@ -23,6 +27,7 @@ from tallystick.deliver.memory import InMemoryEmitter
 from tallystick.keys.local import LocalSigner
 from tallystick.model import bundle
 from tallystick.model.intent import parse_intent
+from tallystick.model.log_entry import receipt_digest, receipt_id_hash
 from tallystick.model.manifest import parse_manifest
 from tallystick.model.run_decision import DECIDE, decided_on, decided_what
 from tallystick.solver.bundling import sign_manifest, write_bundle
@@ -113,3 +118,38 @@ def test_a_run_without_a_chain_is_refused(tmp_path: Path) -> None:
     write_bundle(run, tmp_path / "out")
     report = verify_evidence((tmp_path / "out").read_bytes(), SIGNERS)
     assert report.codes() == ["EVIDENCE_RECEIPTS_UNBOUND"]
+
+
+def test_a_proof_of_the_last_receipt_speaks_for_all(tmp_path: Path) -> None:
+    """Of several receipts a log's proof is about the last, and each names the one before it: none
+    of them can be left out, put in or exchanged, not even for another one of the solver's.
+    """
+    (data, bound), (other, _) = _receipts({}, {}, {}), _receipts(*[{"allowed": False}] * 3)
+    run = make_run(tmp_path / "run")
+    (run / "receipts.jsonl").write_bytes(data)
+    evidence_of(run, chain=bound)
+    manifest = parse_manifest((run / "evidence" / "manifest.json").read_bytes()[:-1])
+    lines, others = data.splitlines(), other.splitlines()
+    log, value = HonestLog(), json.loads(lines[-1])
+    log.place(1_767_322_800_000, 4)
+    at = log.place_receipt(1_767_322_802_000, receipt_digest(value), receipt_id_hash(value["id"]))
+    proof = log.proof(at, log.sign(1_767_322_803_000), at + 1)
+
+    def codes(receipts: Sequence[bytes]) -> list[str]:
+        findings = Findings()
+        files = {
+            bundle.INTENT: (run / "intent.json").read_bytes(),
+            bundle.POLICY: (run / "policy.json").read_bytes(),
+            bundle.RECEIPTS: b"".join(one + b"\n" for one in receipts),
+            bundle.LOG_PROOF: proof,
+        }
+        judge_run(manifest, files, SIGNERS.trust, LOG_KEY.verifier, findings)
+        report = findings.report((), 0)
+        return [one.code for one in report.findings if one.severity == "refused"]
+
+    assert codes(lines) == []
+    for place in range(3):
+        before, after = lines[:place], lines[place + 1 :]
+        assert codes([*before, *after])
+        assert codes([*before, others[place], *after])
+        assert codes([*before, others[place], *lines[place:]])

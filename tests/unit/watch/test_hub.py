@@ -407,6 +407,39 @@ def test_a_head_that_never_was(chain: Chain, monkeypatch: pytest.MonkeyPatch) ->
     assert first in look(chain, Bundles())
 
 
+def test_a_round_goes_so_far_and_no_further(
+    chain: Chain, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """However far a node says that its head is, also for an asker whose questions are looked for;
+    the next round goes on from there.
+    """
+    monkeypatch.setattr(hub, "WATCHED_BLOCKS_MAX", 3)
+    first = chain.contracts.at.first_block
+    real, head = chain.node.head()[0], chain.node.head
+    asked: list[tuple[int, int]] = []
+
+    def events(question: dict[str, Any]) -> list[Any]:
+        asked.append((question["fromBlock"], question["toBlock"]))
+        return []
+
+    def rounds(count: int) -> list[int]:
+        asked.clear()
+        watcher = PostWatcher(
+            chain.contracts, tmp_path / "watch", Bundles(), asker=CHALLENGER.address
+        )
+        return [watcher.round(lambda _told: None) for _ in range(count)]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(chain.node, "head", lambda: (10**12, head()[1]))
+        patch.setattr(chain.node, "block_hash", lambda _number: b"\1" * 32)
+        patch.setattr(chain.node, "_events", events)
+        assert rounds(2) == [10**12 - first - 2, 10**12 - first - 5]
+        assert asked == 2 * [(first, first + 2)] + 2 * [(first + 3, first + 5)]
+    missing = real - first + 1
+    # An honest node: gone back to the first block, and on from there.
+    assert rounds(3) == [max(0, missing - 3 * done) for done in (1, 2, 3)]
+
+
 DAY = 24 * 3600
 
 
