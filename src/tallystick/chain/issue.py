@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
@@ -34,10 +34,13 @@ from tallystick.model.receipt import (
     AFTER_PROOF_BYTES,
     CONTEXT,
     CREDENTIAL_TYPE,
+    HEAD,
     PROOF_PURPOSE,
     PROOF_TYPE,
     STATEMENT,
+    TAIL,
     VERSION,
+    CredentialSubject,
     Issuer,
     Principal,
     Proof,
@@ -56,6 +59,7 @@ from tallystick.ports import Signer
 
 # Nanoseconds since 1970, as `time.time_ns` gives them.
 Clock = Callable[[], int]
+Part = TypeVar("Part", CredentialSubject, Issuer)
 Ids = Callable[[], str]
 # Raises `ReceiptError` for an action type, given the target system, that no receipt may have.
 CheckType = Callable[[str, str | None], None]
@@ -67,7 +71,8 @@ _VARIANT = dict(zip("0123456789abcdef", "89ab" * 4, strict=True))
 default_clock: Clock = time.time_ns
 
 ABSENT: Any = msgspec.UNSET
-_DECODE = msgspec.json.Decoder(UnsignedReceipt).decode
+_DECODE_SUBJECT = msgspec.json.Decoder(CredentialSubject).decode
+_DECODE_ISSUER = msgspec.json.Decoder(Issuer).decode
 _ENCODE = msgspec.json.Encoder(order="sorted").encode
 # Where a receipt's canonical bytes are kept that its open members could still belie.
 _DRAFTED: Final = "drafted"
@@ -147,17 +152,7 @@ def create_receipt(
         subject["keyRotation"] = key_rotation
     if correlation_id is not None:
         subject["correlation_id"] = correlation_id
-    receipt = _read_back(
-        {
-            "@context": CONTEXT,
-            "credentialSubject": subject,
-            "id": "urn:receipt:" + ids(),
-            "issuanceDate": now,
-            "issuer": issuer,
-            "type": CREDENTIAL_TYPE,
-            "version": VERSION,
-        }
-    )
+    receipt = _read_back(subject, issuer, "urn:receipt:" + ids(), now)
     # Ids and times that were made here need no look; those that a caller gave do.
     made_here = is_filled_in and is_chance and clock is time.time_ns
     _check_rules(receipt, check_type, made_here=made_here)
@@ -285,39 +280,55 @@ def _signature(key: str | KeyPair | Signer, message: bytes) -> bytes:
     return signature
 
 
-def _read_back(members: dict[str, Any]) -> UnsignedReceipt:
-    """Return the members as the parser reads them, so that nothing unchecked is ever signed.
+def _read_back(
+    members: dict[str, Any], issuer: Issuer | Mapping[str, Any], receipt_id: str, now: str
+) -> UnsignedReceipt:
+    """Return what is stated as the parser reads it, so that nothing unchecked is ever signed.
 
     Typed values are not checked when they are made: that is what makes them cheap.
     """
     try:
-        body = _ENCODE(members)
+        stated, named, quoted = _ENCODE(members), _ENCODE(issuer), _ENCODE(receipt_id)
     except (TypeError, ValueError, RecursionError) as fault:
         raise ReceiptError(f"no JSON value: {fault}") from None
+    parts = (HEAD, stated, b',"id":', quoted, b',"issuanceDate":"', now.encode(), b'","issuer":')
+    body = b"".join((*parts, named, TAIL))
     if len(body) > RECEIPT_BYTES_MAX:
         raise ReceiptError(f"{len(body)} bytes, over the limit of {RECEIPT_BYTES_MAX}")
     if len(body) > JSON_VALUES_MAX:
         from tallystick.crypto.strict import bound_structure  # costs a cold start 10 ms
 
         bound_structure(body, JSON_VALUES_MAX)
-    try:
-        receipt = _DECODE(body)
-    except (msgspec.ValidationError, RecursionError) as fault:
-        raise ReceiptError(*told(fault)) from None
+    receipt = UnsignedReceipt(
+        context=CONTEXT,
+        credentialSubject=_read(_DECODE_SUBJECT, stated, "/credentialSubject"),
+        id=receipt_id,
+        issuanceDate=now,
+        issuer=_read(_DECODE_ISSUER, named, "/issuer"),
+        type=CREDENTIAL_TYPE,
+        version=VERSION,
+    )
     disclosure = receipt.credentialSubject.action.parameters_disclosure
     if receipt.issuer.runtime is None:
-        if disclosure is None and body.find(b":null") < 0:  # quicker than `in`
+        if disclosure is None and stated.find(b":null") < 0 and named.find(b":null") < 0:
             # Sorted, closed, and without a null to leave out: these are the canonical bytes.
             receipt.__dict__[STATEMENT] = body
         return receipt
     # JSON encoders turn NaN into null, and dates and number keys into text: not here.
-    issuer = members["issuer"]
     runtime = issuer.runtime if isinstance(issuer, Issuer) else issuer["runtime"]
     if not is_plain(runtime, JSON_DEPTH_MAX - 2):
         canonicalize(runtime)
     elif disclosure is None and b"null" not in body:
         receipt.__dict__[_DRAFTED] = body
     return receipt
+
+
+def _read(decode: Callable[[bytes], Part], data: bytes, where: str) -> Part:
+    try:
+        return decode(data)
+    except (msgspec.ValidationError, RecursionError) as fault:
+        message, place = told(fault)
+        raise ReceiptError(message, where + place) from None
 
 
 def _check_rules(receipt: UnsignedReceipt, check_type: CheckType, *, made_here: bool) -> None:

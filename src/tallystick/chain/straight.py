@@ -28,6 +28,7 @@ from tallystick.model.receipt import (
     CREDENTIAL_TYPE,
     PROOF_PURPOSE,
     PROOF_TYPE,
+    TAIL,
     VERSION,
     CredentialSubject,
     Issuer,
@@ -38,7 +39,6 @@ from tallystick.model.receipt import (
 # Members are declared in RFC 8785's order: only open objects are sorted.
 _ENCODE: Final = msgspec.json.Encoder(order="deterministic").encode
 _URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
-_TAIL: Final = b',"type":["VerifiableCredential","AgentReceipt"],"version":"%b"}' % VERSION.encode()
 # A proof holds only what needs no escape, but for the method.
 _BODY: Final = (
     b'%%b,"proof":{"created":"%%b","proofPurpose":"%b","proofValue":"u%%b","type":"%b",'
@@ -123,6 +123,6 @@ def with_proof(statement: bytes, signature: bytes, moment: str, verification_met
     """Return the canonical bytes of the receipt that states this, signed at that moment."""
     if type(signature) is not bytes or len(signature) != 64:
         raise SigningError("the signer gave something that is not the 64 bytes of a signature")
-    end = len(statement) - len(_TAIL)
+    end = len(statement) - len(TAIL)
     method = _quoted(verification_method)
-    return _BODY % (statement[:end], moment.encode(), _b64u(signature), method, _TAIL)
+    return _BODY % (statement[:end], moment.encode(), _b64u(signature), method, TAIL)

@@ -182,10 +182,11 @@ STATEMENT: Final = "statement"
 
 _ENCODER: Final = msgspec.json.Encoder(order="sorted")
 _ENCODE: Final = _ENCODER.encode
+# What a statement of ours begins with, up to what is stated, and what stands behind the issuer.
+HEAD: Final = b'{"@context":%b,"credentialSubject":' % _ENCODE(CONTEXT)
+TAIL: Final = b',"type":%b,"version":"%b"}' % (_ENCODE(CREDENTIAL_TYPE), VERSION.encode())
 # What follows the proof in a canonical receipt: always these bytes but for the version's digits.
-AFTER_PROOF_BYTES: Final = len(
-    b',"type":["VerifiableCredential","AgentReceipt"],"version":"0.0.0"}'
-)
+AFTER_PROOF_BYTES: Final = len(TAIL)
 
 
 def encode(receipt: UnsignedReceipt) -> bytes:
