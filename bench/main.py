@@ -192,7 +192,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=9, help="rounds of each comparison")
     options = parser.parse_args()
     rows = (
-        issue_rows(100, options.rounds * 15)
+        issue_rows(300, options.rounds * 5)  # long beside the cold caches that `gc` leaves
         + verify_rows(options.receipts, options.rounds)
         + cold_rows(options.rounds)
         + in_process.memory_rows(500, options.rounds * 3)
