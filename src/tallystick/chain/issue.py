@@ -74,8 +74,7 @@ ABSENT: Any = msgspec.UNSET
 _DECODE_SUBJECT = msgspec.json.Decoder(CredentialSubject).decode
 _DECODE_ISSUER = msgspec.json.Decoder(Issuer).decode
 _ENCODE = msgspec.json.Encoder(order="sorted").encode
-# An issuer that is longer than this is not remembered.
-_KNOWN_BYTES_MAX: Final = 1024
+_KNOWN_BYTES_MAX: Final = 1024  # of an issuer that is remembered
 # Where a receipt's canonical bytes are kept that its open members could still belie.
 _DRAFTED: Final = "drafted"
 
@@ -138,12 +137,10 @@ def create_receipt(
     if is_chance:
         ids = _two_uuids()  # the action's and the receipt's
     settled, is_filled_in = _settled(action, now, ids)
+    told_outcome = outcome if response_body is ABSENT else _answered(outcome, response_body)
     subject: dict[str, Any] = {
-        "action": settled,
-        "chain": chain,
-        "outcome": outcome if response_body is ABSENT else _answered(outcome, response_body),
-        "principal": principal,
-    }
+        "action": settled, "chain": chain, "outcome": told_outcome, "principal": principal,
+    }  # fmt: skip
     if intent is not None:
         subject["intent"] = intent
     if authorization is not None:

@@ -22,6 +22,7 @@ from tallystick.limits import (
     DRAIN_MS_MAX,
     RECEIPT_BYTES_MAX,
 )
+from tallystick.model.host import is_loopback
 from tallystick.serve.given import Flags, given_values, quoted
 from tallystick.serve.tokens import check_tenant
 
@@ -105,16 +106,6 @@ def print_config(settings: Settings, origins: Mapping[str, str]) -> str:
             f"{quoted(name)} = {quoted(tenant)}" for name, tenant in settings.certificates.items()
         ]
     return "\n".join(lines)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host is this machine for sure."""
-    import ipaddress
-
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
 
 
 def _certificates(given: Any) -> dict[str, str]:

@@ -21,6 +21,7 @@ import msgspec
 
 from tallystick.errors import RefusedInput
 from tallystick.limits import URL_CHARS_MAX
+from tallystick.model.host import is_loopback
 
 # A value of a query this long may be a key; shorter ones (`v=1`) stand in any text.
 _KEY_CHARS: Final = 8
@@ -89,18 +90,6 @@ def parse_proxy(url: str) -> Endpoint:
         found = "must be http://host:port: we speak plain HTTP to it, and TLS through it"
     del url
     raise RefusedInput(f"the proxy's URL {found}")
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host is this machine for sure: `localhost`, 127.0.0.0/8 or ::1."""
-    if host.lower() == "localhost":
-        return True
-    import ipaddress
-
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _parsed(url: object) -> Endpoint | str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final, Protocol
+from urllib.parse import urlsplit
 
 from tallystick.errors import KeyMismatchError
 from tallystick.keys.remote import (
@@ -27,6 +28,7 @@ from tallystick.keys.remote import (
 )
 from tallystick.keys.secret import RemoteKeyProvider
 from tallystick.limits import AWS_KMS_MESSAGE_BYTES_MAX
+from tallystick.model.host import is_loopback
 
 # Pure Ed25519 of RFC 8032. The prehashed ED25519_PH_SHA_512 is another signature.
 _ALGORITHM: Final = "ED25519_SHA_512"
@@ -247,6 +249,8 @@ def client_of(
         if any(one is not None for one in (region, endpoint_url, timeout)):
             raise ValueError("region, endpoint_url and timeout are for a client that is made here")
         return client
+    if endpoint_url is not None and not _is_sound(endpoint_url):
+        raise ValueError("endpoint is http, where anybody could answer: only for this machine")
     boto3 = vendor("boto3", "aws")
     seconds = TIMEOUT_SECONDS if timeout is None else timeout
     config = vendor("botocore.config", "aws").Config(
@@ -261,6 +265,12 @@ def client_of(
             service, region_name=region, endpoint_url=endpoint_url, config=config
         ),
     )
+
+
+def _is_sound(endpoint_url: str) -> bool:
+    """Whether what goes there is protected, or stays on this machine; boto3 reads the rest."""
+    scheme, _, rest = endpoint_url.partition("://")
+    return scheme.lower() != "http" or is_loopback(urlsplit(f"//{rest}").hostname or "")
 
 
 def aws_fault(error: Exception) -> Fault:

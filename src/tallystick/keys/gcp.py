@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from ipaddress import ip_address
 from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
@@ -31,6 +30,7 @@ from tallystick.keys.remote import (
     vendor,
 )
 from tallystick.keys.secret import RemoteKeyProvider
+from tallystick.model.host import is_loopback
 
 _ALGORITHM: Final = "EC_SIGN_ED25519"
 _KEY_VERSION: Final = re.compile(
@@ -231,19 +231,11 @@ def _parts(endpoint_url: str) -> tuple[str, str]:
     # As it was written, but for a slash at its end: no user, path or query is left out in silence.
     if not host or endpoint_url.lower().removesuffix("/") != f"{parts.scheme}://{place}":
         raise ValueError(wanted)
-    if parts.scheme == "http" and not _is_loopback(host):
+    if parts.scheme == "http" and not is_loopback(host):
         raise ValueError("endpoint is http, where anybody could answer: only for this machine")
     if parts.scheme not in ("https", "http"):
         raise ValueError(wanted)
     return parts.scheme, place
-
-
-def _is_loopback(host: str) -> bool:
-    """Whether a host is this machine for sure."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def sound_pem(answer: Any, name: str, algorithm: str) -> str:

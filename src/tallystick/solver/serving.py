@@ -7,13 +7,13 @@ socket first, then runs that have begun; what waits stays on disk for the next s
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import re
 import time
 from collections.abc import Callable
 
 from tallystick.errors import SettingError
+from tallystick.model.host import is_loopback
 from tallystick.serve.access import Gate
 from tallystick.serve.logs import event
 from tallystick.serve.metrics import Meters
@@ -95,14 +95,6 @@ def address_of(text: str) -> tuple[str, int]:
     if int(port) > 65535:
         raise SettingError("addr has a port that does not exist")
     return host, int(port)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host is this machine for sure."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
 
 
 def _ask(meters: Meters, line: Waitlist, workers: Workers, server: Server) -> None:

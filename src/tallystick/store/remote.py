@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import errno
 import io
-import ipaddress
 from collections.abc import Iterator
 from http.client import (
     HTTPConnection,
@@ -35,6 +34,7 @@ from tallystick.limits import (
     REMOTE_READ_MS_MAX,
     URL_CHARS_MAX,
 )
+from tallystick.model.host import is_loopback
 
 _CHUNK_BYTES: Final = 64 * 1024
 _DECODE: Final = msgspec.json.Decoder().decode
@@ -194,22 +194,13 @@ def _address(url: str, token: str | None) -> SplitResult:
         raise RefusedInput(
             "the collector's URL holds a user name or a password; set AGENTRECEIPTS_COLLECTOR_TOKEN"
         )
-    if address.scheme == "http" and not _is_loopback(address.hostname):
+    if address.scheme == "http" and not is_loopback(address.hostname):
         raise RefusedInput("the collector's URL is http: receipts would travel unprotected")
     if token is not None and (
         not token.isascii() or not token.isprintable() or len(token) > CREDENTIAL_CHARS_MAX
     ):
         raise RefusedInput("AGENTRECEIPTS_COLLECTOR_TOKEN holds what no header may hold")
     return address
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _refusal(response: HTTPResponse) -> str:

@@ -13,7 +13,6 @@ from tallystick.collector.settings import (
     Settings,
     default_beside,
     hidden_password,
-    is_loopback,
     load_settings,
     print_config,
 )
@@ -181,13 +180,3 @@ def test_a_password_is_not_shown() -> None:
     for odd in ("postgresql://u:secret/x@h/n", "postgresql://u@h/n?password=secret&a=b"):
         assert "secret" not in hidden_password(odd)
     assert default_beside(db, "keys") == "collector.keys"
-
-
-@pytest.mark.parametrize(
-    ("host", "answer"),
-    [("127.0.0.1", True), ("127.9.9.9", True), ("::1", True), ("localhost", True),
-     ("0.0.0.0", False), ("::", False), ("10.0.0.1", False), ("localhost.example", False)],
-)  # fmt: skip
-def test_loopback_is_known_for_sure(host: str, answer: bool) -> None:
-    """What is not surely this machine is another one."""
-    assert is_loopback(host) is answer

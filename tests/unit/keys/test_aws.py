@@ -119,3 +119,11 @@ def test_faults(response: object, is_transient: bool, words: str) -> None:
         signer.get_public_key()
     assert isinstance(caught.value, SignerUnavailable) is is_transient
     assert "told by" not in str(caught.value)
+
+
+@pytest.mark.parametrize("make", [KMSSigner, SecretsManagerKeyProvider])
+@pytest.mark.parametrize("url", ["http://kms.example", "HTTP://10.0.0.1:4566", "http://"])
+def test_plain_http_stays_on_this_machine(make: Any, url: str) -> None:
+    """Who stands between could give another key, or take credentials along."""
+    with pytest.raises(ValueError, match="endpoint is http"):
+        make("k", endpoint_url=url)

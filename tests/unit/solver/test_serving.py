@@ -13,7 +13,7 @@ from tests.solving import body, manifest_of
 from tallystick.errors import RunBusyError, SettingError
 from tallystick.solver.home import SolverHome
 from tallystick.solver.overview import view_runs
-from tallystick.solver.serving import address_of, is_loopback
+from tallystick.solver.serving import address_of
 
 _LATER = "2999-01-01T00:00:00Z"
 
@@ -81,11 +81,6 @@ def test_addresses_are_host_and_port(text: str) -> None:
         address_of(text)
 
 
-def test_loopback_is_told_for_sure() -> None:
-    """Names that might be anything are not taken for this machine."""
+def test_an_address_of_version_six() -> None:
+    """Its brackets belong to the address, not to the host."""
     assert address_of("[::1]:80") == ("::1", 80)
-    assert is_loopback("127.9.9.9")
-    assert is_loopback("::1")
-    assert is_loopback("localhost")
-    assert not is_loopback("0.0.0.0")
-    assert not is_loopback("localhost.example")
