@@ -207,13 +207,16 @@ def _random_digits() -> str:
 
 
 def _drawing() -> Callable[[], str]:
-    """Return what gives digits for an id; the system is asked for those of many at once."""
+    """Return what gives digits for an id; from the second on the system is asked for many."""
     drawn: list[str] = []
+    count = 2  # a receipt's
 
     def draw() -> str:
+        nonlocal count
         if not drawn:
-            digits, each = os.urandom(_RANDOM_BYTES * _IDS_DRAWN).hex(), 2 * _RANDOM_BYTES
-            drawn.extend(digits[at : at + each] for at in range(0, len(digits), each))
+            digits, each = os.urandom(_RANDOM_BYTES * count).hex(), 2 * _RANDOM_BYTES
+            drawn.extend([digits[at : at + each] for at in range(0, len(digits), each)])
+            count = _IDS_DRAWN
         return drawn.pop()
 
     return draw

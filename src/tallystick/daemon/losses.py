@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter
 
 from tallystick.chain.issue import timestamp
 from tallystick.limits import JSON_INTEGER_MAX, LOSS_REASONS_MAX
@@ -24,7 +23,7 @@ class Losses:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._reasons: Counter[str] = Counter()
+        self._reasons: dict[str, int] = {}
         self._since_ms = self._until_ms = 0
 
     def __bool__(self) -> bool:
@@ -52,6 +51,8 @@ class Losses:
 
     def take_besides(self, refused: Losses) -> tuple[Taken | None, Taken | None]:
         """Return what `take` does, and the same with what else was counted."""
+        if not (self or refused):
+            return None, None
         before, both = self.take(), Losses()
         both.give_back(before)
         both.give_back(refused.take())
@@ -70,7 +71,8 @@ class Losses:
         self._until_ms = max(self._until_ms, until_ms)
         for reason, count in reasons.items():
             is_known = reason in self._reasons or len(self._reasons) < LOSS_REASONS_MAX
-            self._reasons[reason if is_known else OTHER] += count
+            name = reason if is_known else OTHER
+            self._reasons[name] = self._reasons.get(name, 0) + count
 
 
 def told(taken: Taken) -> tuple[int, Dropped]:
