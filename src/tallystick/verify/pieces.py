@@ -14,6 +14,23 @@ def framed(piece: bytes) -> bytes:
     return len(piece).to_bytes(_SIZE_BYTES) + piece
 
 
+def take_pieces(received: bytearray, size_max: int) -> list[bytes]:
+    """Take the pieces out that are whole; raises `ValueError` where one is larger than any is."""
+    found: list[bytes] = []
+    start = 0
+    while len(received) - start >= _SIZE_BYTES:
+        begin = start + _SIZE_BYTES
+        size = int.from_bytes(received[start:begin])
+        if size > size_max:
+            raise ValueError(f"a piece of {size} bytes")
+        if len(received) - begin < size:
+            break
+        start = begin + size
+        found.append(bytes(received[begin:start]))
+    del received[:start]
+    return found
+
+
 def pieces(questions: BinaryIO) -> Iterator[bytes]:
     """Yield one piece after the other, until there is no whole one any more."""
     while len(size := questions.read(_SIZE_BYTES)) == _SIZE_BYTES:
