@@ -41,7 +41,7 @@ def test_the_way_there_and_back_changes_nothing(data: st.DataObject) -> None:
     here = parse_submissions("t", lines)
     for one, other in zip(there_and_back(lines), here, strict=True):
         assert is_same(one, other)
-        assert not isinstance(one, Submission) or (one.tenant, one.body) == ("t", other.body)
+        assert not isinstance(one, Submission) or one.tenant == "t"
 
 
 def test_every_kind_of_line_is_among_them() -> None:
