@@ -306,8 +306,11 @@ PARSER_BYTES_MAX = 8 * 1024 * 1024
 # What the parser process may answer to one part: 64 lines with the longest names.
 PARSER_ANSWER_BYTES_MAX = 4 * 1024 * 1024
 
-# Of one line in each part that it parsed the collector looks whether it finds the same, unless the
-# line is larger than most receipts are.
+# Parts in a row of which the collector parses no line itself, to see whether it finds the same; of
+# a process that has just begun it does so for as many.
+PARSER_UNCHECKED_MAX = 7
+
+# The largest line that is compared so: most receipts are smaller.
 PARSER_CHECKED_BYTES_MAX = 4096
 
 # What a companion's pipe holds, where the system lets it: by itself it is less than one part.

@@ -47,6 +47,8 @@ def _values(rows: Sequence[Sequence[object]]) -> list[object]:
             column = values[at::width]
             if column[-1] is first and column.count(first) == len(rows):
                 values[at::width] = [bytearray(first)] * len(rows)
+            elif {*map(type, column)} == {bytes}:
+                values[at::width] = map(bytearray, column)
             else:
                 values[at::width] = [
                     bytearray(one) if type(one) is bytes else one for one in column

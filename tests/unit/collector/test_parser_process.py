@@ -181,6 +181,15 @@ STRANGE = {
         "reads something else",
         True,
     ),
+    "goes wrong one day": (
+        "for one in pieces(questions):\n"
+        "        number, lines = lines_asked(one)\n"
+        "        turn = -1 if number > 20 else 1\n"
+        "        piece = framed(answer(number, parse_submissions('', lines)[::turn]))\n"
+        "        answers.write(piece); answers.flush()",
+        "reads something else",
+        True,
+    ),
     "answers another portion": (
         "for one in pieces(questions):\n"
         "        number, lines = lines_asked(one)\n"
@@ -210,7 +219,8 @@ def test_strange_answers_are_none(
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
 
     async def work(asked: Asked) -> None:
-        assert await asked.process.ask("t", LINES) is None or asked.process.is_over
+        told = [asked.process.ask("t", LINES) for _ in range(30)]
+        assert [await one for one in told][-1] is None
 
     ((told, broken),) = with_process(work, "strange_parser")
     assert any(one in told for one in reason.split("|"))
