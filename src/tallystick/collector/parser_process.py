@@ -23,7 +23,7 @@ from tallystick.limits import (
     PARSER_UNCHECKED_MAX,
 )
 from tallystick.verify.companion import Companion
-from tallystick.verify.pieces import framed, take_pieces
+from tallystick.verify.pieces import take_pieces
 
 PROGRAM: Final = "tallystick.collector.parser"
 
@@ -86,7 +86,7 @@ class ParserProcess:
         """Hand a portion over, and return what will hold what it says."""
         told: Told = self._loop.create_future()
         self._number += 1
-        data = memoryview(framed(question(self._number, lines)))
+        data = memoryview(question(self._number, lines))
         self._asked.append(_Asked(self._number, tenant, lines, len(data), told))
         self._size += len(data)
         self._unsent.append(data)

@@ -15,6 +15,7 @@ import msgspec
 from tallystick.crypto.merkle import HASH_BYTES
 from tallystick.model.submission import Submission
 from tallystick.serve.problem import PROBLEMS, Refusal
+from tallystick.verify.pieces import size_mark
 
 Parsed = Submission | Refusal
 
@@ -31,12 +32,13 @@ _DECODE: Final = msgspec.msgpack.Decoder(_Answer).decode
 
 
 def question(number: int, lines: Sequence[bytes]) -> bytes:
-    """Return a portion as a piece; no line holds a line feed, and none is empty."""
-    return b"\n".join((number.to_bytes(_NUMBER_BYTES), *lines))
+    """Return a portion as a framed piece; no line holds a line feed, and none is empty."""
+    size = _NUMBER_BYTES + sum(map(len, lines)) + len(lines)
+    return b"\n".join((size_mark(size) + number.to_bytes(_NUMBER_BYTES), *lines))
 
 
 def lines_asked(piece: bytes) -> tuple[int, list[bytes]]:
-    """Return number and lines of a question."""
+    """Return number and lines of a question, whose frame has been taken off."""
     return int.from_bytes(piece[:_NUMBER_BYTES]), piece[_NUMBER_BYTES + 1 :].split(b"\n")
 
 

@@ -11,7 +11,12 @@ _SIZE_BYTES: Final = 4
 
 def framed(piece: bytes) -> bytes:
     """Return a piece with its size before it."""
-    return len(piece).to_bytes(_SIZE_BYTES) + piece
+    return size_mark(len(piece)) + piece
+
+
+def size_mark(size: int) -> bytes:
+    """Return what stands before a piece of so many bytes."""
+    return size.to_bytes(_SIZE_BYTES)
 
 
 def take_pieces(received: bytearray, size_max: int) -> list[bytes]:

@@ -13,7 +13,7 @@ from tests.lines import honest_lines
 from tallystick.collector.ingest import parse_submissions
 from tallystick.collector.parser import serve
 from tallystick.collector.portion import parsed_from, question
-from tallystick.verify.pieces import framed, pieces
+from tallystick.verify.pieces import pieces
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -36,7 +36,7 @@ def answers_to(data: bytes) -> list[bytes]:
 def test_each_portion_is_answered_in_order() -> None:
     """With its number and what each line says; half a portion is not answered."""
     portions = [honest_lines(3), [b"{}"]]
-    asked = [framed(question(at, lines)) for at, lines in enumerate(portions)]
+    asked = [question(at, lines) for at, lines in enumerate(portions)]
     answers = answers_to(b"".join(asked) + asked[0][:-1])
     assert len(answers) == 2
     assert parsed_from(answers[0], 0, "t", portions[0]) == parse_submissions("t", portions[0])
