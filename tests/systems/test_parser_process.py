@@ -6,6 +6,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import re
 import signal
 import threading
 import time
@@ -62,14 +63,20 @@ class Client:
 
 
 def begun(client: Client, collector: Process) -> int:
-    """Post until there is a parser process, and return its number."""
+    """Post until there is a parser process at work, and return its number."""
     deadline = time.monotonic() + 20
-    while not (found := companions_of(collector.running.pid)):
+    while not (found := companions_of(collector.running.pid)) or not ignores_sigterm(found[0]):
         assert time.monotonic() < deadline
         client.post()
-    time.sleep(0.5)  # it is ready
+    time.sleep(0.1)  # its first answer is there
     client.post()
     return found[0]
+
+
+def ignores_sigterm(pid: int) -> bool:
+    """Whether a parser process has come as far as its program."""
+    (mask,) = re.findall(r"SigIgn:\t([0-9a-f]+)", Path(f"/proc/{pid}/status").read_text())
+    return bool(int(mask, 16) & 1 << signal.SIGTERM - 1)
 
 
 def harmed(tmp_path: Path, number: signal.Signals) -> list[str]:

@@ -29,6 +29,8 @@ PROGRAM: Final = "tallystick.collector.parser"
 
 # Ticks of a clock in which nothing came: one that stood still with us is not blamed for it.
 _TICKS: Final = 4
+# One that begins may take longer, on a busy machine: nobody waits for it.
+_TICKS_TO_BEGIN: Final = 20
 # The first question: the answer to it says that the process is ready.
 _FIRST_LINES: Final = (b"{}",)
 
@@ -166,7 +168,7 @@ class ParserProcess:
         if not self._asked:
             return
         self._ticks += 1
-        if self._ticks > _TICKS:
+        if self._ticks > (_TICKS if self.is_ready else _TICKS_TO_BEGIN):
             self._lose("it does nothing", is_broken=False)
         else:
             self._clock = self._loop.call_later(PARSER_PATIENCE_MS / 1000 / _TICKS, self._tick)

@@ -122,6 +122,20 @@ def test_one_that_does_nothing_is_lost_in_time(monkeypatch: pytest.MonkeyPatch) 
     assert with_process(work) == [("it does nothing", False)]
 
 
+def test_one_that_begins_is_given_more_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for it yet; one that never begins is lost, too."""
+    monkeypatch.setattr(parser_process, "PARSER_PATIENCE_MS", 40)
+
+    async def work(asked: Asked) -> None:
+        os.kill(asked.process.pid, signal.SIGSTOP)
+        await asyncio.sleep(0.1)
+        assert not asked.lost
+        while not asked.lost:
+            await asyncio.sleep(0.01)
+
+    assert with_process(work) == [("it does nothing", False)]
+
+
 def test_a_portion_that_nobody_waits_for_is_no_harm() -> None:
     """A client that has gone takes no answer of another."""
 
