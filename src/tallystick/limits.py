@@ -287,6 +287,36 @@ BATCH_BODY_BYTES_MAX = 16 * 1024 * 1024
 # Receipts of one batch, which one commit makes durable.
 BATCH_RECEIPTS_MAX = 10_000
 
+# Lines of a batch from which on its parts go to the parser process: below, asking costs more.
+PARSER_LINES_MIN = 64
+
+# How long the parser process may do nothing before the collector parses itself. The slowest line of
+# 1 MiB takes it a quarter of a second.
+PARSER_PATIENCE_MS = 2_000
+
+# After one was lost, the next parser process is not started earlier.
+PARSER_PAUSE_MS = 60_000
+
+# Parts of batches that may wait for the parser process: some 30 milliseconds of its work. The
+# collector parses those beyond itself.
+PARSER_PORTIONS_MAX = 32
+
+# The bytes of all of them, beside the bodies that they are cut from.
+PARSER_BYTES_MAX = 8 * 1024 * 1024
+
+# What the parser process may answer to one part: 64 lines with the longest names.
+PARSER_ANSWER_BYTES_MAX = 4 * 1024 * 1024
+
+# Parts in a row of which the collector parses no line itself, to see whether it finds the same; of
+# a process that has just begun it does so for as many.
+PARSER_UNCHECKED_MAX = 7
+
+# The largest line that is compared so: most receipts are smaller.
+PARSER_CHECKED_BYTES_MAX = 4096
+
+# What a companion's pipe holds, where the system lets it: by itself it is less than one part.
+COMPANION_PIPE_BYTES = 1024 * 1024
+
 # Request line and headers of one request: as much as most services take.
 REQUEST_HEAD_BYTES_MAX = 16 * 1024
 

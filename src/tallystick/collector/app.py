@@ -13,6 +13,7 @@ from tallystick.collector.addresses import ROUTES
 from tallystick.collector.log_routes import log_routes
 from tallystick.collector.log_view import LogView
 from tallystick.collector.openapi import openapi_document
+from tallystick.collector.parsing import Parsing
 from tallystick.collector.reading import Reading
 from tallystick.collector.receiving import Receiving, Sequencing
 from tallystick.errors import StoreBusyError, StoreError
@@ -72,17 +73,20 @@ class CollectorApp:
         rate: RateLimit | None = None,
         body_bytes_max: int = RECEIPT_BYTES_MAX,
         logs_requests: bool = False,
+        may_ask: bool = False,
     ) -> None:
-        """Take what keeps receipts, who may call, and what counts."""
+        """Take what keeps receipts, who may call, what counts, and whether to parse beside."""
         self._service = service
         self._gate = gate
         self._meters = meters
         self._logs_requests = logs_requests
         self._reading = Reading(service.store)
+        self._parsing = Parsing(body_bytes_max, meters, may_ask=may_ask)
         self._receiving = Receiving(
             service.sequencer,
             gate,
             meters,
+            self._parsing,
             rate=rate or RateLimit(0, 1, monotonic),
             door=BodyDoor(),
             body_bytes_max=body_bytes_max,
@@ -93,7 +97,8 @@ class CollectorApp:
         self._rest = self._routes()
 
     def close(self) -> None:
-        """Let go of threads."""
+        """Let go of threads, and of a process where there is one."""
+        self._parsing.close()
         self._reading.close()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:

@@ -31,6 +31,7 @@ METERS: Final = (
     Meter("tally_log_size", "gauge", (), "Entries under the newest released checkpoint."),
     Meter("tally_log_entries", "gauge", (), "Entries that have an index."),
     Meter("tally_store_bytes", "gauge", (), "What the store takes up."),
+    Meter("tally_parser_lost_total", "counter", (), "Parser processes that were lost."),
     Meter("tally_connections", "gauge", (), "Connections that are open."),
     Meter("tally_up", "gauge", (), "1 while receipts are taken, 0 after a fault."),
 )

@@ -13,11 +13,12 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from tallystick.collector.ingest import parse_submission, parse_submissions
+from tallystick.collector.ingest import parse_submission
+from tallystick.collector.parsing import Parsing
 from tallystick.limits import BATCH_BODY_BYTES_MAX, BATCH_RECEIPTS_MAX
 from tallystick.model.submission import Placed, Submission
 from tallystick.serve.access import Gate
-from tallystick.serve.body import BodyDoor, check_media_type, too_large
+from tallystick.serve.body import BodyDoor, check_media_type
 from tallystick.serve.logs import event
 from tallystick.serve.metrics import Meters
 from tallystick.serve.problem import PROBLEMS, TYPE_PREFIX, Headers, Refusal
@@ -82,9 +83,8 @@ _Raw: Final = msgspec.Raw
 _ENCODE: Final = msgspec.json.Encoder().encode
 _ENCODE_LINES: Final = msgspec.json.Encoder().encode_lines
 
-# How much of a batch is done in one go: a millisecond, or one line where it is large.
+# How much of a batch is answered in one go.
 _LINES_AT_ONCE: Final = 64
-_BYTES_AT_ONCE: Final = 128 * 1024
 
 
 class Receiving:
@@ -95,6 +95,7 @@ class Receiving:
         sequencer: Sequencing,
         gate: Gate,
         meters: Meters,
+        parsing: Parsing,
         *,
         rate: RateLimit,
         door: BodyDoor,
@@ -103,6 +104,7 @@ class Receiving:
         self._sequencer = sequencer
         self._gate = gate
         self._meters = meters
+        self._parsing = parsing
         self._rate = rate
         self._door = door
         self._body_bytes_max = body_bytes_max
@@ -153,25 +155,17 @@ class Receiving:
             all_lines = body.split(b"\n", BATCH_RECEIPTS_MAX + 1)
             if len(all_lines) > BATCH_RECEIPTS_MAX + 1:  # blank lines, too, take their time
                 raise _too_many()
-            lines = [
-                (number, line)
-                for number, one in enumerate(all_lines, start=1)
-                if (line := one.strip(_BLANK))
-            ]
+            all_lines = [line.strip(_BLANK) for line in all_lines]
+            numbers = [number for number, line in enumerate(all_lines, start=1) if line]
+            lines = [line for line in all_lines if line]
             del all_lines
             if not lines:
                 raise Refusal("empty-body", "no line holds a receipt")
             if len(lines) > BATCH_RECEIPTS_MAX:
                 raise _too_many()
             self._slow_down(tenant, len(lines))
-            parsed: list[tuple[int, Submission | Refusal]] = []
-            for part in _parts(lines):
-                parsed += zip(
-                    [number for number, _ in part],
-                    self._parse_lines(tenant, [line for _, line in part]),
-                    strict=True,
-                )
-                await asyncio.sleep(0)  # single posts must not wait for a whole batch
+            found = await self._parsing.parse(tenant, lines)
+            parsed = list(zip(numbers, found, strict=True))
             good = [one for _, one in parsed if isinstance(one, Submission)]
             placed = iter(await self._sequencer.place_all(good) if good else ())
         finally:
@@ -182,16 +176,6 @@ class Receiving:
             await asyncio.sleep(0)
         answer = b"".join(parts)
         return 200, _headers(b"application/x-ndjson", len(answer)), answer
-
-    def _parse_lines(self, tenant: str, lines: Sequence[bytes]) -> list[Submission | Refusal]:
-        if max(map(len, lines)) <= self._body_bytes_max:
-            return parse_submissions(tenant, lines)
-        return [
-            too_large(self._body_bytes_max)
-            if len(line) > self._body_bytes_max
-            else parse_submissions(tenant, [line])[0]
-            for line in lines
-        ]
 
     def _answer_part(
         self, parsed: Sequence[tuple[int, Submission | Refusal]], places: Iterator[Placed]
@@ -275,17 +259,6 @@ class Receiving:
             shares_id=placed.shares_id,
             shares_position=placed.shares_position,
         )
-
-
-def _parts(lines: Sequence[tuple[int, bytes]]) -> Iterator[Sequence[tuple[int, bytes]]]:
-    """Yield the lines of a batch, few enough at once."""
-    start = size = 0
-    for at, (_, line) in enumerate(lines):
-        size += len(line)
-        if at > start and (at - start == _LINES_AT_ONCE or size > _BYTES_AT_ONCE):
-            yield lines[start:at]
-            start, size = at, len(line)
-    yield lines[start:]
 
 
 def _too_many() -> Refusal:

@@ -152,6 +152,7 @@ def _serve(
         rate=RateLimit(settings.rate, settings.burst, time.monotonic),
         body_bytes_max=settings.max_body_bytes,
         logs_requests=settings.log_requests,
+        may_ask=True,
     )
 
     def ready() -> None:

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Sequence
 from functools import cache
 from itertools import chain
-from typing import Final
+from typing import Final, cast
 
 from tallystick.store.sql import Row
 
@@ -47,6 +47,8 @@ def _values(rows: Sequence[Sequence[object]]) -> list[object]:
             column = values[at::width]
             if column[-1] is first and column.count(first) == len(rows):
                 values[at::width] = [bytearray(first)] * len(rows)
+            elif {*map(type, column)} == {bytes}:
+                values[at::width] = map(bytearray, cast("list[bytes]", column))
             else:
                 values[at::width] = [
                     bytearray(one) if type(one) is bytes else one for one in column

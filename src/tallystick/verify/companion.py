@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 from selectors import EVENT_WRITE, DefaultSelector
-from typing import Final
+from typing import Final, TypeAlias
 
 from tallystick.limits import CHECKER_PATIENCE_MS
 from tallystick.verify.pieces import framed
@@ -25,6 +25,8 @@ _BEGIN: Final = (
 # Elsewhere `sys.executable` is a program that holds an interpreter, and would run as itself.
 _INTERPRETERS: Final = ("python", "pypy")
 _ANSWERS_BYTES: Final = 64 * 1024
+
+Buffer: TypeAlias = bytes | memoryview
 
 
 def may_start() -> bool:
@@ -70,6 +72,11 @@ class Companion:
         return self._answers.fileno()
 
     @property
+    def inlet(self) -> int:
+        """What becomes writable when there is room for questions."""
+        return self._questions.fileno()
+
+    @property
     def pid(self) -> int:
         """The number of its process."""
         return self._process.pid
@@ -78,10 +85,17 @@ class Companion:
         """Hand over a piece, with its size before it."""
         data = memoryview(framed(piece))
         while data:
-            try:
-                data = data[os.write(self._questions.fileno(), data) :]
-            except BlockingIOError:
+            given = self.give(data)
+            data = data[given:]
+            if not given:
                 self._wait_for_room()
+
+    def give(self, data: Buffer) -> int:
+        """Hand over as many bytes of a piece as there is room for, and return their number."""
+        try:
+            return os.write(self.inlet, data)
+        except BlockingIOError:
+            return 0
 
     def read(self) -> bytes:
         """Wait for some bytes of its answers, and return them."""
@@ -89,6 +103,15 @@ class Companion:
         if not data:
             raise ChildProcessError("the companion is gone")
         return data
+
+    def widen(self, size: int) -> None:
+        """Let so many bytes of questions wait in its pipe, where the system can do that."""
+        try:
+            import fcntl
+
+            fcntl.fcntl(self.inlet, fcntl.F_SETPIPE_SZ, size)
+        except (ImportError, AttributeError, OSError):
+            pass  # not everywhere, and not beyond a user's share: then they wait with us
 
     def end(self) -> None:
         """End it at once: it has nothing to lose."""

@@ -11,7 +11,29 @@ _SIZE_BYTES: Final = 4
 
 def framed(piece: bytes) -> bytes:
     """Return a piece with its size before it."""
-    return len(piece).to_bytes(_SIZE_BYTES) + piece
+    return size_mark(len(piece)) + piece
+
+
+def size_mark(size: int) -> bytes:
+    """Return what stands before a piece of so many bytes."""
+    return size.to_bytes(_SIZE_BYTES)
+
+
+def take_pieces(received: bytearray, size_max: int) -> list[bytes]:
+    """Take the pieces out that are whole; raises `ValueError` where one is larger than any is."""
+    found: list[bytes] = []
+    start = 0
+    while len(received) - start >= _SIZE_BYTES:
+        begin = start + _SIZE_BYTES
+        size = int.from_bytes(received[start:begin])
+        if size > size_max:
+            raise ValueError(f"a piece of {size} bytes")
+        if len(received) - begin < size:
+            break
+        start = begin + size
+        found.append(bytes(received[begin:start]))
+    del received[:start]
+    return found
 
 
 def pieces(questions: BinaryIO) -> Iterator[bytes]:

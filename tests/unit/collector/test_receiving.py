@@ -12,6 +12,7 @@ import pytest
 from tests.material import signed, statement, wire
 
 from tallystick.collector.meters import METERS
+from tallystick.collector.parsing import Parsing
 from tallystick.collector.receiving import Receiving
 from tallystick.errors import StoreBusyError, StoreError
 from tallystick.limits import BATCH_RECEIPTS_MAX
@@ -58,10 +59,12 @@ class Sequencer:
 
 
 def receiving(sequencer: Sequencer, room: int = 1000_000) -> Receiving:
+    meters = Meters(METERS)
     return Receiving(
         sequencer,
         Gate(is_open=True),
-        Meters(METERS),
+        meters,
+        Parsing(2000, meters),
         rate=RateLimit(0, 1, lambda: 0.0),
         door=BodyDoor(room),
         body_bytes_max=2000,

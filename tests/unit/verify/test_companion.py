@@ -14,6 +14,7 @@ import pytest
 
 from tallystick.crypto.checking import pack
 from tallystick.crypto.ed25519 import SigningKey
+from tallystick.limits import COMPANION_PIPE_BYTES
 from tallystick.verify.companion import Companion, may_start, this_process
 
 KEY = SigningKey.from_seed(bytes(32))
@@ -144,3 +145,21 @@ def test_it_runs_on_an_interpreter_only(
     monkeypatch.setattr(sys, "executable", program)
     monkeypatch.setattr(sys, "frozen", frozen, raising=False)
     assert may_start() is answer
+
+
+def test_who_does_not_wait_gives_what_there_is_room_for(companion: Companion) -> None:
+    """A stopped one takes as much as its wider pipe holds, then nothing; no call waits for it."""
+    os.kill(companion.pid, signal.SIGSTOP)
+    companion.widen(COMPANION_PIPE_BYTES)
+    given, last = 0, 1
+    while last:
+        last = companion.give(bytes(100_000))
+        given += last
+    assert COMPANION_PIPE_BYTES - 100_000 < given <= COMPANION_PIPE_BYTES
+
+
+def test_a_pipe_that_cannot_be_wider_stays_as_it_is(companion: Companion) -> None:
+    """More than the system lets a user have is a wish, and no error."""
+    companion.widen(2**30)
+    companion.ask(pack([GOOD]))
+    assert companion.read() == b"\1"
