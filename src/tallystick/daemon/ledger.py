@@ -157,7 +157,7 @@ class Ledger:
             self._write(turn, now_ms, with_losses=True)
             self._heads.shorten()
         # Beside commits, which wait for no other sync than their own.
-        self._heads.sync()
+        self._sync_heads()
 
     def rotate(self, reached: Reached = lambda _: None) -> tuple[bytes, bytes]:
         """Hand over to the next key, close all chains, and return both public keys, old and new."""
@@ -173,7 +173,7 @@ class Ledger:
                         "does the rest"
                     )
                 raise
-            self._heads.sync()
+            self._sync_heads()
             return keys
 
     def close(self, status: Status = "interrupted") -> None:
@@ -217,6 +217,14 @@ class Ledger:
             open_agents=len(self._agents_open),
             fingerprint=fingerprint_of(self._keys.get_public_key()),
         )
+
+    def _sync_heads(self) -> None:
+        """Make the heads stable; where that fails, nothing more is taken."""
+        try:
+            self._heads.sync()
+        except StoreError as error:
+            self._fault = self._fault or error
+            raise
 
     def _check_open(self) -> None:
         if self._is_closed:

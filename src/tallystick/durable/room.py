@@ -7,23 +7,31 @@ longer: no block is allocated, and no length is written.
 
 from __future__ import annotations
 
+import errno
 import os
 from typing import Final
 
 from tallystick.durable.file import Durable, FilePath, write_at
 
 _FLAGS: Final = os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+_NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-def make_room(path: FilePath, size: int, *, durable: Durable | None = None) -> None:
-    """Append so many zeros to a file, and return when they are stable.
+def make_room(path: FilePath, size: int, *, durable: Durable | None = None) -> bool:
+    """Append so many zeros to a file; return whether there was room, and only when all is stable.
 
-    Raises `OSError` where there is no room; what was appended before stays.
+    Raises `OSError` for whatever else goes wrong: a disk that fails here fails elsewhere, too.
     """
     durable = durable or Durable()
     descriptor = os.open(path, _FLAGS)
     try:
-        write_at(descriptor, bytes(size), os.fstat(descriptor).st_size, durable)
+        try:
+            write_at(descriptor, bytes(size), os.fstat(descriptor).st_size, durable)
+        except OSError as error:
+            if error.errno not in _NO_ROOM:
+                raise
+            return False  # what was appended stays, and is stable with what comes next
         durable.fdatasync(descriptor)
     finally:
         os.close(descriptor)
+    return True

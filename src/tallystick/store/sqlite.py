@@ -112,6 +112,8 @@ class SqliteEngine:
         self._idle: list[sqlite3.Connection] = []
         self._stopped: str | None = None
         self._is_closed = False
+        self._log_path = f"{self._path}-wal"
+        self._log_bytes = -1  # up to where the log is kept longer than it has to be
         self._lock = self._take_lock()
         try:
             prepare_files(self._path, schema.mode_max)
@@ -119,6 +121,7 @@ class SqliteEngine:
             try:
                 self._migrate()
                 self._sync_name()
+                self._keep_room()
             except BaseException:
                 self._connection.close()
                 raise
@@ -132,8 +135,6 @@ class SqliteEngine:
             unlock(self._lock)
             raise
         self._access = SqliteAccess(self._connection)
-        self._log_path = f"{self._path}-wal"
-        self._log_bytes = 0
         names = (self._path, self._log_path)
         self._files = {name: found for name in names if (found := identity(name)) is not None}
 
@@ -143,11 +144,11 @@ class SqliteEngine:
         with self._writing:
             if self._stopped is not None:
                 raise StoreStoppedError(f"{self._shown} takes no more: {self._stopped}")
+            self._keep_room()
             try:
                 self._connection.execute("BEGIN IMMEDIATE")
                 yield self._access
                 self._connection.execute("COMMIT")
-                self._keep_room()
             except (sqlite3.Error, UnicodeDecodeError) as error:
                 told = self._told("could not be written", error)
                 self._stop(str(told))
@@ -252,13 +253,17 @@ class SqliteEngine:
             pass
 
     def _keep_room(self) -> None:
-        """Make the log longer where SQLite has begun to: later commits write into what is there."""
+        """Make the log longer where it is full: commits write into what is there already."""
         try:
             if os.stat(self._log_path).st_size > self._log_bytes:
-                make_room(self._log_path, SQLITE_WAL_ROOM_BYTES)
-                self._log_bytes = os.stat(self._log_path).st_size
-        except OSError:
-            self._log_bytes = sys.maxsize  # no room, or no log: each commit makes its own
+                has_room = make_room(self._log_path, SQLITE_WAL_ROOM_BYTES)
+                self._log_bytes = os.stat(self._log_path).st_size if has_room else sys.maxsize
+        except FileNotFoundError:
+            pass  # `check_in_place` tells
+        except OSError as error:
+            told = StoreError(f"{self._shown} could not be written: {reason_of(error)}")
+            self._stop(str(told))
+            raise told from error
 
     def _take_lock(self) -> int:
         try:

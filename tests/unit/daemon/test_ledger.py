@@ -16,7 +16,13 @@ from tallystick.daemon.attested import AttestedFrame
 from tallystick.daemon.batch import Draft
 from tallystick.daemon.ledger import Ledger
 from tallystick.daemon.turn import Turn
-from tallystick.errors import SignerUnavailable, SigningError, StoreCorruptError, StoreStoppedError
+from tallystick.errors import (
+    SignerUnavailable,
+    SigningError,
+    StoreCorruptError,
+    StoreError,
+    StoreStoppedError,
+)
 from tallystick.model.frame import Acknowledgement, Refusal
 
 ROOT = "2026-03-10"
@@ -392,6 +398,26 @@ def test_heads_that_cannot_be_kept_stop_us(home: Home) -> None:
         ledger.commit([home.frame()])
     with pytest.raises(StoreStoppedError):
         ledger.tick()
+    ledger.close()
+    assert len(home.receipts()) == 1
+
+
+def test_heads_that_cannot_be_made_stable_stop_us_at_once(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is acknowledged between a sync that failed and the end."""
+    ledger = home.open()
+    assert ledger.commit([home.frame()])[0].ok
+
+    def failing() -> None:
+        raise StoreError("the disk has failed")
+
+    monkeypatch.setattr(ledger._heads, "sync", failing)
+    with pytest.raises(StoreError, match="the disk has failed"):
+        ledger.tick()
+    monkeypatch.undo()
+    with pytest.raises(StoreStoppedError, match="the disk has failed"):
+        ledger.commit([home.frame()])
     ledger.close()
     assert len(home.receipts()) == 1
 

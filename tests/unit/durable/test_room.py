@@ -6,6 +6,7 @@ from __future__ import annotations
 import errno
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,7 @@ def test_what_a_file_holds_stays_and_zeros_follow(tmp_path: Path) -> None:
     """Nothing that was there is changed."""
     path = tmp_path / "file"
     path.write_bytes(b"held")
-    make_room(path, 10)
+    assert make_room(path, 10)
     assert path.read_bytes() == b"held" + bytes(10)
 
 
@@ -42,16 +43,42 @@ def test_a_link_and_a_file_that_is_gone_are_refused(tmp_path: Path) -> None:
     assert (tmp_path / "other").read_bytes() == b""
 
 
-def test_a_full_disk_is_told(tmp_path: Path) -> None:
-    """Who asked hears that there is no room, and the file is let go of."""
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
+def test_where_there_is_no_room_there_is_none(tmp_path: Path, number: int) -> None:
+    """That is no fault of the disk: whoever asked writes on as if nobody had."""
     path = tmp_path / "file"
     path.touch()
+    assert not make_room(path, 1, durable=Durable(pwrite=failing(number)))
 
-    def full(_descriptor: int, _data: bytes | memoryview, _offset: int) -> int:
-        raise OSError(errno.ENOSPC, "no space")
 
-    before = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
-    with pytest.raises(OSError, match="no space"):
-        make_room(path, 1, durable=Durable(pwrite=full))
-    after = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
-    assert before == after
+@pytest.mark.parametrize("call", ["pwrite", "fdatasync"])
+def test_a_disk_that_fails_is_told(tmp_path: Path, call: str) -> None:
+    """What fails here would fail where it counts; the file is let go of."""
+    path = tmp_path / "file"
+    path.touch()
+    before = open_files()
+    with pytest.raises(OSError, match="it failed"):
+        make_room(path, 1, durable=Durable(**{call: failing(errno.EIO)}))
+    assert open_files() == before
+
+
+def test_zeros_that_could_not_be_made_stable_are_told(tmp_path: Path) -> None:
+    """A full disk may say so only now: what else was lost with them nobody knows."""
+    path = tmp_path / "file"
+    path.touch()
+    with pytest.raises(OSError, match="it failed"):
+        make_room(path, 1, durable=Durable(fdatasync=failing(errno.ENOSPC)))
+
+
+def failing(number: int) -> Any:
+    """Return a call that fails."""
+
+    def call(*_: object) -> int:
+        raise OSError(number, "it failed")
+
+    return call
+
+
+def open_files() -> int:
+    """Count the descriptors of this process, where that can be seen."""
+    return len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0

@@ -187,24 +187,29 @@ def test_a_file_that_was_taken_away_is_not_made_anew(tmp_path: Path) -> None:
 def test_the_log_is_made_longer_ahead_of_commits(tmp_path: Path) -> None:
     """Commits write into what the log has already, and a crash leaves them all, and only them."""
     engine = engine_at(tmp_path / "db")
-    log, sizes = tmp_path / "db-wal", []
+    log = tmp_path / "db-wal"
+    sizes = [log.stat().st_size]
+    for name in ("db", "db-wal"):
+        shutil.copy(tmp_path / name, tmp_path / f"empty-{name}")
     for _ in range(8):
         counted(engine)
         sizes.append(log.stat().st_size)
-    assert sizes[0] > SQLITE_WAL_ROOM_BYTES
+    assert sizes[0] >= SQLITE_WAL_ROOM_BYTES
     assert set(sizes) == {sizes[0]}
     for name in ("db", "db-wal"):
         shutil.copy(tmp_path / name, tmp_path / f"crashed-{name}")
     with engine.writing() as access:  # more than there is room for
         access.run("INSERT INTO run VALUES (0, ?)", (bytes(SQLITE_WAL_ROOM_BYTES),))
+    counted(engine)
     assert log.stat().st_size > sizes[0] + SQLITE_WAL_ROOM_BYTES
     engine.close()
     assert not log.exists()
-    crashed = engine_at(tmp_path / "crashed-db")
-    with crashed.reading() as access:
-        assert access.rows("SELECT count FROM probe") == [(8,)]
-    assert crashed.integrity() == []
-    crashed.close()
+    for name, count in (("empty", 0), ("crashed", 8)):
+        left = engine_at(tmp_path / f"{name}-db")
+        with left.reading() as access:
+            assert access.rows("SELECT count FROM probe") == [(count,)]
+        assert left.integrity() == []
+        left.close()
 
 
 def test_where_there_is_no_room_commits_go_on(
@@ -213,9 +218,9 @@ def test_where_there_is_no_room_commits_go_on(
     """A disk that is nearly full, or a quota, is no reason to refuse what still fits."""
     asked: list[int] = []
 
-    def full(_path: str, size: int) -> None:
+    def full(_path: str, size: int) -> bool:
         asked.append(size)
-        raise OSError(errno.ENOSPC, "no space")
+        return False
 
     monkeypatch.setattr(sqlite, "make_room", full)
     engine = engine_at(tmp_path / "db")
@@ -223,6 +228,33 @@ def test_where_there_is_no_room_commits_go_on(
         counted(engine)
     engine.close()
     assert asked == [SQLITE_WAL_ROOM_BYTES]
+
+
+def test_a_disk_that_fails_there_ends_the_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before anything of the transaction is written, and for good."""
+    engine = engine_at(tmp_path / "db")
+
+    def failing(_path: str, _size: int) -> bool:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(sqlite, "make_room", failing)
+    with engine.writing() as access:  # more than there is room for
+        access.run("INSERT INTO run VALUES (0, ?)", (bytes(SQLITE_WAL_ROOM_BYTES),))
+    with pytest.raises(StoreError, match="could not be written: Input/output error"):
+        counted(engine)
+    with pytest.raises(StoreStoppedError, match="takes no more"):
+        counted(engine)
+    engine.close()
+    with pytest.raises(StoreError, match="Input/output error"):
+        engine_at(tmp_path / "db")
+    monkeypatch.undo()
+    again = engine_at(tmp_path / "db")
+    with again.reading() as access:
+        assert access.rows("SELECT length(words) FROM run") == [(SQLITE_WAL_ROOM_BYTES,)]
+        assert access.rows("SELECT count FROM probe") == [(0,)]
+    again.close()
 
 
 def counted(engine: SqliteEngine) -> None:
