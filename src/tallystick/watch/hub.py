@@ -138,9 +138,10 @@ class PostWatcher:
                 receipt_id = bytes.fromhex(seen.receipt_id)
                 tell(Sighting(receipt_id=receipt_id, verdict=f"not looked at: {fault}"))
             self._keep()
-        found = self._contracts.node.block_hash(stop)
-        self._cursor.block = max(stop, self._contracts.at.first_block - 1)
-        self._cursor.block_hash = "" if found is None else found.hex()
+        found = self._contracts.node.block_hash(stop) if stop >= self._cursor.block else None
+        if found is not None:
+            # Who has no such block, as one of several behind an address, tells of no post in it.
+            self._cursor.block, self._cursor.block_hash = stop, found.hex()
         self._keep()
         return max(0, newest - self._cursor.block)
 

@@ -407,6 +407,26 @@ def test_a_head_that_never_was(chain: Chain, monkeypatch: pytest.MonkeyPatch) ->
     assert first in look(chain, Bundles())
 
 
+def test_a_block_that_is_told_of_and_not_there(
+    chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where one node tells of blocks that the next has not yet, none of them counts as seen."""
+    look(chain, Bundles())
+    before = cursor_of(chain)
+    first = chain.post(chain.commitment("first"))
+    known = chain.node.block_hash
+    with monkeypatch.context() as patch:  # the answers of one that is behind
+
+        def block_hash(number: int) -> bytes | None:
+            return known(number) if number <= before.block else None
+
+        patch.setattr(chain.node, "block_hash", block_hash)
+        patch.setattr(chain.node, "_events", lambda _question: [])
+        assert first not in look(chain, Bundles())
+    assert cursor_of(chain) == before
+    assert first in look(chain, Bundles())
+
+
 def test_a_round_goes_so_far_and_no_further(
     chain: Chain, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
