@@ -70,7 +70,7 @@ class Checkpoints:
         """Make the next checkpoint now, or finish the one that was begun; return it, released."""
         with self._one_at_a_time:
             began = self._monotonic()
-            self._before()
+            self._hold()
             before = self._newest
             intent = self._store.advance()
             note = self._keys.checkpoint_note(intent)
@@ -89,6 +89,7 @@ class Checkpoints:
             return
         with self._one_at_a_time:
             if self._is_news(released):
+                self._hold()
                 self._guard.record(released)
                 self._show(released)
 
@@ -110,6 +111,11 @@ class Checkpoints:
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
+
+    def _hold(self) -> None:
+        """Raise where the store lacks what was said or promised: it signs and shows no more."""
+        self._guard.hold(self._store)
+        self._before()
 
     def _is_news(self, released: Intent) -> bool:
         return self._newest is None or released.number > self._newest.number

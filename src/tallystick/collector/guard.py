@@ -130,7 +130,15 @@ class Guard:
             root = bytes(HASH_BYTES)
             self._write(LastWord(origin=self._origin, number=0, time_s=0, size=0, root=root))
             return
-        fault = fault_of(known, store)
+        self.hold(store)
+
+    def hold(self, store: LogStore) -> None:
+        """Raise `LogRolledBackError` where a store that is open lacks what was last said.
+
+        A database may be replaced by a standby under a running process.
+        """
+        known = self.read()
+        fault = fault_of(known, store) if known is not None else None
         if fault is not None:
             raise LogRolledBackError(f"the store {fault}; {_WHAT_TO_DO}")
 

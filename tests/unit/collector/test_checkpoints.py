@@ -16,7 +16,7 @@ from tests.collectors import Clock, keys_in, opened, submissions
 
 from tallystick.collector.checkpoints import Checkpoints
 from tallystick.collector.guard import Guard
-from tallystick.errors import StoreError
+from tallystick.errors import LogRolledBackError, StoreError
 from tallystick.model.checkpoint import open_checkpoint
 from tallystick.model.submission import Intent
 
@@ -217,6 +217,31 @@ def test_a_process_without_files_makes_the_next_one_late(tmp_path: Path) -> None
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         until(lambda: bench.shown[-1].size == 1)
         assert not bench.faults
+
+
+@pytest.mark.parametrize("others", [0, 1, 2])
+def test_a_store_that_forgets_while_it_is_open(tmp_path: Path, others: int) -> None:
+    """Nothing is signed over it, and nothing shown that others signed over it, until it has all
+    that was said: a standby that lags may take its place under a process that promised nothing.
+    """
+    there = tmp_path / "standby"
+    there.mkdir()
+    with Bench(tmp_path) as bench, Bench(there) as standby:
+        bench.store.place(submissions(1))
+        said = bench.checkpoints.make()
+        for number in range(others):
+            standby.store.place(submissions(1, f"other {number}"))
+            intent = standby.store.advance()
+            standby.store.release(intent.number, bench.keys.checkpoint_note(intent))
+        before = standby.store.released()
+        bench.checkpoints._store = standby.store
+        bench.now_s = 10.0
+        for step in (bench.checkpoints.make, bench.checkpoints.look):
+            with pytest.raises(LogRolledBackError):
+                step()
+        assert standby.store.pending() is None
+        assert standby.store.released() == before
+        assert bench.shown == [said]
 
 
 def test_what_another_process_released_is_shown_when_asked_for(tmp_path: Path) -> None:
