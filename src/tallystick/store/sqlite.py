@@ -8,6 +8,7 @@ the file would be wrong then, so a lock file refuses it.
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import sys
@@ -85,6 +86,7 @@ _SCHEMA: Final = (
 # UPDATE … FROM.
 _SQLITE_MIN: Final = (3, 33, 0)
 
+_NO_DESCRIPTOR: Final = (errno.EMFILE, errno.ENFILE)
 _CORRUPT: Final = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
 
 
@@ -261,6 +263,8 @@ class SqliteEngine:
         except FileNotFoundError:
             pass  # `check_in_place` tells
         except OSError as error:
+            if error.errno in _NO_DESCRIPTOR:
+                return  # SQLite has its own; the next transaction asks again
             told = StoreError(f"{self._shown} could not be written: {reason_of(error)}")
             self._stop(str(told))
             raise told from error

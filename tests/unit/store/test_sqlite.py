@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import errno
+import resource
 import shutil
 import sqlite3
 from contextlib import closing
@@ -210,6 +211,24 @@ def test_the_log_is_made_longer_ahead_of_commits(tmp_path: Path) -> None:
             assert access.rows("SELECT count FROM probe") == [(count,)]
         assert left.integrity() == []
         left.close()
+
+
+def test_a_process_without_files_goes_on(tmp_path: Path) -> None:
+    """Who opens connections until no descriptor is left ends no store whose log is full."""
+    engine, log = engine_at(tmp_path / "db"), tmp_path / "db-wal"
+    with engine.writing() as access:  # more than there is room for
+        access.run("INSERT INTO run VALUES (0, ?)", (bytes(SQLITE_WAL_ROOM_BYTES),))
+    full = log.stat().st_size
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        counted(engine)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert log.stat().st_size < full + SQLITE_WAL_ROOM_BYTES
+    counted(engine)
+    assert log.stat().st_size >= full + SQLITE_WAL_ROOM_BYTES
+    engine.close()
 
 
 def test_where_there_is_no_room_commits_go_on(
