@@ -333,7 +333,7 @@ def _known_issuer(named: bytes) -> Issuer | None:
 def _read(decode: Callable[[bytes], Part], data: bytes, where: str) -> Part:
     try:
         return decode(data)
-    except (msgspec.ValidationError, RecursionError) as fault:
+    except (msgspec.DecodeError, RecursionError) as fault:
         message, place = told(fault)
         raise ReceiptError(message, where + place) from None
 

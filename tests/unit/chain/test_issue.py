@@ -359,6 +359,14 @@ def test_a_response_is_hashed_and_not_carried(body: object) -> None:
     assert verify_receipt(sign(made), PUBLIC, response_body=body).verified
 
 
+@pytest.mark.parametrize("text", [b'{"id":"a"', b'{"id":"a"},"x":{}', b"{"])
+def test_bytes_that_are_put_in_as_they_are(text: bytes) -> None:
+    """What an encoder takes for JSON without a look can't reach beyond its member."""
+    for name in ("issuer", "principal"):
+        with pytest.raises(ReceiptError):
+            create(**{name: msgspec.Raw(text)})
+
+
 def test_a_response_that_can_not_be_hashed() -> None:
     """Another hash beside it, a value that is no JSON, and too large a body are refused."""
     with pytest.raises(ReceiptError, match="not the hash") as caught:
