@@ -269,8 +269,10 @@ def client_of(
 
 def _is_sound(endpoint_url: str) -> bool:
     """Whether what goes there is protected, or stays on this machine; boto3 reads the rest."""
-    scheme, _, rest = endpoint_url.partition("://")
-    return scheme.lower() != "http" or is_loopback(urlsplit(f"//{rest}").hostname or "")
+    parts = urlsplit(endpoint_url)  # as boto3 does: blanks in front, and tabs anywhere, are nothing
+    # Where there is only a host, whoever connects finds no other one.
+    is_bare = not {"@", "\\"} & set(parts.netloc)
+    return parts.scheme != "http" or (is_bare and is_loopback(parts.hostname or ""))
 
 
 def aws_fault(error: Exception) -> Fault:

@@ -122,7 +122,20 @@ def test_faults(response: object, is_transient: bool, words: str) -> None:
 
 
 @pytest.mark.parametrize("make", [KMSSigner, SecretsManagerKeyProvider])
-@pytest.mark.parametrize("url", ["http://kms.example", "HTTP://10.0.0.1:4566", "http://"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://kms.example",
+        "HTTP://10.0.0.1:4566",
+        "http://",
+        " http://kms.example",
+        "ht\ttp://kms.example",
+        "http:kms.example",
+        # Who splits addresses, and who connects, read another host in this.
+        "http://kms.example\\@127.0.0.1",
+        "http://localhost@127.0.0.1",
+    ],
+)
 def test_plain_http_stays_on_this_machine(make: Any, url: str) -> None:
     """Who stands between could give another key, or take credentials along."""
     with pytest.raises(ValueError, match="endpoint is http"):
