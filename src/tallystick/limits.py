@@ -291,8 +291,9 @@ BATCH_RECEIPTS_MAX = 10_000
 PARSER_LINES_MIN = 64
 
 # How long the parser process may do nothing before the collector parses itself. The slowest line of
-# 1 MiB takes it a quarter of a second.
-PARSER_PATIENCE_MS = 2_000
+# 1 MiB, of numbers and names that need the slow canonical form, takes it a second; a busy machine
+# makes it wait.
+PARSER_PATIENCE_MS = 4_000
 
 # After one was lost, the next parser process is not started earlier.
 PARSER_PAUSE_MS = 60_000
