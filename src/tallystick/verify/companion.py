@@ -14,6 +14,7 @@ import sys
 from selectors import EVENT_WRITE, DefaultSelector
 from typing import Final, TypeAlias
 
+from tallystick.environment import process_environment
 from tallystick.limits import CHECKER_PATIENCE_MS
 from tallystick.verify.pieces import framed
 
@@ -24,6 +25,9 @@ _BEGIN: Final = (
 )
 # Elsewhere `sys.executable` is a program that holds an interpreter, and would run as itself.
 _INTERPRETERS: Final = ("python", "pypy")
+_PASSED_ON: Final = (
+    "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_PATH", "SYSTEMROOT",
+)  # fmt: skip
 _ANSWERS_BYTES: Final = 64 * 1024
 
 Buffer: TypeAlias = bytes | memoryview
@@ -57,6 +61,7 @@ class Companion:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 bufsize=0,
+                env=_environment(),
                 # Ctrl-C is for the process that began it; this one ends with its input.
                 start_new_session=True,
             )
@@ -125,6 +130,12 @@ class Companion:
             room.register(self._questions, EVENT_WRITE)
             if not room.select(CHECKER_PATIENCE_MS / 1000):
                 raise TimeoutError("the companion takes nothing")
+
+
+def _environment() -> dict[str, str]:
+    """Return what an interpreter needs to find its libraries, and none of our secrets."""
+    own = process_environment()
+    return {name: own[name] for name in _PASSED_ON if name in own}
 
 
 def _folders() -> list[str]:

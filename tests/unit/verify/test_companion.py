@@ -78,6 +78,20 @@ def test_none_is_started_where_one_that_is_lost_would_end_us() -> None:
     assert may_start()
 
 
+def test_it_knows_nothing_of_our_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tokens and addresses of databases may stand there."""
+    monkeypatch.setenv("AGENTRECEIPTS_COLLECTOR_TOKEN", "s3cret")
+    companion = begun()
+    try:
+        companion.ask(pack([GOOD]))
+        assert companion.read() == b"\1"
+        environment = Path(f"/proc/{companion.pid}/environ")
+        if environment.exists():  # elsewhere nobody can look
+            assert b"s3cret" not in environment.read_bytes()
+    finally:
+        companion.end()
+
+
 def test_it_ends_when_asked() -> None:
     """No process and no zombie is left."""
     companion = begun()
