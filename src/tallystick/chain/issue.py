@@ -59,10 +59,10 @@ from tallystick.ports import Signer
 
 # Nanoseconds since 1970, as `time.time_ns` gives them.
 Clock = Callable[[], int]
-Part = TypeVar("Part", CredentialSubject, Issuer)
 Ids = Callable[[], str]
 # Raises `ReceiptError` for an action type, given the target system, that no receipt may have.
 CheckType = Callable[[str, str | None], None]
+Part = TypeVar("Part", CredentialSubject, Issuer)
 
 # The digit in which a UUID states its variant, by what chance gave for it.
 _VARIANT = dict(zip("0123456789abcdef", "89ab" * 4, strict=True))
@@ -298,12 +298,13 @@ def _read_back(
         from tallystick.crypto.strict import bound_structure  # costs a cold start 10 ms
 
         bound_structure(body, JSON_VALUES_MAX)
+    may_be_known = len(named) <= _KNOWN_BYTES_MAX and b'"runtime"' not in named
     receipt = UnsignedReceipt(
         context=CONTEXT,
         credentialSubject=_read(_DECODE_SUBJECT, stated, "/credentialSubject"),
         id=receipt_id,
         issuanceDate=now,
-        issuer=(_known_issuer(named) if len(named) <= _KNOWN_BYTES_MAX else None)
+        issuer=(_known_issuer(named) if may_be_known else None)
         or _read(_DECODE_ISSUER, named, "/issuer"),
         type=CREDENTIAL_TYPE,
         version=VERSION,

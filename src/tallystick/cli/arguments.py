@@ -24,6 +24,17 @@ def log_key_option(verb: Callable[..., Any]) -> Callable[..., Any]:
     )(verb)
 
 
+def new_bundle_option(verb: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a verb its `--out`, a bundle that is not there yet."""
+    return click.option(
+        "--out",
+        required=True,
+        metavar="FILE",
+        callback=refuse_dash,
+        help="The bundle to write; must be new.",
+    )(verb)
+
+
 def paths_argument(verb: Callable[..., Any]) -> Callable[..., Any]:
     """Give a verb its PATH… argument."""
     return _paths(verb, required=True)

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import click
 
-from tallystick.cli.arguments import log_key_option, refuse_dash
+from tallystick.cli.arguments import log_key_option, new_bundle_option
 from tallystick.cli.output import Exit, Stop, count, say
 from tallystick.limits import LOG_PROOF_BYTES_MAX, NOTE_BYTES_MAX
 
@@ -48,13 +48,7 @@ Exit codes
 @click.option("--promise", metavar="FILE", help="The promise that the log gave for it.")
 @click.option("--sheet", metavar="FILE", help="The log's sheet: a promise needs it.")
 @click.option("--checkpoint", metavar="FILE", help="A later checkpoint of the log.")
-@click.option(
-    "--out",
-    required=True,
-    metavar="FILE",
-    callback=refuse_dash,
-    help="The bundle to write; must be new.",
-)
+@new_bundle_option
 def command(bundle: str, **options: Any) -> None:
     """Write BUNDLE again, with a log's proof that the run's receipts are in it; `-` is standard
     input.

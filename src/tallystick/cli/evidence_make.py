@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import click
 
-from tallystick.cli.arguments import refuse_dash
+from tallystick.cli.arguments import new_bundle_option
 from tallystick.cli.output import Exit, Stop, count, say
 
 _EPILOG: Final = """\
@@ -30,13 +30,7 @@ Exit codes
 
 @click.command("make", short_help="Make a signed bundle of a folder.", epilog=_EPILOG)
 @click.argument("folder", metavar="DIR", type=click.Path(exists=True, file_okay=False))
-@click.option(
-    "--out",
-    required=True,
-    metavar="FILE",
-    callback=refuse_dash,
-    help="The bundle to write; must be new.",
-)
+@new_bundle_option
 @click.option(
     "--key",
     metavar="KEY",

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from tallystick.errors import KeyMismatchError
 from tallystick.keys.remote import (
+    PLAIN_HTTP,
     TIMEOUT_SECONDS,
     Fault,
     Line,
@@ -250,7 +251,7 @@ def client_of(
             raise ValueError("region, endpoint_url and timeout are for a client that is made here")
         return client
     if endpoint_url is not None and not _is_sound(endpoint_url):
-        raise ValueError("endpoint is http, where anybody could answer: only for this machine")
+        raise ValueError(PLAIN_HTTP)
     boto3 = vendor("boto3", "aws")
     seconds = TIMEOUT_SECONDS if timeout is None else timeout
     config = vendor("botocore.config", "aws").Config(

@@ -17,6 +17,7 @@ from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
 from tallystick.keys.remote import (
+    PLAIN_HTTP,
     TIMEOUT_SECONDS,
     Fault,
     Line,
@@ -232,7 +233,7 @@ def _parts(endpoint_url: str) -> tuple[str, str]:
     if not host or endpoint_url.lower().removesuffix("/") != f"{parts.scheme}://{place}":
         raise ValueError(wanted)
     if parts.scheme == "http" and not is_loopback(host):
-        raise ValueError("endpoint is http, where anybody could answer: only for this machine")
+        raise ValueError(PLAIN_HTTP)
     if parts.scheme not in ("https", "http"):
         raise ValueError(wanted)
     return parts.scheme, place

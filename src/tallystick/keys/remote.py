@@ -34,6 +34,7 @@ from tallystick.limits import RECEIPT_BYTES_MAX, REMOTE_ATTEMPTS_MAX, REMOTE_DEA
 
 # How long one attempt may take. A healthy service answers in tens of milliseconds.
 TIMEOUT_SECONDS: Final = 3.0
+PLAIN_HTTP: Final = "endpoint is http, where anybody could answer: only for this machine"
 
 Answer = TypeVar("Answer")
 

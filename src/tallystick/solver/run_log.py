@@ -20,7 +20,7 @@ from tallystick.model.manifest import Manifest
 from tallystick.solver.log_members import LogMembers, bound_receipts, members_of
 from tallystick.solver.workspace import RECEIPTS
 
-# Promises that were given and not kept: evidence against the log.
+# Each promise until a proof replaces it; one that was not kept stays: evidence against the log.
 PROMISES: Final = "promises"
 _WAITS: Final = (
     "the run is signed and waits for its log: `tally solver resume` asks again, and without a "

@@ -45,7 +45,6 @@ class Batch:
         for raw, one in zip(raws, self.examined, strict=True):
             if one.body is not None and not isinstance(raw, bytes):
                 self.size += len(one.body)
-        for one in self.examined:
             if one.signature is None or one.receipt is None:
                 continue
             one.tried_key = guess_key(one.receipt)
