@@ -11,11 +11,14 @@ from hypothesis import strategies as st
 
 from tallystick.channels.json_text import JsonText
 from tallystick.errors import ClientConfigError
+from tallystick.limits import JSON_NUMBER_CHARS_MAX
+
+LARGEST = 10 ** (JSON_NUMBER_CHARS_MAX - 2)
 
 values = st.recursive(
     st.none()
     | st.booleans()
-    | st.integers()
+    | st.integers(-LARGEST, LARGEST)
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(max_size=8),
     lambda inner: (
@@ -24,6 +27,12 @@ values = st.recursive(
     max_leaves=12,
 )
 objects = st.dictionaries(st.text(max_size=4), values, max_size=5)
+
+
+def test_a_number_that_is_too_long_is_refused() -> None:
+    """No reader of ours would take it from the file again."""
+    with pytest.raises(ClientConfigError, match="no strict JSON"):
+        JsonText("{}").put(("a",), LARGEST * 1000)
 
 
 @given(objects, st.text(max_size=4), values, st.sampled_from([None, 2, "\t"]))
