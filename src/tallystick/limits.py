@@ -342,6 +342,10 @@ SERVED_CONNECTIONS_MAX = 2048
 # Bodies under way at one moment, over all connections: parsed they take up some five times as much.
 BODIES_BYTES_MAX = 64 * 1024 * 1024
 
+# The body of a post that a connection collects before anything is decided about it; a longer one
+# is read by the application.
+POST_BYTES_MAX = 16 * 1024
+
 # Reads of the store at one moment; each holds a page.
 READERS_MAX = 8
 
@@ -404,8 +408,11 @@ SQLITE_BUSY_MS = 5000
 # Pages that one connection to SQLite keeps in memory. A commit touches few of them twice.
 SQLITE_CACHE_BYTES = 16 * 1024 * 1024
 
-# Pages of 4096 bytes in SQLite's write-ahead log before they go to the file: some 10 000 receipts.
-SQLITE_WAL_PAGES_MAX = 8192
+# A page of a SQLite file that is made by us: a commit writes each by two system calls.
+SQLITE_PAGE_BYTES = 8192
+
+# What SQLite's write-ahead log holds before it goes to the file: some 10 000 receipts.
+SQLITE_WAL_BYTES_MAX = 32 * 1024 * 1024
 
 # Bytes by which that log is made longer at once, ahead of what is written into it: some ten
 # milliseconds of the disk's time, once for a hundred commits, each of which then takes less.

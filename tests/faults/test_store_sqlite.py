@@ -20,6 +20,7 @@ from tests.faults.store_writer import receipt
 from tests.submissions import note_of, submissions
 
 from tallystick.errors import StoreCorruptError, StoreError, StoreLockedError, StoreStoppedError
+from tallystick.limits import SQLITE_PAGE_BYTES
 from tallystick.store.fsck import check_store
 from tallystick.store.opening import open_log_store
 
@@ -221,11 +222,12 @@ def test_no_damaged_page_goes_unseen(tmp_path: Path) -> None:
     """Each page of the file zeroed in turn, each with a byte changed in it: fsck says so."""
     path = filled(tmp_path)
     whole = path.read_bytes()
-    pages = len(whole) // 4096
-    assert pages > 50
+    pages = len(whole) // SQLITE_PAGE_BYTES
+    assert pages > 25
     for page in range(pages):
         damaged = bytearray(whole)
-        damaged[4096 * page : 4096 * page + 4096] = bytes(4096)
+        start = SQLITE_PAGE_BYTES * page
+        damaged[start : start + SQLITE_PAGE_BYTES] = bytes(SQLITE_PAGE_BYTES)
         path.write_bytes(damaged)
         try:
             faults = check_store(str(path)).faults
@@ -256,7 +258,7 @@ def test_no_changed_byte_goes_unseen(tmp_path: Path) -> None:
     seen = 0
     for _ in range(FLIPS):
         damaged = bytearray(whole)
-        damaged[dice.randrange(4096, len(whole))] ^= 1 << dice.randrange(8)
+        damaged[dice.randrange(SQLITE_PAGE_BYTES, len(whole))] ^= 1 << dice.randrange(8)
         path.write_bytes(damaged)
         if content(path) != before:
             seen += 1
@@ -272,7 +274,7 @@ def test_a_damaged_page_stops_the_store(tmp_path: Path) -> None:
     """A page that is no page any more is told, and nothing is acknowledged on top of it."""
     path = filled(tmp_path)
     whole = bytearray(path.read_bytes())
-    whole[4096:] = os.urandom(len(whole) - 4096)
+    whole[SQLITE_PAGE_BYTES:] = os.urandom(len(whole) - SQLITE_PAGE_BYTES)
     path.write_bytes(whole)
     with pytest.raises(StoreError) as caught:
         open_log_store(str(path)).place(submissions(1, start=1000))

@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 from binascii import b2a_base64
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from typing import Final
 
 from tallystick.crypto.merkle import path_in, paths_in, tree_rows
-from tallystick.model.log_entry import encode_entry, entry_head
+from tallystick.model.log_entry import ENTRY_BYTES, encode_entry, entry_head
 from tallystick.model.log_text import hash_line
 from tallystick.model.submission import Batch, Placed, Submission
 from tallystick.store.sql import Row
@@ -35,6 +35,8 @@ def hash_of(name: str) -> bytes:
     return sha256(name.encode()).digest()
 
 
+ENTRY_COLUMNS: Final = "idx, tenant, chain, family, sequence, terminal, digest, id_hash, leaf_hash"
+BODY_COLUMNS: Final = "idx, tenant, family, receipt_id, receipt_hash, body"
 CHAIN_COUNTS: Final = ("length", "last_sequence", "terminal", "top", "last_index", "last_ms")
 
 
@@ -81,16 +83,18 @@ class ChainState:
         self.first_ms = first_ms
         self.last_ms = first_ms
 
-    def take(self, index: int, time_ms: int, sequence: int, terminal: int) -> None:
-        """Count one more receipt."""
-        self.length += 1
-        self.last_index = index
+    def take(self, stop: int, time_ms: int, counted: Iterable[tuple[int, int]], count: int) -> None:
+        """Count so many more receipts, of these sequences and terminals, the last below `stop`."""
+        self.length += count
+        self.last_index = stop - 1
         self.last_ms = time_ms
-        if sequence > self.last_sequence:
-            self.last_sequence = sequence
-            self.terminal = terminal
-        elif sequence == self.last_sequence and not self.terminal:
-            self.terminal = terminal
+        last, closing = self.last_sequence, self.terminal
+        for sequence, terminal in counted:
+            if sequence > last:
+                last, closing = sequence, terminal
+            elif sequence == last and not closing:
+                closing = terminal
+        self.last_sequence, self.terminal = last, closing
 
     def row(self) -> Row:
         """Return the columns in the order of the table."""
@@ -127,56 +131,85 @@ class ChainState:
 
 
 class Rows:
-    """What a batch adds to the tables, and the places that it gives."""
+    """What a batch adds to the tables: new receipts, in columns, since one chain's share most."""
 
     __slots__ = (
-        "_head",
         "_looked_at",
         "_positions",
-        "bodies",
+        "chains",
         "encoded",
-        "entries",
+        "families",
         "leaves",
+        "sequences",
         "start",
+        "submissions",
+        "tenants",
+        "terminals",
         "time_ms",
     )
 
-    def __init__(self, start: int, time_ms: int) -> None:
+    def __init__(self, start: int, time_ms: int, submissions: Sequence[Submission]) -> None:
         self.start = start
         self.time_ms = time_ms
-        self.entries: list[Row] = []
-        self.bodies: list[Row] = []
-        self.encoded: list[bytes] = []
-        self.leaves: list[bytes] = []
-        self._head = entry_head(time_ms)
+        self.submissions = submissions
+        self.sequences = [sequence_of(one) for one in submissions]
+        self.terminals = [_TERMINALS.get(one.terminal, 0) for one in submissions]
+        head = entry_head(time_ms)
+        self.encoded = [head + one.digest + one.id_hash for one in submissions]
+        assert {*map(len, self.encoded)} <= {ENTRY_BYTES}
+        self.leaves = [sha256(b"\0" + entry).digest() for entry in self.encoded]
+        # Of those that have their chain.
+        self.tenants: list[bytes] = []
+        self.chains: list[int] = []
+        self.families: list[int] = []
         self._positions: set[tuple[int, int]] = set()
         self._looked_at = 0
 
-    def holds(self, family: int, sequence: int) -> bool:
-        """Whether a receipt of this batch has this position: asked only where one looks back."""
-        self._positions.update((entry[3], entry[4]) for entry in self.entries[self._looked_at :])
-        self._looked_at = len(self.entries)
+    def take(self, chain: ChainState, count: int) -> None:
+        """Give so many more to a chain, which counts them."""
+        at = len(self.chains)
+        stop = at + count
+        self.tenants += [chain.name[0]] * count
+        self.chains += [chain.no] * count
+        self.families += [chain.family] * count
+        counted = zip(self.sequences[at:stop], self.terminals[at:stop], strict=True)
+        chain.take(self.start + stop, self.time_ms, counted, count)
+
+    def holds(self, family: int, sequence: int, before: int) -> bool:
+        """Whether a receipt before that one has this position; asked of later ones each time."""
+        at = self._looked_at
+        self._positions.update(
+            zip(self.families[at:before], self.sequences[at:before], strict=True)
+        )
+        self._looked_at = before
         return (family, sequence) in self._positions
 
-    def take(self, submission: Submission, chain: ChainState, sequence: int) -> int:
-        """Add one new receipt with its sequence as a column, and return its index."""
-        leaves = self.leaves
-        index = self.start + len(leaves)
-        tenant, family = chain.name[0], chain.family
-        terminal = _TERMINALS.get(submission.terminal, 0)
-        digest, id_hash = submission.digest, submission.id_hash
-        assert len(digest) == len(id_hash) == 32
-        entry = self._head + digest + id_hash
-        leaf = sha256(b"\0" + entry).digest()
-        self.encoded.append(entry)
-        leaves.append(leaf)
-        self.entries.append(
-            (index, tenant, chain.no, family, sequence, terminal, digest, id_hash, leaf)
-        )
-        receipt_id, receipt_hash = submission.receipt_id.encode(), submission.receipt_hash.encode()
-        self.bodies.append((index, tenant, family, receipt_id, receipt_hash, submission.body))
-        chain.take(index, self.time_ms, sequence, terminal)
-        return index
+    def entries(self) -> list[Sequence[object]]:
+        """Return the columns of ENTRY_COLUMNS."""
+        submissions = self.submissions
+        return [
+            range(self.start, self.start + len(submissions)),
+            self.tenants,
+            self.chains,
+            self.families,
+            self.sequences,
+            self.terminals,
+            [one.digest for one in submissions],
+            [one.id_hash for one in submissions],
+            self.leaves,
+        ]
+
+    def bodies(self) -> list[Sequence[object]]:
+        """Return the columns of BODY_COLUMNS."""
+        submissions = self.submissions
+        return [
+            range(self.start, self.start + len(submissions)),
+            self.tenants,
+            self.families,
+            [one.receipt_id.encode() for one in submissions],
+            [one.receipt_hash.encode() for one in submissions],
+            [one.body for one in submissions],
+        ]
 
 
 class BatchTree:

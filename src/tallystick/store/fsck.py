@@ -234,7 +234,7 @@ class _Pass:
             (sequence, terminal) == (subject.sequence, subject.terminal),
             f"entry {index}: stands at another place in its chain than its receipt says",
         )
-        state.take(index, time_ms, sequence, terminal)
+        state.take(index + 1, time_ms, [(sequence, terminal)], 1)
         root = self._chains.get(family)
         if root is not None:
             root.top = max(root.top, sequence)

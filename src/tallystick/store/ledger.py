@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from itertools import chain
 from typing import Final
 
 import msgspec
@@ -25,11 +24,6 @@ _INSERT: Final = (
     "timestamp, issuer_id, principal_id, receipt_json, receipt_hash, previous_receipt_hash, "
     "session_id, terminal)"
 )
-# Rows of one statement; older SQLite takes no more than 999 values.
-_ROWS: Final = 64
-_COLUMNS: Final = _INSERT.count(",") + 1
-_ONE: Final = f"({','.join('?' * _COLUMNS)})"
-_INSERT_MANY: Final = f"{_INSERT} VALUES {','.join([_ONE] * _ROWS)}"
 _ROW: Final = (
     "SELECT chain_id, sequence, receipt_hash, terminal, id, timestamp, receipt_json FROM receipts "
 )
@@ -102,11 +96,7 @@ class LedgerStore:
                     f"{self.path}: another program wrote into it ({last} rows, we know of "
                     f"{self._last})"
                 )
-            whole = len(rows) - len(rows) % _ROWS
-            for start in range(0, whole, _ROWS):
-                # One step of SQLite, in which other threads go on undisturbed.
-                access.run(_INSERT_MANY, list(chain.from_iterable(rows[start : start + _ROWS])))
-            access.insert(_INSERT, rows[whole:])
+            access.insert(_INSERT, rows)
         self._last += len(rows)
         self.engine.check_in_place()
 

@@ -61,8 +61,9 @@ class PostgresAccess:
             return []
         word = "AND" if " WHERE " in select else "WHERE"
         names = ", ".join(columns)
+        given = [*zip(*keys, strict=True)]
         return self.rows(
-            f"{select} {word} ({names}) IN (SELECT * FROM {_unnest(keys)})", _columns_of(keys)
+            f"{select} {word} ({names}) IN (SELECT * FROM {_unnest(given)})", [*map(list, given)]
         )
 
     def run(self, statement: str, values: Sequence[object] = (), /) -> int:
@@ -71,21 +72,28 @@ class PostgresAccess:
 
     def insert(self, head: str, rows: Sequence[Sequence[object]], tail: str = "", /) -> None:
         """Insert all rows by one statement."""
-        if rows:
-            statement = f"{head} SELECT * FROM {_unnest(rows)} {tail}"
-            self._cursor.execute(self._text(statement), _columns_of(rows))
+        self.insert_columns(head, [*zip(*rows, strict=True)], tail)
+
+    def insert_columns(
+        self, head: str, columns: Sequence[Sequence[object]], tail: str = "", /
+    ) -> None:
+        """Insert all rows, given by their columns."""
+        if columns and columns[0]:
+            statement = f"{head} SELECT * FROM {_unnest(columns)} {tail}"
+            self._cursor.execute(self._text(statement), [*map(list, columns)])
 
     def update(
         self, table: str, columns: Sequence[str], keys: Sequence[str], rows: Sequence[Row], /
     ) -> None:
         """Update all rows by one statement."""
-        if rows:
+        given = [*zip(*rows, strict=True)]
+        if given:
             names = ", ".join(f"new_{name}" for name in (*columns, *keys))
             values = ", ".join(f"{name} = new_{name}" for name in columns)
             where = " AND ".join(f"{table}.{name} = new_{name}" for name in keys)
             self.run(
-                f"UPDATE {table} SET {values} FROM {_unnest(rows)} AS n ({names}) WHERE {where}",
-                _columns_of(rows),
+                f"UPDATE {table} SET {values} FROM {_unnest(given)} AS n ({names}) WHERE {where}",
+                [*map(list, given)],
             )
 
     def _text(self, statement: str) -> bytes:
@@ -306,12 +314,8 @@ def _line(error: Exception) -> str:
     return str(error).strip().partition("\n")[0] or type(error).__name__
 
 
-def _unnest(rows: Sequence[Sequence[object]]) -> str:
+def _unnest(columns: Sequence[Sequence[object]]) -> str:
     types = ", ".join(
-        "?::bigint[]" if isinstance(value, int) else "?::bytea[]" for value in rows[0]
+        "?::bigint[]" if isinstance(column[0], int) else "?::bytea[]" for column in columns
     )
     return f"unnest({types})"
-
-
-def _columns_of(rows: Sequence[Sequence[object]]) -> list[list[object]]:
-    return [list(column) for column in zip(*rows, strict=True)]

@@ -3,19 +3,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
+
+import msgspec
 
 from tallystick.limits import CHAIN_NAMES_KEPT_MAX
 from tallystick.model.submission import Placed, Submission
 from tallystick.store.batch_plan import (
+    BODY_COLUMNS,
     CHAIN_COUNTS,
+    ENTRY_COLUMNS,
     BatchTree,
     ChainName,
     ChainState,
     FamilyName,
     Rows,
     hash_of,
-    sequence_of,
 )
 from tallystick.store.key_index import DIGEST, RECEIPT_ID, keys_of
 from tallystick.store.log_reads import LogReads, old_places, salt_of
@@ -67,7 +70,9 @@ class Sequencing:
         self._known = known
         self._access = access
         self._submissions = submissions
-        self.rows = Rows(start, time_ms)
+        self._start = start
+        self._time_ms = time_ms
+        self.rows: Rows
         self.keys: list[tuple[int, int]] = []
         self.changed: dict[int, ChainState] = {}
         self._names: dict[tuple[str, str, str], ChainName] = {}
@@ -75,78 +80,102 @@ class Sequencing:
 
     def run(self) -> tuple[Placed, ...]:
         """Write what is new, and return all places in the order of the submissions."""
-        found: list[tuple[int, bool, bool, bool]] = []
+        submissions = self._submissions
+        names = [self._name_of(one) for one in submissions]
+        salt_by_tenant = {tenant: salt_of(tenant) for tenant in {name[0] for name in names}}
+        salts = [salt_by_tenant[name[0]] for name in names]
+        digests = keys_of(salts, [one.digest for one in submissions])
+        ids = keys_of(salts, [one.id_hash for one in submissions])
+        index = self._reads.index
+        known_digests, known_ids = index.possible(DIGEST, digests), index.possible(RECEIPT_ID, ids)
+        self.keys = [*zip(digests, ids, strict=True)]
+        indexes: list[int] | None = None
+        twins: set[int] = set()
+        if (
+            known_digests
+            or known_ids
+            or len({*digests}) < len(digests)
+            or len({*ids}) < len(digests)
+        ):
+            indexes, kept, twins = self._sorted_out(names, known_digests, known_ids)
+            submissions = [submissions[at] for at in kept]
+            names = [names[at] for at in kept]
+            self.keys = [self.keys[at] for at in kept]
+        self.rows = Rows(self._start, self._time_ms, submissions)
+        forks = self._give_chains(names)
+        new = self._write(twins, forks)
+        return new if indexes is None else self._merged(indexes, new)
+
+    def _sorted_out(
+        self, names: Sequence[ChainName], known_digests: set[int], known_ids: set[int]
+    ) -> tuple[list[int], list[int], set[int]]:
+        """Return the index of each, which of them are new, and which of those share their id."""
+        access, reads = self._access, self._reads
+        indexes: list[int] = []
+        kept: list[int] = []
+        twins: set[int] = set()
         new: dict[tuple[bytes, bytes], int] = {}
         ids: set[tuple[bytes, bytes]] = set()
-        rows, take, changed = self.rows, self.rows.take, self.changed
-        names = [self._name_of(one) for one in self._submissions]
-        judged = self._judged(names)
-        chains, families = self._chains(
-            {name for name, (old, _, _) in zip(names, judged, strict=True) if old is None}
-        )
-        for one, name, (old, keys, knows_id) in zip(self._submissions, names, judged, strict=True):
-            there = new.get((name[0], one.digest)) if old is None else old
-            if there is not None:
-                found.append((there, False, False, False))
-                continue
+        for at, (one, (tenant, *_), (digest, receipt_id)) in enumerate(
+            zip(self._submissions, names, self.keys, strict=True)
+        ):
+            there = None
+            if digest in known_digests:
+                there = reads.digest_at(access, tenant, one.digest)
+            if there is None:
+                there = new.get((tenant, one.digest))
+            if there is None:
+                there = new[tenant, one.digest] = self._start + len(kept)
+                own_id = (tenant, one.id_hash)
+                if own_id in ids or (
+                    receipt_id in known_ids
+                    and reads.has_id(access, tenant, one.id_hash, receipt_id)
+                ):
+                    twins.add(len(kept))
+                ids.add(own_id)
+                kept.append(at)
+            indexes.append(there)
+        return indexes, kept, twins
+
+    def _give_chains(self, names: Sequence[ChainName]) -> set[int]:
+        """Give each new receipt its chain; return those whose position another one has."""
+        rows, changed, forks = self.rows, self.changed, set[int]()
+        chains, families = self._chains({*names})
+        at, count = 0, len(names)
+        while at < count:
+            name, stop = names[at], at + 1
+            while stop < count and names[stop] is name:
+                stop += 1
             chain = chains.get(name)
-            root = families.get(name[:2])
             if chain is None:
-                index = rows.start + len(rows.leaves)
-                family = index if root is None else root.no
+                root = families.get(name[:2])
+                one, no = rows.submissions[at], rows.start + at
                 chain = chains[name] = ChainState(
                     name,
                     chain_id=one.chain_id.encode(),
                     issuer=one.issuer.encode(),
-                    no=index,
-                    family=family,
+                    no=no,
+                    family=no if root is None else root.no,
                     first_ms=rows.time_ms,
                 )
-                if root is None:
-                    root = families[name[:2]] = chain
-            assert root is not None
-            sequence = sequence_of(one)
-            shares_position = self._shares_position(root, sequence)
-            own_id = (name[0], one.id_hash)
-            shares_id = knows_id or own_id in ids
-            ids.add(own_id)
-            index = take(one, chain, sequence)
+                families.setdefault(name[:2], chain)
+            rows.take(chain, stop - at)
             changed[chain.no] = chain
-            new[name[0], one.digest] = index
-            self.keys.append(keys)
-            found.append((index, True, shares_id, shares_position))
-        places = self._write(found)
+            root = families[name[:2]]
+            top = root.top
+            for place, sequence in enumerate(rows.sequences[at:stop], at):
+                if sequence > top:
+                    top = sequence
+                elif sequence >= 0 and self._is_taken(root.no, sequence, place):
+                    forks.add(place)
+            if top > root.top:
+                root.top = top
+                changed[root.no] = root
+            at = stop
         if self._known.is_exclusive:
-            for chain in (*chains.values(), *families.values()):
-                chain.is_new = False
             self._known.states.update(chains)
             self._known.roots.update(families)
-        return places
-
-    def _judged(self, names: Sequence[ChainName]) -> list[tuple[int | None, tuple[int, int], bool]]:
-        """Return for each (index it already has, its keys, whether its id is known)."""
-        index, access, reads = self._reads.index, self._access, self._reads
-        salt_by_tenant = {tenant: salt_of(tenant) for tenant in {name[0] for name in names}}
-        salts = [salt_by_tenant[name[0]] for name in names]
-        digests = keys_of(salts, [one.digest for one in self._submissions])
-        ids = keys_of(salts, [one.id_hash for one in self._submissions])
-        known_digests, known_ids = index.possible(DIGEST, digests), index.possible(RECEIPT_ID, ids)
-        if not (known_digests or known_ids):
-            return [(None, keys, False) for keys in zip(digests, ids, strict=True)]
-        judged: list[tuple[int | None, tuple[int, int], bool]] = []
-        for one, name, digest, receipt_id in zip(
-            self._submissions, names, digests, ids, strict=True
-        ):
-            old = None
-            if digest in known_digests:
-                old = reads.digest_at(access, name[0], one.digest)
-            knows_id = (
-                old is None
-                and receipt_id in known_ids
-                and reads.has_id(access, name[0], one.id_hash, receipt_id)
-            )
-            judged.append((old, (digest, receipt_id), knows_id))
-        return judged
+        return forks
 
     def _chains(
         self, names: set[ChainName]
@@ -201,78 +230,86 @@ class Sequencing:
             found = self._names[names] = (tenant, hash_of(one.chain_id), hash_of(one.issuer))
         return found
 
-    def _shares_position(self, root: ChainState, sequence: int) -> bool:
-        """Whether the family has this sequence already, and note that it has it now."""
-        if sequence < 0:
-            return False
-        if sequence > root.top:
-            root.top = sequence
-            self.changed[root.no] = root
-            return False
-        return self.rows.holds(root.no, sequence) or bool(
+    def _is_taken(self, family: int, sequence: int, place: int) -> bool:
+        """Whether a receipt before the one at that place has this position."""
+        return self.rows.holds(family, sequence, place) or bool(
             self._access.rows(
-                "SELECT 1 FROM entry WHERE family = ? AND sequence = ? LIMIT 1",
-                (root.no, sequence),
+                "SELECT 1 FROM entry WHERE family = ? AND sequence = ? LIMIT 1", (family, sequence)
             )
         )
 
-    def _write(self, found: list[tuple[int, bool, bool, bool]]) -> tuple[Placed, ...]:
-        """Insert the rows, and put the places together."""
+    def _write(self, twins: Container[int], forks: Container[int]) -> tuple[Placed, ...]:
+        """Insert what is new, and return its places."""
         access, rows = self._access, self.rows
-        tree = None
-        if rows.leaves:
-            tree = BatchTree(rows.start, rows.time_ms, rows.leaves)
-            batch = tree.batch
-            access.insert(
-                "INSERT INTO batch (start, stop, time_ms, root)",
-                [(batch.start, batch.stop, batch.time_ms, batch.root)],
+        if not rows.leaves:
+            return ()
+        tree = BatchTree(rows.start, rows.time_ms, rows.leaves)
+        batch = tree.batch
+        access.insert(
+            "INSERT INTO batch (start, stop, time_ms, root)",
+            [(batch.start, batch.stop, batch.time_ms, batch.root)],
+        )
+        access.insert_columns(f"INSERT INTO entry ({ENTRY_COLUMNS})", rows.entries())
+        access.insert_columns(f"INSERT INTO body ({BODY_COLUMNS})", rows.bodies())
+        changed = self.changed.values()
+        access.insert(
+            f"INSERT INTO chain ({CHAIN_COLUMNS})", [one.row() for one in changed if one.is_new]
+        )
+        access.update(
+            "chain",
+            CHAIN_COUNTS,
+            ("tenant", "no"),
+            [one.counts() for one in changed if not one.is_new],
+        )
+        for chain in changed:
+            chain.is_new = False
+        access.run(
+            "UPDATE log_head SET next_index = ?, last_ms = ? WHERE one = 1",
+            (batch.stop, batch.time_ms),
+        )
+        return tuple(
+            Placed(
+                index=index,
+                batch=batch,
+                leaf_hash=leaf,
+                entry=entry,
+                path_lines=path,
+                is_new=True,
+                shares_id=at in twins,
+                shares_position=at in forks,
             )
-            access.insert(
-                "INSERT INTO entry (idx, tenant, chain, family, sequence, terminal, digest, "
-                "id_hash, leaf_hash)",
-                rows.entries,
-            )
-            access.insert(
-                "INSERT INTO body (idx, tenant, family, receipt_id, receipt_hash, body)",
-                rows.bodies,
-            )
-            changed = self.changed.values()
-            access.insert(
-                f"INSERT INTO chain ({CHAIN_COLUMNS})", [one.row() for one in changed if one.is_new]
-            )
-            access.update(
-                "chain",
-                CHAIN_COUNTS,
-                ("tenant", "no"),
-                [one.counts() for one in changed if not one.is_new],
-            )
-            access.run(
-                "UPDATE log_head SET next_index = ?, last_ms = ? WHERE one = 1",
-                (batch.stop, batch.time_ms),
-            )
-        old = sorted({index for index, *_ in found if index < rows.start})
-        places = dict(zip(old, old_places(access, old), strict=True))
-        paths = [] if tree is None else tree.paths()
-        given = []
-        for index, is_new, shares_id, shares_position in found:
-            at = index - rows.start
-            if at < 0:
-                given.append(places[index])
-                continue
-            assert tree is not None
-            given.append(
-                Placed(
-                    index=index,
-                    batch=tree.batch,
-                    leaf_hash=rows.leaves[at],
-                    entry=rows.encoded[at],
-                    path_lines=paths[at],
-                    is_new=is_new,
-                    shares_id=shares_id,
-                    shares_position=shares_position,
+            for at, (index, leaf, entry, path) in enumerate(
+                zip(
+                    range(batch.start, batch.stop),
+                    rows.leaves,
+                    rows.encoded,
+                    tree.paths(),
+                    strict=True,
                 )
             )
-        return tuple(given)
+        )
+
+    def _merged(self, indexes: Sequence[int], new: Sequence[Placed]) -> tuple[Placed, ...]:
+        """Return the places of all, of which some were there; a new one counts once as new."""
+        start = self._start
+        old = sorted({index for index in indexes if index < start})
+        places = dict(zip(old, old_places(self._access, old), strict=True))
+        fresh = iter(new)
+        following = next(fresh, None)
+        merged: list[Placed] = []
+        for index in indexes:
+            if following is not None and following.index == index:
+                merged.append(following)
+                following = next(fresh, None)
+            elif index < start:
+                merged.append(places[index])
+            else:
+                merged.append(
+                    msgspec.structs.replace(
+                        new[index - start], is_new=False, shares_id=False, shares_position=False
+                    )
+                )
+        return tuple(merged)
 
 
 def chain_state(row: Row) -> ChainState:

@@ -36,6 +36,12 @@ class Access(Protocol):
         """Run `{head} VALUES (…), (…) {tail}` for all rows."""
         ...
 
+    def insert_columns(
+        self, head: str, columns: Sequence[Sequence[object]], tail: str = "", /
+    ) -> None:
+        """Do the same for rows that are given by their columns."""
+        ...
+
     def update(
         self, table: str, columns: Sequence[str], keys: Sequence[str], rows: Sequence[Row], /
     ) -> None:

@@ -38,7 +38,8 @@ from tallystick.errors import (
 from tallystick.limits import (
     SQLITE_BUSY_MS,
     SQLITE_CACHE_BYTES,
-    SQLITE_WAL_PAGES_MAX,
+    SQLITE_PAGE_BYTES,
+    SQLITE_WAL_BYTES_MAX,
     SQLITE_WAL_ROOM_BYTES,
 )
 from tallystick.store.sql import Access, Row, schema_text
@@ -63,6 +64,7 @@ COLLECTOR: Final = Schema("collector", ("sqlite_001",), 0x544C5943)  # "TLYC"
 LEDGER: Final = Schema("ledger", ("sqlite_001",), 0x544C594C, 0o640)  # "TLYL"
 
 _PRAGMAS: Final = (
+    f"PRAGMA page_size = {SQLITE_PAGE_BYTES}",  # of a new file; others keep theirs
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",  # NORMAL loses acknowledged commits when the power goes
     "PRAGMA fullfsync = ON",  # macOS: fsync alone leaves the data in the drive's cache
@@ -70,9 +72,9 @@ _PRAGMAS: Final = (
     "PRAGMA foreign_keys = ON",
     "PRAGMA recursive_triggers = ON",  # INSERT OR REPLACE meets the tripwire of DELETE, too
     "PRAGMA secure_delete = OFF",
+    "PRAGMA temp_store = MEMORY",  # else a file in /var/tmp for what one statement may undo
     f"PRAGMA busy_timeout = {SQLITE_BUSY_MS}",
     f"PRAGMA cache_size = -{SQLITE_CACHE_BYTES // 1024}",
-    f"PRAGMA wal_autocheckpoint = {SQLITE_WAL_PAGES_MAX}",
 )
 
 # What these must answer: SQLite keeps silent where it could not do as it was told.
@@ -287,11 +289,14 @@ class SqliteEngine:
         if reads_only and not os.path.exists(self._path):  # SQLite would make it anew
             raise StoreError(f"{self._shown} is no longer there")
         connection = sqlite3.connect(
-            self._path, isolation_level=None, check_same_thread=False, cached_statements=256
+            self._path, isolation_level=None, check_same_thread=False, cached_statements=640
         )
         try:
             for pragma in _PRAGMAS:
                 connection.execute(pragma)
+            (page_bytes,) = connection.execute("PRAGMA page_size").fetchone()
+            log_pages = SQLITE_WAL_BYTES_MAX // page_bytes
+            connection.execute(f"PRAGMA wal_autocheckpoint = {log_pages}")
             for name, value in _MUST_BE:
                 if connection.execute(f"PRAGMA {name}").fetchone() != (value,):
                     raise StoreError(f"{self._shown} could not be opened with {name} = {value}")

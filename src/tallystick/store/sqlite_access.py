@@ -4,16 +4,16 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
-from itertools import chain
 from typing import Final, cast
 
 from tallystick.store.sql import Row
 
 # The interpreter lock is given away and taken again for each statement: row by row, a writer would
-# wait for it once for every row while another thread parses what comes next.
-_ROWS_AT_ONCE: Final = (256, 128, 64, 32, 16, 8, 4, 2, 1)
+# wait for it once for every row while another thread parses what comes next. What is left of a
+# larger number goes in one statement, too: there is one for each number up to the smallest here.
+_ROWS_AT_ONCE: Final = (256, 128, 64)
 
 
 @cache
@@ -34,26 +34,40 @@ def _updating(table: str, columns: tuple[str, ...], keys: tuple[str, ...], count
     )
 
 
-def _values(rows: Sequence[Sequence[object]]) -> list[object]:
-    """Return the values of rows of one shape in a line, with bytes as what binds at once.
+def _spans(count: int) -> Iterator[slice]:
+    """Yield which rows go together: by as many as one statement takes."""
+    at = 0
+    for most in _ROWS_AT_ONCE:
+        while count - at >= most:
+            yield slice(at, at + most)
+            at += most
+    if at < count:
+        yield slice(at, count)
+
+
+def _values(columns: Sequence[Sequence[object]], rows: slice) -> list[object]:
+    """Return the values of some rows in a line."""
+    count, width = rows.stop - rows.start, len(columns)
+    values: list[object] = [None] * (count * width)
+    for at, column in enumerate(columns):
+        values[at::width] = _bindable(column[rows])
+    return values
+
+
+def _bindable(column: Sequence[object]) -> Sequence[object]:
+    """Return a column with its bytes as what binds at once.
 
     For each `bytes` the module looks for an adapter, through an exception that nobody sees: it
     costs four times as much as to copy them.
     """
-    values = [*chain.from_iterable(rows)]
-    width = len(rows[0])
-    for at, first in enumerate(rows[0]):
-        if type(first) is bytes:
-            column = values[at::width]
-            if column[-1] is first and column.count(first) == len(rows):
-                values[at::width] = [bytearray(first)] * len(rows)
-            elif {*map(type, column)} == {bytes}:
-                values[at::width] = map(bytearray, cast("list[bytes]", column))
-            else:
-                values[at::width] = [
-                    bytearray(one) if type(one) is bytes else one for one in column
-                ]
-    return values
+    first = column[0]
+    if type(first) is not bytes:
+        return column
+    if column[-1] is first and column.count(first) == len(column):
+        return [bytearray(first)] * len(column)
+    if {*map(type, column)} == {bytes}:
+        return [*map(bytearray, cast("Sequence[bytes]", column))]
+    return [bytearray(one) if type(one) is bytes else one for one in column]
 
 
 class SqliteAccess:
@@ -83,20 +97,21 @@ class SqliteAccess:
 
     def insert(self, head: str, rows: Sequence[Sequence[object]], tail: str = "", /) -> None:
         """Insert all rows, many by one statement each: see `_ROWS_AT_ONCE`."""
-        at = 0
-        for count in _ROWS_AT_ONCE:
-            while len(rows) - at >= count:
-                statement = _insertion(head, tail, len(rows[at]), count)
-                self._execute(statement, _values(rows[at : at + count]))
-                at += count
+        self.insert_columns(head, [*zip(*rows, strict=True)], tail)
+
+    def insert_columns(
+        self, head: str, columns: Sequence[Sequence[object]], tail: str = "", /
+    ) -> None:
+        """Insert all rows, given by their columns."""
+        for some in _spans(len(columns[0]) if columns else 0):
+            statement = _insertion(head, tail, len(columns), some.stop - some.start)
+            self._execute(statement, _values(columns, some))
 
     def update(
         self, table: str, columns: Sequence[str], keys: Sequence[str], rows: Sequence[Row], /
     ) -> None:
         """Update all rows, many by one statement each: see `_ROWS_AT_ONCE`."""
-        at = 0
-        for count in _ROWS_AT_ONCE:
-            while len(rows) - at >= count:
-                statement = _updating(table, tuple(columns), tuple(keys), count)
-                self._execute(statement, _values(rows[at : at + count]))
-                at += count
+        given = [*zip(*rows, strict=True)]
+        for some in _spans(len(rows)):
+            statement = _updating(table, tuple(columns), tuple(keys), some.stop - some.start)
+            self._execute(statement, _values(given, some))

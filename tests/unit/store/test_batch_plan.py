@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import msgspec
+import pytest
 from tests.logs import path_of
 from tests.submissions import submission
 
@@ -24,33 +26,50 @@ def test_only_counting_sequences_count() -> None:
 
 
 def test_rows_are_numbered_on() -> None:
-    """Entries, bodies and leaves side by side, from the start; the chain counts along."""
-    rows, chain = Rows(10, 99), chain_at(10)
+    """Entries, bodies and leaves side by side, from the start; the chains count along."""
     given = [submission(str(number), sequence=number) for number in range(3)]
-    assert [rows.take(one, chain, sequence_of(one)) for one in given] == [10, 11, 12]
-    assert [row[0] for row in rows.entries] == [row[0] for row in rows.bodies] == [10, 11, 12]
+    rows, chain, other = Rows(10, 99, given), chain_at(10), chain_at(12)
+    rows.take(chain, 2)
+    rows.take(other, 1)
+    entries, bodies = ([*zip(*columns, strict=True)] for columns in (rows.entries(), rows.bodies()))
+    assert [row[0] for row in entries] == [row[0] for row in bodies] == [10, 11, 12]
+    assert [row[1:6] for row in entries] == [
+        (b"t", 10, 10, 0, 0), (b"t", 10, 10, 1, 0), (b"t", 12, 12, 2, 0),
+    ]  # fmt: skip
+    assert [row[6:8] for row in entries] == [(one.digest, one.id_hash) for one in given]
+    assert [row[5] for row in bodies] == [one.body for one in given]
+    assert [row[8] for row in entries] == rows.leaves
     assert rows.leaves == [leaf_hash(encode_entry(99, one.digest, one.id_hash)) for one in given]
-    assert (chain.length, chain.last_sequence, chain.last_index, chain.last_ms) == (3, 2, 12, 99)
+    assert (chain.length, chain.last_sequence, chain.last_index, chain.last_ms) == (2, 1, 11, 99)
+    assert (other.length, other.last_sequence, other.last_index) == (1, 2, 12)
+
+
+def test_an_entry_has_its_length() -> None:
+    """What has a digest of another length is a fault of ours, and never gets a row."""
+    with pytest.raises(AssertionError):
+        Rows(0, 1, [msgspec.structs.replace(submission("x"), digest=b"short")])
 
 
 def test_a_batch_knows_its_positions() -> None:
-    """Family and sequence together, also of what came after one has looked."""
-    rows, chain = Rows(10, 99), chain_at(10)
-    for sequence in (4, 5):
-        assert not rows.holds(10, sequence)
-        rows.take(submission(str(sequence), sequence=sequence), chain, sequence)
-        assert rows.holds(10, sequence)
-        assert not rows.holds(11, sequence)
+    """Family and sequence together, of those before one, and never of that one itself."""
+    given = [submission(str(number), sequence=sequence) for number, sequence in enumerate((4, 5))]
+    rows = Rows(10, 99, given)
+    rows.take(chain_at(10), 2)
+    for place, sequence in enumerate((4, 5)):
+        assert not rows.holds(10, sequence, place)
+        assert rows.holds(10, sequence, place + 1)
+        assert not rows.holds(11, sequence, place + 1)
 
 
 def test_a_chain_ends_with_its_highest_sequence() -> None:
     """The terminal of the highest sequence counts, the first one there; a higher one undoes it."""
-    chain = chain_at(0)
-    for sequence, terminal, expected in (
-        (1, 0, 0), (3, 2, 2), (2, 1, 2), (3, 1, 2), (4, 0, 0), (4, 1, 1), (-1, 2, 1),
-    ):  # fmt: skip
-        chain.take(0, 0, sequence, terminal)
+    steps = ((1, 0, 0), (3, 2, 2), (2, 1, 2), (3, 1, 2), (4, 0, 0), (4, 1, 1), (-1, 2, 1))
+    chain, at_once = chain_at(0), chain_at(0)
+    for place, (sequence, terminal, expected) in enumerate(steps):
+        chain.take(place + 1, 0, [(sequence, terminal)], 1)
         assert chain.terminal == expected
+    at_once.take(len(steps), 0, [step[:2] for step in steps], len(steps))
+    assert at_once.counts() == chain.counts()
 
 
 def test_places_of_a_batch_are_proven() -> None:

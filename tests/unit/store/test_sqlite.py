@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import resource
 import shutil
 import sqlite3
@@ -19,7 +20,7 @@ from tallystick.errors import (
     StoreLockedError,
     StoreStoppedError,
 )
-from tallystick.limits import SQLITE_WAL_ROOM_BYTES
+from tallystick.limits import SQLITE_PAGE_BYTES, SQLITE_WAL_BYTES_MAX, SQLITE_WAL_ROOM_BYTES
 from tallystick.store import sqlite
 from tallystick.store.sql import schema_text
 from tallystick.store.sqlite import COLLECTOR, SqliteEngine
@@ -280,3 +281,29 @@ def counted(engine: SqliteEngine) -> None:
     """Commit something small."""
     with engine.writing() as access:
         access.run("UPDATE probe SET count = count + 1 WHERE one = 1")
+
+
+@pytest.mark.parametrize("page_bytes", [4096, SQLITE_PAGE_BYTES])
+def test_a_file_keeps_its_pages(tmp_path: Path, page_bytes: int) -> None:
+    """One that was made with other pages goes on with them; the log's bound is one in bytes."""
+    with closing(sqlite3.connect(tmp_path / "db")) as connection:
+        if page_bytes != SQLITE_PAGE_BYTES:
+            connection.execute(f"PRAGMA page_size = {page_bytes}")
+            connection.execute("VACUUM")
+    engine = engine_at(tmp_path / "db")
+    with engine.writing() as access:
+        assert access.rows("PRAGMA page_size") == [(page_bytes,)]
+        assert access.rows("PRAGMA wal_autocheckpoint") == [(SQLITE_WAL_BYTES_MAX // page_bytes,)]
+    engine.close()
+
+
+def test_a_commit_opens_no_further_file(tmp_path: Path) -> None:
+    """What a statement of many rows may have to undo is kept in memory, not in /var/tmp."""
+    engine = engine_at(tmp_path / "db")
+    before = len(os.listdir("/proc/self/fd"))
+    with engine.writing() as access:
+        access.run("CREATE TABLE words (slot PRIMARY KEY, word)")
+        access.insert("INSERT INTO words (slot, word)", [(at, bytes(900)) for at in range(300)])
+        access.insert("INSERT INTO words (slot, word)", [(-at, bytes(900)) for at in range(1, 90)])
+        assert len(os.listdir("/proc/self/fd")) == before
+    engine.close()
