@@ -127,7 +127,7 @@ def serving(
         app = CollectorApp(service, Gate(is_open=True), Meters(METERS))
         stack.callback(app.close)
         ready = threading.Event()
-        server = Server(app, listener, on_ready=ready.set)
+        server = Server(app, listener, on_ready=ready.set, posts=app.posts)
         thread = threading.Thread(target=server.run)
         thread.start()
         try:

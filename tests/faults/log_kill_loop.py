@@ -107,7 +107,7 @@ def live(
     def ready() -> None:
         view[READY + slot] = os.getpid()
 
-    Server(app, listener, on_ready=ready).run()
+    Server(app, listener, on_ready=ready, posts=app.posts).run()
 
 
 def forked(work: Callable[[], None]) -> int:

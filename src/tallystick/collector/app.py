@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 from time import monotonic
 from typing import Any, Final, Protocol
 
@@ -14,16 +15,17 @@ from tallystick.collector.log_routes import log_routes
 from tallystick.collector.log_view import LogView
 from tallystick.collector.openapi import openapi_document
 from tallystick.collector.parsing import Parsing
+from tallystick.collector.posting import Posting, fault_answer, refuse_after, told
 from tallystick.collector.reading import Reading
-from tallystick.collector.receiving import Receiving, Sequencing
-from tallystick.errors import StoreBusyError, StoreError
+from tallystick.collector.receiving import Answer, Receiving, Sequencing
+from tallystick.errors import StoreError
 from tallystick.limits import RECEIPT_BYTES_MAX
 from tallystick.ports import LogStore
 from tallystick.serve.access import Gate, Need
 from tallystick.serve.body import BodyDoor, ClientGone
 from tallystick.serve.logs import LOGGER, event
 from tallystick.serve.metrics import CONTENT_TYPE, Meters
-from tallystick.serve.problem import Headers, Refusal, problem_response
+from tallystick.serve.problem import Refusal, problem_response
 from tallystick.serve.rate import RateLimit
 
 # How long a health check waits for the store before it says that it can't be reached.
@@ -33,8 +35,6 @@ _READY_FOR_S: Final = 1.0
 
 # Posts never come as far as the table of routes.
 _NOT_POST: Final = ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
-
-Answer = tuple[int, Headers, bytes]
 
 
 class Logged(Protocol):
@@ -91,6 +91,17 @@ class CollectorApp:
             door=BodyDoor(),
             body_bytes_max=body_bytes_max,
         )
+        # Who is to log each request needs all of it.
+        self.posts: Final = (
+            None
+            if logs_requests
+            else Posting(
+                self._receiving,
+                service.sequencer,
+                fault=lambda: service.fault,
+                note=partial(self._count, "/receipts"),
+            )
+        )
         self._ready_at = -_READY_FOR_S
         self._ready_lock: asyncio.Lock | None = None
         self._document = openapi_document(body_bytes_max)
@@ -136,26 +147,18 @@ class CollectorApp:
         started: float,
     ) -> None:
         try:
-            if self._service.fault is not None:
-                raise Refusal("store-unavailable", "nothing more is taken until it is repaired")
+            refuse_after(self._service.fault)
             status, headers, body = await take(scope, receive)
         except ClientGone:
             return
-        except Refusal as refusal:
-            status, headers, body = refusal.answer()
-        except StoreError as fault:
-            status, headers, body = _told(fault).answer()
-        except Exception:  # noqa: BLE001  # whatever it is, it ends here: in the log, and as a 500
-            LOGGER.exception("internal_fault")
-            status, headers, body = Refusal("internal", "see the service's log").answer()
+        except Exception as fault:  # noqa: BLE001  # whatever it is, it ends here, as an answer
+            status, headers, body = fault_answer(fault)
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
         self._note(scope["path"], scope, status, started)
 
     def _note(self, route: str, scope: Any, status: int, started: float) -> None:
-        seconds = monotonic() - started
-        self._meters.count("tally_requests_total", route, str(status))
-        self._meters.observe("tally_request_seconds", seconds, route)
+        seconds = self._count(route, status, started)
         if self._logs_requests:
             client = scope.get("client")
             event(
@@ -167,6 +170,12 @@ class CollectorApp:
                 ms=seconds * 1000,
                 client=client[0] if client else None,
             )
+
+    def _count(self, route: str, status: int, started: float) -> float:
+        seconds = monotonic() - started
+        self._meters.count("tally_requests_total", route, str(status))
+        self._meters.observe("tally_request_seconds", seconds, route)
+        return seconds
 
     def _routes(self) -> Any:
         from starlette.applications import Starlette
@@ -189,7 +198,7 @@ class CollectorApp:
 
         async def failed(_request: Any, fault: Exception) -> Response:
             assert isinstance(fault, StoreError)
-            refusal = _told(fault)
+            refusal = told(fault)
             answer: Response = problem_response(refusal.name, refusal.detail)
             return answer
 
@@ -241,7 +250,7 @@ class CollectorApp:
             except Refusal as refusal:
                 found = refusal
             except StoreError as fault:
-                found = _told(fault)
+                found = told(fault)
             except Exception:  # noqa: BLE001  # as for posts
                 LOGGER.exception("internal_fault")
                 found = Refusal("internal", "see the service's log")
@@ -285,13 +294,6 @@ async def _only_post(_request: Any) -> Any:
     from starlette.exceptions import HTTPException
 
     raise HTTPException(405)
-
-
-def _told(fault: StoreError) -> Refusal:
-    if isinstance(fault, StoreBusyError):
-        return Refusal("busy", "too many receipts wait for their commit")
-    event(logging.ERROR, "store_failed", error=str(fault), kind=type(fault).__name__)
-    return Refusal("store-unavailable", "whether it was stored is not known; send it again")
 
 
 def _json(body: bytes) -> Any:

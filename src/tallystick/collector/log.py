@@ -12,6 +12,7 @@ import asyncio
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -30,18 +31,16 @@ from tallystick.model.submission import Batch, Placed, Submission
 from tallystick.ports import LogStore
 from tallystick.store.committer import GroupCommit
 
+# Is told the places once they are durable, or why there are none; on the loop, and only once.
+Settle = Callable[[Sequence[Placed] | None, Exception | None], None]
 
-class _Ask:
+
+class _Ask(NamedTuple):
     """Receipts that wait for their places, together in one commit."""
 
-    __slots__ = ("future", "size", "submissions")
-
-    def __init__(
-        self, submissions: Sequence[Submission], size: int, future: asyncio.Future[Any]
-    ) -> None:
-        self.submissions = submissions
-        self.size = size
-        self.future = future
+    submissions: Sequence[Submission]
+    size: int
+    settle: Settle
 
 
 class _Note(NamedTuple):
@@ -60,7 +59,7 @@ class _Committed(NamedTuple):
 
 
 class Sequencer:
-    """Places receipts in one log. `place` and `place_all` belong to one event loop.
+    """Places receipts in one log. `ask`, `place` and `place_all` belong to one event loop.
 
     What comes in during a commit waits here, in the loop, and goes to the writer's thread as one
     piece: no lock is taken for a single receipt.
@@ -86,6 +85,7 @@ class Sequencer:
         self._waiting_count = 0
         self._waiting_bytes = 0
         self._is_committing = False
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._commits: Final[GroupCommit[Sequence[_Ask], _Committed]] = GroupCommit(
             self._commit, self._done
         )
@@ -98,14 +98,31 @@ class Sequencer:
 
     async def place(self, submission: Submission, /) -> Placed:
         """Return the place of a receipt once it is durable, or raise `StoreError`."""
-        placed: Sequence[Placed] = await self._asked((submission,), len(submission.body))
+        placed: Sequence[Placed] = await self._asked((submission,))
         return placed[0]
 
     async def place_all(self, submissions: Sequence[Submission], /) -> list[Placed]:
         """Return the places of several, which one commit makes durable, or raise `StoreError`."""
         if not submissions:
             return []
-        return list(await self._asked(submissions, sum(len(one.body) for one in submissions)))
+        return list(await self._asked(submissions))
+
+    def ask(self, submissions: Sequence[Submission], settle: Settle, /) -> None:
+        """Put receipts in line for one commit, or raise `StoreError`: then nobody is told."""
+        size = sum([len(one.body) for one in submissions])
+        count = self._waiting_count + len(submissions)
+        size_in_all = self._waiting_bytes + size
+        # One ask alone is always taken: its own bounds are at the door.
+        if self._waiting and (count > WAITING_ITEMS_MAX or size_in_all > WAITING_BYTES_MAX):
+            raise StoreBusyError(f"{self._waiting_count} receipts already wait to be stored")
+        if self._commits.fault is not None:
+            raise StoreStoppedError(f"nothing is stored any more: {self._commits.fault}")
+        self._waiting.append(_Ask(submissions, size, settle))
+        self._waiting_count, self._waiting_bytes = count, size_in_all
+        if not self._is_committing:
+            self._is_committing = True
+            self._loop = asyncio.get_running_loop()
+            self._loop.call_soon(self._go_on)  # who else came in at this moment shares the commit
 
     def promise_file(self, placed: Placed, /) -> bytes:
         """Return the signed promise of a place: the same bytes whenever it is asked for."""
@@ -120,22 +137,10 @@ class Sequencer:
         """Take no more; return when what was handed over is durable. Others are told so."""
         self._commits.close()
 
-    def _asked(self, submissions: Sequence[Submission], size: int) -> asyncio.Future[Any]:
+    def _asked(self, submissions: Sequence[Submission]) -> asyncio.Future[Any]:
         """Put receipts in line, and return what will hold their places."""
-        count = self._waiting_count + len(submissions)
-        size_in_all = self._waiting_bytes + size
-        # One ask alone is always taken: its own bounds are at the door.
-        if self._waiting and (count > WAITING_ITEMS_MAX or size_in_all > WAITING_BYTES_MAX):
-            raise StoreBusyError(f"{self._waiting_count} receipts already wait to be stored")
-        if self._commits.fault is not None:
-            raise StoreStoppedError(f"nothing is stored any more: {self._commits.fault}")
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Any] = loop.create_future()
-        self._waiting.append(_Ask(submissions, size, future))
-        self._waiting_count, self._waiting_bytes = count, size_in_all
-        if not self._is_committing:
-            self._is_committing = True
-            loop.call_soon(self._go_on)  # who else came in at this moment shares the commit
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self.ask(submissions, partial(_fill, future))
         return future
 
     def _go_on(self) -> None:
@@ -210,9 +215,9 @@ class Sequencer:
     ) -> None:
         """Tell the loop what became of one commit; on the writer's thread."""
         asks = [ask for some in given for ask in some]
+        assert self._loop is not None  # whoever asked was on it
         try:
-            loop = asks[0].future.get_loop()
-            loop.call_soon_threadsafe(self._resolved, asks, committed, fault)
+            self._loop.call_soon_threadsafe(self._resolved, asks, committed, fault)
         except RuntimeError:
             pass  # the loop is gone, and who waited with it
 
@@ -229,16 +234,27 @@ class Sequencer:
 def _resolve(
     asks: Sequence[_Ask], placed: Sequence[Placed] | None, fault: Exception | None
 ) -> None:
-    """Wake who waits; who has gone since keeps its place all the same."""
+    """Tell those who wait; who has gone since keeps its place all the same."""
     start = 0
-    for ask in asks:
-        stop = start + len(ask.submissions)
-        if not ask.future.done():
-            if placed is not None:
-                ask.future.set_result(placed[start:stop])
-            else:
-                ask.future.set_exception(_told(fault))
+    for submissions, _, settle in asks:
+        stop = start + len(submissions)
+        if placed is not None:
+            settle(placed[start:stop], None)
+        else:
+            settle(None, _told(fault))
         start = stop
+
+
+def _fill(
+    future: asyncio.Future[Any], placed: Sequence[Placed] | None, fault: Exception | None
+) -> None:
+    """Wake who awaits a future, if it is still there."""
+    if future.done():
+        return
+    if fault is None:
+        future.set_result(placed)
+    else:
+        future.set_exception(fault)
 
 
 def _told(fault: Exception | None) -> Exception:

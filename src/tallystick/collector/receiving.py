@@ -8,7 +8,7 @@ only from what `place` returned, and `place` returns after stable storage.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -23,11 +23,16 @@ from tallystick.serve.logs import event
 from tallystick.serve.metrics import Meters
 from tallystick.serve.problem import PROBLEMS, TYPE_PREFIX, Headers, Refusal
 from tallystick.serve.rate import RateLimit
+from tallystick.serve.tokens import ANONYMOUS
 
 RECEIPT_TYPES: Final = frozenset({b"application/ld+json", b"application/json"})
 BATCH_TYPES: Final = frozenset({b"application/x-ndjson", b"application/jsonl"})
 
 _BLANK: Final = b" \t\r\n"
+
+Answer = tuple[int, Headers, bytes]
+# Is told the places, or why there are none.
+Settle = Callable[[Sequence[Placed] | None, Exception | None], None]
 
 
 class Sequencing(Protocol):
@@ -39,6 +44,10 @@ class Sequencing(Protocol):
 
     async def place_all(self, submissions: Sequence[Submission], /) -> list[Placed]:
         """Place several in one commit."""
+        ...
+
+    def ask(self, submissions: Sequence[Submission], settle: Settle, /) -> None:
+        """Do the same, and tell `settle` the places, or why there are none."""
         ...
 
     def promise_file(self, placed: Placed, /) -> bytes:
@@ -109,7 +118,7 @@ class Receiving:
         self._door = door
         self._body_bytes_max = body_bytes_max
 
-    async def take_one(self, scope: Any, receive: Any) -> tuple[int, Headers, bytes]:
+    async def take_one(self, scope: Any, receive: Any) -> Answer:
         """Answer `POST /receipts`, or raise `Refusal` or `StoreError`."""
         headers = scope["headers"]
         tenant = self._gate.admit(scope, "write").tenant
@@ -121,6 +130,36 @@ class Receiving:
             placed = await self._sequencer.place(submission)
         finally:
             self._door.leave(len(body))
+        return self.answer_one(submission, placed)
+
+    def admit(self, head: Mapping[bytes, bytes], state: Mapping[str, Any]) -> str:
+        """Return whose receipt may be posted with such a head, or raise `Refusal`."""
+        if head.get(b"content-type") in RECEIPT_TYPES and b"content-encoding" not in head:
+            if self._gate.admits_anyone(head, state):
+                return ANONYMOUS
+        else:
+            check_media_type(list(head.items()), RECEIPT_TYPES)
+        return self._gate.admit({"headers": list(head.items()), "state": state}, "write").tenant
+
+    def begin(self, tenant: str, body: bytes) -> Submission:
+        """Take in a post that is whole, of whom `admit` let in; then, or raise as `take_one` does.
+
+        Its room is taken until `end`.
+        """
+        self._slow_down(tenant, 1)
+        self._door.enter(len(body), self._body_bytes_max)
+        try:
+            return parse_submission(tenant, body)
+        except BaseException:
+            self._door.leave(len(body))
+            raise
+
+    def end(self, submission: Submission) -> None:
+        """Give back the room of a post."""
+        self._door.leave(len(submission.body))
+
+    def answer_one(self, submission: Submission, placed: Placed) -> Answer:
+        """Return the answer to a post that has its place, or raise `Refusal` where it had it."""
         self._note(((submission, placed),))
         if not placed.is_new:
             members = {
@@ -142,7 +181,7 @@ class Receiving:
         )
         return 201, _headers(b"application/json", len(answer), placed), answer
 
-    async def take_batch(self, scope: Any, receive: Any) -> tuple[int, Headers, bytes]:
+    async def take_batch(self, scope: Any, receive: Any) -> Answer:
         """Answer `POST /receipts/batch`: one status for each line, one commit for all of them."""
         import asyncio
 

@@ -172,6 +172,7 @@ def _serve(
         drain_ms=settings.drain_ms,
         connections_max=room_for(settings.max_connections),
         on_ready=ready,
+        posts=app.posts,
     )
     _ask(meters, service, server)
     on_start(server, service)

@@ -32,6 +32,7 @@ class Caller(msgspec.Struct, frozen=True):
     by: str  # "anonymous", "token <id>" or "certificate <name>"
 
 
+_CREDENTIALS: Final = frozenset({b"authorization", b"x-api-key"})
 _NOBODY: Final = Caller(ANONYMOUS, "all", "anonymous")
 
 
@@ -49,6 +50,10 @@ class Gate:
         self._tokens = tokens
         self._certificates = dict(certificates or {})
         self._is_open = is_open
+
+    def admits_anyone(self, head: Mapping[bytes, bytes], state: Mapping[str, Any]) -> bool:
+        """Whether such a request may do all, since it has no credential and needs none."""
+        return self._is_open and not state and _CREDENTIALS.isdisjoint(head)
 
     def admit(self, scope: Mapping[str, Any], need: Need) -> Caller:
         """Return who calls, or raise `Refusal` (401, 403 or 503)."""

@@ -33,9 +33,7 @@ class BodyDoor:
             raise ClientGone
         body: bytes = message.get("body", b"")
         if not message.get("more_body", False):
-            if len(body) > limit:
-                raise too_large(limit)
-            self._take(len(body))
+            self.enter(len(body), limit)
             return body
         return await self._read_on(body, receive, limit)
 
@@ -58,6 +56,12 @@ class BodyDoor:
         except BaseException:
             self.leave(held)
             raise
+
+    def enter(self, size: int, limit: int) -> None:
+        """Take room for a body that is whole, until `leave` is called with its length."""
+        if size > limit:
+            raise too_large(limit)
+        self._take(size)
 
     def leave(self, size: int) -> None:
         """Give the room of a body back."""

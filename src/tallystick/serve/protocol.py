@@ -8,6 +8,7 @@ all connections each half second (`Server`), so that a request costs two assignm
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from math import inf
 from typing import Any, cast
 
@@ -23,12 +24,14 @@ from tallystick.limits import (
     ANSWER_STALL_MS_MAX,
     KEEP_ALIVE_MS_MAX,
     PIPELINED_REQUESTS_MAX,
+    POST_BYTES_MAX,
     REQUEST_BODY_MS_MAX,
     REQUEST_HEAD_BYTES_MAX,
     REQUEST_HEAD_MS_MAX,
     REQUEST_HEADERS_MAX,
 )
-from tallystick.serve.problem import Refusal
+from tallystick.serve.post import Post, Posts
+from tallystick.serve.problem import Headers, Refusal
 from tallystick.serve.tls import certificate_names
 
 
@@ -79,10 +82,13 @@ class GuardedProtocol(HttpToolsProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
         *,
         connections_max: int,
+        posts: Posts | None = None,
     ) -> None:
-        """Take what uvicorn gives, and how many connections there may be."""
+        """Take what uvicorn gives, how many connections there may be, and who takes posts."""
         super().__init__(config, server_state, app_state, _loop)
         self._connections_max = connections_max
+        self._posts = posts
+        self._post: Post | None = None  # whose body is not whole
         self._is_refused = False
         self._is_in_head = True
         self._has_moved = False
@@ -94,6 +100,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Take the connection, or tell the client to come back."""
+        self._plain = transport
         super().connection_made(cast("asyncio.Transport", _OneWrite(transport)))
         peer = transport.get_extra_info("ssl_object")
         if peer is not None:
@@ -118,7 +125,9 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """Begin a request: from now on its head is waited for."""
-        super().on_message_begin()
+        self.url = b""
+        self.headers = []
+        self.expect_100_continue = False
         self._is_in_head = self._has_moved = True
         self._head_bytes = self._raw_bytes = 0
         self._deadline = self._now() + REQUEST_HEAD_MS_MAX / 1000
@@ -156,13 +165,72 @@ class GuardedProtocol(HttpToolsProtocol):
             self._refuse("busy", "too many requests before their answers")
             return
         self._deadline = self._now() + REQUEST_BODY_MS_MAX / 1000
+        if self._posts is None or self.url != self._posts.path or not self._begin_post(self._posts):
+            self._hand_over()
+
+    def _hand_over(self) -> None:
+        """Make an exchange of this request, as uvicorn does: only now, since a post needs none."""
+        url, headers, expects = self.url, self.headers, self.expect_100_continue
+        super().on_message_begin()
+        self.url, self.expect_100_continue = url, expects
+        self.headers += headers  # these are the scope's
         super().on_headers_complete()
+
+    def _begin_post(self, posts: Posts) -> bool:
+        """Collect this request, where it is a short post with nothing unusual about it."""
+        parser = self.parser
+        cycle: RequestResponseCycle | None = self.cycle
+        head = dict(self.headers)
+        length = head.get(b"content-length", b"")
+        if (
+            parser.get_method() != b"POST"
+            or not length.isdigit()
+            or int(length[:20]) > POST_BYTES_MAX
+            or len(head) < len(self.headers)
+            or self.expect_100_continue
+            or parser.should_upgrade()
+            # Answers in order, and none for a client that does not read them.
+            or (cycle is not None and not cycle.response_complete)
+            or self.flow.write_paused
+            or self._plain.is_closing()
+        ):
+            return False
+        tenant = posts.admit(head, self.app_state)
+        if tenant is None:
+            return False
+        keeps = parser.get_http_version() != "1.0" and parser.should_keep_alive()
+        self._post = Post(tenant, keep_alive=keeps)
+        self.cycle = cast("RequestResponseCycle", self._post)
+        return True
+
+    def _reply(self, post: Post, status: int, headers: Headers, body: bytes) -> None:
+        """Answer a post, unless its client has gone."""
+        if post.disconnected or self._plain.is_closing():
+            return
+        post.response_started = post.response_complete = True
+        parts = [STATUS_LINE[status]]
+        for name, value in self.server_state.default_headers:
+            parts += (name, b": ", value, b"\r\n")
+        for name, value in headers:
+            parts += (name, b": ", value, b"\r\n")
+        parts += (b"\r\n" if post.keep_alive else b"connection: close\r\n\r\n", body)
+        self._plain.write(b"".join(parts))
+        if not post.keep_alive:
+            self._plain.close()
+        if self.pipeline:
+            self.on_response_complete()
+            return
+        self.server_state.total_requests += 1
+        if self._deadline == inf:
+            self._deadline = self._now() + KEEP_ALIVE_MS_MAX / 1000
 
     def on_body(self, body: bytes) -> None:
         """Take a part of the body."""
         self._has_moved = True
         self._raw_bytes = 0
-        if not self._is_refused:
+        if self._post is not None:
+            self._post.body += body
+        elif not self._is_refused:
             super().on_body(body)
 
     def on_message_complete(self) -> None:
@@ -170,10 +238,15 @@ class GuardedProtocol(HttpToolsProtocol):
         self._has_moved = True
         self._raw_bytes = 0
         self._deadline = inf
-        if not self._is_refused:
-            super().on_message_complete()
-            if self.cycle.response_complete:
-                self._deadline = self._now() + KEEP_ALIVE_MS_MAX / 1000
+        if self._is_refused:
+            return
+        post, self._post = self._post, None
+        if post is not None and self._posts is not None:
+            self._posts.take(post.tenant, bytes(post.body), partial(self._reply, post))
+            return
+        super().on_message_complete()
+        if self.cycle.response_complete:
+            self._deadline = self._now() + KEEP_ALIVE_MS_MAX / 1000
 
     def on_response_complete(self) -> None:
         """End an answer, also one without a body."""

@@ -29,6 +29,7 @@ from tallystick.limits import (
     SERVED_CONNECTIONS_MAX,
 )
 from tallystick.serve.logs import event
+from tallystick.serve.post import Posts
 from tallystick.serve.protocol import GuardedProtocol
 
 _WALK_S: Final = 0.5
@@ -47,8 +48,9 @@ class Server(uvicorn.Server):
         drain_ms: int = 10_000,
         connections_max: int = SERVED_CONNECTIONS_MAX,
         on_ready: Callable[[], None] | None = None,
+        posts: Posts | None = None,
     ) -> None:
-        """Take an application and a socket that is bound already."""
+        """Take an application, who takes posts past it, and a socket that is bound already."""
         config = uvicorn.Config(
             app,
             access_log=False,
@@ -67,6 +69,7 @@ class Server(uvicorn.Server):
         self._tls = tls
         self._connections_max = connections_max
         self._on_ready = on_ready
+        self._posts = posts
         self._walk: asyncio.Task[None] | None = None
 
     @property
@@ -86,6 +89,7 @@ class Server(uvicorn.Server):
                 self.lifespan.state,
                 loop,
                 connections_max=self._connections_max,
+                posts=self._posts,
             )
 
         server = await loop.create_server(

@@ -25,10 +25,15 @@ from tallystick.serve.access import Gate
 from tallystick.serve.metrics import Meters
 
 
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """Return a collector that asks for no credential, shared by the tests of this module."""
-    with Served(tmp_path_factory.mktemp("served")) as running:
+@pytest.fixture(scope="module", params=[False, True], ids=["posts", "logged"])
+def served(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Served]:
+    """Return a collector that asks for no credential, shared by the tests of this module.
+
+    Where each request is logged, posts take the application's way: answers are the same.
+    """
+    with Served(tmp_path_factory.mktemp("served"), log_requests=request.param) as running:
         yield running
 
 

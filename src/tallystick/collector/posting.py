@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Short posts of one receipt, which a connection hands over whole (`serve/post.py`).
+
+What is stored and answered is what the application would store and answer: both go through
+`Receiving`. Here is only what is usual; a post that is not let in goes to the application, which
+says why.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from time import monotonic
+from typing import Any, Final
+
+from tallystick.collector.receiving import Answer, Receiving, Sequencing
+from tallystick.errors import StoreBusyError, StoreError
+from tallystick.model.submission import Placed, Submission
+from tallystick.serve.logs import LOGGER, event
+from tallystick.serve.post import Reply
+from tallystick.serve.problem import Refusal
+
+
+class Posting:
+    """Takes posts to `/receipts` for an application."""
+
+    path: Final = b"/receipts"
+
+    def __init__(
+        self,
+        receiving: Receiving,
+        sequencer: Sequencing,
+        *,
+        fault: Callable[[], str | None],
+        note: Callable[[int, float], object],
+    ) -> None:
+        """Take who says why nothing may be taken, and who notes the status and start of each."""
+        self._receiving = receiving
+        self._sequencer = sequencer
+        self._fault = fault
+        self._note = note
+
+    def admit(self, head: Mapping[bytes, bytes], state: Mapping[str, Any], /) -> str | None:
+        """Return whose receipt this is; None where the application has to say why not."""
+        try:
+            return self._receiving.admit(head, state)
+        except Refusal:
+            return None
+
+    def take(self, tenant: str, body: bytes, reply: Reply, /) -> None:
+        """Begin to answer a post; it is answered once it is durable, or refused."""
+        started = monotonic()
+        try:
+            refuse_after(self._fault())
+            submission = self._receiving.begin(tenant, body)
+            try:
+                settle = partial(self._settle, submission, reply, started)
+                self._sequencer.ask((submission,), settle)
+            except BaseException:
+                self._receiving.end(submission)
+                raise
+        except Exception as fault:  # noqa: BLE001  # whatever it is, it is an answer
+            self._answer(reply, started, fault_answer(fault))
+
+    def _settle(
+        self,
+        submission: Submission,
+        reply: Reply,
+        started: float,
+        places: Sequence[Placed] | None,
+        fault: Exception | None,
+    ) -> None:
+        self._receiving.end(submission)
+        try:
+            if places is None:
+                raise fault or StoreError("the commit failed")
+            answer = self._receiving.answer_one(submission, places[0])
+        except Exception as error:  # noqa: BLE001  # as above
+            answer = fault_answer(error)
+        self._answer(reply, started, answer)
+
+    def _answer(self, reply: Reply, started: float, answer: Answer) -> None:
+        reply(*answer)
+        self._note(answer[0], started)
+
+
+def refuse_after(fault: str | None) -> None:
+    """Raise `Refusal` where a fault of the store lets nothing more be taken."""
+    if fault is not None:
+        raise Refusal("store-unavailable", "nothing more is taken until it is repaired")
+
+
+def fault_answer(fault: Exception) -> Answer:
+    """Return how a post is answered that came to an error, whatever that is."""
+    if isinstance(fault, Refusal):
+        return fault.answer()
+    if isinstance(fault, StoreError):
+        return told(fault).answer()
+    LOGGER.error("internal_fault", exc_info=fault)
+    return Refusal("internal", "see the service's log").answer()
+
+
+def told(fault: StoreError) -> Refusal:
+    """Return a fault of the store in words for a client."""
+    if isinstance(fault, StoreBusyError):
+        return Refusal("busy", "too many receipts wait for their commit")
+    event(logging.ERROR, "store_failed", error=str(fault), kind=type(fault).__name__)
+    return Refusal("store-unavailable", "whether it was stored is not known; send it again")
