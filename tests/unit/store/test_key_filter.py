@@ -60,7 +60,7 @@ def test_a_full_segment_is_seldom_wrong() -> None:
     asked = [dice.getrandbits(64) for _ in range(60_000)]
     wrong = keys.possible(asked, 64)
     assert len(wrong) < 15
-    assert wrong == {key for key in asked if keys.segments(key, 64) == [5]}
+    assert wrong <= {key for key in asked if keys.segments(key, 64) == [5]}
 
 
 def test_beyond_its_bound_everything_is_possible() -> None:
