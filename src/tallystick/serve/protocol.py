@@ -52,6 +52,8 @@ class _OneWrite:
 
     def write(self, data: bytes) -> None:
         """Send bytes, or keep them for a moment where they are a head."""
+        if self._transport.is_closing():
+            return  # only the last of several requests is told that its client has gone
         if self._held:
             data, self._held = self._held + data, b""
         elif data.startswith(b"HTTP/1.1 ") and not data.startswith(b"HTTP/1.1 1"):

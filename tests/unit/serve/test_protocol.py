@@ -306,6 +306,28 @@ def test_a_fault_is_not_told_as_the_answer_to_another_request() -> None:
                 assert b" 400 " not in serving.say(one * count + fault)
 
 
+def test_a_client_that_has_gone_is_no_fault() -> None:
+    """Whichever of its requests are answered then: nothing fails that a log would tell of."""
+    ended: list[BaseException | None] = []
+
+    async def slow(_scope: Any, _receive: Any, send: Any) -> None:
+        try:
+            await asyncio.sleep(0.2)
+            await send({"type": "http.response.start", "status": 204, "headers": []})
+            await send({"type": "http.response.body"})
+        except BaseException as fault:
+            ended.append(fault)
+            raise
+        ended.append(None)
+
+    with Serving(slow) as serving:
+        with serving.dial() as line:
+            line.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n" * 3)
+            time.sleep(0.3)
+        time.sleep(0.3)
+    assert ended == [None, None]
+
+
 @pytest.mark.usefixtures("_hasty")
 def test_the_last_of_several_may_take_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection is idle after the last answer, not while that one is under way."""
