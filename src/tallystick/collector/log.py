@@ -29,6 +29,7 @@ from tallystick.limits import (
 from tallystick.model.promise import promise_file, promise_file_text
 from tallystick.model.submission import Batch, Placed, Submission
 from tallystick.ports import LogStore
+from tallystick.serve.logs import LOGGER
 from tallystick.store.committer import GroupCommit
 
 # Is told the places once they are durable, or why there are none; on the loop, and only once.
@@ -238,10 +239,13 @@ def _resolve(
     start = 0
     for submissions, _, settle in asks:
         stop = start + len(submissions)
-        if placed is not None:
-            settle(placed[start:stop], None)
-        else:
-            settle(None, _told(fault))
+        try:
+            if placed is not None:
+                settle(placed[start:stop], None)
+            else:
+                settle(None, _told(fault))
+        except Exception:  # noqa: BLE001  # who stands behind it is told all the same
+            LOGGER.exception("internal_fault")
         start = stop
 
 

@@ -45,7 +45,7 @@ class Posting:
         """Return whose receipt this is; None where the application has to say why not."""
         try:
             return self._receiving.admit(head, state)
-        except Refusal:
+        except Exception:  # noqa: BLE001  # the application comes to the same, and answers
             return None
 
     def take(self, tenant: str, body: bytes, reply: Reply, /) -> None:
@@ -72,12 +72,13 @@ class Posting:
         fault: Exception | None,
     ) -> None:
         self._receiving.end(submission)
-        try:
-            if places is None:
-                raise fault or StoreError("the commit failed")
-            answer = self._receiving.answer_one(submission, places[0])
-        except Exception as error:  # noqa: BLE001  # as above
-            answer = fault_answer(error)
+        if places is None:  # not raised again: all who wait may share one error, which would grow
+            answer = fault_answer(fault or StoreError("the commit failed"))
+        else:
+            try:
+                answer = self._receiving.answer_one(submission, places[0])
+            except Exception as error:  # noqa: BLE001  # as above
+                answer = fault_answer(error)
         self._answer(reply, started, answer)
 
     def _answer(self, reply: Reply, started: float, answer: Answer) -> None:

@@ -26,7 +26,7 @@ class BodyDoor:
     async def read(self, headers: Headers, receive: Receive, limit: int) -> bytes:
         """Return the whole body. Its room is taken until `leave` is called with its length."""
         length = header_of(headers, b"content-length")
-        if length is not None and length.isdigit() and int(length) > limit:
+        if length is not None and length.isdigit() and int(length.lstrip(b"0") or b"0") > limit:
             raise too_large(limit)
         message = await receive()
         if message["type"] == "http.disconnect":

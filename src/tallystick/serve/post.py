@@ -50,6 +50,7 @@ class Post:
     )
 
     message_event: Final = _UNHEARD  # who waits for more of an exchange: here nobody
+    more_body: Final = False  # of a post that was handed over
 
     def __init__(self, tenant: str, *, keep_alive: bool) -> None:
         self.tenant = tenant

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 from math import inf
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import (
@@ -34,6 +34,9 @@ from tallystick.serve.post import Post, Posts
 from tallystick.serve.problem import Headers, Refusal
 from tallystick.serve.tls import certificate_names
 
+# No length that a short post has takes more; and there may be many zeros before one.
+_LENGTH_DIGITS_MAX: Final = len(str(POST_BYTES_MAX))
+
 
 class _OneWrite:
     """A transport that sends the head of an answer together with what follows it.
@@ -49,6 +52,8 @@ class _OneWrite:
 
     def write(self, data: bytes) -> None:
         """Send bytes, or keep them for a moment where they are a head."""
+        if self._transport.is_closing():
+            return  # only the last of several requests is told that its client has gone
         if self._held:
             data, self._held = self._held + data, b""
         elif data.startswith(b"HTTP/1.1 ") and not data.startswith(b"HTTP/1.1 1"):
@@ -89,6 +94,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._connections_max = connections_max
         self._posts = posts
         self._post: Post | None = None  # whose body is not whole
+        self._posts_at_once = 0  # of one piece of what came
         self._is_refused = False
         self._is_in_head = True
         self._has_moved = False
@@ -115,6 +121,7 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._is_refused:
             return
         was_in_head, self._has_moved = self._is_in_head, False
+        self._posts_at_once = 0
         super().data_received(data)
         is_within = was_in_head and self._is_in_head
         if (is_within or not self._has_moved) and not self._is_refused:
@@ -185,7 +192,8 @@ class GuardedProtocol(HttpToolsProtocol):
         if (
             parser.get_method() != b"POST"
             or not length.isdigit()
-            or int(length[:20]) > POST_BYTES_MAX
+            or len(length) > _LENGTH_DIGITS_MAX
+            or int(length) > POST_BYTES_MAX
             or len(head) < len(self.headers)
             or self.expect_100_continue
             or parser.should_upgrade()
@@ -193,6 +201,8 @@ class GuardedProtocol(HttpToolsProtocol):
             or (cycle is not None and not cycle.response_complete)
             or self.flow.write_paused
             or self._plain.is_closing()
+            # What is refused is answered here and now: others have their turn, too.
+            or self._posts_at_once >= PIPELINED_REQUESTS_MAX
         ):
             return False
         tenant = posts.admit(head, self.app_state)
@@ -201,6 +211,7 @@ class GuardedProtocol(HttpToolsProtocol):
         keeps = parser.get_http_version() != "1.0" and parser.should_keep_alive()
         self._post = Post(tenant, keep_alive=keeps)
         self.cycle = cast("RequestResponseCycle", self._post)
+        self._posts_at_once += 1
         return True
 
     def _reply(self, post: Post, status: int, headers: Headers, body: bytes) -> None:
@@ -216,6 +227,7 @@ class GuardedProtocol(HttpToolsProtocol):
         parts += (b"\r\n" if post.keep_alive else b"connection: close\r\n\r\n", body)
         self._plain.write(b"".join(parts))
         if not post.keep_alive:
+            self._is_refused = True  # so is what came behind it: it would be done, and not told
             self._plain.close()
         if self.pipeline:
             self.on_response_complete()
@@ -251,8 +263,9 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """End an answer, also one without a body."""
         cast("_OneWrite", self.transport).flush()
+        is_last = not self.pipeline
         super().on_response_complete()
-        if self._deadline == inf and not self.pipeline:
+        if self._deadline == inf and is_last:
             # The server's own timer ends with any byte, also with one that begins nothing.
             self._deadline = self._now() + KEEP_ALIVE_MS_MAX / 1000
 
@@ -309,7 +322,8 @@ class GuardedProtocol(HttpToolsProtocol):
         # Where others wait before it, an answer would be taken for theirs.
         can_answer = not self.transport.is_closing() and not self.pipeline
         if cycle is not None and not cycle.response_complete:
-            can_answer = can_answer and not cycle.response_started
+            is_whole = self._post is None and not cycle.more_body
+            can_answer = can_answer and not is_whole and not cycle.response_started
             cycle.disconnected = True  # its application learns that there is nobody left
             cycle.message_event.set()
         if can_answer:

@@ -42,11 +42,13 @@ class SqlLogStore(LogReads):
             self._expect_no_less(start)
             time_ms = max(engine.clock_ms(access), last_ms)  # read after the lock is held
             self.catch_up(access, start)
+            self._known.begin(start)
             sequencing = Sequencing(
                 self, self._known, access, submissions, start=start, time_ms=time_ms
             )
             try:
                 places = sequencing.run()
+                self._known.end(start + len(sequencing.keys))
             except BaseException:
                 self._known.clear()  # while nobody else may use it
                 raise

@@ -38,6 +38,16 @@ class KnownChains:
         self.numbers: dict[ChainName, tuple[int, int]] = {}
         self.states: dict[ChainName, ChainState] = {}
         self.roots: dict[FamilyName, ChainState] = {}
+        self._stop = 0  # the entries that there are where what is known holds
+
+    def begin(self, start: int) -> None:
+        """Forget what was noted in a transaction that came to nothing when it was committed."""
+        if self.is_exclusive and start != self._stop:
+            self.clear()
+
+    def end(self, stop: int) -> None:
+        """Note up to where the entries go, if this transaction is committed."""
+        self._stop = stop
 
     def clear(self) -> None:
         """Forget all: the database knows."""

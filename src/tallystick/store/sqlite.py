@@ -72,10 +72,13 @@ _PRAGMAS: Final = (
     "PRAGMA foreign_keys = ON",
     "PRAGMA recursive_triggers = ON",  # INSERT OR REPLACE meets the tripwire of DELETE, too
     "PRAGMA secure_delete = OFF",
-    "PRAGMA temp_store = MEMORY",  # else a file in /var/tmp for what one statement may undo
     f"PRAGMA busy_timeout = {SQLITE_BUSY_MS}",
     f"PRAGMA cache_size = -{SQLITE_CACHE_BYTES // 1024}",
 )
+
+# What one statement may undo is kept in memory, else in a file in /var/tmp. Who only reads undoes
+# nothing, and may sort all entries (`fsck`): that is what the file is for.
+_WRITER: Final = "PRAGMA temp_store = MEMORY"
 
 # What these must answer: SQLite keeps silent where it could not do as it was told.
 _MUST_BE: Final = (("journal_mode", "wal"), ("synchronous", 2), ("recursive_triggers", 1))
@@ -300,8 +303,7 @@ class SqliteEngine:
             for name, value in _MUST_BE:
                 if connection.execute(f"PRAGMA {name}").fetchone() != (value,):
                     raise StoreError(f"{self._shown} could not be opened with {name} = {value}")
-            if reads_only:
-                connection.execute("PRAGMA query_only = ON")
+            connection.execute("PRAGMA query_only = ON" if reads_only else _WRITER)
         except BaseException:
             connection.close()
             raise

@@ -132,6 +132,22 @@ def test_a_failed_commit_is_told_to_all(store: SqliteLog, keys: LogKeys) -> None
     sequencer.close()
 
 
+def test_who_can_t_be_told_keeps_nobody_waiting(store: SqliteLog, keys: LogKeys) -> None:
+    """A fault of ours in one answer is noted, and those behind it are told."""
+
+    async def told() -> list[Placed]:
+        sequencer.ask(submissions(1, "x"), failing)
+        return await all_at_once(sequencer, submissions(3))
+
+    def failing(_places: object, _fault: object) -> None:
+        raise RuntimeError("a test")
+
+    sequencer = Sequencer(store, keys)
+    placed = asyncio.run(asyncio.wait_for(told(), 10))
+    sequencer.close()
+    assert [one.index for one in placed] == [1, 2, 3]
+
+
 def test_a_passing_failure_stops_nothing(store: SqliteLog, keys: LogKeys) -> None:
     """An error that may pass is told to those who waited; the next ones are served."""
     place = store.place

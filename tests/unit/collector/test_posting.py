@@ -149,6 +149,16 @@ def test_a_commit_without_a_reason_is_none() -> None:
     assert world.told == (503, "store-unavailable")
 
 
+def test_one_error_for_many_does_not_grow() -> None:
+    """All of a commit may be told the same: it would have a longer trace with each."""
+    sequencer, fault = Sequencer(), RuntimeError("secret of ours")
+    world = World(sequencer)
+    world.post()
+    sequencer.asked[0](None, fault)
+    assert world.told == (500, "internal")
+    assert fault.__traceback__ is None
+
+
 def test_an_answer_that_can_t_be_made_is_500() -> None:
     """What stands behind it goes on: each who waits is told."""
     sequencer = Sequencer()
@@ -192,6 +202,9 @@ def test_only_what_is_usual_is_let_in() -> None:
     ):
         assert admit(head, {}) is None
     assert World(Sequencer(), Gate()).posting.admit(HEAD, {}) is None
+    broken = Gate(certificates={"one": "tenant"}, is_open=True)
+    broken.admit = None  # type: ignore[assignment, method-assign]  # a fault of ours
+    assert World(Sequencer(), broken).posting.admit({**HEAD, b"x-api-key": b"a"}, {}) is None
     certified = World(Sequencer(), Gate(certificates={"one": "tenant"})).posting
     assert certified.admit(HEAD, {"certificate": ("one",)}) == "tenant"
     assert certified.admit(HEAD, {"certificate": ("two",)}) is None

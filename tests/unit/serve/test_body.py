@@ -57,6 +57,8 @@ def test_an_announced_length_is_believed_before_anything_is_read() -> None:
     async def never() -> Any:
         raise AssertionError("was read")
 
+    for zeros in (0, 5000):
+        assert read(BodyDoor(9), 5, b"abc", length=b"0" * zeros + b"3") == b"abc"
     with pytest.raises(Refusal):
         asyncio.run(BodyDoor(100).read([(b"content-length", b"6")], never, 5))
 

@@ -99,6 +99,7 @@ def test_posts_on_one_connection() -> None:
         (post(b"abc", CLOSE + b"a: 1\r\na: 2\r\n"), b"app 3 5"),
         (post(b"abc", CLOSE + b"expect: 100-continue\r\n"), b"app 3 4"),
         (post(b"abc", CLOSE, b"/p?q"), b"app 3 3"),
+        (post(b"abc", CLOSE).replace(b": 3", b": " + b"0" * 20 + b"3"), b"app 3 3"),
         (post(b"abc", CLOSE).replace(b"POST", b"PUT"), b"app 3 3"),
         (post(b"abc").replace(b"HTTP/1.1", b"HTTP/1.0"), b"post abc"),
         (
@@ -133,6 +134,38 @@ def test_answers_keep_their_order() -> None:
         True, True,
     ]  # fmt: skip
     assert answer.index(b"app 6 2") < answer.index(b"app 5 3")
+
+
+def test_nothing_follows_the_last_answer() -> None:
+    """What comes behind `connection: close` is not done: nobody would be told of it."""
+    asked = []
+
+    async def noted(scope: Any, receive: Any, send: Any) -> None:
+        asked.append(scope["path"])
+        await app(scope, receive, send)
+
+    posts = Posts()
+    with Serving(noted, posts=posts) as serving:
+        assert serving.say(post(b"last", CLOSE) + post(b"more") * 3).endswith(b"post last")
+    assert (posts.taken, asked) == ([b"last"], [])
+
+
+def test_a_fault_behind_a_post_is_not_its_answer() -> None:
+    """It may be stored already: a 400 would say that it never will be."""
+    posts = Posts(waits=True)
+    with Serving(app, posts=posts) as serving:
+        assert serving.say(post(b"first") + b"nonsense\r\n\r\n") == b""
+        answer_all(serving, posts)
+    assert posts.taken == [b"first"]
+
+
+def test_one_client_does_not_hold_all_others_up() -> None:
+    """Of what came in one piece, only so many are answered before others have their turn."""
+    posts = Posts()
+    with Serving(app, posts=posts) as serving:
+        answer = serving.say(post(b"x") * (PIPELINED_REQUESTS_MAX + 5) + post(b"", CLOSE))
+    assert len(posts.taken) == answer.count(b"post x") == PIPELINED_REQUESTS_MAX
+    assert answer.count(b"app ") == 6
 
 
 def test_who_has_gone_is_not_answered() -> None:

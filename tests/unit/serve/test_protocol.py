@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from typing import Any
@@ -300,4 +301,43 @@ def test_a_fault_is_not_told_as_the_answer_to_another_request() -> None:
     """Where requests wait, the connection ends without a word for the one after them."""
     one = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
     with Serving(echo) as serving:
-        assert b" 400 " not in serving.say(one * 3 + b"nonsense\r\n\r\n")
+        for count in (1, 3):
+            for fault in (b"nonsense\r\n\r\n", b"GET http://x/ HTTP/1.1\r\nhost: x\r\n\r\n"):
+                assert b" 400 " not in serving.say(one * count + fault)
+
+
+def test_a_client_that_has_gone_is_no_fault() -> None:
+    """Whichever of its requests are answered then: nothing fails that a log would tell of."""
+    ended: list[BaseException | None] = []
+
+    async def slow(_scope: Any, _receive: Any, send: Any) -> None:
+        try:
+            await asyncio.sleep(0.2)
+            await send({"type": "http.response.start", "status": 204, "headers": []})
+            await send({"type": "http.response.body"})
+        except BaseException as fault:
+            ended.append(fault)
+            raise
+        ended.append(None)
+
+    with Serving(slow) as serving:
+        with serving.dial() as line:
+            line.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n" * 3)
+            time.sleep(0.3)
+        time.sleep(0.3)
+    assert ended == [None, None]
+
+
+@pytest.mark.usefixtures("_hasty")
+def test_the_last_of_several_may_take_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection is idle after the last answer, not while that one is under way."""
+    monkeypatch.setattr(protocol, "KEEP_ALIVE_MS_MAX", 100)
+
+    async def slow(scope: Any, receive: Any, send: Any) -> None:
+        await asyncio.sleep(float(scope["path"][1:]))
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body"})
+
+    with Serving(slow) as serving:
+        data = b"".join(b"GET /%b HTTP/1.1\r\nhost: x\r\n\r\n" % path for path in (b"0", b"0.8"))
+        assert serving.say(data).count(b" 204 ") == 2

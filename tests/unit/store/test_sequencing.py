@@ -4,12 +4,16 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+import pytest
 from tests.stores import Place
 from tests.submissions import submission
 
 from tallystick.store.fsck import check_engine
 from tallystick.store.sequencing import CHAIN_COLUMNS
+from tallystick.store.sql import Access
 
 
 def test_one_batch_is_as_good_as_many(place: Place) -> None:
@@ -66,3 +70,26 @@ def test_columns_stand_in_the_table_s_order(place: Place) -> None:
         (row,) = access.rows(f"SELECT {CHAIN_COLUMNS} FROM chain")
         (all_columns,) = access.rows("SELECT * FROM chain")
     assert row == all_columns
+
+
+def test_what_was_rolled_back_is_forgotten(place: Place) -> None:
+    """Also where nothing fails before the commit: chains are then as they are stored."""
+    store = place.open()
+    store.place([submission("0", chain_id="known", sequence=1)])
+    writing = store.engine.writing
+
+    @contextmanager
+    def failing() -> Iterator[Access]:
+        with writing() as access:
+            yield access
+            raise MemoryError
+
+    given = [submission(f"{at}", chain_id=at, sequence=2) for at in ("known", "new")]
+    store.engine.writing = failing  # type: ignore[method-assign]  # a commit that comes to nothing
+    with pytest.raises(MemoryError):
+        store.place(given)
+    store.engine.writing = writing  # type: ignore[method-assign]
+    for one in given[::-1]:
+        (placed,) = store.place([one])
+        assert (placed.is_new, placed.shares_id, placed.shares_position) == (True, False, False)
+    assert check_engine(store.engine).faults == []

@@ -307,3 +307,19 @@ def test_a_commit_opens_no_further_file(tmp_path: Path) -> None:
         access.insert("INSERT INTO words (slot, word)", [(-at, bytes(900)) for at in range(1, 90)])
         assert len(os.listdir("/proc/self/fd")) == before
     engine.close()
+
+
+@pytest.mark.parametrize("reads_only", [True, False])
+def test_only_a_reader_sorts_in_a_file(tmp_path: Path, *, reads_only: bool) -> None:
+    """`fsck` sorts all entries that there are: so many need not have room in memory."""
+    engine = engine_at(tmp_path / "db")
+    files = f"/proc/{os.getpid()}/fd"
+    with closing(engine._connect(reads_only=reads_only)) as connection:
+        connection.create_function("files", 0, lambda: len(os.listdir(files)))
+        ((before,),) = connection.execute("SELECT files()")
+        rows = connection.execute(
+            "WITH RECURSIVE word(at) AS (VALUES (0) UNION ALL SELECT at + 1 FROM word "
+            "WHERE at < 20000) SELECT files(), max(at) FROM word GROUP BY randomblob(1000) LIMIT 1"
+        )
+        assert (rows.fetchone()[0] > before) == reads_only
+    engine.close()
