@@ -79,6 +79,7 @@ soak: $(DEV) | $(ANVIL)
 		$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m 'soak or not soak' --hypothesis-profile=soak \
 		tests/properties tests/systems tests/faults tests/contracts $(ARGS)
 	@$(BIN)/python bench/evidence.py --files 100000 --bytes 100000 --rounds 1
+	@$(BIN)/python bench/store.py --receipts $${TALLY_STORE_RECEIPTS:-10000000}
 
 docs: $(DEV)
 	@$(BIN)/python tools/reference.py && $(BIN)/python tools/stub.py

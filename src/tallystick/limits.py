@@ -421,7 +421,7 @@ SQLITE_WAL_ROOM_BYTES = 4 * 1024 * 1024
 # Entries whose keys are held in memory before they are written as one sorted run.
 INDEX_SEGMENT_ENTRIES = 32 * 1024
 
-# Filters that say which run may hold a key, at 4 bytes for each entry. Older runs go without one:
+# Filters that say which run may hold a key, at 10 bytes for each entry. Older runs go without one:
 # slower, but right.
 KEY_FILTER_BYTES_MAX = 512 * 1024 * 1024
 

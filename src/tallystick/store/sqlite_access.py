@@ -97,7 +97,10 @@ class SqliteAccess:
 
     def insert(self, head: str, rows: Sequence[Sequence[object]], tail: str = "", /) -> None:
         """Insert all rows, many by one statement each: see `_ROWS_AT_ONCE`."""
-        self.insert_columns(head, [*zip(*rows, strict=True)], tail)
+        if len(rows) == 1:  # without a turn into columns and back
+            self._execute(_insertion(head, tail, len(rows[0]), 1), rows[0])
+        else:
+            self.insert_columns(head, [*zip(*rows, strict=True)], tail)
 
     def insert_columns(
         self, head: str, columns: Sequence[Sequence[object]], tail: str = "", /
