@@ -408,9 +408,6 @@ SQLITE_BUSY_MS = 5000
 # Pages that one connection to SQLite keeps in memory. A commit touches few of them twice.
 SQLITE_CACHE_BYTES = 16 * 1024 * 1024
 
-# A page of a SQLite file that is made by us: a commit writes each by two system calls.
-SQLITE_PAGE_BYTES = 8192
-
 # What SQLite's write-ahead log holds before it goes to the file: some 10 000 receipts.
 SQLITE_WAL_BYTES_MAX = 32 * 1024 * 1024
 

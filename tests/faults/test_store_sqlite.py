@@ -20,12 +20,13 @@ from tests.faults.store_writer import receipt
 from tests.submissions import note_of, submissions
 
 from tallystick.errors import StoreCorruptError, StoreError, StoreLockedError, StoreStoppedError
-from tallystick.limits import SQLITE_PAGE_BYTES
 from tallystick.store.fsck import check_store
 from tallystick.store.opening import open_log_store
+from tallystick.store.sqlite import COLLECTOR
 
 KILLS: Final = int(os.environ.get("TALLY_KILLS", "12"))
 FLIPS: Final = 10 * KILLS
+PAGE_BYTES: Final = COLLECTOR.page_bytes
 
 ROOT: Final = Path(__file__).parents[2]
 WRITER: Final = [sys.executable, "-m", "tests.faults.store_writer"]
@@ -222,12 +223,12 @@ def test_no_damaged_page_goes_unseen(tmp_path: Path) -> None:
     """Each page of the file zeroed in turn, each with a byte changed in it: fsck says so."""
     path = filled(tmp_path)
     whole = path.read_bytes()
-    pages = len(whole) // SQLITE_PAGE_BYTES
+    pages = len(whole) // PAGE_BYTES
     assert pages > 25
     for page in range(pages):
         damaged = bytearray(whole)
-        start = SQLITE_PAGE_BYTES * page
-        damaged[start : start + SQLITE_PAGE_BYTES] = bytes(SQLITE_PAGE_BYTES)
+        start = PAGE_BYTES * page
+        damaged[start : start + PAGE_BYTES] = bytes(PAGE_BYTES)
         path.write_bytes(damaged)
         try:
             faults = check_store(str(path)).faults
@@ -258,7 +259,7 @@ def test_no_changed_byte_goes_unseen(tmp_path: Path) -> None:
     seen = 0
     for _ in range(FLIPS):
         damaged = bytearray(whole)
-        damaged[dice.randrange(SQLITE_PAGE_BYTES, len(whole))] ^= 1 << dice.randrange(8)
+        damaged[dice.randrange(PAGE_BYTES, len(whole))] ^= 1 << dice.randrange(8)
         path.write_bytes(damaged)
         if content(path) != before:
             seen += 1
@@ -274,7 +275,7 @@ def test_a_damaged_page_stops_the_store(tmp_path: Path) -> None:
     """A page that is no page any more is told, and nothing is acknowledged on top of it."""
     path = filled(tmp_path)
     whole = bytearray(path.read_bytes())
-    whole[SQLITE_PAGE_BYTES:] = os.urandom(len(whole) - SQLITE_PAGE_BYTES)
+    whole[PAGE_BYTES:] = os.urandom(len(whole) - PAGE_BYTES)
     path.write_bytes(whole)
     with pytest.raises(StoreError) as caught:
         open_log_store(str(path)).place(submissions(1, start=1000))

@@ -38,7 +38,6 @@ from tallystick.errors import (
 from tallystick.limits import (
     SQLITE_BUSY_MS,
     SQLITE_CACHE_BYTES,
-    SQLITE_PAGE_BYTES,
     SQLITE_WAL_BYTES_MAX,
     SQLITE_WAL_ROOM_BYTES,
 )
@@ -56,15 +55,18 @@ class Schema(NamedTuple):
     migrations: tuple[str, ...]
     # So that `file` and we can tell our files from others.
     application_id: int
+    # A page of a new file; one that is there keeps its own.
+    page_bytes: int
     # Permission bits that the files may have at most; without, an operator's choice is kept.
     mode_max: int | None = None
 
 
-COLLECTOR: Final = Schema("collector", ("sqlite_001",), 0x544C5943)  # "TLYC"
-LEDGER: Final = Schema("ledger", ("sqlite_001",), 0x544C594C, 0o640)  # "TLYL"
+# "TLYC": many share a commit, which takes two system calls for each page.
+COLLECTOR: Final = Schema("collector", ("sqlite_001",), 0x544C5943, 8192)
+# "TLYL": a lone receipt is a commit, which writes each page that it touches.
+LEDGER: Final = Schema("ledger", ("sqlite_001",), 0x544C594C, 4096, 0o640)
 
 _PRAGMAS: Final = (
-    f"PRAGMA page_size = {SQLITE_PAGE_BYTES}",  # of a new file; others keep theirs
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",  # NORMAL loses acknowledged commits when the power goes
     "PRAGMA fullfsync = ON",  # macOS: fsync alone leaves the data in the drive's cache
@@ -295,6 +297,7 @@ class SqliteEngine:
             self._path, isolation_level=None, check_same_thread=False, cached_statements=640
         )
         try:
+            connection.execute(f"PRAGMA page_size = {self._schema.page_bytes}")
             for pragma in _PRAGMAS:
                 connection.execute(pragma)
             (page_bytes,) = connection.execute("PRAGMA page_size").fetchone()
@@ -312,7 +315,7 @@ class SqliteEngine:
     def _migrate(self) -> None:
         """Bring the schema to this version: each step is one transaction."""
         execute = self._connection.execute
-        folder, migrations, application_id, _ = self._schema
+        folder, migrations, application_id, *_ = self._schema
         (version,) = execute("PRAGMA user_version").fetchone()
         (application,) = execute("PRAGMA application_id").fetchone()
         (tables,) = execute("SELECT count(*) FROM sqlite_schema").fetchone()

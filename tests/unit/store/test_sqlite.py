@@ -20,7 +20,7 @@ from tallystick.errors import (
     StoreLockedError,
     StoreStoppedError,
 )
-from tallystick.limits import SQLITE_PAGE_BYTES, SQLITE_WAL_BYTES_MAX, SQLITE_WAL_ROOM_BYTES
+from tallystick.limits import SQLITE_WAL_BYTES_MAX, SQLITE_WAL_ROOM_BYTES
 from tallystick.store import sqlite
 from tallystick.store.sql import schema_text
 from tallystick.store.sqlite import COLLECTOR, SqliteEngine
@@ -283,11 +283,11 @@ def counted(engine: SqliteEngine) -> None:
         access.run("UPDATE probe SET count = count + 1 WHERE one = 1")
 
 
-@pytest.mark.parametrize("page_bytes", [4096, SQLITE_PAGE_BYTES])
+@pytest.mark.parametrize("page_bytes", [4096, COLLECTOR.page_bytes])
 def test_a_file_keeps_its_pages(tmp_path: Path, page_bytes: int) -> None:
     """One that was made with other pages goes on with them; the log's bound is one in bytes."""
     with closing(sqlite3.connect(tmp_path / "db")) as connection:
-        if page_bytes != SQLITE_PAGE_BYTES:
+        if page_bytes != COLLECTOR.page_bytes:
             connection.execute(f"PRAGMA page_size = {page_bytes}")
             connection.execute("VACUUM")
     engine = engine_at(tmp_path / "db")
