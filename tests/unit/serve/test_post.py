@@ -137,17 +137,24 @@ def test_answers_keep_their_order() -> None:
 
 
 def test_nothing_follows_the_last_answer() -> None:
-    """What comes behind `connection: close` is not done: nobody would be told of it."""
+    """What comes behind it is not done, since nobody would be told: also where the server ends."""
     asked = []
 
     async def noted(scope: Any, receive: Any, send: Any) -> None:
         asked.append(scope["path"])
         await app(scope, receive, send)
 
-    posts = Posts()
+    posts, more = Posts(), post(b"more") * 3
     with Serving(noted, posts=posts) as serving:
-        assert serving.say(post(b"last", CLOSE) + post(b"more") * 3).endswith(b"post last")
-    assert (posts.taken, asked) == ([b"last"], [])
+        assert serving.say(post(b"last", CLOSE) + more).endswith(b"post last")
+        with serving.dial() as line:
+            line.sendall(post(b"end")[:-1])
+            until(lambda: serving.server.connections == 1)
+            serving.server.stop()
+            time.sleep(0.4)
+            line.sendall(b"d" + more)
+            assert all_of(line).endswith(b"post end")
+    assert (posts.taken, asked) == ([b"last", b"end"], [])
 
 
 def test_a_fault_behind_a_post_is_not_its_answer() -> None:
