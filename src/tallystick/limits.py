@@ -342,8 +342,8 @@ SERVED_CONNECTIONS_MAX = 2048
 # Bodies under way at one moment, over all connections: parsed they take up some five times as much.
 BODIES_BYTES_MAX = 64 * 1024 * 1024
 
-# The body of a post that a connection collects before anything is decided about it; a longer one
-# is read by the application.
+# The body of a post that a connection collects before anything is decided about it: 32 MiB where all
+# connections do so at once. A longer one is read by the application.
 POST_BYTES_MAX = 16 * 1024
 
 # Reads of the store at one moment; each holds a page.
