@@ -342,8 +342,8 @@ SERVED_CONNECTIONS_MAX = 2048
 # Bodies under way at one moment, over all connections: parsed they take up some five times as much.
 BODIES_BYTES_MAX = 64 * 1024 * 1024
 
-# The body of a post that a connection collects before anything is decided about it: 32 MiB where all
-# connections do so at once. A longer one is read by the application.
+# The body of a post that a connection collects before anything is decided about it: 32 MiB where
+# all connections do so at once. A longer one is read by the application.
 POST_BYTES_MAX = 16 * 1024
 
 # Reads of the store at one moment; each holds a page.
@@ -450,6 +450,13 @@ ALONE_FRAMES_MAX = 16
 # both, where a call that follows on another one's answer would wait for two. For so much longer a
 # daemon that is killed takes it along; the commit itself takes about as long.
 UNASKED_WAIT_MS_MAX = 5
+
+# While the rows of so few receipts are written the loop steps back, since two threads that take
+# turns at every statement lose more time than that.
+STEPPED_BACK_ITEMS_MAX = 64
+
+# The longest that it does so: a disk or a lock that takes its time keeps no connection waiting.
+STEPPED_BACK_MS_MAX = 5
 
 # Receipts that wait for a commit; what comes then is told to come back.
 WAITING_ITEMS_MAX = 4096

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol, runtime_checkable
 
 import msgspec
@@ -149,10 +149,13 @@ class Wal(DeadLetters, Protocol):
 class PlacesReceipts(Protocol):
     """Gives receipts their places, durably and in one order."""
 
-    def place(self, submissions: Sequence[Submission], /) -> tuple[Placed, ...]:
+    def place(
+        self, submissions: Sequence[Submission], /, *, on_written: Callable[[], None] = ...
+    ) -> tuple[Placed, ...]:
         """Sequence a batch in one commit: contiguous indexes for what is new, in this order.
 
-        A receipt that this tenant already has (equal digest) keeps its first place.
+        A receipt that this tenant already has (equal digest) keeps its first place. `on_written` is
+        called when what is left is mostly waiting, for the disk or for a server; not for errors.
         """
         ...
 

@@ -9,6 +9,7 @@ that was returned: an error, or an outcome that nobody knows, promises nothing.
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
@@ -23,6 +24,8 @@ from tallystick.limits import (
     COMMIT_BYTES_MAX,
     COMMIT_ITEMS_MAX,
     PROMISES_CACHED_MAX,
+    STEPPED_BACK_ITEMS_MAX,
+    STEPPED_BACK_MS_MAX,
     WAITING_BYTES_MAX,
     WAITING_ITEMS_MAX,
 )
@@ -86,6 +89,8 @@ class Sequencer:
         self._waiting_count = 0
         self._waiting_bytes = 0
         self._is_committing = False
+        # Set where the writer has no more use for the interpreter, but for a moment at its end.
+        self._written = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._commits: Final[GroupCommit[Sequence[_Ask], _Committed]] = GroupCommit(
             self._commit, self._done
@@ -166,11 +171,16 @@ class Sequencer:
             asks.append(self._waiting.popleft())
             self._waiting_count -= len(ask.submissions)
             self._waiting_bytes -= ask.size
+        self._written.clear()
         try:
             self._commits.submit(asks)
         except StoreError as fault:
             _resolve(asks, None, fault)
             raise
+        if count <= STEPPED_BACK_ITEMS_MAX:
+            # Both want the interpreter now, and the writer gives it away at every statement. What
+            # comes of the loop meanwhile is better done while the disk works.
+            self._written.wait(STEPPED_BACK_MS_MAX / 1000)
 
     def _fail_all(self, fault: StoreError) -> None:
         """Tell all who wait that nothing more is stored."""
@@ -200,7 +210,10 @@ class Sequencer:
         """Commit what was handed over, then sign its promise; on the writer's thread."""
         began = self._monotonic()
         submissions = [one for asks in given for ask in asks for one in ask.submissions]
-        placed = self._store.place(submissions)
+        try:
+            placed = self._store.place(submissions, on_written=self._written.set)
+        finally:
+            self._written.set()
         batch = next((one.batch for one in placed if one.is_new), None)
         if batch is not None:
             self._note_batch(batch)

@@ -8,7 +8,7 @@ times never decrease, and no entry above a fence is older than the checkpoint th
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from tallystick.errors import StoreCorruptError, StoreError
 from tallystick.limits import (
@@ -30,11 +30,19 @@ class SqlLogStore(LogReads):
         self._known = KnownChains(is_exclusive=engine.is_exclusive)
         self._advancing = threading.Lock()
 
-    def place(self, submissions: Sequence[Submission], /) -> tuple[Placed, ...]:
+    def place(
+        self,
+        submissions: Sequence[Submission],
+        /,
+        *,
+        on_written: Callable[[], None] = lambda: None,
+    ) -> tuple[Placed, ...]:
         """Sequence a batch in one commit: contiguous indexes for what is new, in this order."""
         if not submissions:
             return ()
         engine = self.engine
+        if not engine.is_exclusive:
+            on_written()  # each statement waits for a server
         with engine.writing() as access:
             start, last_ms = access.rows(
                 f"SELECT next_index, last_ms FROM log_head WHERE one = 1{engine.for_update}"
@@ -49,6 +57,8 @@ class SqlLogStore(LogReads):
             try:
                 places = sequencing.run()
                 self._known.end(start + len(sequencing.keys))
+                if engine.is_exclusive:
+                    on_written()
             except BaseException:
                 self._known.clear()  # while nobody else may use it
                 raise

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator, Sequence
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from tallystick.collector.log import Sequencer
 from tallystick.collector.log_keys import LogKeys
 from tallystick.crypto.merkle import leaf_hash
 from tallystick.errors import StoreBusyError, StoreError, StoreStoppedError
+from tallystick.limits import STEPPED_BACK_ITEMS_MAX
 from tallystick.model.promise import open_promise
 from tallystick.model.sheet import parse_sheet
 from tallystick.model.submission import Placed, Submission
@@ -113,7 +116,7 @@ def test_who_has_gone_keeps_the_place(store: SqliteLog, keys: LogKeys) -> None:
 def test_a_failed_commit_is_told_to_all(store: SqliteLog, keys: LogKeys) -> None:
     """After an error nothing more is taken; each who waited hears of it, and nobody is promised."""
 
-    def broken(_submissions: Sequence[Submission]) -> tuple[Placed, ...]:
+    def broken(_submissions: Sequence[Submission], **_: object) -> tuple[Placed, ...]:
         raise StoreError("disk I/O error")
 
     async def fails() -> list[BaseException | Placed]:
@@ -153,7 +156,7 @@ def test_a_passing_failure_stops_nothing(store: SqliteLog, keys: LogKeys) -> Non
     place = store.place
     left = [StoreError("connection lost", is_transient=True)]
 
-    def placing(given: Sequence[Submission]) -> tuple[Placed, ...]:
+    def placing(given: Sequence[Submission], **_: object) -> tuple[Placed, ...]:
         if left:
             raise left.pop()
         return place(given)
@@ -165,6 +168,48 @@ def test_a_passing_failure_stops_nothing(store: SqliteLog, keys: LogKeys) -> Non
     assert caught.value.is_transient
     assert sequencer.fault is None
     assert asyncio.run(sequencer.place(submission("a"))).index == 0
+    sequencer.close()
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        (1, False, True),
+        (STEPPED_BACK_ITEMS_MAX, True, False),
+        (STEPPED_BACK_ITEMS_MAX + 1, False, False),
+    ],
+)
+def test_the_loop_steps_back_for_a_moment(
+    store: SqliteLog,
+    keys: LogKeys,
+    monkeypatch: pytest.MonkeyPatch,
+    case: tuple[int, bool, bool],
+) -> None:
+    """Until the rows of a small commit are written, and not longer than it may; then it goes on."""
+    count, tells, waits = case
+    monkeypatch.setattr(log, "STEPPED_BACK_MS_MAX", 200)
+    place, go_on = store.place, threading.Event()
+
+    def slow(
+        given: Sequence[Submission], /, *, on_written: Callable[[], None]
+    ) -> tuple[Placed, ...]:
+        if tells:
+            on_written()
+        go_on.wait(10)
+        return place(given)
+
+    async def run() -> float:
+        began = time.monotonic()
+        waiting = asyncio.ensure_future(sequencer.place_all(submissions(count)))
+        await asyncio.sleep(0.02)
+        took = time.monotonic() - began
+        go_on.set()
+        assert len(await waiting) == count
+        return took
+
+    store.place = slow  # type: ignore[assignment, method-assign]
+    sequencer = Sequencer(store, keys)
+    assert (asyncio.run(run()) > 0.19) is waits
     sequencer.close()
 
 

@@ -387,3 +387,17 @@ def test_threads_may_place_advance_and_read_at_once(place: Place) -> None:
     if store.pending() is None:
         store.advance()
     assert sound(store)
+
+
+def test_who_waits_is_told_when_the_rows_are_written(place: Place) -> None:
+    """Before they are durable; on a server, where all is waiting, before it begins."""
+    store = place.open()
+    store.place(submissions(2))
+    seen: list[int] = []
+    placed = store.place(
+        submissions(3, start=10), on_written=lambda: seen.append(store.next_index())
+    )
+    assert len(placed) == 3
+    assert seen == [2]
+    store.place([], on_written=lambda: seen.append(0))
+    assert seen == [2]
