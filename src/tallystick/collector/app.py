@@ -15,7 +15,7 @@ from tallystick.collector.log_routes import log_routes
 from tallystick.collector.log_view import LogView
 from tallystick.collector.openapi import openapi_document
 from tallystick.collector.parsing import Parsing
-from tallystick.collector.posting import Posting, fault_answer, refuse_after, told
+from tallystick.collector.posting import Posting, refusal_of, refuse_after
 from tallystick.collector.reading import Reading
 from tallystick.collector.receiving import Answer, Receiving, Sequencing
 from tallystick.errors import StoreError
@@ -152,7 +152,7 @@ class CollectorApp:
         except ClientGone:
             return
         except Exception as fault:  # noqa: BLE001  # whatever it is, it ends here, as an answer
-            status, headers, body = fault_answer(fault)
+            status, headers, body = refusal_of(fault).answer()
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
         self._note(scope["path"], scope, status, started)
@@ -197,8 +197,7 @@ class CollectorApp:
             return answer
 
         async def failed(_request: Any, fault: Exception) -> Response:
-            assert isinstance(fault, StoreError)
-            refusal = told(fault)
+            refusal = refusal_of(fault)
             answer: Response = problem_response(refusal.name, refusal.detail)
             return answer
 
@@ -247,13 +246,8 @@ class CollectorApp:
             try:
                 tenant = self._gate.admit(request.scope, need).tenant if need else ""
                 return await work(request, tenant)
-            except Refusal as refusal:
-                found = refusal
-            except StoreError as fault:
-                found = told(fault)
-            except Exception:  # noqa: BLE001  # as for posts
-                LOGGER.exception("internal_fault")
-                found = Refusal("internal", "see the service's log")
+            except Exception as fault:  # noqa: BLE001  # as for posts
+                found = refusal_of(fault)
             return problem_response(found.name, found.detail, **(found.members or {}))
 
         return endpoint

@@ -19,6 +19,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from tallystick.collector.log_keys import LogKeys
+from tallystick.collector.receiving import Settle
 from tallystick.errors import StoreBusyError, StoreError, StoreStoppedError
 from tallystick.limits import (
     COMMIT_BYTES_MAX,
@@ -34,9 +35,6 @@ from tallystick.model.submission import Batch, Placed, Submission
 from tallystick.ports import LogStore
 from tallystick.serve.logs import LOGGER
 from tallystick.store.committer import GroupCommit
-
-# Is told the places once they are durable, or why there are none; on the loop, and only once.
-Settle = Callable[[Sequence[Placed] | None, Exception | None], None]
 
 
 class _Ask(NamedTuple):

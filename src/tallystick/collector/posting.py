@@ -61,7 +61,7 @@ class Posting:
                 self._receiving.end(submission)
                 raise
         except Exception as fault:  # noqa: BLE001  # whatever it is, it is an answer
-            self._answer(reply, started, fault_answer(fault))
+            self._answer(reply, started, refusal_of(fault).answer())
 
     def _settle(
         self,
@@ -73,12 +73,12 @@ class Posting:
     ) -> None:
         self._receiving.end(submission)
         if places is None:  # not raised again: all who wait may share one error, which would grow
-            answer = fault_answer(fault or StoreError("the commit failed"))
+            answer = refusal_of(fault or StoreError("the commit failed")).answer()
         else:
             try:
                 answer = self._receiving.answer_one(submission, places[0])
             except Exception as error:  # noqa: BLE001  # as above
-                answer = fault_answer(error)
+                answer = refusal_of(error).answer()
         self._answer(reply, started, answer)
 
     def _answer(self, reply: Reply, started: float, answer: Answer) -> None:
@@ -92,19 +92,14 @@ def refuse_after(fault: str | None) -> None:
         raise Refusal("store-unavailable", "nothing more is taken until it is repaired")
 
 
-def fault_answer(fault: Exception) -> Answer:
-    """Return how a post is answered that came to an error, whatever that is."""
+def refusal_of(fault: Exception) -> Refusal:
+    """Return how a request is answered that came to an error, whatever that is."""
     if isinstance(fault, Refusal):
-        return fault.answer()
-    if isinstance(fault, StoreError):
-        return told(fault).answer()
-    LOGGER.error("internal_fault", exc_info=fault)
-    return Refusal("internal", "see the service's log").answer()
-
-
-def told(fault: StoreError) -> Refusal:
-    """Return a fault of the store in words for a client."""
+        return fault
     if isinstance(fault, StoreBusyError):
         return Refusal("busy", "too many receipts wait for their commit")
-    event(logging.ERROR, "store_failed", error=str(fault), kind=type(fault).__name__)
-    return Refusal("store-unavailable", "whether it was stored is not known; send it again")
+    if isinstance(fault, StoreError):
+        event(logging.ERROR, "store_failed", error=str(fault), kind=type(fault).__name__)
+        return Refusal("store-unavailable", "whether it was stored is not known; send it again")
+    LOGGER.error("internal_fault", exc_info=fault)
+    return Refusal("internal", "see the service's log")

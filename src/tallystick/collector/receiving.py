@@ -31,7 +31,7 @@ BATCH_TYPES: Final = frozenset({b"application/x-ndjson", b"application/jsonl"})
 _BLANK: Final = b" \t\r\n"
 
 Answer = tuple[int, Headers, bytes]
-# Is told the places, or why there are none.
+# Is told the places once they are durable, or why there are none; on the loop, and only once.
 Settle = Callable[[Sequence[Placed] | None, Exception | None], None]
 
 

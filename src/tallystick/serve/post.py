@@ -17,8 +17,6 @@ from tallystick.serve.problem import Headers
 # Status, headers and body of an answer; to be called on the loop, and only once.
 Reply = Callable[[int, Headers, bytes], None]
 
-_UNHEARD: Final = asyncio.Event()
-
 
 class Posts(Protocol):
     """What takes posts to one address."""
@@ -49,7 +47,7 @@ class Post:
         "tenant",
     )
 
-    message_event: Final = _UNHEARD  # who waits for more of an exchange: here nobody
+    message_event: Final = asyncio.Event()  # who waits for more of an exchange: here nobody
     more_body: Final = False  # of a post that was handed over
 
     def __init__(self, tenant: str, *, keep_alive: bool) -> None:
