@@ -418,8 +418,8 @@ SQLITE_WAL_ROOM_BYTES = 4 * 1024 * 1024
 # Entries whose keys are held in memory before they are written as one sorted run.
 INDEX_SEGMENT_ENTRIES = 32 * 1024
 
-# Filters that say which run may hold a key, at 10 bytes for each entry. Older runs go without one:
-# slower, but right.
+# The filter that says which run may hold an id, at 5 bytes for each entry. Older runs go without
+# one: slower, but right.
 KEY_FILTER_BYTES_MAX = 512 * 1024 * 1024
 
 # Chains that a store knows by name without asking its database.

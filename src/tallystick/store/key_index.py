@@ -5,6 +5,8 @@ Random keys in one growing B-tree make each insert touch pages of its own. Here 
 newest entries are only in memory: `entry` itself is what they are rebuilt from. When a segment of
 the log is full, its keys are written once, sorted, as a run; a filter tells which runs to ask.
 
+One filter, of ids, is enough: a receipt says its own id, so a digest lies where its id does.
+
 A key is a hint: whoever gets an index from here compares the full digest of that entry.
 """
 
@@ -14,16 +16,16 @@ import sys
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
+from itertools import islice
 from struct import iter_unpack
 from typing import Final, cast
 
 from tallystick.errors import StoreCorruptError
 from tallystick.limits import INDEX_SEGMENT_ENTRIES, KEY_FILTER_BYTES_MAX
-from tallystick.store.key_filter import KeyFilter
+from tallystick.store.key_filter import KEYS_AT_ONCE, KeyFilter, Rest
 from tallystick.store.sql import Access, Row
 
-# Kinds of keys. Leaf hashes are looked up only by readers, so no filter is kept for them.
+# Kinds of keys. Leaf hashes are looked up only by readers: each run of them is asked.
 DIGEST: Final = 0
 RECEIPT_ID: Final = 1
 LEAF: Final = 2
@@ -58,16 +60,14 @@ class KeyIndex:
         self.known = 0  # entries below this are in here
         self.closed = 0  # segments below this have their runs
         self._tables: dict[int, tuple[_Table, _Table]] = {}
-        half = KEY_FILTER_BYTES_MAX // 2
-        self._filters = (KeyFilter(half), KeyFilter(half))
+        self._ids = KeyFilter(KEY_FILTER_BYTES_MAX)
 
     def load(self, access: Access) -> None:
-        """Learn which segments are closed, and their keys."""
-        for (segment, kind), runs in groupby(_runs_after(access, self.closed), _segment_and_kind):
-            if kind < LEAF:  # the filters look at no bits above those of a word
-                keys = [word >> 16 for _, words in runs for word in _unpacked(words)]
-                self._filters[kind].add(segment, keys)
-            self.closed = max(self.closed, segment + 1)
+        """Learn which segments are closed, and their ids."""
+        while runs := _runs_of_ids(access, self.closed):
+            # The filter looks at no bits above those of a word.
+            self._ids.add(self.closed, [word >> 16 for run in runs for word in _unpacked(run)])
+            self.closed += 1
         self.known = max(self.known, self.closed * INDEX_SEGMENT_ENTRIES)
         for segment in [one for one in self._tables if one < self.closed]:
             del self._tables[segment]
@@ -84,15 +84,17 @@ class KeyIndex:
             done += len(part)
             self.known += len(part)
 
-    def find(self, access: Access, kind: int, key: int) -> Iterator[int]:
+    def find(
+        self, access: Access, kind: int, key: int, *, receipt_id: int | None = None
+    ) -> Iterator[int]:
         """Yield the indexes of entries that may be under a key, oldest first.
 
-        Others may add and close meanwhile: the tables are taken first, and a run is durable before
-        its table goes.
+        Where the key of their id is known, too, most runs need not be asked. Others may add and
+        close meanwhile: the tables are taken first, and a run is durable before its table goes.
         """
         tables = dict(self._tables)
         closed = self.closed
-        segments = range(closed) if kind == LEAF else self._filters[kind].segments(key, closed)
+        segments = range(closed) if receipt_id is None else self._ids.segments(receipt_id, closed)
         for segment in segments:
             yield from _in_run(access, segment, kind, key)
         if kind == LEAF:
@@ -105,31 +107,34 @@ class KeyIndex:
                 elif found is not None:
                     yield from tuple(found)
 
-    def possible(self, kind: int, keys: Sequence[int]) -> set[int]:
-        """Return those keys that any entry may be under: none, for nearly all that is new."""
+    def possible(self, receipt_ids: Sequence[int]) -> set[int]:
+        """Return those ids that any entry may be under: none, for nearly all that is new."""
         found: set[int] = set()
-        for table in tuple(self._tables.values()):  # a segment may close meanwhile
-            found |= table[kind].keys() & keys
+        for _, ids in tuple(self._tables.values()):  # a segment may close meanwhile
+            found |= ids.keys() & receipt_ids
         if self.closed:
-            found |= self._filters[kind].possible(keys, self.closed)
+            found |= self._ids.possible(receipt_ids, self.closed)
         return found
 
     def full_segment(self) -> int | None:
         """Return the oldest segment that is full and has no run yet."""
         return self.closed if self.known >= (self.closed + 1) * INDEX_SEGMENT_ENTRIES else None
 
-    def runs_of(self, segment: int, leaves: Sequence[bytes]) -> list[Row]:
+    def runs_of(
+        self, segment: int, leaves: Sequence[bytes], rest: Rest = lambda: None
+    ) -> list[Row]:
         """Return the rows that close a full segment: sorted keys of each kind, by bucket.
 
-        The filters learn of it here: they are asked for closed segments alone.
+        The filter learns of it here: it is asked for closed segments alone. `rest` is called again
+        and again, so that other threads have their turn.
         """
         tables = self._tables[segment]
+        self._ids.add(segment, tables[RECEIPT_ID], rest)
         rows: list[Row] = []
         for kind in (DIGEST, RECEIPT_ID):
-            self._filters[kind].add(segment, tables[kind])
-            rows += _runs(segment, kind, _pairs(tables[kind], len(leaves)))
+            rows += _runs(segment, kind, _pairs(tables[kind], len(leaves)), rest)
         heads = keys_of([0] * len(leaves), leaves)
-        rows += _runs(segment, LEAF, zip(heads, range(len(leaves)), strict=True))
+        rows += _runs(segment, LEAF, zip(heads, range(len(leaves)), strict=True), rest)
         return rows
 
     def close(self, segment: int) -> None:
@@ -170,11 +175,14 @@ def _pairs(table: _Table, entries: int) -> Iterable[tuple[int, int]]:
     )
 
 
-def _runs(segment: int, kind: int, pairs: Iterable[tuple[int, int]]) -> list[Row]:
+def _runs(segment: int, kind: int, pairs: Iterable[tuple[int, int]], rest: Rest) -> list[Row]:
     buckets: list[list[int]] = [[] for _ in range(_BUCKETS)]
     puts = [words.append for words in buckets]
-    for key, index in pairs:
-        puts[key >> 58]((key & _LOW_48) << 16 | index & _OFFSET)
+    left = iter(pairs)
+    while some := [*islice(left, KEYS_AT_ONCE)]:
+        for key, index in some:
+            puts[key >> 58]((key & _LOW_48) << 16 | index & _OFFSET)
+        rest()
     return [
         (_slot_of(segment, kind, number), _packed(sorted(words)))
         for number, words in enumerate(buckets)
@@ -195,22 +203,17 @@ def _in_run(access: Access, segment: int, kind: int, key: int) -> Iterator[int]:
         at += 1
 
 
-def _runs_after(access: Access, segment: int) -> Iterator[Row]:
-    """Yield the runs from a segment on, one segment at a time."""
-    while rows := access.rows(
-        "SELECT slot, words FROM run WHERE slot >= ? AND slot < ? ORDER BY slot",
-        (_slot_of(segment, 0, 0), _slot_of(segment + 1, 0, 0)),
-    ):
-        yield from rows
-        segment += 1
+def _runs_of_ids(access: Access, segment: int) -> list[bytes]:
+    """Return the runs of a segment's ids; none where it is not closed."""
+    first = _slot_of(segment, RECEIPT_ID, 0)
+    rows = access.rows(
+        "SELECT words FROM run WHERE slot >= ? AND slot < ?", (first, first + _BUCKETS)
+    )
+    return [bytes(words) for (words,) in rows]
 
 
 def _slot_of(segment: int, kind: int, bucket: int) -> int:
     return (segment * _KINDS + kind) * _BUCKETS + bucket
-
-
-def _segment_and_kind(run: Row) -> tuple[int, int]:
-    return divmod(int(run[0]) // _BUCKETS, _KINDS)
 
 
 def _packed(words: list[int]) -> bytes:

@@ -107,7 +107,7 @@ class LogReads:
         name = tenant.encode()
         with self.engine.reading() as access:
             self.catch_up(access, _next_index(access))
-            index = self.digest_at(access, name, digest)
+            index = self.digest_at(access, name, digest, key_of(salt_of(name), digest))
             return None if index is None else next(iter(old_places(access, [index])))
 
     def by_id(
@@ -199,7 +199,8 @@ class LogReads:
 
     def _under(self, access: Access, tenant: bytes, id_hash: bytes, limit: int) -> list[int]:
         """Return the indexes of a tenant's receipts under an id, oldest first."""
-        hints = self.index.find(access, RECEIPT_ID, key_of(salt_of(tenant), id_hash))
+        key = key_of(salt_of(tenant), id_hash)
+        hints = self.index.find(access, RECEIPT_ID, key, receipt_id=key)
         return list(islice(_confirmed(access, "id_hash", tenant, id_hash, hints), limit))
 
     def ping(self) -> None:
@@ -236,14 +237,22 @@ class LogReads:
                     raise StoreCorruptError(f"entries {start} to {upto - 1} have gaps")
                 self.index.add(start, keys)
 
-    def digest_at(self, access: Access, tenant: bytes, digest: bytes) -> int | None:
-        """Return the index of a tenant's receipt with this digest."""
-        hints = self.index.find(access, DIGEST, key_of(salt_of(tenant), digest))
+    def digest_at(
+        self,
+        access: Access,
+        tenant: bytes,
+        digest: bytes,
+        key: int,
+        *,
+        receipt_id: int | None = None,
+    ) -> int | None:
+        """Return the index of a tenant's receipt with this digest; its id's key spares a search."""
+        hints = self.index.find(access, DIGEST, key, receipt_id=receipt_id)
         return next(_confirmed(access, "digest", tenant, digest, hints), None)
 
     def has_id(self, access: Access, tenant: bytes, id_hash: bytes, key: int) -> bool:
         """Whether a tenant has a receipt under this id."""
-        hints = self.index.find(access, RECEIPT_ID, key)
+        hints = self.index.find(access, RECEIPT_ID, key, receipt_id=key)
         return next(_confirmed(access, "id_hash", tenant, id_hash, hints), None) is not None
 
 

@@ -20,7 +20,7 @@ from tallystick.store.batch_plan import (
     Rows,
     hash_of,
 )
-from tallystick.store.key_index import DIGEST, RECEIPT_ID, keys_of
+from tallystick.store.key_index import keys_of
 from tallystick.store.log_reads import LogReads, old_places, salt_of
 from tallystick.store.sql import Access, Row
 
@@ -96,18 +96,13 @@ class Sequencing:
         salts = [salt_by_tenant[name[0]] for name in names]
         digests = keys_of(salts, [one.digest for one in submissions])
         ids = keys_of(salts, [one.id_hash for one in submissions])
-        index = self._reads.index
-        known_digests, known_ids = index.possible(DIGEST, digests), index.possible(RECEIPT_ID, ids)
+        # Who has the digest of another one has its id, too.
+        known = self._reads.index.possible(ids)
         self.keys = [*zip(digests, ids, strict=True)]
         indexes: list[int] | None = None
         twins: set[int] = set()
-        if (
-            known_digests
-            or known_ids
-            or len({*digests}) < len(digests)
-            or len({*ids}) < len(digests)
-        ):
-            indexes, kept, twins = self._sorted_out(names, known_digests, known_ids)
+        if known or len({*ids}) < len(ids):
+            indexes, kept, twins = self._sorted_out(names, known)
             submissions = [submissions[at] for at in kept]
             names = [names[at] for at in kept]
             self.keys = [self.keys[at] for at in kept]
@@ -117,7 +112,7 @@ class Sequencing:
         return new if indexes is None else self._merged(indexes, new)
 
     def _sorted_out(
-        self, names: Sequence[ChainName], known_digests: set[int], known_ids: set[int]
+        self, names: Sequence[ChainName], known: set[int]
     ) -> tuple[list[int], list[int], set[int]]:
         """Return the index of each, which of them are new, and which of those share their id."""
         access, reads = self._access, self._reads
@@ -130,16 +125,15 @@ class Sequencing:
             zip(self._submissions, names, self.keys, strict=True)
         ):
             there = None
-            if digest in known_digests:
-                there = reads.digest_at(access, tenant, one.digest)
+            if receipt_id in known:
+                there = reads.digest_at(access, tenant, one.digest, digest, receipt_id=receipt_id)
             if there is None:
                 there = new.get((tenant, one.digest))
             if there is None:
                 there = new[tenant, one.digest] = self._start + len(kept)
                 own_id = (tenant, one.id_hash)
                 if own_id in ids or (
-                    receipt_id in known_ids
-                    and reads.has_id(access, tenant, one.id_hash, receipt_id)
+                    receipt_id in known and reads.has_id(access, tenant, one.id_hash, receipt_id)
                 ):
                     twins.add(len(kept))
                 ids.add(own_id)

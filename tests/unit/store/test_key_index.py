@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tallystick.limits import INDEX_SEGMENT_ENTRIES
+from tallystick.store.key_filter import KEYS_AT_ONCE
 from tallystick.store.key_index import DIGEST, LEAF, RECEIPT_ID, KeyIndex, key_of
 from tallystick.store.sqlite import SqliteEngine
 
@@ -51,23 +52,34 @@ def test_every_key_is_found_wherever_it_is(engine: SqliteEngine) -> None:
     def holds(one: KeyIndex) -> None:
         with engine.reading() as access:
             for at in some:
-                assert list(one.find(access, DIGEST, keys[at][DIGEST])) == [at]
-                assert one.possible(DIGEST, [keys[at][DIGEST]]) == {keys[at][DIGEST]}
+                digest, receipt_id = keys[at]
+                assert list(one.find(access, DIGEST, digest)) == [at]
+                assert list(one.find(access, DIGEST, digest, receipt_id=receipt_id)) == [at]
+                assert list(one.find(access, RECEIPT_ID, receipt_id)) in ([at], repeated)
+                assert one.possible([receipt_id]) == {receipt_id}
                 strange = dice.getrandbits(64)
                 assert list(one.find(access, RECEIPT_ID, strange)) == []
+                assert list(one.find(access, DIGEST, strange, receipt_id=receipt_id)) == []
+                assert one.possible([strange]) <= {strange}
             assert list(one.find(access, RECEIPT_ID, 77)) == repeated
+            assert list(one.find(access, RECEIPT_ID, 77, receipt_id=77)) == repeated
 
     holds(index)
+    rests: list[int] = []
     while (segment := index.full_segment()) is not None:
         base = segment * INDEX_SEGMENT_ENTRIES
         with engine.writing() as access:
             access.insert(
                 "INSERT INTO run (slot, words)",
-                index.runs_of(segment, leaves[base : base + INDEX_SEGMENT_ENTRIES]),
+                index.runs_of(
+                    segment, leaves[base : base + INDEX_SEGMENT_ENTRIES], lambda: rests.append(1)
+                ),
             )
         index.close(segment)
         holds(index)
     assert index.closed == 2
+    # Of each segment: ids for the filter, and three kinds of runs.
+    assert len(rests) == 2 * 4 * INDEX_SEGMENT_ENTRIES // KEYS_AT_ONCE
     again = KeyIndex()
     with engine.reading() as access:
         again.load(access)
