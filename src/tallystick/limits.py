@@ -411,6 +411,10 @@ SQLITE_CACHE_BYTES = 16 * 1024 * 1024
 # What SQLite's write-ahead log holds before it goes to the file: some 10 000 receipts.
 SQLITE_WAL_BYTES_MAX = 32 * 1024 * 1024
 
+# Bytes of one column that are given to SQLite as one value, which it copies once more; what is
+# larger goes row by row.
+PACKED_BYTES_MAX = 8 * 1024 * 1024
+
 # Bytes by which that log is made longer at once, ahead of what is written into it: some ten
 # milliseconds of the disk's time, once for a hundred commits, each of which then takes less.
 SQLITE_WAL_ROOM_BYTES = 4 * 1024 * 1024

@@ -8,7 +8,9 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Final, cast
 
+from tallystick.limits import PACKED_BYTES_MAX
 from tallystick.store.sql import Row
+from tallystick.store.sqlite_packed import packed_insertion
 
 # The interpreter lock is given away and taken again for each statement: row by row, a writer would
 # wait for it once for every row while another thread parses what comes next. What is left of a
@@ -106,7 +108,13 @@ class SqliteAccess:
         self, head: str, columns: Sequence[Sequence[object]], tail: str = "", /
     ) -> None:
         """Insert all rows, given by their columns."""
-        for some in _spans(len(columns[0]) if columns else 0):
+        count = len(columns[0]) if columns else 0
+        if count >= _ROWS_AT_ONCE[-1]:
+            packed = packed_insertion(head, columns, tail, PACKED_BYTES_MAX)
+            if packed is not None:
+                self._execute(*packed)
+                return
+        for some in _spans(count):
             statement = _insertion(head, tail, len(columns), some.stop - some.start)
             self._execute(statement, _values(columns, some))
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tallystick.limits import PACKED_BYTES_MAX
 from tallystick.store.sqlite import SqliteEngine
 
 
@@ -50,4 +51,25 @@ def test_values_come_back_as_they_went_in(tmp_path: Path) -> None:
             (4, same, b"\0", b"", *rows[4][4:]),
         )
         assert access.rows("SELECT * FROM given ORDER BY at") == rows
+    engine.close()
+
+
+def test_many_rows_are_one_statement_where_they_can_be(tmp_path: Path) -> None:
+    """Integers and bytes go by their columns, other things and large ones row by row."""
+    engine = engine_at(tmp_path / "db")
+    count = 200
+    small = [(at, b"%d" % at) for at in range(count)]
+    mixed = [(at + count, None if at % 3 else b"x") for at in range(count)]
+    large = [(at + 2 * count, bytes(1 << 17)) for at in range(PACKED_BYTES_MAX // (1 << 17) + 1)]
+    statements: list[str] = []
+    with engine.writing() as access:
+        access.run("CREATE TABLE words (slot PRIMARY KEY, word)")
+        engine._connection.set_trace_callback(statements.append)
+        access.insert("INSERT INTO words (slot, word)", small)
+        assert len(statements) == 1
+        access.insert("INSERT INTO words (slot, word)", mixed)
+        access.insert("INSERT INTO words (slot, word)", large)
+        assert len(statements) > 3
+        engine._connection.set_trace_callback(None)
+        assert access.rows("SELECT * FROM words ORDER BY slot") == small + mixed + large
     engine.close()
