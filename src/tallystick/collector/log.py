@@ -135,7 +135,7 @@ class Sequencer:
     def promise_json(self, placed: Placed, /) -> bytes:
         """Return the same as a JSON text: what all of a batch share is spelled once."""
         note_text = self._note(placed.batch).text
-        return b'"' + promise_file_text(placed.index, placed.path_lines, note_text) + b'"'
+        return promise_file_text(placed.index, placed.path_text, note_text)
 
     def close(self) -> None:
         """Take no more; return when what was handed over is durable. Others are told so."""

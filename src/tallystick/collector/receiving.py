@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -29,6 +30,10 @@ RECEIPT_TYPES: Final = frozenset({b"application/ld+json", b"application/json"})
 BATCH_TYPES: Final = frozenset({b"application/x-ndjson", b"application/jsonl"})
 
 _BLANK: Final = b" \t\r\n"
+# A line's first and last byte, and what they are where it is to be stripped.
+_FIRST: Final = itemgetter(0)
+_LAST: Final = itemgetter(-1)
+_ENDS: Final = frozenset(_BLANK)
 
 Answer = tuple[int, Headers, bytes]
 # Is told the places once they are durable, or why there are none; on the loop, and only once.
@@ -191,17 +196,9 @@ class Receiving:
         self._slow_down(tenant, 0)
         body = await self._door.read(headers, receive, BATCH_BODY_BYTES_MAX)
         try:
-            all_lines = body.split(b"\n", BATCH_RECEIPTS_MAX + 1)
-            if len(all_lines) > BATCH_RECEIPTS_MAX + 1:  # blank lines, too, take their time
-                raise _too_many()
-            all_lines = [line.strip(_BLANK) for line in all_lines]
-            numbers = [number for number, line in enumerate(all_lines, start=1) if line]
-            lines = [line for line in all_lines if line]
-            del all_lines
+            numbers, lines = _lines_of(body)
             if not lines:
                 raise Refusal("empty-body", "no line holds a receipt")
-            if len(lines) > BATCH_RECEIPTS_MAX:
-                raise _too_many()
             self._slow_down(tenant, len(lines))
             found = await self._parsing.parse(tenant, lines)
             parsed = list(zip(numbers, found, strict=True))
@@ -298,6 +295,23 @@ class Receiving:
             shares_id=placed.shares_id,
             shares_position=placed.shares_position,
         )
+
+
+def _lines_of(body: bytes) -> tuple[Sequence[int], list[bytes]]:
+    """Return the lines of a batch that are not blank, and their numbers; or raise `Refusal`."""
+    lines = body.split(b"\n", BATCH_RECEIPTS_MAX + 1)
+    if len(lines) > BATCH_RECEIPTS_MAX + 1:  # blank lines, too, take their time
+        raise _too_many()
+    if not lines[-1]:
+        lines.pop()
+    numbers: Sequence[int] = range(1, len(lines) + 1)
+    if b"" in lines or not _ENDS.isdisjoint({*map(_FIRST, lines), *map(_LAST, lines)}):
+        stripped = [line.strip(_BLANK) for line in lines]
+        numbers = [number for number, line in zip(numbers, stripped, strict=True) if line]
+        lines = [line for line in stripped if line]
+    if len(lines) > BATCH_RECEIPTS_MAX:
+        raise _too_many()
+    return numbers, lines
 
 
 def _too_many() -> Refusal:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from binascii import b2a_base64
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from tallystick.crypto.merkle import HASH_BYTES
@@ -60,6 +60,11 @@ def encode_proof(head: Sequence[str], path: Sequence[bytes], note: bytes) -> byt
 def hash_line(value: bytes) -> bytes:
     """Return a hash as a line of its own."""
     return b2a_base64(value)  # canonical base64 with a line feed
+
+
+def hash_texts(values: Iterable[bytes]) -> list[bytes]:
+    """Return the same for each of many, as it stands within a JSON text."""
+    return b"".join(map(b2a_base64, values)).replace(b"\n", rb"\n ").split()
 
 
 def split_proof(data: bytes, size_max: int, what: str) -> tuple[list[str], bytes]:

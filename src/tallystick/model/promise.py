@@ -47,7 +47,7 @@ from tallystick.model.sheet import Sheet
 _FIRST_LINE: Final = "tally-promise/v1"
 _FILE_FIRST_LINE: Final = "tally-promise-proof/v1"
 _FILE_HEAD: Final = f"{_FILE_FIRST_LINE}\nindex %d\n".encode()
-_FILE_HEAD_TEXT: Final = _FILE_HEAD.replace(b"\n", rb"\n")
+_FILE_TEXT: Final = b'"%b%%b\\n%%b"' % _FILE_HEAD.replace(b"\n", rb"\n")
 
 
 class Promise(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,10 +109,9 @@ def promise_file(index: int, path_lines: bytes, note: bytes) -> bytes:
     return _FILE_HEAD % index + path_lines + b"\n" + note
 
 
-def promise_file_text(index: int, path_lines: bytes, note_text: bytes) -> bytes:
-    """Return the same as it stands within a JSON text; the note is spelled so already."""
-    path_text = path_lines.replace(b"\n", rb"\n")  # base64 needs nothing else
-    return b"".join((_FILE_HEAD_TEXT % index, path_text, rb"\n", note_text))
+def promise_file_text(index: int, path_text: bytes, note_text: bytes) -> bytes:
+    """Return the same as a JSON text; path and note are spelled so already."""
+    return _FILE_TEXT % (index, path_text, note_text)
 
 
 def parse_promise_file(data: bytes) -> PromiseFile:

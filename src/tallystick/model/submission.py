@@ -40,11 +40,17 @@ class Placed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     batch: Batch
     leaf_hash: bytes
     entry: bytes
-    # Inclusion of index - start in the batch's own tree, as a promise file spells it.
-    path_lines: bytes
+    # Inclusion of index - start in the batch's own tree: the lines of a promise file, as they stand
+    # within a JSON text.
+    path_text: bytes
     is_new: bool  # False: this very receipt was there before (409 with the stored promise)
     shares_id: bool = False  # another receipt has the same id
     shares_position: bool = False  # another receipt has the same (chain, sequence)
+
+    @property
+    def path_lines(self) -> bytes:
+        """The path as a promise file spells it."""
+        return self.path_text.replace(rb"\n", b"\n")  # base64 has no backslash
 
 
 class Stored(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,14 +3,13 @@
 
 from __future__ import annotations
 
-from binascii import b2a_base64
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from typing import Final
 
 from tallystick.crypto.merkle import path_in, paths_in, tree_rows
 from tallystick.model.log_entry import ENTRY_BYTES, encode_entry, entry_head
-from tallystick.model.log_text import hash_line
+from tallystick.model.log_text import hash_texts
 from tallystick.model.submission import Batch, Placed, Submission
 from tallystick.store.sql import Row
 
@@ -223,8 +222,8 @@ class BatchTree:
         self.batch = Batch(start, start + len(leaves), time_ms, self._rows[-1][0])
 
     def paths(self) -> list[bytes]:
-        """Return the inclusion path of each entry, as a promise file spells it."""
-        return paths_in([list(map(b2a_base64, row)) for row in self._rows])  # as `hash_line` does
+        """Return the inclusion path of each entry, as `Placed.path_text` has it."""
+        return paths_in([hash_texts(row) for row in self._rows])
 
     def old_place(self, index: int, digest: bytes, id_hash: bytes) -> Placed:
         """Return the place that an entry of this batch has since long."""
@@ -235,6 +234,6 @@ class BatchTree:
             batch=batch,
             leaf_hash=self._leaves[at],
             entry=encode_entry(batch.time_ms, digest, id_hash),
-            path_lines=b"".join(map(hash_line, path_in(self._rows, at))),
+            path_text=b"".join(hash_texts(path_in(self._rows, at))),
             is_new=False,
         )

@@ -277,7 +277,7 @@ class Sequencing:
                 batch=batch,
                 leaf_hash=leaf,
                 entry=entry,
-                path_lines=path,
+                path_text=path,
                 is_new=True,
                 shares_id=at in twins,
                 shares_position=at in forks,

@@ -28,7 +28,7 @@ from tallystick.serve.tokens import ANONYMOUS
 RECEIPT = wire(signed(statement()))
 HEAD = {b"content-type": b"application/json", b"content-length": b"9"}
 PLACED = Placed(
-    index=0, batch=Batch(0, 1, 1, bytes(32)), leaf_hash=bytes(32), entry=b"e", path_lines=b"",
+    index=0, batch=Batch(0, 1, 1, bytes(32)), leaf_hash=bytes(32), entry=b"e", path_text=b"",
     is_new=True,
 )  # fmt: skip
 

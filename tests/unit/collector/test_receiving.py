@@ -9,11 +9,17 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tests.material import signed, statement, wire
 
 from tallystick.collector.meters import METERS
 from tallystick.collector.parsing import Parsing
-from tallystick.collector.receiving import Receiving, Settle
+from tallystick.collector.receiving import (
+    Receiving,
+    Settle,
+    _lines_of,
+)
 from tallystick.errors import StoreBusyError, StoreError
 from tallystick.limits import BATCH_RECEIPTS_MAX
 from tallystick.model.submission import Batch, Placed, Submission
@@ -45,7 +51,7 @@ class Sequencer:
                 batch=batch,
                 leaf_hash=bytes(32),
                 entry=b"e",
-                path_lines=b"",
+                path_text=b"",
                 is_new=True,
             )
             for index, _ in enumerate(submissions)
@@ -127,3 +133,15 @@ def test_lines_are_counted_before_they_are_read(line: bytes) -> None:
     with pytest.raises(Refusal) as caught:
         asyncio.run(receiving(sequencer).take_batch(scope(b"application/jsonl"), sent(body)))
     assert (caught.value.name, sequencer.calls) == ("too-large", [])
+
+
+@settings(max_examples=200)
+@given(st.lists(st.binary(max_size=3) | st.sampled_from([b" ", b"\r", b"{}", b" {} \r"])))
+def test_lines_are_found_as_each_by_itself(pieces: list[bytes]) -> None:
+    """Whether all are bare or some have blanks around them: the same lines, the same numbers."""
+    body = b"\n".join(pieces)
+    numbers, lines = _lines_of(body)
+    stripped = [line.strip(b" \t\r") for line in body.split(b"\n")]
+    assert [*zip(numbers, lines, strict=True)] == [
+        (number, line) for number, line in enumerate(stripped, start=1) if line
+    ]

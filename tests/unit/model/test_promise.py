@@ -22,7 +22,7 @@ from tallystick.crypto.merkle import leaf_hash, path_in, tree_root, tree_rows
 from tallystick.crypto.note import PLAIN, TIMED, NoteKey, sign_note
 from tallystick.errors import LogFormatError, NoteSignatureError
 from tallystick.limits import LOG_PROOF_BYTES_MAX
-from tallystick.model.log_text import hash_line
+from tallystick.model.log_text import hash_texts
 from tallystick.model.promise import (
     Promise,
     PromiseFile,
@@ -69,9 +69,8 @@ def test_the_published_promises() -> None:
 
 def test_a_promise_file_within_a_json_text() -> None:
     """It is spelled as the encoder of JSON would spell it."""
-    lines = b"".join(map(hash_line, PATH))
     note_text = msgspec.json.encode(NOTE.decode())[1:-1]
-    text = b'"' + promise_file_text(5, lines, note_text) + b'"'
+    text = promise_file_text(5, b"".join(hash_texts(PATH)), note_text)
     assert text == msgspec.json.encode(FILE.decode())
 
 

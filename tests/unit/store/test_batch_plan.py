@@ -80,6 +80,6 @@ def test_places_of_a_batch_are_proven() -> None:
     for at, leaf in enumerate(leaves):
         placed = tree.old_place(100 + at, bytes(32), bytes(32))
         assert placed.leaf_hash == leaf
-        assert placed.path_lines == tree.paths()[at]
+        assert placed.path_text == tree.paths()[at]
         path = path_of(placed)
         assert verify_inclusion(leaf, at, 7, path, tree.batch.root)
