@@ -28,7 +28,7 @@ from tallystick.verify.companion import may_start
 _LINES_AT_ONCE: Final = 64
 _BYTES_AT_ONCE: Final = 128 * 1024
 # Of one batch: the process has the next when it is done with one, and others come in between.
-_PORTIONS_AHEAD: Final = 2
+_PORTIONS_AHEAD: Final = 8
 
 
 class Parsing:
