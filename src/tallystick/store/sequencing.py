@@ -91,7 +91,7 @@ class Sequencing:
     def run(self) -> tuple[Placed, ...]:
         """Write what is new, and return all places in the order of the submissions."""
         submissions = self._submissions
-        names = [self._name_of(one) for one in submissions]
+        names = self._names_of(submissions)
         salt_by_tenant = {tenant: salt_of(tenant) for tenant in {name[0] for name in names}}
         salts = [salt_by_tenant[name[0]] for name in names]
         digests = keys_of(salts, [one.digest for one in submissions])
@@ -225,6 +225,22 @@ class Sequencing:
                 f"SELECT {CHAIN_COLUMNS} FROM chain", ("tenant", "no"), list(wanted)
             )
         ]
+
+    def _names_of(self, submissions: Sequence[Submission]) -> list[ChainName]:
+        """Return the chain of each; neighbours mostly share theirs."""
+        names: list[ChainName] = []
+        before = submissions[0]
+        name = self._name_of(before)
+        for one in submissions:
+            if (
+                one.chain_id != before.chain_id
+                or one.issuer != before.issuer
+                or one.tenant != before.tenant
+            ):
+                name = self._name_of(one)
+                before = one
+            names.append(name)
+        return names
 
     def _name_of(self, one: Submission) -> ChainName:
         names = (one.tenant, one.chain_id, one.issuer)
