@@ -415,11 +415,6 @@ SQLITE_WAL_BYTES_MAX = 32 * 1024 * 1024
 # larger goes row by row.
 PACKED_BYTES_MAX = 8 * 1024 * 1024
 
-# Bytes by which the file has to have grown before its log is copied into it beside the writer, and
-# the time between two looks.
-BACKFILL_BYTES_MIN = 8 * 1024 * 1024
-BACKFILL_PAUSE_MS = 250
-
 # Bytes by which that log is made longer at once, ahead of what is written into it: some ten
 # milliseconds of the disk's time, once for a hundred commits, each of which then takes less.
 SQLITE_WAL_ROOM_BYTES = 4 * 1024 * 1024

@@ -43,7 +43,6 @@ from tallystick.limits import (
 )
 from tallystick.store.sql import Access, Row, schema_text
 from tallystick.store.sqlite_access import SqliteAccess
-from tallystick.store.sqlite_backfill import Backfill
 from tallystick.store.sqlite_files import identity, prepare_files
 
 
@@ -123,7 +122,6 @@ class SqliteEngine:
         self._stopped: str | None = None
         self._is_closed = False
         self._log_path = f"{self._path}-wal"
-        self._backfill = Backfill(self._connect, self._backfill_failed)
         self._log_bytes = -1  # up to where the log is kept longer than it has to be
         self._lock = self._take_lock()
         try:
@@ -160,7 +158,6 @@ class SqliteEngine:
                 self._connection.execute("BEGIN IMMEDIATE")
                 yield self._access
                 self._connection.execute("COMMIT")
-                self._backfill.note_commit()
             except (sqlite3.Error, UnicodeDecodeError) as error:
                 told = self._told("could not be written", error)
                 self._stop(str(told))
@@ -238,7 +235,6 @@ class SqliteEngine:
 
     def close(self) -> None:
         """Close all connections and give the lock back; again does nothing."""
-        self._backfill.close()
         with self._writing, self._lending:
             if self._is_closed:
                 return
@@ -253,14 +249,8 @@ class SqliteEngine:
                 pass  # what was acknowledged is in the WAL; the next opening reads it
             unlock(self._lock)
 
-    def _backfill_failed(self, error: sqlite3.Error) -> None:
-        with self._writing:
-            if self._stopped is None:
-                self._stop(str(self._told("could not be written", error)))
-
     def _stop(self, reason: str) -> None:
         self._stopped = reason
-        self._backfill.end()
         try:
             if self._connection.in_transaction:
                 self._connection.rollback()
