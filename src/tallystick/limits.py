@@ -298,9 +298,9 @@ PARSER_PATIENCE_MS = 4_000
 # After one was lost, the next parser process is not started earlier.
 PARSER_PAUSE_MS = 60_000
 
-# Parts of batches that may wait for the parser process: some 30 milliseconds of its work. The
+# Parts of batches that may wait for the parser process: some 60 milliseconds of its work. The
 # collector parses those beyond itself.
-PARSER_PORTIONS_MAX = 32
+PARSER_PORTIONS_MAX = 64
 
 # The bytes of all of them, beside the bodies that they are cut from.
 PARSER_BYTES_MAX = 8 * 1024 * 1024

@@ -77,6 +77,11 @@ class ParserProcess:
         """The number of its process."""
         return self._companion.pid
 
+    @property
+    def waiting(self) -> int:
+        """How many portions it has not answered yet."""
+        return len(self._asked)
+
     def has_room(self, size: int) -> bool:
         """Whether it takes a portion of so many bytes now."""
         asked = self._asked

@@ -18,7 +18,7 @@ from typing import Final
 from tallystick.collector.ingest import parse_submissions
 from tallystick.collector.parser_process import ParserProcess, Told
 from tallystick.collector.portion import Parsed
-from tallystick.limits import PARSER_LINES_MIN, PARSER_PAUSE_MS
+from tallystick.limits import PARSER_LINES_MIN, PARSER_PAUSE_MS, PARSER_PORTIONS_MAX
 from tallystick.serve.body import too_large
 from tallystick.serve.logs import event
 from tallystick.serve.metrics import Meters
@@ -26,9 +26,13 @@ from tallystick.verify.companion import may_start
 
 # How much of a batch is done in one go: a millisecond, or one line where it is large.
 _LINES_AT_ONCE: Final = 64
+# Of that, how much the event loop does without a look at others: odd lines take a hundred times as
+# long as canonical ones.
+_LINES_AT_ONCE_HERE: Final = 8
 _BYTES_AT_ONCE: Final = 128 * 1024
-# Of one batch: the process has the next when it is done with one, and others come in between.
+# Of one batch: a usual one is handed over as a whole, and in a crowd the batches take turns.
 _PORTIONS_AHEAD: Final = 8
+_PORTIONS_IN_A_CROWD: Final = 2
 
 
 class Parsing:
@@ -61,7 +65,7 @@ class Parsing:
         parsed: list[Parsed] = []
         ahead: deque[tuple[Sequence[bytes], Told | None]] = deque()
         for portion in _portions(lines):
-            if len(ahead) == _PORTIONS_AHEAD:
+            while len(ahead) >= self._ahead_max():
                 parsed += await self._parsed(tenant, *ahead.popleft())
             ahead.append((portion, self._asked(tenant, portion) if asks else None))
         while ahead:
@@ -74,6 +78,11 @@ class Parsing:
         if self._process is not None:
             self._process.end()
             self._process = None
+
+    def _ahead_max(self) -> int:
+        process = self._process
+        is_crowd = process is not None and process.waiting >= PARSER_PORTIONS_MAX // 2
+        return _PORTIONS_IN_A_CROWD if is_crowd else _PORTIONS_AHEAD
 
     def _asked(self, tenant: str, portion: Sequence[bytes]) -> Told | None:
         """Hand a portion to the process, or return None where it is for us to parse."""
@@ -88,10 +97,13 @@ class Parsing:
         self, tenant: str, portion: Sequence[bytes], told: Told | None
     ) -> Sequence[Parsed]:
         found = await told if told is not None else None
-        if found is None:
-            found = self._parsed_here(tenant, portion)
+        if found is not None:
+            return found
+        parsed: list[Parsed] = []
+        for start in range(0, len(portion), _LINES_AT_ONCE_HERE):
+            parsed += self._parsed_here(tenant, portion[start : start + _LINES_AT_ONCE_HERE])
             await asyncio.sleep(0)
-        return found
+        return parsed
 
     def _parsed_here(self, tenant: str, lines: Sequence[bytes]) -> list[Parsed]:
         most = self._line_bytes_max

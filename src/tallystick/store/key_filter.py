@@ -61,8 +61,9 @@ class KeyFilter:
             found = self._groups[number] = _Group(words, bytearray(_FLAGS // 8))
             while len(self._groups) > self._groups_max:
                 oldest = min(self._groups)
-                del self._groups[oldest]
+                # First: who looks meanwhile must not take a group that is dropped for an empty one.
                 self._first = max(self._first, oldest + 1)
+                del self._groups[oldest]
         return found
 
     def add(self, segment: int, keys: Iterable[int], rest: Rest = lambda: None) -> None:

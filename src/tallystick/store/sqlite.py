@@ -83,7 +83,13 @@ _PRAGMAS: Final = (
 _WRITER: Final = "PRAGMA temp_store = MEMORY"
 
 # What these must answer: SQLite keeps silent where it could not do as it was told.
-_MUST_BE: Final = (("journal_mode", "wal"), ("synchronous", 2), ("recursive_triggers", 1))
+# In another encoding a cast of bytes to a number reads something else.
+_MUST_BE: Final = (
+    ("journal_mode", "wal"),
+    ("synchronous", 2),
+    ("recursive_triggers", 1),
+    ("encoding", "UTF-8"),
+)
 
 _SCHEMA: Final = (
     "SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_stat%' "

@@ -43,8 +43,11 @@ def packed_insertion(
     None where a column holds other things than integers or bytes, or more bytes than that.
     """
     cells: list[str] = []
-    values: list[object] = [len(columns[0])]
+    count = len(columns[0])
+    values: list[object] = [count]
     for column in columns:
+        if len(column) != count:
+            raise ValueError("the columns are not of one length")
         packed = _packed(column, bytes_max)
         if packed is None:
             return None

@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -19,7 +19,7 @@ from tallystick.collector.meters import METERS
 from tallystick.collector.parser_process import ParserProcess
 from tallystick.collector.parsing import Parsing
 from tallystick.collector.portion import Parsed, is_same
-from tallystick.limits import PARSER_LINES_MIN, PARSER_PAUSE_MS
+from tallystick.limits import PARSER_LINES_MIN, PARSER_PAUSE_MS, PARSER_PORTIONS_MAX
 from tallystick.model.submission import Submission
 from tallystick.serve.metrics import Meters
 from tallystick.serve.problem import Refusal
@@ -110,6 +110,53 @@ def test_what_the_process_has_no_room_for_is_parsed_here(monkeypatch: pytest.Mon
         assert all(same(one, LINES[:64]) for one in await waits)
 
     with_parsing(work)
+
+
+def test_in_a_crowd_each_batch_has_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few batches don't take all the room, so that none of many is parsed here."""
+    here: list[int] = []
+
+    async def work(parses: Parsing, _clock: Clock) -> None:
+        process = await started(parses)
+        monkeypatch.setattr(
+            parsing, "parse_submissions", lambda _tenant, lines: here.append(len(lines))
+        )
+        os.kill(process.pid, signal.SIGSTOP)
+        lines = LINES[:64] * 10
+        waits = asyncio.gather(*(parses.parse("t", lines) for _ in range(15)))
+        await asyncio.sleep(0.2)
+        half = PARSER_PORTIONS_MAX // 2
+        assert half < process.waiting < PARSER_PORTIONS_MAX
+        os.kill(process.pid, signal.SIGCONT)
+        assert all(same(one, lines) for one in await waits)
+
+    with_parsing(work)
+    assert here == []
+
+
+def test_odd_lines_let_others_have_their_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is parsed here stops the loop for a few lines at most."""
+    taken: list[int] = []
+    turns: list[int] = []
+
+    def slowly(tenant: str, lines: Sequence[bytes]) -> list[Submission | Refusal]:
+        taken.append(len(lines))
+        return parse_submissions(tenant, lines)
+
+    async def others() -> None:
+        while True:
+            turns.append(len(taken))
+            await asyncio.sleep(0)
+
+    async def work(parses: Parsing, _clock: Clock) -> None:
+        other = asyncio.ensure_future(others())
+        assert same(await parses.parse("t", LINES[:64]), LINES[:64])
+        other.cancel()
+
+    monkeypatch.setattr(parsing, "parse_submissions", slowly)
+    with_parsing(work, may_ask=False)
+    assert max(taken) <= 8
+    assert {*range(1, len(taken))} <= {*turns}
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])

@@ -323,3 +323,14 @@ def test_only_a_reader_sorts_in_a_file(tmp_path: Path, *, reads_only: bool) -> N
         )
         assert (rows.fetchone()[0] > before) == reads_only
     engine.close()
+
+
+def test_a_file_in_another_encoding_is_refused(tmp_path: Path) -> None:
+    """There a cast of bytes to a number would read something else."""
+    path = tmp_path / "db"
+    with closing(sqlite3.connect(path)) as made:
+        made.execute("PRAGMA encoding = 'UTF-16'")
+        made.execute("CREATE TABLE t (a)")
+        made.execute("DROP TABLE t")
+    with pytest.raises(StoreError, match="encoding = UTF-8"):
+        engine_at(path)

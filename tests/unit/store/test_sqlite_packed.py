@@ -55,6 +55,13 @@ def test_a_tail_stands_behind_it() -> None:
     assert [row[:2] for row in rows_after(columns, "ON CONFLICT DO NOTHING")] == [(1, 7), (2, 8)]
 
 
+def test_columns_have_one_length() -> None:
+    """A value that is missing is no zero."""
+    columns: list[Sequence[object]] = [range(2), *([[1, 1]] * 3), [b"x"]]
+    with pytest.raises(ValueError, match="one length"):
+        packed_insertion(_HEAD, columns, "", 1 << 20)
+
+
 @pytest.mark.parametrize(
     "column",
     [
