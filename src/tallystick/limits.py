@@ -408,8 +408,9 @@ SQLITE_BUSY_MS = 5000
 # Pages that one connection to SQLite keeps in memory. A commit touches few of them twice.
 SQLITE_CACHE_BYTES = 16 * 1024 * 1024
 
-# What SQLite's write-ahead log holds before it goes to the file: some 10 000 receipts.
-SQLITE_WAL_BYTES_MAX = 32 * 1024 * 1024
+# What SQLite's write-ahead log holds before it goes to the file: some 40 000 receipts that came in
+# batches. The commit that finds it full does that, while all others wait.
+SQLITE_WAL_BYTES_MAX = 64 * 1024 * 1024
 
 # Bytes of one column that are given to SQLite as one value, which it copies once more; what is
 # larger goes row by row.

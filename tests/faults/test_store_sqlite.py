@@ -180,7 +180,8 @@ def test_a_disk_that_fails_at_the_start_does_no_harm(tmp_path: Path, when: int) 
 def test_a_full_disk_stops_the_store(tmp_path: Path) -> None:
     """A real limit of the file's size: an error, then no more; with room again, all is there."""
     db = str(tmp_path / "store.db")
-    program = f"ulimit -f 400; exec {' '.join(WRITER)} {db} 0"
+    # In KiB: an empty store has some two dozen pages of 16.
+    program = f"ulimit -f 800; exec {' '.join(WRITER)} {db} 0"
     done = subprocess.run(
         ["bash", "-c", program], capture_output=True, text=True, check=False, cwd=ROOT, timeout=60
     )

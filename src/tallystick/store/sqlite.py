@@ -62,7 +62,7 @@ class Schema(NamedTuple):
 
 
 # "TLYC": many share a commit, which takes two system calls for each page.
-COLLECTOR: Final = Schema("collector", ("sqlite_001",), 0x544C5943, 8192)
+COLLECTOR: Final = Schema("collector", ("sqlite_001",), 0x544C5943, 16384)
 # "TLYL": a lone receipt is a commit, which writes each page that it touches.
 LEDGER: Final = Schema("ledger", ("sqlite_001",), 0x544C594C, 4096, 0o640)
 
