@@ -16,19 +16,23 @@ from tallystick.store.sequencing import CHAIN_COLUMNS
 from tallystick.store.sql import Access
 
 
-def test_one_batch_is_as_good_as_many(place: Place) -> None:
-    """The same submissions in one batch or one by one: the same indexes, flags and chains."""
+@pytest.mark.parametrize(("count", "names"), [(60, 8), (300, 250)])
+def test_one_batch_is_as_good_as_many(place: Place, count: int, names: int) -> None:
+    """The same submissions in one batch or one by one: the same indexes, flags and chains.
+
+    So also where there are enough new ones to be written by their columns.
+    """
     dice = random.Random(2)
     given = [
         submission(
-            str(dice.randrange(8)),
+            str(dice.randrange(names)),
             tenant=dice.choice("tu"),
             chain_id=dice.choice(["one", "two"]),
             issuer=dice.choice(["did:a", "did:b"]),
             sequence=dice.choice([None, 0, 1, 2, 3]),
             terminal=dice.choice([None, "complete"]),
         )
-        for _ in range(60)
+        for _ in range(count)
     ]
     store = place.open()
     whole = store.place(given)
