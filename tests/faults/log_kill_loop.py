@@ -59,6 +59,8 @@ from tallystick.watch.remote_log import RemoteLog
 
 ORIGIN: Final = "kills.example/log1"
 CLIENTS: Final = 64
+# Of them the first posts so many at once: enough to be parsed, stored and answered as a batch.
+BATCH: Final = 80
 # Of ten collectors, two are killed while they start, and the others at work.
 STARTING_MS_MAX: Final = 60.0
 WORKING_MS_MAX: Final = 150.0
@@ -127,22 +129,23 @@ def forked(work: Callable[[], None]) -> int:
 
 
 async def one_client(number: int, port: int, view: memoryview, kept: Any) -> None:
-    """Post receipts of one chain, one after the other, until it is time to end."""
+    """Post receipts of one chain, one or many after the other, until it is time to end."""
     bodies = Bodies(f"chain:{number}")
-    sequence = 0
+    step = 1 if number else BATCH
+    sequence = 1 - step
     while not view[ENDING]:
-        sequence += 1
-        request = request_of(bodies.body(sequence))
+        sequence += step
+        request = posting(bodies, sequence, step)
         while not view[ENDING]:
             with suppress(OSError, asyncio.IncompleteReadError, ValueError):
                 reader, writer = await asyncio.open_connection("127.0.0.1", port)
                 try:
                     while True:
                         status, body = await exchange(reader, writer, request)
-                        if status in (201, 409):
-                            kept.write(b"%d %d %b\n" % (status, sequence, body))
-                            sequence += 1
-                            request = request_of(bodies.body(sequence))
+                        if status in (200, 201, 409):
+                            keep(kept, status, sequence, body)
+                            sequence += step
+                            request = posting(bodies, sequence, step)
                         else:
                             kept.write(b"%d %d -\n" % (status, sequence))
                             await asyncio.sleep(0.01)
@@ -151,6 +154,23 @@ async def one_client(number: int, port: int, view: memoryview, kept: Any) -> Non
                 finally:
                     writer.close()
             await asyncio.sleep(0.002)
+
+
+def posting(bodies: Bodies, sequence: int, step: int) -> bytes:
+    """Return a request that posts so many receipts, from one on."""
+    if step == 1:
+        return request_of(bodies.body(sequence))
+    lines = [bodies.body(at) + b"\n" for at in range(sequence, sequence + step)]
+    return request_of(b"".join(lines), b"/receipts/batch")
+
+
+def keep(kept: Any, status: int, sequence: int, body: bytes) -> None:
+    """Write down what was answered of each receipt."""
+    if status != 200:
+        kept.write(b"%d %d %b\n" % (status, sequence, body))
+        return
+    for at, line in enumerate(body.splitlines(), start=sequence):
+        kept.write(b"%d %d %b\n" % (json.loads(line)["status"], at, line))
 
 
 async def exchange(reader: Any, writer: Any, request: bytes) -> tuple[int, bytes]:
