@@ -92,6 +92,8 @@ class KeyIndex:
         Where the key of their id is known, too, most runs need not be asked. Others may add and
         close meanwhile: the tables are taken first, and a run is durable before its table goes.
         """
+        if kind == RECEIPT_ID:
+            receipt_id = key
         tables = dict(self._tables)
         closed = self.closed
         segments = range(closed) if receipt_id is None else self._ids.segments(receipt_id, closed)

@@ -199,8 +199,7 @@ class LogReads:
 
     def _under(self, access: Access, tenant: bytes, id_hash: bytes, limit: int) -> list[int]:
         """Return the indexes of a tenant's receipts under an id, oldest first."""
-        key = key_of(salt_of(tenant), id_hash)
-        hints = self.index.find(access, RECEIPT_ID, key, receipt_id=key)
+        hints = self.index.find(access, RECEIPT_ID, key_of(salt_of(tenant), id_hash))
         return list(islice(_confirmed(access, "id_hash", tenant, id_hash, hints), limit))
 
     def ping(self) -> None:
@@ -252,7 +251,7 @@ class LogReads:
 
     def has_id(self, access: Access, tenant: bytes, id_hash: bytes, key: int) -> bool:
         """Whether a tenant has a receipt under this id."""
-        hints = self.index.find(access, RECEIPT_ID, key, receipt_id=key)
+        hints = self.index.find(access, RECEIPT_ID, key)
         return next(_confirmed(access, "id_hash", tenant, id_hash, hints), None) is not None
 
 
