@@ -534,6 +534,34 @@ ANSWERS_UNSENT_BYTES_MAX = 256 * 1024
 # How long no connection is taken after the system had no descriptor for one.
 DESCRIPTOR_PAUSE_MS_MAX = 100
 
+# Frames that come in at once from which on the drafting process states them: below, asking costs
+# more.
+DRAFT_FRAMES_MIN = 16
+
+# The largest portion of frames that goes to it: what comes in at once has 64 KiB, or is one large
+# frame.
+DRAFT_PORTION_BYTES_MAX = 256 * 1024
+
+# Portions that may wait for it. The daemon states the frames of those beyond itself.
+DRAFT_PORTIONS_MAX = 64
+
+# How long it may do nothing before the daemon states those frames itself, and a quarter of how long
+# it may take to begin.
+DRAFT_PATIENCE_MS = 4_000
+
+# After one was lost, the next drafting process is not started earlier.
+DRAFT_PAUSE_MS = 60_000
+
+# What it may answer to one portion: statements of small frames with the longest names.
+DRAFT_ANSWER_BYTES_MAX = 32 * 1024 * 1024
+
+# Portions in a row of which the daemon states no frame itself, to see whether it states the same;
+# of a process that has just begun it does so for as many.
+DRAFT_UNCHECKED_MAX = 7
+
+# The largest frame that is compared so: most are smaller.
+DRAFT_CHECKED_BYTES_MAX = 4096
+
 # Descriptors that the daemon needs besides those of emitters: store, logs, status, /proc.
 OWN_DESCRIPTORS_MAX = 64
 

@@ -114,9 +114,14 @@ def state_straight(
         statement = _ENCODE(unsigned)
     except ValueError as fault:
         raise ReceiptError(f"no JSON value: {fault}") from None
+    return Stated(receipt_id, subject, bounded(statement), sha256_tagged(statement))
+
+
+def bounded(statement: bytes) -> bytes:
+    """Return a statement that leaves room for its proof, or raise `ReceiptError`."""
     if len(statement) > RECEIPT_BYTES_MAX - _PROOF_BYTES_MAX:
         raise ReceiptError(f"{len(statement)} bytes, over the limit of {RECEIPT_BYTES_MAX}")
-    return Stated(receipt_id, subject, statement, sha256_tagged(statement))
+    return statement
 
 
 def with_proof(statement: bytes, signature: bytes, moment: str, verification_method: str) -> bytes:

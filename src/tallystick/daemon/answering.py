@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from tallystick.daemon.attested import AttestedFrame
+from tallystick.daemon.attested import ArrivedFrame, AttestedFrame, StatedFrame, as_attested
 from tallystick.daemon.batch import Draft
 from tallystick.daemon.drafted import Answer, Drafting
 from tallystick.daemon.key_source import DOES_IT_SIGN
@@ -32,15 +32,18 @@ _Drafts = tuple[Draft, Draft | None]
 
 
 def answers_of(
-    turn: Turn, frames: Sequence[AttestedFrame], drafting: Drafting, signer: Signer
+    turn: Turn, frames: Sequence[ArrivedFrame], drafting: Drafting, signer: Signer
 ) -> list[Answer]:
     """Add frames to a turn, and return in order what became of each; all is signed then."""
     answers: list[Answer] = []
     for start in range(0, len(frames), _PORTION):
         portion = frames[start : start + _PORTION]
-        drafts = [_drafts(one, drafting) for one in portion]
+        drafts = [
+            None if type(one) is StatedFrame else _drafts(one, drafting)  # type: ignore[arg-type]
+            for one in portion
+        ]
         answers += [
-            found if isinstance(found, Refusal) else _answer(turn, one, found, signer)
+            _answer(turn, one, found, drafting, signer)
             for one, found in zip(portion, drafts, strict=True)
         ]
     turn.batch.sign()
@@ -55,9 +58,24 @@ def _drafts(one: AttestedFrame, drafting: Drafting) -> _Drafts | Refusal:
         return _refusal(fault)
 
 
-def _answer(turn: Turn, one: AttestedFrame, drafts: _Drafts, signer: Signer) -> Answer:
+def _answer(
+    turn: Turn,
+    one: ArrivedFrame,
+    found: _Drafts | Refusal | None,
+    drafting: Drafting,
+    signer: Signer,
+) -> Answer:
     try:
-        return turn.add(one, *drafts)
+        if isinstance(one, StatedFrame):
+            answer = turn.add_stated(one)
+            if answer is not None:
+                return answer
+            one = as_attested(one)
+            found = _drafts(one, drafting)
+        if isinstance(found, Refusal):
+            return found
+        assert found is not None
+        return turn.add(one, *found)
     except RefusedInput as fault:
         return _refusal(fault)
     except SignerUnavailable:

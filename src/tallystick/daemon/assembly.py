@@ -11,8 +11,9 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from tallystick.daemon.hardening import harden_process
 from tallystick.daemon.key_choice import beside_key, key_source_of, successor_of
-from tallystick.daemon.key_source import KeySuccession, harden_process
+from tallystick.daemon.key_source import KeySuccession
 from tallystick.daemon.ledger import Ledger
 from tallystick.daemon.listener import group_id
 from tallystick.daemon.opening import open_ledger

@@ -9,21 +9,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
+from tallystick.chain.gapped import filled
 from tallystick.chain.issue import create_receipt, seal, timestamp
-from tallystick.chain.straight import Checked, Stated, state_straight, with_proof
+from tallystick.chain.straight import Checked, state_straight, with_proof
+from tallystick.daemon.attested import StatedFrame
 from tallystick.daemon.key_source import SignAll
 from tallystick.model.action import Action, Outcome
-from tallystick.model.chain import Delegation, Delegator, Head
+from tallystick.model.chain import Delegation, Delegator, Head, Link
 from tallystick.model.extension import Extension, PreviousChain, extension_of, with_extension
 from tallystick.model.frame import Acknowledgement
 from tallystick.model.receipt import Issuer, Principal
 from tallystick.model.taxonomy import AGENT_END, CHAIN_INTERRUPTED, DAEMON_ISSUER
 from tallystick.ports import Signer
-from tallystick.store.ledger import row_of, row_of_parts
+from tallystick.store.ledger import row_around, row_of
 from tallystick.store.sql import Row
 
 Status = Literal["complete", "interrupted"]
@@ -63,6 +65,15 @@ class Issuing(msgspec.Struct, frozen=True, kw_only=True):
         return Issuer(id=self.issuer_id, type=DAEMON_ISSUER)
 
 
+class _Unsigned(NamedTuple):
+    """A statement that waits for its signature, and its row around what is signed."""
+
+    statement: bytes
+    moment: str
+    first: Row
+    last: Row
+
+
 class Batch:
     """One transaction in the making."""
 
@@ -72,13 +83,13 @@ class Batch:
         self._place_of = place_of
         self.places: dict[str, Place] = {}
         self._rows: list[Row] = []
-        # What stands behind these rows and waits for signatures, with its moment and issuer.
-        self._unsigned: list[tuple[Stated, str, Issuer]] = []
+        # What stands behind these rows and waits for signatures.
+        self._unsigned: list[_Unsigned] = []
         # A key in this process refuses no single message.
         self._sign_all: SignAll | None = getattr(issuing.signer, "sign_all", None)
         self.last_ms = last_ms
         # Not a method of this object: it would hold itself, with all its rows.
-        self._draw = _drawing()
+        self._draw = drawing()
         # Of the receipt before: most of a batch are of one millisecond.
         self._moment_ms, self._moment = -1, ""
         self._ids: Callable[[], str] = ordered_ids(0)
@@ -98,21 +109,15 @@ class Batch:
         waiting, issuing = self._unsigned, self._issuing
         if not waiting:
             return
-        statements = [one[0].statement for one in waiting]
+        statements = [one.statement for one in waiting]
         if self._sign_all is not None:
             signatures = self._sign_all(statements)
         else:
             signatures = [issuing.signer.sign(one) for one in statements]
         method = issuing.verification_method
         self._rows += [
-            row_of_parts(
-                stated.receipt_id,
-                stated.subject,
-                issuer,
-                with_proof(stated.statement, signature, moment, method).decode(),
-                stated.hash,
-            )
-            for (stated, moment, issuer), signature in zip(waiting, signatures, strict=True)
+            (*first, with_proof(statement, signature, moment, method).decode(), *last)
+            for (statement, moment, first, last), signature in zip(waiting, signatures, strict=True)
         ]
         waiting.clear()
 
@@ -160,14 +165,45 @@ class Batch:
             self._moment_ms, self._moment = issued_ms, timestamp(issued_ms * 1_000_000)
             self._ids = ordered_ids(issued_ms, self._draw)
         stated = state_straight(chain=link, moment=self._moment, ids=self._ids, **draft)
-        self._unsigned.append((stated, self._moment, draft["issuer"]))
+        first, last = row_around(stated.receipt_id, stated.subject, draft["issuer"], stated.hash)
+        return self._add_unsigned(
+            _Unsigned(stated.statement, self._moment, first, last), link, issued_ms
+        )
+
+    def add_stated(self, head: Head, one: StatedFrame) -> Acknowledgement | None:
+        """Do it for what was stated ahead, or return None where that was for another moment."""
+        portion, stated = one.portion, one.statement
+        issued_ms = max(one.received_ns // 1_000_000, self.last_ms)
+        if issued_ms != portion.moment_ms or not head.sequence:
+            return None
+        link = head.link()
+        statement, digest = filled(stated.before, link, stated.after)
+        first = (
+            stated.receipt_id,
+            link.chain_id,
+            link.sequence,
+            stated.action_type,
+            stated.tool_name,
+            stated.risk_level,
+            stated.status,
+            portion.moment,
+            self._issuing.issuer_id,
+            portion.principal_id,
+        )
+        last = (digest, link.previous_receipt_hash, stated.session_id, 0)
+        return self._add_unsigned(
+            _Unsigned(statement, portion.moment, first, last), link, issued_ms
+        )
+
+    def _add_unsigned(self, one: _Unsigned, link: Link, issued_ms: int) -> Acknowledgement:
+        self._unsigned.append(one)
         if self._sign_all is None or len(self._unsigned) >= _SIGNED_AT_ONCE:
             try:
                 self.sign()
             except BaseException:
                 self._unsigned.pop()
                 raise
-        receipt_id, digest = stated.receipt_id, stated.hash
+        receipt_id, digest = one.first[0], one.last[0]
         chain_id, sequence = link.chain_id, link.sequence
         head = Head(chain_id=chain_id, sequence=sequence, hash=digest)
         self.places[chain_id] = Place(head=head, receipt_id=receipt_id)
@@ -206,7 +242,7 @@ def _random_digits() -> str:
     return os.urandom(_RANDOM_BYTES).hex()
 
 
-def _drawing() -> Callable[[], str]:
+def drawing() -> Callable[[], str]:
     """Return what gives digits for an id; from the second on the system is asked for many."""
     drawn: list[str] = []
     count = 2  # a receipt's

@@ -12,6 +12,7 @@ import socket
 import threading
 from typing import Final
 
+from tallystick.daemon.draft_process import Asked
 from tallystick.daemon.inbound import Inbound
 from tallystick.daemon.peer import Attestation
 from tallystick.errors import FrameRefused
@@ -37,7 +38,7 @@ class Account:
 class Arrived:
     """Frames that came in together on one connection; `fault` is what stands behind the last."""
 
-    __slots__ = ("bodies", "connection", "fault", "is_passed_on", "received_ns", "size")
+    __slots__ = ("asked", "bodies", "connection", "fault", "is_passed_on", "received_ns", "size")
 
     def __init__(
         self,
@@ -50,6 +51,7 @@ class Arrived:
         self.bodies = bodies
         self.received_ns = received_ns
         self.fault = fault
+        self.asked: Asked | None = None  # where it was handed over to be stated ahead
         self.is_passed_on = False  # whether the thread that writes answers it
         self.size = sum(map(len, bodies)) + FRAME_WEIGHT_BYTES_EACH * len(bodies)
 

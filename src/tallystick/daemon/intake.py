@@ -16,34 +16,30 @@ from collections.abc import Callable, Iterable, Sequence
 from struct import Struct
 from typing import Any, Final, Protocol, TypeVar
 
-import msgspec
-
-from tallystick.daemon.attested import AttestedFrame
-from tallystick.daemon.connection import Arrived, Connection
+from tallystick.daemon.attested import ArrivedFrame, as_attested
+from tallystick.daemon.connection import Arrived
 from tallystick.daemon.drafted import Answer, Drafted
+from tallystick.daemon.drafting_ahead import DraftingAhead
 from tallystick.daemon.losses import Losses
+from tallystick.daemon.reading import Outcomes, Reading, asks
 from tallystick.daemon.tallies import Tallies
 from tallystick.daemon.writing import Writing
-from tallystick.errors import Error, FrameRefused, SignerUnavailable, StoreError
+from tallystick.errors import Error, SignerUnavailable, StoreError
 from tallystick.limits import (
     ALONE_FRAMES_MAX,
     DRAFTED_FRAMES_MAX,
     HELD_FRAMES_MAX,
-    JSON_INTEGER_MAX,
     SIGNER_PAUSE_MS_MAX,
     UNASKED_WAIT_MS_MAX,
 )
 from tallystick.model.frame import (
-    Frame,
     Refusal,
     encode_acknowledgement,
-    parse_frame,
 )
 from tallystick.serve.logs import event
 from tallystick.store.committer import GroupCommit
 
 _HEADER: Final = Struct(">I")
-_LOOSE: Final = msgspec.json.Decoder().decode
 # The loop holds back who sends too much; the line itself must never say no.
 _LINE_BYTES_MAX: Final = 1 << 40
 
@@ -51,13 +47,13 @@ _LINE_BYTES_MAX: Final = 1 << 40
 class Writes(Protocol):
     """What makes receipts of frames: the ledger."""
 
-    def draft(self, frames: Sequence[AttestedFrame], /) -> Drafted:
+    def draft(self, frames: Sequence[ArrivedFrame], /) -> Drafted:
         """Return a transaction that is signed, and that `write` puts on stable storage."""
 
     def write(self, drafted: Drafted, /) -> list[Answer]:
         """Return what became of each frame, when all of it is on stable storage."""
 
-    def commit(self, frames: Sequence[AttestedFrame], /) -> list[Answer]:
+    def commit(self, frames: Sequence[ArrivedFrame], /) -> list[Answer]:
         """Do both."""
 
     @property
@@ -78,8 +74,6 @@ class Task:
 
 
 Item = Arrived | Task
-# For each frame of a connection: whether its sender asks, and the answer or its place.
-Outcomes = list[tuple[bool, int | Refusal]]
 Stored = TypeVar("Stored")
 
 
@@ -93,9 +87,11 @@ class Intake:
         tallies: Tallies,
         finished: Callable[[Arrived], None],
         on_stop: Callable[[Exception], None],
+        ahead: DraftingAhead | None = None,
     ) -> None:
         self._ledger = ledger
         self._tallies = tallies
+        self._reading = Reading(ledger.losses, tallies, ahead)
         self._finished = finished
         self._on_stop = on_stop
         self._fault: Exception | None = None
@@ -129,6 +125,8 @@ class Intake:
 
     def submit(self, arrived: Arrived) -> None:
         """Put what arrived in line; a few frames that nobody asks about wait for one that is."""
+        if self._began_ns or self._line.waiting:  # else it is its turn at once
+            self._reading.prepare(arrived)
         count = len(arrived.bodies) + 1
         is_few = count + self._line.waiting <= ALONE_FRAMES_MAX
         patience_ms = UNASKED_WAIT_MS_MAX if is_few and not _may_ask(arrived) else 0
@@ -169,15 +167,12 @@ class Intake:
         """Draft what some connections sent, in one transaction, and have it stored."""
         if not batch:
             return
-        frames: list[AttestedFrame] = []
+        frames: list[ArrivedFrame] = []
         # For each frame that came in: where its answer stands, or why it was refused.
-        outcomes: list[Outcomes] = []
-        for arrived in batch:
-            outcomes.append([self._read(arrived, body, frames) for body in arrived.bodies])
-            if arrived.fault is not None:
-                self._lose(arrived, arrived.fault.code)
-        self._tallies.frames += sum(len(one) for one in outcomes)
+        outcomes = [self._reading.read(arrived, frames) for arrived in batch]
         found = self._draft(frames) if frames else []
+        if isinstance(found, Drafted):
+            self._reading.note_issued(found.standing.last_ms)
         for answer in found.answers if isinstance(found, Drafted) else found:
             if isinstance(answer, Refusal):
                 self._tallies.rejected[answer.code] += 1
@@ -235,25 +230,7 @@ class Intake:
 
     # --------------------------------------------------------------------------- parts of these
 
-    def _read(
-        self, arrived: Arrived, body: bytes, frames: list[AttestedFrame]
-    ) -> tuple[bool, int | Refusal]:
-        connection = arrived.connection
-        try:
-            frame = parse_frame(body)
-        except FrameRefused as fault:
-            self._lose(arrived, fault.code, _claimed_drops(body))
-            return _asks(body, connection), Refusal(code=fault.code, message=str(fault))
-        except Exception as fault:  # noqa: BLE001 - one frame's trouble is not another's
-            return _asks(body, connection), self._stumbled(arrived, body, fault)
-        if frame.ack:
-            connection.asks = True
-        if frame.late:
-            self._tallies.late += 1
-        frames.append(_attested(frame, arrived))
-        return frame.ack, len(frames) - 1
-
-    def _draft(self, frames: list[AttestedFrame]) -> Drafted | list[Answer]:
+    def _draft(self, frames: list[ArrivedFrame]) -> Drafted | list[Answer]:
         """Return what is to be written; where our own code stumbles, what was stored one by one."""
         try:
             return self._patiently(self._ledger.draft, frames)
@@ -262,7 +239,7 @@ class Intake:
         except Exception:  # noqa: BLE001 - one frame's trouble is not another's
             return self._commit(frames)
 
-    def _commit(self, frames: list[AttestedFrame]) -> list[Answer]:
+    def _commit(self, frames: list[ArrivedFrame]) -> list[Answer]:
         """Have frames stored; where that fails for another reason than the store, one by one."""
         try:
             return self._patiently(self._ledger.commit, frames)
@@ -275,13 +252,13 @@ class Intake:
                 event(logging.ERROR, "frame_failed", kind=type(fault).__name__)
                 # In the tallies it is counted with its answer.
                 moment_ms = one.received_ns // 1_000_000
-                self._ledger.losses.note_refused("INTERNAL", moment_ms, one.frame.drop_count)
+                self._ledger.losses.note_refused("INTERNAL", moment_ms, one.drop_count)
                 return [Refusal(code="INTERNAL", message="the daemon failed on this frame")]
             middle = len(frames) // 2
             return self._commit(frames[:middle]) + self._commit(frames[middle:])
 
     def _patiently(
-        self, work: Callable[[list[AttestedFrame]], Stored], frames: list[AttestedFrame]
+        self, work: Callable[[list[ArrivedFrame]], Stored], frames: list[ArrivedFrame]
     ) -> Stored:
         """Wait for a signer that is away for now: emitters are held back, and lose nothing."""
         pause_ms = SIGNER_PAUSE_MS_MAX // 64
@@ -293,19 +270,11 @@ class Intake:
             except SignerUnavailable as fault:
                 self.is_signer_away = True
                 event(logging.WARNING, "signer_unavailable", reason=str(fault))
+                # While they wait the settings may change, and with them what is stated.
+                frames[:] = [as_attested(one) for one in frames]
                 if self._is_closing.wait(pause_ms / 1000):
                     raise
                 pause_ms = min(2 * pause_ms, SIGNER_PAUSE_MS_MAX)
-
-    def _stumbled(self, arrived: Arrived, body: bytes, fault: Exception) -> Refusal:
-        self._tallies.faults += 1
-        event(logging.ERROR, "frame_failed", kind=type(fault).__name__)
-        self._lose(arrived, "INTERNAL", _claimed_drops(body))
-        return Refusal(code="INTERNAL", message="the daemon failed on this frame")
-
-    def _lose(self, arrived: Arrived, code: str, claimed: int = 0) -> None:
-        self._tallies.rejected[code] += 1
-        self._ledger.losses.note_refused(code, arrived.received_ns // 1_000_000, claimed)
 
     def _done(self, batch: Sequence[Item], _: None, fault: Exception | None) -> None:
         """Answer what was not passed on because of a fault."""
@@ -344,43 +313,12 @@ def _tell_done(task: Task, result: Any, fault: Exception | None) -> None:
         event(logging.ERROR, "answer_failed", kind=type(failed).__name__)
 
 
-def _attested(frame: Frame, arrived: Arrived) -> AttestedFrame:
-    return AttestedFrame(
-        frame=frame,
-        peer=arrived.connection.attestation,
-        received_ns=arrived.received_ns,
-        late=frame.late,
-        is_parsed=True,
-    )
-
-
-def _asks(body: bytes, connection: Connection) -> bool:
-    """Whether the sender of a frame that can't be read waits for an answer."""
-    try:
-        members = _LOOSE(body)
-    except (msgspec.MsgspecError, RecursionError, UnicodeError):
-        return connection.asks
-    return type(members) is dict and members.get("ack") is True
-
-
-def _claimed_drops(body: bytes) -> int:
-    """Return what a frame that is refused tells of losses: its emitter won't tell it again."""
-    if b'"drop_count"' not in body:
-        return 0
-    try:
-        members = _LOOSE(body)
-    except (msgspec.MsgspecError, RecursionError, UnicodeError):
-        return 0
-    count = members.get("drop_count") if type(members) is dict else None
-    return count if type(count) is int and 0 < count <= JSON_INTEGER_MAX else 0
-
-
 def _refuse_all(arrived: Arrived) -> None:
     """Tell who waits that the store has failed; whether the frame is in it is not known."""
     body = encode_acknowledgement(
         Refusal(code="STORE", message="the daemon's store has failed; ask whether it was stored")
     )
     answer = _HEADER.pack(len(body)) + body
-    told = b"".join([answer for one in arrived.bodies if _asks(one, arrived.connection)])
+    told = b"".join([answer for one in arrived.bodies if asks(one, arrived.connection)])
     if told:
         arrived.connection.answer(told)

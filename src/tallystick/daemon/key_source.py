@@ -23,7 +23,6 @@ from tallystick.keys.file import GIVE_A_PATH, is_key_itself, read_key_file
 from tallystick.keys.local import generate_key_pair
 from tallystick.ports import Signer
 
-_PR_SET_DUMPABLE = 4
 # What is signed, and then forgotten, to see that a key can be used: no receipt begins like this.
 DOES_IT_SIGN: Final = b"tallystick: does this key sign?"
 
@@ -356,22 +355,6 @@ def check_folders(path: FilePath) -> None:
         if above == folder:
             return
         folder = above
-
-
-def harden_process() -> list[str]:
-    """Keep keys out of core dumps and from debuggers; return what this system did not let us."""
-    import resource
-
-    missed = []
-    try:
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    except (OSError, ValueError) as error:
-        missed.append(f"core dumps: {error}")
-    if sys.platform.startswith("linux"):
-        libc = ctypes.CDLL(None, use_errno=True)
-        if libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0):
-            missed.append(f"PR_SET_DUMPABLE: {os.strerror(ctypes.get_errno())}")
-    return missed
 
 
 def _read(path: str) -> ErasableKey:

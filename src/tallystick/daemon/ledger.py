@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from tallystick.daemon.answering import answers_of
-from tallystick.daemon.attested import AttestedFrame
+from tallystick.daemon.attested import ArrivedFrame
 from tallystick.daemon.batch import Issuing, Place, Status
 from tallystick.daemon.chain_names import agents_of, day_of, is_of
 from tallystick.daemon.drafted import Answer, Drafted, Drafting
@@ -73,9 +73,9 @@ class Ledger:
         self._is_closed = False
         self._fault: StoreError | None = None
         self._commits = self._fsync_ns = 0
-        # Transactions that are drafted and not yet written.
+        # Transactions that are drafted and not yet written; who writes waits for no draft.
         self._unwritten = 0
-        self._written = threading.Condition(self._lock)
+        self._written = threading.Condition()
         self._standing = resumed.standing if resumed is not None else Standing()
         self._durable = self._standing
         # Of the open chains, those that were used last.
@@ -97,7 +97,7 @@ class Ledger:
                 turn.end_all("interrupted", self._agents(), now_ms)
                 self._append(turn)
 
-    def commit(self, frames: Sequence[AttestedFrame]) -> list[Answer]:
+    def commit(self, frames: Sequence[ArrivedFrame]) -> list[Answer]:
         """Return, in order, what became of each frame, when all of it is on stable storage."""
         with self._alone():
             now_ms = frames[0].received_ns // 1_000_000 if frames else self._now_ms()
@@ -112,7 +112,7 @@ class Ledger:
                 raise
             return answers
 
-    def draft(self, frames: Sequence[AttestedFrame]) -> Drafted:
+    def draft(self, frames: Sequence[ArrivedFrame]) -> Drafted:
         """Return what to `write`, soon and in this order; raising, nothing has changed."""
         with self._lock:
             self._check_open()
@@ -124,7 +124,8 @@ class Ledger:
             answers, refused = self._answers(turn, frames)
             taken = self._note_losses(turn, now_ms, refused)
             closed = self._advance(turn)
-            self._unwritten += 1
+            with self._written:
+                self._unwritten += 1
             heads = [place.head for place in turn.batch.places.values()]
             return Drafted(answers, turn.batch.rows, heads, closed, turn.standing, taken)
 
@@ -143,7 +144,7 @@ class Ledger:
                 self._fault = told_error or StoreError(f"a commit failed: {type(error).__name__}")
             raise
         finally:
-            with self._lock:
+            with self._written:
                 self._unwritten -= 1
                 self._written.notify_all()
         return drafted.answers
@@ -243,8 +244,9 @@ class Ledger:
 
     def _settle(self) -> None:
         """Wait until all that is drafted is written, or can't be."""
-        while self._unwritten and self._fault is None:
-            self._written.wait()
+        with self._written:
+            while self._unwritten and self._fault is None:
+                self._written.wait()
 
     def _now_ms(self) -> int:
         return self._clock() // 1_000_000
@@ -272,13 +274,13 @@ class Ledger:
             finish=lambda: turn.hand_over(rotation, successor, agents, now_ms),
         )
 
-    def _answers(self, turn: Turn, frames: Sequence[AttestedFrame]) -> tuple[list[Answer], Losses]:
+    def _answers(self, turn: Turn, frames: Sequence[ArrivedFrame]) -> tuple[list[Answer], Losses]:
         """Return what becomes of each frame, and the losses that the refused ones are."""
         answers = answers_of(turn, frames, self.drafting, self._keys)
         refused = Losses()
         for one, answer in zip(frames, answers, strict=True):
             if isinstance(answer, Refusal):
-                drops, moment_ms = one.frame.drop_count, one.received_ns // 1_000_000
+                drops, moment_ms = one.drop_count, one.received_ns // 1_000_000
                 refused.note_refused(answer.code, moment_ms, drops)
         return answers, refused
 

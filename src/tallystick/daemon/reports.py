@@ -82,6 +82,7 @@ class Reports:
             },
             "rejected": counts["rejected"],
             "undisclosed": statements.undisclosed,
+            "drafting": {"pid": statements.ahead.pid, "lost": statements.ahead.lost},
             "guarded": {
                 name: counts[name]
                 for name in (

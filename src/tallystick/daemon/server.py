@@ -79,6 +79,7 @@ class Daemon:
             tallies=self._tallies,
             finished=self._finished,
             on_stop=self._stop_for,
+            ahead=statements.ahead,
         )
         self._connections = Connections(
             self._loop,
@@ -251,6 +252,7 @@ class Daemon:
         self._connections.close()
         self._status.close()
         self._intake.close()
+        self._statements.ahead.close()
         try:
             # After an orderly end this is done already; else what was open stays open, and the next
             # start says so.

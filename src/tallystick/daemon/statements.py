@@ -9,17 +9,19 @@ from __future__ import annotations
 import socket
 
 from tallystick.daemon.attestation import Attestation
-from tallystick.daemon.disclosing import Disclosure, parse_policy
+from tallystick.daemon.disclosing import parse_policy
 from tallystick.daemon.drafter import Drafter
-from tallystick.daemon.drafting import DraftSettings
+from tallystick.daemon.drafting_ahead import DraftingAhead
 from tallystick.daemon.peer import attest
 from tallystick.daemon.principal_names import PrincipalNames
 from tallystick.daemon.settings import Settings
+from tallystick.daemon.terms import Terms, draft_settings_of
 from tallystick.durable.file import read_bounded, shown
 from tallystick.errors import KeyFormatError, LimitError, PatternError, SettingError
 from tallystick.keys.forensic import forensic_public_key_from
 from tallystick.limits import KEY_FILE_BYTES_MAX, PATTERN_FILE_BYTES_MAX
-from tallystick.model.redact import Redactor, read_patterns
+from tallystick.model.redact import read_patterns
+from tallystick.model.secret_patterns import Pattern
 
 
 class Statements:
@@ -28,7 +30,9 @@ class Statements:
     def __init__(self, settings: Settings) -> None:
         """Read what the settings name, or raise `SettingError` or `PatternError`."""
         self._names = PrincipalNames()
-        self.drafter = Drafter(draft_settings(settings), self._names)
+        terms = terms_from(settings)
+        self.drafter = Drafter(draft_settings_of(terms), self._names)
+        self.ahead = DraftingAhead(terms, self._names)
 
     def attest(self, connection: socket.socket) -> Attestation:
         """Return who connected, and begin to ask for the user's name: a frame comes soon."""
@@ -38,8 +42,10 @@ class Statements:
 
     def take(self, settings: Settings) -> None:
         """Draft by other settings from now on; where they can't be used, raise and go on as is."""
-        self.drafter.settings = draft_settings(settings)
+        terms = terms_from(settings)
+        self.drafter.settings = draft_settings_of(terms)
         self._names.forget()
+        self.ahead.take(terms)
 
     @property
     def is_key_idle(self) -> bool:
@@ -54,24 +60,22 @@ class Statements:
         return {} if disclosure is None else dict(disclosure.missed)
 
 
-def draft_settings(settings: Settings) -> DraftSettings:
-    """Return what drafting needs, or raise `SettingError`."""
-    return DraftSettings(
+def terms_from(settings: Settings) -> Terms:
+    """Return what settings say of drafting, or raise `SettingError`."""
+    return Terms(
         issuer_id=settings.issuer_id,
-        redactor=_redactor(settings.redact_patterns),
-        disclosure=Disclosure(
-            parse_policy(settings.parameter_disclosure),
-            parse_policy(settings.response_disclosure),
-            _forensic_key(settings.forensic_public_key),
-        ),
+        patterns=_patterns(settings.redact_patterns),
+        parameters=parse_policy(settings.parameter_disclosure),
+        responses=parse_policy(settings.response_disclosure),
+        forensic_key=_forensic_key(settings.forensic_public_key),
     )
 
 
-def _redactor(path: str) -> Redactor:
+def _patterns(path: str) -> tuple[Pattern, ...]:
     if not path:
-        return Redactor()
+        return ()
     try:
-        return Redactor(read_patterns(read_bounded(path, PATTERN_FILE_BYTES_MAX)))
+        return read_patterns(read_bounded(path, PATTERN_FILE_BYTES_MAX))
     except (LimitError, PatternError) as fault:
         raise SettingError(f"redact_patterns: {shown(path)}: {fault}") from None
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-from tallystick.daemon.attested import AttestedFrame
+from tallystick.daemon.attested import AttestedFrame, StatedFrame
 from tallystick.daemon.batch import (
     Batch,
     Draft,
@@ -80,6 +80,15 @@ class Turn:
             before, self._root = mark
             batch.back_to(before)
             raise
+
+    def add_stated(self, one: StatedFrame) -> Acknowledgement | None:
+        """Write what was stated ahead; None where it was stated for another place than there is."""
+        if self._root is None:
+            return None
+        answer = self.batch.add_stated(self._root.head, one)
+        if answer is not None:
+            self._root = self.batch.places[answer.chain_id]
+        return answer
 
     def _add_with_more(self, frame: Frame, drafts: Sequence[Draft], now_ms: int) -> Acknowledgement:
         answer: Acknowledgement | None = None

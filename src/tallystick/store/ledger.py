@@ -43,15 +43,16 @@ class LastRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 def row_of(receipt: Receipt, body: str, digest: str) -> Row:
     """Return the row of a receipt, of its bytes as text, and of its hash."""
-    return row_of_parts(receipt.id, receipt.credentialSubject, receipt.issuer, body, digest)
+    first, last = row_around(receipt.id, receipt.credentialSubject, receipt.issuer, digest)
+    return (*first, body, *last)
 
 
-def row_of_parts(
-    receipt_id: str, subject: CredentialSubject, issuer: Issuer, body: str, digest: str
-) -> Row:
-    """Return the same of a receipt that nobody has put together as a value."""
+def row_around(
+    receipt_id: str, subject: CredentialSubject, issuer: Issuer, digest: str
+) -> tuple[Row, Row]:
+    """Return what stands in a row before the bytes of the receipt, and behind them."""
     action, link = subject.action, subject.chain
-    return (
+    first = (
         receipt_id,
         link.chain_id,
         link.sequence,
@@ -62,12 +63,14 @@ def row_of_parts(
         action.timestamp,
         issuer.id,
         subject.principal.id,
-        body,
+    )
+    last = (
         digest,
         link.previous_receipt_hash,
         issuer.session_id or "",
         1 if link.terminal else 0,
     )
+    return first, last
 
 
 class LedgerStore:

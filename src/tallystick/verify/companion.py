@@ -102,26 +102,35 @@ class Companion:
         except BlockingIOError:
             return 0
 
-    def read(self) -> bytes:
+    def read(self, size: int = _ANSWERS_BYTES) -> bytes:
         """Wait for some bytes of its answers, and return them."""
-        data = os.read(self.fileno(), _ANSWERS_BYTES)
+        data = os.read(self.fileno(), size)
         if not data:
             raise ChildProcessError("the companion is gone")
         return data
 
     def widen(self, size: int) -> None:
-        """Let so many bytes of questions wait in its pipe, where the system can do that."""
+        """Let so many bytes wait in each of its pipes, where the system can do that."""
         try:
             import fcntl
 
-            fcntl.fcntl(self.inlet, fcntl.F_SETPIPE_SZ, size)
+            for pipe in (self.inlet, self.fileno()):
+                fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, size)
         except (ImportError, AttributeError, OSError):
             pass  # not everywhere, and not beyond a user's share: then they wait with us
 
     def end(self) -> None:
         """End it at once: it has nothing to lose."""
+        self.kill()
+        self.close()
+
+    def kill(self) -> None:
+        """End it; whoever reads its answers finds their end."""
         self._process.kill()
         self._process.wait()
+
+    def close(self) -> None:
+        """Let go of its pipes, which nobody may use any more."""
         self._questions.close()
         self._answers.close()
 

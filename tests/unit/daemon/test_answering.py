@@ -6,10 +6,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.frames import body
 from tests.ledgers import ISSUER, METHOD, NOON_MS, PEER, frame
+from tests.portions import stated_frame
 
 from tallystick.daemon.answering import answers_of
-from tallystick.daemon.attested import AttestedFrame
+from tallystick.daemon.attested import ArrivedFrame, AttestedFrame
 from tallystick.daemon.batch import Draft, Issuing, Place
 from tallystick.daemon.drafter import Drafter
 from tallystick.daemon.drafting import DraftSettings
@@ -112,3 +114,61 @@ def test_a_signer_that_signs_nothing_is_no_refusal(fault: Exception) -> None:
     signer.fault, signer.signs_nothing = fault, True
     with pytest.raises(type(fault), match=str(fault)):
         answers_of(new_turn(signer), [arrived()], DRAFTING, signer)
+
+
+def test_frames_that_were_stated_ahead_stand_among_others() -> None:
+    """In their order; the first begins the root, and others fit only where they were stated for."""
+    frames: list[ArrivedFrame] = [
+        stated_frame(body(), stated_ms=NOON_MS - at % 7 // 6) if at % 3 else arrived()
+        for at in range(150)
+    ]
+    frames[0] = stated_frame(body())
+    frames[3], frames[70], frames[149] = arrived("refused"), arrived("no receipt"), arrived("odd")
+    frames[5] = stated_frame(body(session_id="odd"))
+    frames[13] = stated_frame(body(session_id="odd"), stated_ms=NOON_MS - 1)
+    frames[20] = stated_frame(body(session_id="refused"), stated_ms=NOON_MS - 1)
+    turn = new_turn()
+    answers = answers_of(turn, frames, DRAFTING, SIGNER)
+    refused = {at: one.code for at, one in enumerate(answers) if isinstance(one, Refusal)}
+    assert refused == {
+        3: "FRAME_NUMBER", 5: "SIGNER", 13: "SIGNER", 20: "FRAME_NUMBER", 70: "FRAME_VALUE",
+        149: "SIGNER",
+    }  # fmt: skip
+    told = [one.sequence for one in answers if isinstance(one, Acknowledgement)]
+    assert told == [row[2] for row in turn.batch.rows] == list(range(1, 145))
+    assert [one.id for one in answers if isinstance(one, Acknowledgement)] == [
+        row[0] for row in turn.batch.rows
+    ]
+    hashes = [row[11] for row in turn.batch.rows]
+    assert [row[12] for row in turn.batch.rows] == [None, *hashes[:-1]]
+
+
+def test_what_fits_is_not_stated_twice() -> None:
+    """Only what goes elsewhere is drafted here."""
+    drafted: list[str] = []
+
+    class Noting(Drafter):
+        def receipt(self, one: AttestedFrame) -> dict[str, Any]:
+            drafted.append(one.frame.session_id)
+            return super().receipt(one)
+
+    frames = [stated_frame(body(session_id=f"s{at}")) for at in range(5)]
+    frames.insert(3, stated_frame(body(session_id="later"), NOON_MS + 1, stated_ms=NOON_MS))
+    drafting = Noting(DRAFTING.settings, DRAFTING._names)
+    answers = answers_of(new_turn(), frames, drafting, SIGNER)
+    assert all(isinstance(one, Acknowledgement) for one in answers)
+    assert drafted == ["s0", "later", "s3", "s4"]  # what follows is of the later moment, too
+
+
+@pytest.mark.parametrize("fault", [SignerUnavailable("not now"), SigningError("never")])
+def test_a_signer_that_signs_nothing_is_no_refusal_of_what_was_stated(fault: Exception) -> None:
+    """Neither of what is stated anew, nor of what fits."""
+    signer = Moody(generate_key_pair())
+    signer.fault = fault
+    turn = new_turn(signer)
+    answers_of(turn, [arrived()], DRAFTING, signer)
+    signer.signs_nothing = True
+    for stated_ms in (NOON_MS, NOON_MS - 1):
+        with pytest.raises(type(fault), match=str(fault)):
+            answers_of(turn, [stated_frame(body(), stated_ms=stated_ms)], DRAFTING, signer)
+    assert len(turn.batch.rows) == 1

@@ -8,12 +8,16 @@ import json
 import weakref
 from collections.abc import Sequence
 
+import msgspec
 import pytest
-from tests.ledgers import ISSUER, METHOD, NOON_MS
+from tests.frames import body
+from tests.ledgers import ISSUER, METHOD, NOON_MS, PEER
+from tests.portions import PRINCIPAL, SETTINGS, ids_of, plain_frame, stated_frame
 
 from tallystick import verify_chain
 from tallystick.chain.straight import Checked
 from tallystick.daemon.batch import Batch, Issuing, Place, going_on_from, ordered_ids
+from tallystick.daemon.drafting import draft_receipt
 from tallystick.errors import ReceiptError, SigningError
 from tallystick.keys.local import LocalSigner, generate_key_pair
 from tallystick.model.action import Action, EmitterMetadata
@@ -173,3 +177,101 @@ def test_a_batch_that_is_over_leaves_no_garbage() -> None:
         assert left() is None
     finally:
         gc.enable()
+
+
+BODIES = [
+    body(tool={"name": f"t{at}"}, error="no such file" if at % 3 else None, ack=True)
+    for at in range(150)
+]
+OTHER = Head(chain_id="a", sequence=6, hash="sha256:" + "a" * 64)
+
+
+@pytest.mark.parametrize("signer", [LocalSigner(PAIR), Together()])
+def test_both_ways_give_the_same_rows(signer: Signer) -> None:
+    """Stated ahead or here: all columns, and so all bytes and signatures, but for the ids."""
+    plain, ahead = new_batch(signer=signer), new_batch(signer=signer)
+    for one in BODIES:
+        draft = draft_receipt(plain_frame(one).frame, PEER, PRINCIPAL, SETTINGS, is_parsed=True)
+        plain.add(plain.place("a"), draft, NOON_MS)
+    draft = draft_receipt(plain_frame(BODIES[0]).frame, PEER, PRINCIPAL, SETTINGS, is_parsed=True)
+    first = plain.rows[0]
+    ahead.add(ahead.place("a"), draft, NOON_MS)
+    head = Head(chain_id="a", sequence=1, hash=str(first[11]))
+    for one, row in zip(BODIES[1:], plain.rows[1:], strict=True):
+        stated = stated_frame(one, make=ids_of(row[10]))
+        answer = ahead.add_stated(head, stated)
+        assert answer is not None
+        assert (answer.id, answer.chain_id, answer.sequence, answer.hash) == (
+            row[0], row[1], row[2], row[11],
+        )  # fmt: skip
+        head = ahead.place("a").head
+    assert ahead.rows[1:] == plain.rows[1:]
+    chain = [json.loads(str(row[10])) for row in [first, *ahead.rows[1:]]]
+    assert verify_chain(chain, PAIR.public_key).verdict == "verified"
+    assert ahead.place("a") == plain.place("a")
+
+
+@pytest.mark.parametrize(("head", "last_ms", "stated_ms"), [
+    (Head(chain_id="a"), 0, NOON_MS),
+    (OTHER, NOON_MS + 1, NOON_MS),
+    (OTHER, 0, NOON_MS - 1),
+    (OTHER, 0, NOON_MS + 1),
+])  # fmt: skip
+def test_what_was_stated_for_another_place_is_not_taken(
+    head: Head, last_ms: int, stated_ms: int
+) -> None:
+    """The first of a chain names what came before; a moment before the last one is that one."""
+    batch = new_batch(last_ms)
+    assert batch.add_stated(head, stated_frame(body(), stated_ms=stated_ms)) is None
+    assert (batch.rows, batch.places, batch.last_ms) == ([], {}, last_ms)
+
+
+def test_a_clock_that_went_back_is_met_by_who_stated() -> None:
+    """For the moment of the receipt before it: there it fits, whenever its frame came in."""
+    batch = new_batch(NOON_MS)
+    stated = stated_frame(body(), NOON_MS - 5000, stated_ms=NOON_MS)
+    assert batch.add_stated(OTHER, stated) is not None
+    assert json.loads(str(batch.rows[0][10]))["issuanceDate"] == NOON
+    assert batch.last_ms == NOON_MS
+
+
+def test_a_mark_takes_back_what_was_stated_ahead() -> None:
+    """As all else."""
+    batch = new_batch(signer=Together())
+    batch.add_stated(OTHER, stated_frame(body()))
+    mark = batch.mark()
+    batch.add_stated(batch.place("a").head, stated_frame(body()))
+    batch.back_to(mark)
+    assert [row[2] for row in batch.rows] == [7]
+    assert batch.place("a").head.sequence == 7
+
+
+def test_a_signer_that_refuses_one_takes_no_other_along() -> None:
+    """It is in no chain, and the next one builds on the one before it."""
+
+    class Moody(LocalSigner):
+        def sign(self, message: bytes, /) -> bytes:
+            if b'"odd"' in message:
+                raise SigningError("not this one")
+            return super().sign(message)
+
+    batch = new_batch(signer=Moody(PAIR))
+    batch.add_stated(OTHER, stated_frame(body()))
+    place = batch.place("a")
+    with pytest.raises(SigningError, match="not this one"):
+        batch.add_stated(place.head, stated_frame(body(session_id="odd")))
+    assert batch.place("a") == place
+    batch.add_stated(place.head, stated_frame(body()))
+    assert [(row[2], row[12]) for row in batch.rows] == [(7, OTHER.hash), (8, place.head.hash)]
+
+
+def test_what_is_too_long_with_its_place_is_refused() -> None:
+    """As it is where it is stated at once."""
+    batch = new_batch()
+    stated = stated_frame(body())
+    large = msgspec.structs.replace(
+        stated, statement=msgspec.structs.replace(stated.statement, after=b"x" * (1 << 20))
+    )
+    with pytest.raises(ReceiptError, match="over the limit"):
+        batch.add_stated(OTHER, large)
+    assert batch.rows == []

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import socket
 import threading
 import time
@@ -15,16 +17,20 @@ from typing import Any
 import pytest
 from tests.frames import body
 from tests.ledgers import Home
+from tests.portions import TANGO, TERMS, usual_bodies
 
 from tallystick.daemon import intake
-from tallystick.daemon.attested import AttestedFrame
+from tallystick.daemon.attested import ArrivedFrame, StatedFrame
 from tallystick.daemon.connection import Account, Arrived, Connection
 from tallystick.daemon.drafted import Drafted
+from tallystick.daemon.drafting_ahead import DraftingAhead
 from tallystick.daemon.intake import Intake
 from tallystick.daemon.ledger import Ledger
 from tallystick.daemon.losses import Losses
 from tallystick.daemon.peer import attest
+from tallystick.daemon.principal_names import PrincipalNames
 from tallystick.daemon.tallies import Tallies
+from tallystick.daemon.terms import draft_settings_of
 from tallystick.errors import FrameRefused, SignerUnavailable, StoreError, StoreStoppedError
 from tallystick.limits import ALONE_FRAMES_MAX
 from tallystick.model.frame import Acknowledgement, Refusal
@@ -38,16 +44,17 @@ class Stumbling:
         self.unavailable = 0
         self.batches: list[int] = []
         self.holds: threading.Event | None = None
+        self.stated: set[str] = set()  # of what another process has stated
 
     @property
     def losses(self) -> Losses:
         return self._ledger.losses
 
-    def commit(self, frames: Sequence[AttestedFrame], /) -> list[Acknowledgement | Refusal]:
+    def commit(self, frames: Sequence[ArrivedFrame], /) -> list[Acknowledgement | Refusal]:
         self._meet(frames)
         return self._ledger.commit(frames)
 
-    def draft(self, frames: Sequence[AttestedFrame], /) -> Drafted:
+    def draft(self, frames: Sequence[ArrivedFrame], /) -> Drafted:
         self._meet(frames)
         return self._ledger.draft(frames)
 
@@ -56,8 +63,12 @@ class Stumbling:
             assert self.holds.wait(20)
         return self._ledger.write(drafted)
 
-    def _meet(self, frames: Sequence[AttestedFrame]) -> None:
-        sessions = {one.frame.session_id for one in frames}
+    def _meet(self, frames: Sequence[ArrivedFrame]) -> None:
+        sessions = {
+            one.statement.session_id if isinstance(one, StatedFrame) else one.frame.session_id
+            for one in frames
+        }
+        self.stated |= {one.statement.receipt_id for one in frames if isinstance(one, StatedFrame)}
         self.batches.append(len(frames))
         if "bug" in sessions:
             raise RuntimeError("on purpose")
@@ -75,6 +86,9 @@ class House:
         self.home = Home(folder)
         self.ledger = self.home.open()
         self.stumbling = Stumbling(self.ledger)
+        names = PrincipalNames("linux", lookup=lambda uid: f"user{uid}")
+        names.principal(os.getuid())
+        self.ahead = DraftingAhead(TERMS, names)
         self.tallies = Tallies()
         self.finished: list[Arrived] = []
         self.stopped: list[Exception] = []
@@ -88,6 +102,7 @@ class House:
             tallies=self.tallies,
             finished=self._finish,
             on_stop=self.stopped.append,
+            ahead=self.ahead,
         )
 
     def _finish(self, arrived: Arrived) -> None:
@@ -116,6 +131,7 @@ class House:
 
     def close(self) -> None:
         self.intake.close()
+        self.ahead.close()
         self.ledger.close()
         self.connection.close()
         self.there.close()
@@ -334,3 +350,101 @@ def test_who_can_not_be_told_harms_nobody_else(
         house.send(body(ack=True))
     assert [str(one) for one in house.stopped] == ["on purpose"]
     house.intake.close()
+
+
+def send_in_a_crowd(house: House, *batches: list[bytes], meanwhile: Any = lambda: None) -> None:
+    """Let frames arrive while the thread that drafts is busy, and wait until they are done."""
+    begun, holds = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        begun.set()
+        assert holds.wait(20)
+
+    house.intake.do(hold, lambda *_: None)
+    assert begun.wait(20)
+    for one in batches:
+        house.intake.submit(Arrived(house.connection, [*one], house.home.now_ms * 1_000_000))
+    meanwhile()
+    holds.set()
+    for _ in batches:
+        assert house.done.acquire(timeout=20)
+
+
+def stated_by_another(house: House) -> int:
+    """Send frames until another process states them, and return how many were sent."""
+    sent = 0
+    deadline = time.monotonic() + 20
+    while not ((process := house.ahead._process) and process.is_ready):
+        assert time.monotonic() < deadline
+        send_in_a_crowd(house, usual_bodies(20, ack=True))
+        house.answers()
+        sent += 20
+    return sent
+
+
+def test_who_waits_for_nobody_asks_nobody(house: House) -> None:
+    """Where the thread that drafts has nothing to do, it reads what comes at once."""
+    house.send(*usual_bodies(40))
+    assert house.ahead.pid is None
+    assert house.tallies.receipts == 40
+
+
+@pytest.mark.parametrize("number", [0, signal.SIGKILL])
+def test_what_another_process_states_is_stored_in_its_order(house: House, number: int) -> None:
+    """With it and without it: each frame once, each answer in its place, and all of it verifies."""
+    sent = stated_by_another(house)
+    if number:
+        assert house.ahead.pid is not None
+        os.kill(house.ahead.pid, number)
+    bodies = [*usual_bodies(40, ack=True), body(ack=True, v="2"), body(ack=True, agent_id="a")]
+    house.stumbling.stated.clear()
+    send_in_a_crowd(house, *[bodies] * 12)
+    answers = house.answers()
+    assert [one.get("code", one["ok"]) for one in answers] == (
+        [True] * 40 + ["FRAME_VERSION", True]
+    ) * 12
+    assert house.tallies.receipts == sent + 12 * 41
+    roots = [one["sequence"] for one in answers if "/agent/" not in one.get("chain_id", "/agent/")]
+    assert roots == sorted({*roots})
+    house.intake.close()
+    house.ledger.close()
+    receipts = {one["id"]: one for one in house.home.receipts()}
+    assert house.home.verify().verdict == "verified"
+    tools = [
+        receipts[one["id"]]["credentialSubject"]["action"].get("tool_name")
+        for one in answers
+        if one["ok"]
+    ]
+    assert tools == ([f"t{at}" for at in range(40)] + ["read_file"]) * 12
+    assert house.ahead.lost == bool(number)
+    assert len(house.stumbling.stated) == (0 if number else 12 * 40)
+    assert house.stumbling.stated <= {*receipts}
+
+
+def test_a_bug_with_a_frame_that_was_stated_harms_no_other(house: House) -> None:
+    """It is refused as INTERNAL; its neighbours are stored."""
+    stated_by_another(house)
+    many = [body(ack=True, session_id="bug" if at == 5 else f"s{at}") for at in range(20)]
+    send_in_a_crowd(house, many)
+    answers = house.answers()
+    assert [at for at, one in enumerate(answers) if not one["ok"]] == [5]
+    assert house.tallies.faults == 1
+    assert not house.stopped
+
+
+def test_other_terms_reach_what_waits_for_its_turn(house: House) -> None:
+    """What was stated by the old ones, and is not drafted yet, is drafted by the new ones."""
+    stated_by_another(house)
+
+    def take() -> None:
+        house.ledger.drafting.settings = draft_settings_of(TANGO)  # type: ignore[attr-defined]
+        house.ahead.take(TANGO)
+
+    send_in_a_crowd(house, usual_bodies(20, ack=True, error="tango 12"), meanwhile=take)
+    told = {one["id"] for one in house.answers()}
+    errors = [
+        one["credentialSubject"]["outcome"]["error"]
+        for one in house.home.receipts()
+        if one["id"] in told
+    ]
+    assert errors == ["[redacted:tango]"] * 20

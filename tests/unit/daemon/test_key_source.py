@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -21,16 +19,6 @@ from tallystick.daemon.key_source import (
 )
 from tallystick.errors import KeyFileError, SettingError, SigningError
 from tallystick.keys.local import LocalSigner, generate_key_pair
-
-HARDENED = """
-import resource
-from tallystick.daemon.key_source import harden_process
-
-print(harden_process(), resource.getrlimit(resource.RLIMIT_CORE))
-print(open("/proc/self/status").read().count("CoreDumping"))
-import ctypes
-print(ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))
-"""
 
 
 @pytest.fixture
@@ -224,16 +212,3 @@ def test_a_closable_signer_is_closed() -> None:
     signer = Closing(generate_key_pair())
     SignerKeySource(signer, "m").teardown()
     assert signer.closed
-
-
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="prctl is Linux's")
-def test_a_hardened_process_dumps_no_core() -> None:
-    """No core file, and nobody but root may look into the process."""
-    done = subprocess.run(
-        [sys.executable, "-c", HARDENED],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout.splitlines() == ["[] (0, 0)", "1", "0"]

@@ -4,16 +4,20 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.frames import body
 from tests.ledgers import DAY_MS, ISSUER, NOON_MS, Home, chain_of, type_of
+from tests.portions import ids_of, plain_frame, stated_frame
 
 from tallystick.daemon import ledger as module
-from tallystick.daemon.attested import AttestedFrame
+from tallystick.daemon.attested import ArrivedFrame, AttestedFrame
 from tallystick.daemon.batch import Draft
+from tallystick.daemon.key_source import make_keys
 from tallystick.daemon.ledger import Ledger
 from tallystick.daemon.turn import Turn
 from tallystick.errors import (
@@ -560,3 +564,185 @@ def test_a_refusal_counts_once_where_its_own_note_is_not_signed(
     (dropped,) = [one for one in home.receipts() if type_of(one) == DROPPED]
     counted = {"CLAIMED_BY_EMITTER": 4, "FRAME_VALUE": 1, "OLD": 1}
     assert facts_of(dropped)["dropped"]["reasons"] == counted
+
+
+def test_what_was_stated_ahead_goes_into_the_same_chains(home: Home) -> None:
+    """Among frames that were not, of agents, with losses, over several transactions."""
+    ledger = home.open()
+    told: list[str] = []
+    for number in range(4):
+        stated = [stated_frame(body(session_id=f"s{number}"), home.now_ms) for _ in range(70)]
+        told += [one.statement.receipt_id for one in stated[4:60]]
+        frames: list[ArrivedFrame] = [*stated]
+        frames[number] = plain_frame(body(agent_id="a"), home.now_ms)
+        frames[60] = plain_frame(body(drop_count=2), home.now_ms)
+        answers = ledger.write(ledger.draft(frames)) if number % 2 else ledger.commit(frames)
+        assert all(isinstance(one, Acknowledgement) for one in answers)
+        home.now_ms += 1
+    answers = ledger.commit([stated_frame(body(), home.now_ms) for _ in range(3)])
+    assert [one.ok for one in answers] == [True] * 3
+    ledger.close()
+    report = home.verify()
+    assert report.verdict == "verified"
+    assert {*told} <= {one["id"] for one in home.receipts()}
+    # Each frame, the agent's announcement, losses four times, and two ends.
+    assert report.receipts == 283 + 1 + 4 + 2
+    assert [number for name, number in links(home) if name == ROOT] == [*range(1, 286)]
+
+
+def test_both_ways_store_the_same(tmp_path: Path) -> None:
+    """All columns of all rows, but for the ids that are drawn: by the same key they are equal."""
+    homes = [Home(tmp_path / "a", with_key=False), Home(tmp_path / "b", with_key=False)]
+    for one in homes:
+        one.folder.mkdir()
+    make_keys(homes[0].key, homes[0].public)
+    shutil.copytree(homes[0].folder, homes[1].folder, dirs_exist_ok=True)
+    bodies = [body(tool={"name": f"t{at}"}, input={"at": at}) for at in range(100)]
+    plain = homes[0].open()
+    plain.commit([plain_frame(one) for one in bodies])
+    rows = homes[0].rows()
+    made = [ids_of(one) for one in homes[0].bodies()]
+    ahead = homes[1].open()
+    # The first one begins the root, and so is made by the ledger itself: with ids of its own.
+    ahead.commit([stated_frame(one, make=each) for one, each in zip(bodies, made, strict=True)])
+    told = json.loads(homes[1].bodies()[0])
+    stored = homes[1].rows()
+    for ledger in (plain, ahead):
+        ledger.close()
+    assert len(stored) == len(rows) == 100
+    assert homes[1].verify().verdict == "verified"
+    own = (told["id"], told["credentialSubject"]["action"]["id"])
+    first = json.loads(homes[0].bodies()[0])
+    replaced = {
+        own[0]: first["id"],
+        own[1]: first["credentialSubject"]["action"]["id"],
+    }
+    assert without_links(stored, replaced) == without_links(rows, {})
+
+
+def without_links(rows: list[tuple[Any, ...]], names: dict[str, str]) -> list[dict[str, Any]]:
+    """Return what rows say, under other names, without what follows from these."""
+    found = []
+    for row in rows:
+        (at,) = [at for at, one in enumerate(row) if str(one).startswith("{")]
+        text = str(row[at])
+        for name, other in names.items():
+            text = text.replace(name, other)
+        receipt = json.loads(text)
+        del receipt["proof"]["proofValue"]
+        chain_of(receipt).pop("previous_receipt_hash")
+        others = [
+            names.get(str(one), one)
+            for place, one in enumerate(row)
+            if place != at and not str(one).startswith("sha256:")
+        ]
+        found.append({"receipt": receipt, "columns": others})
+    return found
+
+
+def test_what_was_stated_for_a_day_that_is_over_is_stored_all_the_same(home: Home) -> None:
+    """At midnight, before there is a root, after a rotation and at an earlier moment."""
+    ledger = home.open()
+
+    def commit(**more: Any) -> None:
+        frames = [stated_frame(body(), home.now_ms, **more) for _ in range(6)]
+        assert [one.ok for one in ledger.commit(frames[:3])] == [True] * 3
+        assert [one.ok for one in ledger.write(ledger.draft(frames[3:]))] == [True] * 3
+
+    commit()
+    home.now_ms += DAY_MS
+    commit(stated_ms=home.now_ms - DAY_MS)
+    ledger.rotate()
+    commit()
+    home.now_ms -= 3
+    commit(stated_ms=home.now_ms)
+    ledger.close()
+    assert home.verify().verdict == "verified"
+    assert "time_backwards" not in home.verify().codes()
+    own = [one for one in home.receipts() if "session_id" in one["issuer"]]
+    assert len(own) == 24
+    assert {chain_of(one)["chain_id"] for one in own} == {ROOT, "2026-03-11", "2026-03-11-2"}
+
+
+def test_a_signer_that_refuses_one_that_was_stated(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is refused and told as a loss; its neighbours are stored."""
+    ledger = home.open()
+    ledger.commit([home.frame()])
+    sign = ledger._keys.sign
+
+    def failing(message: bytes, /) -> bytes:
+        if b'"odd"' in message:
+            raise SigningError("not this one")
+        return sign(message)
+
+    monkeypatch.setattr(ledger._keys, "sign", failing)
+    monkeypatch.setattr(type(ledger._keys), "sign_all", None)
+    frames = [stated_frame(body(session_id="odd" if at == 1 else "s")) for at in range(3)]
+    answers = ledger.commit(frames)
+    assert [one.ok for one in answers] == [True, False, True]
+    ledger.close()
+    (dropped,) = [one for one in home.receipts() if type_of(one) == DROPPED]
+    assert facts_of(dropped)["dropped"]["reasons"] == {"SIGNER": 1}
+    assert home.verify().verdict == "verified"
+
+
+def test_who_writes_waits_for_no_draft(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the next one waits for a slow signer, a write is done; what needs the store waits."""
+    ledger = home.open()
+    ledger.commit([home.frame()])
+    sign, signs, goes_on = ledger._keys.sign, threading.Event(), threading.Event()
+
+    def slowly(message: bytes, /) -> bytes:
+        signs.set()
+        assert goes_on.wait(20)
+        return sign(message)
+
+    first = ledger.draft([stated_frame(body()) for _ in range(3)])
+    monkeypatch.setattr(ledger._keys, "sign", slowly)
+    monkeypatch.setattr(type(ledger._keys), "sign_all", None)
+    drafted: list[Any] = []
+    drafts = threading.Thread(target=lambda: drafted.append(ledger.draft([home.frame()])))
+    drafts.start()
+    assert signs.wait(20)
+    writes = threading.Thread(target=ledger.write, args=(first,))
+    writes.start()
+    writes.join(20)
+    assert not writes.is_alive()
+    assert drafts.is_alive()
+    assert ledger.status().receipts == 4
+    goes_on.set()
+    drafts.join(20)
+    closes = threading.Thread(target=ledger.close)
+    closes.start()
+    closes.join(0.1)
+    assert closes.is_alive()  # what is drafted comes first
+    ledger.write(drafted[0])
+    closes.join(20)
+    assert not closes.is_alive()
+    assert home.verify().verdict == "verified"
+    assert len(home.receipts()) == 6
+
+
+def test_a_write_that_fails_ends_the_waiting(home: Home) -> None:
+    """Who waits until all is written hears that it can't be."""
+    ledger = home.open()
+    ledger.commit([home.frame()])
+    drafted = ledger.draft([stated_frame(body())])
+    heard: list[BaseException] = []
+
+    def commit() -> None:
+        try:
+            ledger.commit([home.frame()])
+        except StoreStoppedError as fault:
+            heard.append(fault)
+
+    thread = threading.Thread(target=commit)
+    thread.start()
+    ledger._store.close()
+    with pytest.raises(StoreStoppedError):
+        ledger.write(drafted)
+    thread.join(20)
+    assert len(heard) == 1
+    ledger.close()

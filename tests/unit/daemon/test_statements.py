@@ -12,7 +12,7 @@ from tests import ledgers
 
 from tallystick.daemon.attested import AttestedFrame
 from tallystick.daemon.settings import Settings, load_settings
-from tallystick.daemon.statements import Statements
+from tallystick.daemon.statements import Statements, terms_from
 from tallystick.errors import SettingError
 from tallystick.keys.forensic import forensic_public_key_pem, generate_forensic_key_pair
 
@@ -72,3 +72,39 @@ def test_who_connects_is_attested(tmp_path: Path) -> None:
     with here, there:
         found = Statements(settings_of(tmp_path)).attest(here)
     assert found.credential.pid is not None
+
+
+def test_another_process_is_told_the_same(tmp_path: Path) -> None:
+    """Terms are what the settings say, and go on with them."""
+    statements = Statements(settings_of(tmp_path))
+    assert statements.ahead._terms == terms_from(settings_of(tmp_path))
+    key = tmp_path / "f.pub"
+    key.write_text(forensic_public_key_pem(generate_forensic_key_pair().public_key))
+    patterns = tmp_path / "p.toml"
+    patterns.write_text("[[pattern]]\nname = 'tango'\nregex = 'tango [0-9]+'\n")
+    settings = settings_of(
+        tmp_path,
+        redact_patterns=str(patterns),
+        forensic_public_key=str(key),
+        parameter_disclosure="high",
+        response_disclosure="a.b",
+    )
+    statements.take(settings)
+    terms = statements.ahead._terms
+    assert terms == terms_from(settings)
+    assert [one.name for one in terms.patterns] == ["tango"]
+    assert terms.parameters.mode == "high"
+    assert terms.responses.types == {"a.b"}
+    assert terms.forensic_key is not None
+    statements.ahead.close()
+
+
+def test_terms_that_can_not_be_used_reach_nobody(tmp_path: Path) -> None:
+    """Where settings are refused, the other process goes on by those that hold."""
+    statements = Statements(settings_of(tmp_path))
+    before = statements.ahead._terms
+    bad = tmp_path / "bad"
+    bad.write_text("nothing of use")
+    with pytest.raises(SettingError, match="bad"):
+        statements.take(settings_of(tmp_path, redact_patterns=str(bad)))
+    assert statements.ahead._terms is before

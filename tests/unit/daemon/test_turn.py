@@ -6,7 +6,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.frames import body
 from tests.ledgers import ISSUER, METHOD, NOON_MS, PEER, frame
+from tests.portions import stated_frame
 
 from tallystick.daemon.attested import AttestedFrame
 from tallystick.daemon.batch import Issuing, Place
@@ -87,3 +89,32 @@ def test_ending_twice_ends_once() -> None:
     turn = new_turn()
     turn.end_all("interrupted", [], NOON_MS)
     assert turn.batch.rows == []
+
+
+def test_what_was_stated_ahead_goes_into_the_open_root() -> None:
+    """Without one it is for the long way, as behind the end of one; with one it goes on there."""
+    turn = new_turn()
+    assert turn.add_stated(stated_frame(body())) is None
+    assert (turn.standing, turn.batch.rows) == (Standing(), [])
+    add(turn)
+    answer = turn.add_stated(stated_frame(body()))
+    assert answer is not None
+    assert (answer.chain_id, answer.sequence) == ("day", 2)
+    add(turn, agent_id="a")
+    assert turn.add_stated(stated_frame(body())) is not None
+    assert turn.standing.root == turn.batch.places["day"]
+    assert [row[1:3] for row in turn.batch.rows] == [
+        ("day", 1), ("day", 2), ("day", 3), ("day/agent/a", 1), ("day", 4),
+    ]  # fmt: skip
+    turn.end_all("complete", [], NOON_MS)
+    assert turn.add_stated(stated_frame(body())) is None
+    assert len(turn.batch.rows) == 6
+
+
+def test_what_was_stated_for_another_moment_leaves_no_trace() -> None:
+    """It is stated anew, and the root goes on where it was."""
+    turn = new_turn()
+    add(turn)
+    before = turn.standing
+    assert turn.add_stated(stated_frame(body(), stated_ms=NOON_MS - 1)) is None
+    assert turn.standing == before

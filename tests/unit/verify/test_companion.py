@@ -177,3 +177,37 @@ def test_a_pipe_that_cannot_be_wider_stays_as_it_is(companion: Companion) -> Non
     companion.widen(2**30)
     companion.ask(pack([GOOD]))
     assert companion.read() == b"\1"
+
+
+def test_as_much_is_read_as_is_asked_for(companion: Companion) -> None:
+    """And no more; the rest is there the next time."""
+    companion.ask(pack([GOOD, (bytes(64), b"m", KEY.public_key)]))
+    deadline = time.monotonic() + 20
+    found = b""
+    while len(found) < 2:
+        found += companion.read(1)
+        assert time.monotonic() < deadline
+    assert found == b"\1\0"
+
+
+def test_more_may_wait_in_both_of_its_pipes(companion: Companion) -> None:
+    """What it says waits as well as what it is asked."""
+    fcntl = pytest.importorskip("fcntl")
+    companion.widen(COMPANION_PIPE_BYTES)
+    pipes = (companion.inlet, companion.fileno())
+    assert [fcntl.fcntl(one, 1032) for one in pipes] == [COMPANION_PIPE_BYTES] * 2
+
+
+def test_who_reads_finds_the_end_of_one_that_is_killed(companion: Companion) -> None:
+    """Its pipes stay until they are closed; to kill and to close it again does nothing."""
+    companion.ask(pack([GOOD]))
+    assert companion.read() == b"\1"
+    companion.kill()
+    assert not Path(f"/proc/{companion.pid}").exists()
+    with pytest.raises(ChildProcessError, match="is gone"):
+        companion.read()
+    with pytest.raises(BrokenPipeError):
+        companion.give(b"x")
+    companion.kill()
+    companion.close()
+    companion.close()
