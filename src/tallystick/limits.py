@@ -420,6 +420,10 @@ PACKED_BYTES_MAX = 8 * 1024 * 1024
 # milliseconds of the disk's time, once for a hundred commits, each of which then takes less.
 SQLITE_WAL_ROOM_BYTES = 4 * 1024 * 1024
 
+# How long a store that another process holds is asked for again: of one that was killed while it
+# began another process, the locks go some milliseconds later.
+SQLITE_LOCK_WAIT_MS = 200
+
 # Entries whose keys are held in memory before they are written as one sorted run.
 INDEX_SEGMENT_ENTRIES = 32 * 1024
 

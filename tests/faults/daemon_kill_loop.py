@@ -5,7 +5,8 @@
 
 This process has everything imported, forks daemons and is the emitter of all of them. Each daemon
 opens the one store, goes on with its chain, and gets SIGKILL at a random moment: while it starts,
-or between frames that are on their way and answers that are.
+or between frames that are on their way and answers that are. One of twenty lives longer, under so
+many frames that its drafting process does a part of the work.
 """
 
 from __future__ import annotations
@@ -16,12 +17,15 @@ import logging
 import os
 import random
 import signal
+import socket
 import sys
+import threading
 import time
 import traceback
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from tests.companions import companions_of, has_begun
 from tests.daemons import DaemonHome
 from tests.frames import Line, frame
 
@@ -30,6 +34,15 @@ from tallystick.daemon.settings import Settings, load_settings
 
 STARTING_MS_MAX, COMMITTING_MS_MAX = 25.0, 15.0
 AGENTS = ("", "", "a", "b")
+CROWD, CROWD_MAX, CROWDS, LOOKED_AFTER = 1000, 100_000, 0.05, 50
+
+
+class Life(NamedTuple):
+    """What a daemon acknowledged, how much was under way at its end, and who drafted then."""
+
+    answers: list[dict[str, Any]]
+    under_way: int = 0
+    is_drafted: bool = False
 
 
 def live(settings: Settings) -> None:
@@ -42,17 +55,54 @@ def connected(home: DaemonHome, pid: int) -> Line:
     """Return a connection to the daemon, once it listens."""
     while True:
         try:
-            return Line(home.socket)
+            line = Line(home.socket)
+            raw = line.socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+            # One that was killed while it began another process may listen for a moment longer.
+            if int.from_bytes(raw[:4], sys.byteorder) == pid:
+                return line
+            line.close()
         except (ConnectionRefusedError, FileNotFoundError):
             if os.waitpid(pid, os.WNOHANG)[0]:
                 raise SystemExit("a daemon ended by itself") from None
-            time.sleep(0.0005)
+        time.sleep(0.0005)
 
 
-def one_life(
-    home: DaemonHome, settings: Settings, dice: random.Random, number: int
-) -> tuple[list[dict[str, Any]], int]:
-    """Fork a daemon, use it, kill it; return what it acknowledged and how much was under way."""
+def crowd(home: DaemonHome, pid: int, dice: random.Random, number: int) -> Life:
+    """Send frames until another process drafts, and some more, and kill the daemon among them."""
+    answers: list[dict[str, Any]] = []
+    sent = 0
+    left = dice.randint(1, CROWD)
+    is_drafted = False
+
+    def send(line: Line) -> None:
+        nonlocal sent
+        try:
+            while sent < CROWD_MAX:
+                many = range(sent, sent + CROWD)
+                line.send(b"".join(frame(ack=True, session_id=f"{number}.{at}") for at in many))
+                sent += CROWD
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # killed meanwhile
+
+    with connected(home, pid) as line:
+        sending = threading.Thread(target=send, args=(line,))
+        sending.start()
+        try:
+            while True:
+                answers.append(line.answer())
+                if not is_drafted and len(answers) % LOOKED_AFTER == 0:
+                    is_drafted = any(has_begun(one) for one in companions_of(pid))
+                left -= is_drafted
+                if not left:
+                    os.kill(pid, signal.SIGKILL)
+        except (EOFError, ConnectionResetError):
+            pass
+        sending.join()
+    return Life(answers, max(0, sent - len(answers)), is_drafted)
+
+
+def one_life(home: DaemonHome, settings: Settings, dice: random.Random, number: int) -> Life:
+    """Fork a daemon, use it, kill it."""
     pid = os.fork()
     if pid == 0:
         try:
@@ -65,7 +115,9 @@ def one_life(
     try:
         if dice.random() < 0.15:
             time.sleep(dice.uniform(0, STARTING_MS_MAX) / 1000)
-            return answers, 0
+            return Life(answers)
+        if dice.random() < CROWDS:
+            return crowd(home, pid, dice, number)
         with connected(home, pid) as line:
             for last in (*[False] * dice.randint(0, 2), True):
                 for _ in range(dice.randint(1, 20)):
@@ -83,7 +135,7 @@ def one_life(
                     answers.append(line.answer())
             except (EOFError, ConnectionResetError):
                 pass
-        return answers, sent - len(answers)
+        return Life(answers, sent - len(answers))
     finally:
         try:
             os.kill(pid, signal.SIGKILL)
@@ -127,12 +179,13 @@ def main(folder: str, kills: str, seed: str) -> None:
     gc.freeze()
     began = time.monotonic()
     answers: list[dict[str, Any]] = []
-    under_way = busy = 0
+    under_way = busy = drafted = 0
     for number in range(int(kills)):
-        found, left = one_life(home, settings, dice, number)
-        answers += found
-        under_way += left
-        busy += left > 0
+        life = one_life(home, settings, dice, number)
+        answers += life.answers
+        under_way += life.under_way
+        busy += life.under_way > 0
+        drafted += life.is_drafted
     with home.daemon() as daemon:
         with daemon.line() as line:
             answers.append(line.ask())
@@ -143,6 +196,7 @@ def main(folder: str, kills: str, seed: str) -> None:
     seen = {
         "kills": int(kills),
         "busy": busy,
+        "drafted": drafted,
         "under_way": under_way,
         "acknowledged": len(answers),
         "stored": len(home.rows()),

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from tests.command import tally
+from tests.companions import companions_of, has_begun
 from tests.daemons import PATIENCE_S, DaemonHome, DaemonProcess, is_root, wait_until
 from tests.frames import Line, body, framed
 
@@ -28,18 +29,6 @@ CLIENTS = 3
 @pytest.fixture
 def home(tmp_path: Path) -> DaemonHome:
     return DaemonHome(tmp_path / "home")
-
-
-def companions_of(pid: int) -> list[int]:
-    """Return the processes that a process began."""
-    text = "".join(one.read_text() for one in Path(f"/proc/{pid}/task").glob("*/children"))
-    return [int(one) for one in text.split()]
-
-
-def has_begun(pid: int) -> bool:
-    """Whether a drafting process has come as far as its program."""
-    (mask,) = re.findall(r"SigIgn:\t([0-9a-f]+)", Path(f"/proc/{pid}/status").read_text())
-    return bool(int(mask, 16) & 1 << signal.SIGTERM - 1)
 
 
 class Client:

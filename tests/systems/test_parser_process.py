@@ -6,25 +6,19 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import re
 import signal
 import threading
 import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from tests.companions import companions_of, has_begun
 from tests.lines import honest_lines, strange_lines
 from tests.systems.test_collector_process import Process
 
 HEADERS = {"Content-Type": "application/x-ndjson"}
 STRANGE = strange_lines()[:17]
 COUNT = 150
-
-
-def companions_of(pid: int) -> list[int]:
-    """Return the processes that a process began."""
-    text = "".join(one.read_text() for one in Path(f"/proc/{pid}/task").glob("*/children"))
-    return [int(one) for one in text.split()]
 
 
 class Client:
@@ -65,18 +59,12 @@ class Client:
 def begun(client: Client, collector: Process) -> int:
     """Post until there is a parser process at work, and return its number."""
     deadline = time.monotonic() + 20
-    while not (found := companions_of(collector.running.pid)) or not ignores_sigterm(found[0]):
+    while not (found := companions_of(collector.running.pid)) or not has_begun(found[0]):
         assert time.monotonic() < deadline
         client.post()
     time.sleep(0.1)  # its first answer is there
     client.post()
     return found[0]
-
-
-def ignores_sigterm(pid: int) -> bool:
-    """Whether a parser process has come as far as its program."""
-    (mask,) = re.findall(r"SigIgn:\t([0-9a-f]+)", Path(f"/proc/{pid}/status").read_text())
-    return bool(int(mask, 16) & 1 << signal.SIGTERM - 1)
 
 
 def harmed(tmp_path: Path, number: signal.Signals) -> list[str]:

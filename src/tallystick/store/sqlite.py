@@ -13,6 +13,7 @@ import os
 import sqlite3
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final, NamedTuple
@@ -38,6 +39,7 @@ from tallystick.errors import (
 from tallystick.limits import (
     SQLITE_BUSY_MS,
     SQLITE_CACHE_BYTES,
+    SQLITE_LOCK_WAIT_MS,
     SQLITE_WAL_BYTES_MAX,
     SQLITE_WAL_ROOM_BYTES,
 )
@@ -95,6 +97,8 @@ _SCHEMA: Final = (
     "SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_stat%' "
     "ORDER BY type, name"
 )
+
+_LOCK_PAUSE_S: Final = 0.005
 
 # UPDATE … FROM.
 _SQLITE_MIN: Final = (3, 33, 0)
@@ -283,6 +287,21 @@ class SqliteEngine:
             raise told from error
 
     def _take_lock(self) -> int:
+        """Lock the file for this process, or refuse after a moment.
+
+        Who was killed while it began another process leaves its locks to that one, for as long as
+        it takes to become another program.
+        """
+        until = time.monotonic() + SQLITE_LOCK_WAIT_MS / 1000
+        while True:
+            try:
+                return self._lock_once()
+            except StoreLockedError:
+                if time.monotonic() >= until:
+                    raise
+                time.sleep(_LOCK_PAUSE_S)
+
+    def _lock_once(self) -> int:
         try:
             directory, name = open_directory(self._path)
         except OSError as error:

@@ -8,6 +8,7 @@ import os
 import resource
 import shutil
 import sqlite3
+import threading
 from contextlib import closing
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from tallystick.errors import (
     StoreLockedError,
     StoreStoppedError,
 )
-from tallystick.limits import SQLITE_WAL_BYTES_MAX, SQLITE_WAL_ROOM_BYTES
+from tallystick.limits import SQLITE_LOCK_WAIT_MS, SQLITE_WAL_BYTES_MAX, SQLITE_WAL_ROOM_BYTES
 from tallystick.store import sqlite
 from tallystick.store.sql import schema_text
 from tallystick.store.sqlite import COLLECTOR, SqliteEngine
@@ -174,6 +175,15 @@ def test_a_link_is_no_second_file(tmp_path: Path) -> None:
     with pytest.raises(StoreLockedError):
         SqliteEngine(tmp_path / "other" / "link.db", clock_ms=lambda: 7)
     engine.close()
+
+
+def test_who_holds_it_for_a_moment_only_is_waited_for(tmp_path: Path) -> None:
+    """A process that was killed leaves its lock to one that it had just begun, for milliseconds."""
+    engine = SqliteEngine(tmp_path / "store.db", clock_ms=lambda: 7)
+    later = threading.Timer(SQLITE_LOCK_WAIT_MS / 4000, engine.close)
+    later.start()
+    SqliteEngine(tmp_path / "store.db", clock_ms=lambda: 7).close()
+    later.join()
 
 
 def test_a_file_that_was_taken_away_is_not_made_anew(tmp_path: Path) -> None:
