@@ -77,11 +77,12 @@ def test_another_thread_wakes_it(loop: Loop) -> None:
         for _ in range(10_000):
             loop.wake()
 
-    threading.Timer(0.02, wake_often).start()
+    waking = threading.Timer(0.02, wake_often)
+    waking.start()
     began = time.monotonic()
     loop.turn(20_000)
     assert time.monotonic() - began < 10
-    time.sleep(0.05)
+    waking.join()
     loop.turn(0)
     before = time.monotonic()
     loop.turn(30)
