@@ -21,6 +21,7 @@ from tallystick.errors import PatternError
 from tallystick.limits import (
     CLEAN_TEXT_CHARS_MAX,
     CLEAN_TEXTS_MAX,
+    JSON_DEPTH_MAX,
     PATTERN_FILE_BYTES_MAX,
     PATTERNS_MAX,
     REDACTED_CHARS_MAX,
@@ -170,14 +171,14 @@ class Redactor:
 
     def _json(self, text: str) -> str:
         """Return JSON in a text with the values of telling keys masked; other text as it is."""
+        # Not what the interpreter's stack has room for: each process is to say the same.
+        if _is_deep(text):
+            return "[redacted:too-deep]"
         try:
             value = json.loads(text)
-        except (ValueError, RecursionError):
+        except ValueError:
             return text
-        try:
-            clean = self.value(value)
-        except RecursionError:
-            return "[redacted:too-deep]"
+        clean = self.value(value)
         return text if clean == value else json.dumps(clean, ensure_ascii=False)
 
 
@@ -201,6 +202,9 @@ def read_patterns(data: bytes) -> tuple[Pattern, ...]:
         raise PatternError(f"{len(tables)} patterns, over the limit of {PATTERNS_MAX}")
     return tuple(_read_pattern(table, at) for at, table in enumerate(tables, 1))
 
+
+_QUOTED: Final = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_BRACKET: Final = re.compile(r"[\[\]{}]")
 
 # Letters that patterns take for these ASCII ones where they look past case.
 _FOLDS: Final = {0x130: "i", 0x131: "i", 0x17F: "s", 0x212A: "k"}
@@ -244,6 +248,18 @@ def _masked(found: re.Match[str], name: str) -> str:
         parts += [whole[at : begin - start], mask]
         at = end - start
     return "".join((*parts, whole[at:]))
+
+
+def _is_deep(text: str) -> bool:
+    """Whether what may be JSON is nested deeper than any that we read."""
+    if text.count("[") + text.count("{") <= JSON_DEPTH_MAX:
+        return False
+    depth = 0
+    for bracket in _BRACKET.findall(_QUOTED.sub("", text)):
+        depth += 1 if bracket in "[{" else -1
+        if depth > JSON_DEPTH_MAX:
+            return True
+    return False
 
 
 def _is_secret(key: str, value: object) -> bool:

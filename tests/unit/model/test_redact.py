@@ -16,6 +16,7 @@ from tallystick.errors import PatternError
 from tallystick.limits import (
     CLEAN_TEXT_CHARS_MAX,
     CLEAN_TEXTS_MAX,
+    JSON_DEPTH_MAX,
     PATTERN_FILE_BYTES_MAX,
     PATTERNS_MAX,
     REDACTED_CHARS_MAX,
@@ -159,9 +160,14 @@ def test_long_texts_are_cut() -> None:
 
 
 def test_deep_json_is_no_way_around() -> None:
-    """A text that is JSON too deep to walk is searched as text."""
-    deep = "[" * 5000 + f'"password={SECRET}"' + "]" * 5000
-    assert SECRET not in REDACTOR.text(deep)
+    """A text that is JSON nested too deep goes as a whole, whatever the stack has room for."""
+    for depth in (JSON_DEPTH_MAX + 1, 300, 990, 5000):
+        deep = "[" * depth + f'{{"a]": "{SECRET}", "password": "{SECRET}"}}' + "]" * depth
+        assert REDACTOR.text(deep) == "[redacted:too-deep]"
+    wide = json.dumps([{"password": "brackets [[[[ are no depth"}] * 100)
+    assert REDACTOR.text(wide) == json.dumps([{"password": "[redacted:key-value]"}] * 100)
+    quoted = json.dumps({"password": "[" * 100 + '\\"' + "{" * 100})
+    assert REDACTOR.text(quoted) == '{"password": "[redacted:key-value]"}'
 
 
 def test_own_patterns() -> None:
