@@ -559,9 +559,13 @@ DRAFT_PAUSE_MS = 60_000
 # What it may answer to one portion: statements of small frames with the longest names.
 DRAFT_ANSWER_BYTES_MAX = 32 * 1024 * 1024
 
-# Portions in a row of which the daemon states no frame itself, to see whether it states the same;
-# of a process that has just begun it does so for as many.
+# Of so many portions and one more the daemon states a frame of one itself, drawn by chance, to see
+# whether it states the same; of a process that has just begun, of each of as many.
 DRAFT_UNCHECKED_MAX = 7
+
+# Portions in a row, mostly of frames that it can't state, up to which each doubles how many of that
+# connection are not handed over: 127 at most.
+ODD_PORTIONS_MAX = 7
 
 # The largest frame that is compared so: most are smaller.
 DRAFT_CHECKED_BYTES_MAX = 4096

@@ -16,7 +16,7 @@ from tallystick.daemon.draft_process import Asked
 from tallystick.daemon.inbound import Inbound
 from tallystick.daemon.peer import Attestation
 from tallystick.errors import FrameRefused
-from tallystick.limits import FRAME_WEIGHT_BYTES_EACH
+from tallystick.limits import FRAME_WEIGHT_BYTES_EACH, ODD_PORTIONS_MAX
 
 READ_BYTES: Final = 64 * 1024
 
@@ -61,7 +61,9 @@ class Connection:
 
     __slots__ = (
         "_lock",
+        "_odd",
         "_out",
+        "_passes",
         "account",
         "active_ms",
         "asks",
@@ -95,6 +97,20 @@ class Connection:
         self.is_closed = False
         self._out = bytearray()
         self._lock = threading.Lock()
+        # How often in a row most of its frames were not usual, and what that still counts for.
+        self._odd = self._passes = 0
+
+    def note_unusual(self, count: int, of: int) -> None:
+        """Hear how many frames another process could not state: then it is asked less often."""
+        self._odd = min(self._odd + 1, ODD_PORTIONS_MAX) if 2 * count > of else 0
+        self._passes = (1 << self._odd) - 1
+
+    def passes_by(self) -> bool:
+        """Whether what came in is better not handed to another process; to be asked once each."""
+        if not self._passes:
+            return False
+        self._passes -= 1
+        return True
 
     @property
     def unsent(self) -> int:

@@ -62,6 +62,11 @@ class DraftProcess:
         return self._companion.pid
 
     @property
+    def is_gone(self) -> bool:
+        """Whether it has ended, by itself or not."""
+        return self._companion.is_gone
+
+    @property
     def is_over(self) -> bool:
         """Whether it was ended."""
         return self._is_over
@@ -84,8 +89,7 @@ class DraftProcess:
                 raise Lost("it was ended")
             self.waiting += 1
             self._unsent.append(data)
-            if len(self._unsent) == 1:
-                self._send()
+            self._send()
 
     def answer(self, portion: Portion) -> list[Statement | None]:
         """Wait for what it says of a portion: of each once, in their order. Raises `Lost`."""

@@ -9,6 +9,7 @@ much to do or is lost, the same functions run here, on the same bytes.
 from __future__ import annotations
 
 import logging
+import secrets
 import threading
 from collections.abc import Callable, Sequence
 from time import monotonic
@@ -61,7 +62,6 @@ class DraftingAhead:
         self._process: DraftProcess | None = None
         # Of portions of this process.
         self._number = 0
-        self._moment_ms = 0
         # When the last receipt was issued; for the thread that takes the answers to tell.
         self.issued_ms = 0
         self.lost = 0
@@ -70,14 +70,13 @@ class DraftingAhead:
     def pid(self) -> int | None:
         """The number of the process, where there is one."""
         process = self._process
-        return None if process is None else process.pid
+        return None if process is None or process.is_gone else process.pid
 
     def ask(self, arrived: Arrived) -> Asked | None:
         """Hand over what came in, or return None where it is for us to state."""
-        # A receipt is never earlier than the one before it, whoever states it.
-        received_ms = arrived.received_ns // 1_000_000
-        self._moment_ms = max(received_ms, self._moment_ms, self.issued_ms)
         if len(arrived.bodies) < DRAFT_FRAMES_MIN or arrived.size > DRAFT_PORTION_BYTES_MAX:
+            return None
+        if arrived.connection.passes_by():
             return None
         process = self._process or self._started()
         if process is None or not self._is_ready(process):
@@ -87,10 +86,12 @@ class DraftingAhead:
         if principal_id is None or process.waiting >= DRAFT_PORTIONS_MAX:
             return None
         self._number += 1
+        # A receipt is never earlier than the one before it, whatever the clock says.
+        moment_ms = max(arrived.received_ns // 1_000_000, self.issued_ms)
         portion = Portion(
             number=self._number,
-            moment_ms=self._moment_ms,
-            moment=timestamp(self._moment_ms * 1_000_000),
+            moment_ms=moment_ms,
+            moment=timestamp(moment_ms * 1_000_000),
             principal_id=principal_id,
             credential=attestation.credential,
             peer=attestation.peer,
@@ -112,6 +113,9 @@ class DraftingAhead:
             self._check(portion, statements, settings)
         except Lost as fault:
             self._lose(process, fault)
+            return None
+        except Exception as fault:  # noqa: BLE001 - they are stated here, whatever it was
+            self._lose(process, Lost(f"its answer can't be read: {type(fault).__name__}"))
             return None
         return None if process.is_over else statements
 
@@ -157,11 +161,12 @@ class DraftingAhead:
         statements: Sequence[Statement | None],
         settings: DraftSettings,
     ) -> None:
-        """State one frame here as well, now and then, each place in turn."""
-        turn, rest = divmod(portion.number, DRAFT_UNCHECKED_MAX + 1)
-        if turn and rest:  # a new one is looked at more closely
+        """State one frame here as well, now and then: nobody can tell which one."""
+        # A new process is looked at more closely.
+        is_new = portion.number <= DRAFT_UNCHECKED_MAX + 1
+        if not is_new and secrets.randbelow(DRAFT_UNCHECKED_MAX + 1):
             return
-        at = (turn or portion.number) % len(statements)
+        at = secrets.randbelow(len(statements))
         there = statements[at]
         if there is None or len(portion.bodies[at]) > DRAFT_CHECKED_BYTES_MAX:
             return
@@ -178,10 +183,10 @@ class DraftingAhead:
         with self._lock:
             is_known = process is None or process is self._process
             if is_known:
-                self._process = None
                 self._may_ask = self._may_ask and not fault.is_broken
                 self._not_before = self._clock() + DRAFT_PAUSE_MS / 1000
                 self.lost += 1
+                self._process = None  # last: who asks begins another where there is none
         if process is not None:
             process.end()
         if is_known:  # else it was ended by us, or the other thread was first

@@ -63,6 +63,7 @@ class Reading:
         statements = self._ahead.statements(asked) if self._ahead and asked else None
         if asked is None or statements is None:
             return None
+        arrived.connection.note_unusual(statements.count(None), of=len(statements))
         portion, received_ns = asked.portion, arrived.received_ns
         outcomes: Outcomes = []
         for body, statement in zip(arrived.bodies, statements, strict=True):

@@ -86,6 +86,11 @@ class Companion:
         """The number of its process."""
         return self._process.pid
 
+    @property
+    def is_gone(self) -> bool:
+        """Whether it has ended."""
+        return self._process.poll() is not None
+
     def ask(self, piece: bytes) -> None:
         """Hand over a piece, with its size before it."""
         data = memoryview(framed(piece))

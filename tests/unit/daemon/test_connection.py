@@ -10,7 +10,7 @@ import pytest
 
 from tallystick.daemon.connection import Account, Arrived, Connection
 from tallystick.daemon.peer import attest
-from tallystick.limits import FRAME_WEIGHT_BYTES_EACH
+from tallystick.limits import FRAME_WEIGHT_BYTES_EACH, ODD_PORTIONS_MAX
 
 
 @pytest.fixture
@@ -72,3 +72,27 @@ def test_a_closed_connection_sends_nothing(pair: tuple[Connection, socket.socket
 def test_what_arrived_knows_its_size(pair: tuple[Connection, socket.socket]) -> None:
     """All bodies together, and what each costs besides."""
     assert Arrived(pair[0], [b"one", b"three"], 1).size == 8 + 2 * FRAME_WEIGHT_BYTES_EACH
+
+
+def test_whose_frames_are_odd_is_passed_by_more_often(
+    pair: tuple[Connection, socket.socket],
+) -> None:
+    """Twice as often each time, up to a bound; one usual portion, and it is as it was."""
+    connection, _ = pair
+
+    def passed_by() -> int:
+        count = 0
+        while connection.passes_by():
+            count += 1
+        return count
+
+    assert passed_by() == 0
+    found = []
+    for _ in range(ODD_PORTIONS_MAX + 2):
+        connection.note_unusual(11, of=20)
+        found.append(passed_by())
+    assert found == [1, 3, 7, 15, 31, 63, 127, 127, 127]
+    connection.note_unusual(10, of=20)
+    assert passed_by() == 0
+    connection.note_unusual(20, of=20)
+    assert passed_by() == 1

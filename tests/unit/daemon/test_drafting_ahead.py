@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import socket
 import sys
@@ -159,15 +160,16 @@ def test_a_user_whose_name_is_not_known_is_waited_for_by_nobody() -> None:
     asking.close()
 
 
-def test_moments_never_go_back(asking: Asking) -> None:
-    """A clock that was set back, also between frames that are stated here."""
+def test_no_moment_is_before_that_of_the_last_receipt(asking: Asking) -> None:
+    """The clock may be set back, or have been ahead for a moment."""
     asking.begun()
     assert asking.asked(moment_ms=NOON_MS + 5).portion.moment_ms == NOON_MS + 5
-    assert asking.asked(moment_ms=NOON_MS - 9000).portion.moment_ms == NOON_MS + 5
-    assert asking.ask(USUAL[:1], NOON_MS + 7) is None
-    last = asking.asked(moment_ms=NOON_MS + 6).portion
+    asking.ahead.issued_ms = NOON_MS + 7
+    last = asking.asked(moment_ms=NOON_MS - 9000).portion
     assert last.moment_ms == NOON_MS + 7
     assert last.moment == "2026-03-10T12:00:00.007Z"
+    asking.ahead.issued_ms = NOON_MS
+    assert asking.asked(moment_ms=NOON_MS + 6).portion.moment_ms == NOON_MS + 6
 
 
 def test_no_more_is_handed_over_than_may_wait(asking: Asking) -> None:
@@ -399,7 +401,7 @@ def test_one_that_states_wrongly_is_the_last(
     )
     asking = Asking()
     found: Any = []
-    for _ in range(60):
+    for _ in range(600):  # which one is compared is drawn by chance
         found = asking.ahead.statements(asking.asked())
         if found is None:
             break
@@ -419,8 +421,11 @@ def test_one_that_states_wrongly_is_the_last(
     asking.close()
 
 
-def test_a_new_one_is_looked_at_closely(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A frame of each of its first portions is stated here as well; then now and then."""
+@pytest.mark.parametrize(("drawn", "compared"), [(0, range(1, 25)), (-1, range(1, 9))])
+def test_a_new_one_is_looked_at_closely(
+    monkeypatch: pytest.MonkeyPatch, drawn: int, compared: range
+) -> None:
+    """A frame of each of its first portions is stated here as well; then as chance has it."""
     asking, stated = Asking(), list[int]()
 
     def noted(*given: Any) -> Statement | None:
@@ -428,10 +433,38 @@ def test_a_new_one_is_looked_at_closely(monkeypatch: pytest.MonkeyPatch) -> None
         return state(*given)
 
     monkeypatch.setattr(drafting_ahead, "state", noted)
-    for _ in range(40):
+    monkeypatch.setattr(secrets, "randbelow", lambda count: drawn % count)
+    for _ in range(24):
         assert asking.ahead.statements(asking.asked()) is not None
     asking.close()
-    assert stated == [*range(1, 9), 16, 24, 32, 40]
+    assert stated == [*compared]
+
+
+def test_its_death_is_seen_by_who_asks_for_its_number(asking: Asking) -> None:
+    """Also while no frames come."""
+    pid = asking.begun()
+    os.kill(pid, signal.SIGKILL)
+    deadline = time.monotonic() + 20
+    while asking.ahead.pid == pid:
+        assert time.monotonic() < deadline
+    assert asking.ahead.pid is None
+    assert not Path(f"/proc/{pid}").exists()
+
+
+def test_whatever_stumbles_over_an_answer_is_a_loss(
+    asking: Asking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not the end of the daemon: the frames are stated here."""
+    asked = asking.asked()
+
+    def stumble(*_: object) -> Statement | None:
+        raise RecursionError
+
+    monkeypatch.setattr(drafting_ahead, "state", stumble)
+    assert asking.ahead.statements(asked) is None
+    assert asking.ahead.lost == 1
+    asking.now_s += DRAFT_PAUSE_MS / 1000
+    assert asking.asked() is not None
 
 
 def test_large_frames_are_not_compared(asking: Asking) -> None:
