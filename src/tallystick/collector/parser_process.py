@@ -123,20 +123,15 @@ class ParserProcess:
 
     def _send(self) -> None:
         """Hand over what the pipe takes; the rest when there is room again."""
-        unsent = self._unsent
         try:
-            while unsent:
-                data = unsent[0]
-                given = self._companion.give(data)
-                if given < len(data):
-                    unsent[0] = data[given:]
-                    self._loop.add_writer(self._companion.inlet, self._send)
-                    return
-                unsent.popleft()
+            is_done = self._companion.give_all(self._unsent)
         except OSError as fault:
             self._lose(f"it takes no more: {fault.strerror or fault}", is_broken=False)
             return
-        self._loop.remove_writer(self._companion.inlet)
+        if is_done:
+            self._loop.remove_writer(self._companion.inlet)
+        else:
+            self._loop.add_writer(self._companion.inlet, self._send)
 
     def _receive(self) -> None:
         """Take what it has answered."""

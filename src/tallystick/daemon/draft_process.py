@@ -156,14 +156,7 @@ class DraftProcess:
 
     def _send(self) -> None:
         """Hand over what the pipe takes."""
-        unsent = self._unsent
         try:
-            while unsent:
-                data = unsent[0]
-                given = self._companion.give(data)
-                if given < len(data):
-                    unsent[0] = data[given:]
-                    return
-                unsent.popleft()
+            self._companion.give_all(self._unsent)
         except OSError as fault:
             raise Lost(f"it takes no more: {fault.strerror or fault}") from None

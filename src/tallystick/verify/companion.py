@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections import deque
 from selectors import EVENT_WRITE, DefaultSelector
 from typing import Final, TypeAlias
 
@@ -106,6 +107,17 @@ class Companion:
             return os.write(self.inlet, data)
         except BlockingIOError:
             return 0
+
+    def give_all(self, line: deque[memoryview]) -> bool:
+        """Hand over what there is room for from a line of pieces; return whether all of it went."""
+        while line:
+            data = line[0]
+            given = self.give(data)
+            if given < len(data):
+                line[0] = data[given:]
+                return False
+            line.popleft()
+        return True
 
     def read(self, size: int = _ANSWERS_BYTES) -> bytes:
         """Wait for some bytes of its answers, and return them."""
