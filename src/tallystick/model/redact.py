@@ -203,7 +203,8 @@ def read_patterns(data: bytes) -> tuple[Pattern, ...]:
     return tuple(_read_pattern(table, at) for at, table in enumerate(tables, 1))
 
 
-_QUOTED: Final = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
+# One that does not end goes as far as the text: each is looked at once.
+_QUOTED: Final = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 _BRACKET: Final = re.compile(r"[\[\]{}]")
 
 # Letters that patterns take for these ASCII ones where they look past case.
