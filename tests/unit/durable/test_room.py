@@ -32,6 +32,22 @@ def test_the_zeros_are_stable_when_it_returns(tmp_path: Path) -> None:
     assert sizes == [1 << 16]
 
 
+def test_zeros_are_written_in_small_pieces(tmp_path: Path) -> None:
+    """One large write would have the kernel keep them as one piece, and look at all of it later."""
+    path = tmp_path / "file"
+    path.write_bytes(b"held")
+    sizes: list[int] = []
+
+    def noted(descriptor: int, data: bytes | memoryview, offset: int) -> int:
+        sizes.append(len(data))
+        return os.pwrite(descriptor, data, offset)
+
+    assert make_room(path, 100_000, durable=Durable(pwrite=noted))
+    assert path.read_bytes() == b"held" + bytes(100_000)
+    assert max(sizes) <= 16 * 1024
+    assert sum(sizes) == 100_000
+
+
 def test_a_link_and_a_file_that_is_gone_are_refused(tmp_path: Path) -> None:
     """Zeros go to no other file than the one that is meant, and make none."""
     (tmp_path / "other").touch()
