@@ -27,6 +27,7 @@ from tallystick.durable.file import (
     sync_directory,
     unlock,
 )
+from tallystick.durable.found import find
 from tallystick.durable.room import make_room
 from tallystick.errors import (
     DurableError,
@@ -45,7 +46,7 @@ from tallystick.limits import (
 )
 from tallystick.store.sql import Access, Row, schema_text
 from tallystick.store.sqlite_access import SqliteAccess
-from tallystick.store.sqlite_files import identity, prepare_files
+from tallystick.store.sqlite_files import prepare_files
 
 
 class Schema(NamedTuple):
@@ -133,6 +134,7 @@ class SqliteEngine:
         self._is_closed = False
         self._log_path = f"{self._path}-wal"
         self._log_bytes = -1  # up to where the log is kept longer than it has to be
+        self._log_found: int | None = None  # how long it is, where somebody has looked
         self._lock = self._take_lock()
         try:
             prepare_files(self._path, schema.mode_max)
@@ -155,10 +157,10 @@ class SqliteEngine:
             raise
         self._access = SqliteAccess(self._connection)
         names = (self._path, self._log_path)
-        self._files = {name: found for name in names if (found := identity(name)) is not None}
+        self._files = {name: found.identity for name in names if (found := find(name)) is not None}
 
     @contextmanager
-    def writing(self) -> Iterator[Access]:
+    def writing(self) -> Iterator[SqliteAccess]:
         """Run a transaction; after any error of the database, nothing more is written."""
         with self._writing:
             if self._stopped is not None:
@@ -180,7 +182,7 @@ class SqliteEngine:
                 raise
 
     @contextmanager
-    def reading(self) -> Iterator[Access]:
+    def reading(self) -> Iterator[SqliteAccess]:
         """Lend a connection that only reads."""
         try:
             with self._lending:
@@ -210,12 +212,14 @@ class SqliteEngine:
         What was written to a file that somebody has moved away or replaced is lost with it.
         """
         for name, known in self._files.items():
-            found = identity(name)
-            if found != known:
+            found = find(name)
+            if found is None or found.identity != known:
                 reason = f"{shown(name)} was replaced or removed while it was open"
                 with self._writing:
                     self._stop(reason)
                 raise StoreStoppedError(f"{self._shown} takes no more: {reason}")
+            if name == self._log_path:
+                self._log_found = found.size
 
     def clock_ms(self, _access: Access, /) -> int:
         """Return this process's time: no other writes this file."""
@@ -223,13 +227,8 @@ class SqliteEngine:
 
     def size_bytes(self) -> int:
         """Return the bytes of the database file and of its write-ahead log."""
-        total = 0
-        for name in (self._path, f"{self._path}-wal"):
-            try:
-                total += os.stat(name).st_size
-            except OSError:
-                pass  # no log yet
-        return total
+        found = [find(name) for name in (self._path, self._log_path)]
+        return sum(one.size for one in found if one is not None)
 
     def integrity(self) -> list[str]:
         """Return what SQLite itself finds wrong with the file."""
@@ -273,8 +272,12 @@ class SqliteEngine:
 
     def _keep_room(self) -> None:
         """Make the log longer where it is full: commits write into what is there already."""
+        found, self._log_found = self._log_found, None
         try:
-            if os.stat(self._log_path).st_size > self._log_bytes:
+            if found is None:
+                there = find(self._log_path)
+                found = -1 if there is None else there.size  # `check_in_place` tells
+            if found > self._log_bytes:
                 has_room = make_room(self._log_path, SQLITE_WAL_ROOM_BYTES)
                 self._log_bytes = os.stat(self._log_path).st_size if has_room else sys.maxsize
         except FileNotFoundError:

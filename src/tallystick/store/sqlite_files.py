@@ -31,15 +31,6 @@ def prepare_files(path: str, mode_max: int | None) -> None:
         _tighten(name, mode)
 
 
-def identity(path: str) -> tuple[int, int] | None:
-    """Return which file stands under a name."""
-    try:
-        status = os.stat(path, follow_symlinks=False)
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
-
-
 def _tighten(path: str, mode_max: int) -> None:
     """Take from a file what others may do with it, beyond what is allowed; never add anything."""
     try:

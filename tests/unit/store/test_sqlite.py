@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from tests.submissions import note_of, submissions
 
+from tallystick.durable.found import Found, find
 from tallystick.errors import (
     StoreCorruptError,
     StoreError,
@@ -344,3 +345,30 @@ def test_a_file_in_another_encoding_is_refused(tmp_path: Path) -> None:
         made.execute("DROP TABLE t")
     with pytest.raises(StoreError, match="encoding = UTF-8"):
         engine_at(path)
+
+
+def test_the_log_is_looked_at_once_for_each_commit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who looks whether it is in place sees its length: the next commit knows if there is room."""
+    engine = engine_at(tmp_path / "db")
+    counted(engine)
+    engine.check_in_place()
+    looked: list[str] = []
+
+    def noted(path: str) -> Found | None:
+        looked.append(path)
+        return find(path)
+
+    monkeypatch.setattr(sqlite, "find", noted)
+    counted(engine)
+    assert looked == []
+    counted(engine)
+    assert looked == [f"{tmp_path}/db-wal"]
+    with engine.writing() as access:  # more than there is room for
+        access.run("INSERT INTO run VALUES (0, ?)", (bytes(SQLITE_WAL_ROOM_BYTES),))
+    engine.check_in_place()
+    before = os.stat(tmp_path / "db-wal").st_size
+    counted(engine)
+    assert os.stat(tmp_path / "db-wal").st_size >= before + SQLITE_WAL_ROOM_BYTES
+    engine.close()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tallystick.errors import StoreError
-from tallystick.store.sqlite_files import identity, prepare_files
+from tallystick.store.sqlite_files import prepare_files
 
 
 def mode_of(path: Path) -> int:
@@ -49,16 +49,3 @@ def test_links_are_refused_where_modes_count(tmp_path: Path, name: str) -> None:
     (tmp_path / name).symlink_to(tmp_path / "target")
     with pytest.raises(StoreError, match="symbolic link"):
         prepare_files(str(tmp_path / "db"), 0o640)
-
-
-def test_which_file_stands_under_a_name(tmp_path: Path) -> None:
-    """A file keeps its identity when it is written to, and another in its place has its own."""
-    path = tmp_path / "db"
-    assert identity(str(path)) is None
-    path.touch()
-    first = identity(str(path))
-    path.write_text("more")
-    assert identity(str(path)) == first
-    path.rename(tmp_path / "old")
-    path.touch()
-    assert identity(str(path)) != first
