@@ -99,13 +99,13 @@ def _as_uuid(digits: str) -> str:
 
 def timestamp(moment_ns: int) -> str:
     """Return a moment in the protocol's spelling: UTC, milliseconds, `Z`."""
-    return _spelled(moment_ns // 1_000_000)
+    second, rest = divmod(moment_ns // 1_000_000, 1000)
+    return f"{_spelled(second)}.{rest:03d}Z"
 
 
 @lru_cache(maxsize=16)
-def _spelled(moment_ms: int) -> str:
-    second, rest = divmod(moment_ms, 1000)
-    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(second))}.{rest:03d}Z"
+def _spelled(second: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
 
 
 def create_receipt(

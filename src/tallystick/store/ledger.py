@@ -8,6 +8,7 @@ stable storage when the call returns.
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
@@ -93,13 +94,13 @@ class LedgerStore:
     def append(self, rows: Sequence[Row]) -> None:
         """Put rows on stable storage in one commit, or raise and take no more."""
         with self.engine.writing() as access:
-            (last,) = access.rows("SELECT ifnull(max(rowid), 0) FROM receipts")[0]
-            if last != self._last:
-                raise StoreCorruptError(
-                    f"{self.path}: another program wrote into it ({last} rows, we know of "
-                    f"{self._last})"
-                )
-            access.insert(_INSERT, rows)
+            try:
+                access.insert(_INSERT, rows)
+            except sqlite3.IntegrityError:
+                self._check_alone(access.rows("SELECT ifnull(max(rowid), 0) FROM receipts")[0][0])
+                raise
+            # SQLite numbers on from what is there.
+            self._check_alone((access.last_rowid or 0) - len(rows))
         self._last += len(rows)
         self.engine.check_in_place()
 
@@ -152,6 +153,13 @@ class LedgerStore:
     def close(self) -> None:
         """Let go of the file."""
         self.engine.close()
+
+    def _check_alone(self, last: int) -> None:
+        """Raise where the rows before ours are not those that we wrote."""
+        if last != self._last:
+            raise StoreCorruptError(
+                f"{self.path}: another program wrote into it ({last} rows, we know of {self._last})"
+            )
 
     def _one(self, statement: str, values: Sequence[object]) -> LastRow | None:
         with self.engine.reading() as access:

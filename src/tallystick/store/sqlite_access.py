@@ -77,6 +77,8 @@ class SqliteAccess:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._execute = connection.execute
+        # Of the row that `insert` wrote last.
+        self.last_rowid: int | None = None
 
     def rows(self, statement: str, values: Sequence[object] = (), /) -> list[Row]:
         """Return all rows that a statement yields."""
@@ -100,7 +102,7 @@ class SqliteAccess:
     def insert(self, head: str, rows: Sequence[Sequence[object]], tail: str = "", /) -> None:
         """Insert all rows, many by one statement each: see `_ROWS_AT_ONCE`."""
         if len(rows) == 1:  # without a turn into columns and back
-            self._execute(_insertion(head, tail, len(rows[0]), 1), rows[0])
+            self._insert(_insertion(head, tail, len(rows[0]), 1), rows[0])
         else:
             self.insert_columns(head, [*zip(*rows, strict=True)], tail)
 
@@ -112,11 +114,11 @@ class SqliteAccess:
         if count >= _ROWS_AT_ONCE[-1]:
             packed = packed_insertion(head, columns, tail, PACKED_BYTES_MAX)
             if packed is not None:
-                self._execute(*packed)
+                self._insert(*packed)
                 return
         for some in _spans(count):
             statement = _insertion(head, tail, len(columns), some.stop - some.start)
-            self._execute(statement, _values(columns, some))
+            self._insert(statement, _values(columns, some))
 
     def update(
         self, table: str, columns: Sequence[str], keys: Sequence[str], rows: Sequence[Row], /
@@ -126,3 +128,6 @@ class SqliteAccess:
         for some in _spans(len(rows)):
             statement = _updating(table, tuple(columns), tuple(keys), some.stop - some.start)
             self._execute(statement, _values(given, some))
+
+    def _insert(self, statement: str, values: Sequence[object]) -> None:
+        self.last_rowid = self._execute(statement, values).lastrowid

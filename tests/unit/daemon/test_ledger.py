@@ -341,8 +341,13 @@ def test_a_signer_that_is_away_changes_nothing(home: Home, monkeypatch: pytest.M
     assert home.verify().verdict == "verified"
 
 
-def test_who_writes_beside_us_is_found_out(home: Home) -> None:
-    """A row that another program put into the store stops the ledger: nothing is forked."""
+@pytest.mark.parametrize("chain", [ROOT, "another"])
+@pytest.mark.parametrize("count", [1, 3])
+def test_who_writes_beside_us_is_found_out(home: Home, chain: str, count: int) -> None:
+    """A row that another program put into the store stops the ledger: nothing is forked.
+
+    Be it where ours would stand, or elsewhere.
+    """
     import sqlite3
 
     ledger = home.open()
@@ -351,14 +356,20 @@ def test_who_writes_beside_us_is_found_out(home: Home) -> None:
         other.execute(
             "INSERT INTO receipts (id, chain_id, sequence, action_type, risk_level, status, "
             "timestamp, issuer_id, receipt_json, receipt_hash) "
-            f"VALUES ('x', '{ROOT}', 2, 'a', 'low', 'success', '', '', '', '')"
+            f"VALUES ('x', '{chain}', 2, 'a', 'low', 'success', '', '', '', '')"
         )
     other.close()
     with pytest.raises(StoreCorruptError, match="another program"):
-        ledger.commit([home.frame()])
+        ledger.commit([home.frame() for _ in range(count)])
     with pytest.raises(StoreStoppedError):
         ledger.commit([home.frame()])
     stop(ledger)
+    with sqlite3.connect(home.db) as other:
+        # Nothing of ours stands behind it, by which it would look like one of ours.
+        assert other.execute("SELECT id FROM receipts ORDER BY rowid DESC").fetchone() == ("x",)
+    other.close()
+    with pytest.raises(StoreCorruptError):
+        home.open()
 
 
 @pytest.mark.parametrize("name", ["receipts.db", "receipts.db-wal"])

@@ -16,6 +16,20 @@ def engine_at(path: Path) -> SqliteEngine:
     return SqliteEngine(path, clock_ms=lambda: 7)
 
 
+@pytest.mark.parametrize("count", [1, 3, 64, 300, 513])
+@pytest.mark.parametrize("word", [b"x", None], ids=["packed", "mixed"])
+def test_the_last_row_is_known(tmp_path: Path, count: int, word: bytes | None) -> None:
+    """By its number, in whatever statements the rows went: it is behind all that were there."""
+    engine = engine_at(tmp_path / "db")
+    with engine.writing() as access:
+        access.run("CREATE TABLE words (word)")
+        for times in (1, 2, 3):
+            access.insert("INSERT INTO words (word)", [(word,)] * (count - 1) + [(b"y",)])
+            assert access.last_rowid == times * count
+            assert access.rows("SELECT max(rowid) FROM words") == [(times * count,)]
+    engine.close()
+
+
 @pytest.mark.parametrize("count", [0, 1, 3, 8, 127, 300, 513])
 def test_any_number_of_rows_is_written_once(tmp_path: Path, count: int) -> None:
     """However rows are divided among statements, each is inserted and updated, and none else."""
