@@ -455,6 +455,18 @@ DRAFTED_FRAMES_MAX = 512
 # Up to so many, where no other waits, one thread does both: to change it costs more.
 ALONE_FRAMES_MAX = 16
 
+# Such a few may weigh so much, or they are drafted beside the thread that reads: it is to be away
+# from the sockets for no longer than a commit takes.
+ALONE_BYTES_MAX = 16 * 1024
+
+# Where that keeps the thread for longer, another one goes on at the sockets. It looks this
+# often while there is traffic, and four times in a second else.
+AWAY_MS_MAX = 20
+
+# For so long it looks on after it has answered, before it sleeps: the next call of one that calls
+# again and again mostly comes by then. To be woken costs as much, and leaves caches cold.
+AWAKE_US_MAX = 100
+
 # What nobody waits for may wait so long for a frame that somebody waits for: one fsync does for
 # both, where a call that follows on another one's answer would wait for two. For so much longer a
 # daemon that is killed takes it along; the commit itself takes about as long.

@@ -14,11 +14,15 @@ from typing import Final
 import pytest
 from tests.ledgers import Home, chain_of
 
+from tallystick.durable.room import PIECE
+from tallystick.limits import SQLITE_WAL_ROOM_BYTES
 from tallystick.model.receipt import Receipt
 from tallystick.store.ledger_reads import LedgerReader, column_faults
 
 KILLS: Final = 5 * int(os.environ.get("TALLY_KILLS", "12"))
 ROOT: Final = Path(__file__).parents[2]
+# Writes by which room is made in the log, before the first commit.
+ROOM: Final = SQLITE_WAL_ROOM_BYTES // len(PIECE) - 1
 WRITER: Final = [sys.executable, "-m", "tests.faults.ledger_writer"]
 
 
@@ -140,7 +144,8 @@ def test_receipts_are_stable_before_commit_returns(
 
 @pytest.mark.parametrize("error", ["EIO", "ENOSPC"])
 @pytest.mark.parametrize(
-    ("call", "when"), [("fdatasync", 20), ("fdatasync", 41), ("pwrite64", 150), ("pwrite64", 351)]
+    ("call", "when"),
+    [("fdatasync", 20), ("fdatasync", 41), ("pwrite64", 150 + ROOM), ("pwrite64", 351 + ROOM)],
 )
 def test_a_failing_disk_stops_the_ledger(home: Home, call: str, when: int, error: str) -> None:
     """One failing call, though the next would work: an error, then no more; nothing is lost."""

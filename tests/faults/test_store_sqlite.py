@@ -19,7 +19,9 @@ import pytest
 from tests.faults.store_writer import receipt
 from tests.submissions import note_of, submissions
 
+from tallystick.durable.room import PIECE
 from tallystick.errors import StoreCorruptError, StoreError, StoreLockedError, StoreStoppedError
+from tallystick.limits import SQLITE_WAL_ROOM_BYTES
 from tallystick.store.fsck import check_store
 from tallystick.store.opening import open_log_store
 from tallystick.store.sqlite import COLLECTOR
@@ -27,6 +29,8 @@ from tallystick.store.sqlite import COLLECTOR
 KILLS: Final = int(os.environ.get("TALLY_KILLS", "12"))
 FLIPS: Final = 10 * KILLS
 PAGE_BYTES: Final = COLLECTOR.page_bytes
+# Writes by which room is made in the log, before the first commit and again after 256 pages.
+ROOM: Final = SQLITE_WAL_ROOM_BYTES // len(PIECE) - 1
 
 ROOT: Final = Path(__file__).parents[2]
 WRITER: Final = [sys.executable, "-m", "tests.faults.store_writer"]
@@ -141,7 +145,7 @@ def test_the_log_is_stable_before_place_returns(
 @pytest.mark.parametrize("error", ["EIO", "ENOSPC"])
 @pytest.mark.parametrize(
     ("call", "when"),
-    [("fdatasync", 25), ("fdatasync", 41), ("pwrite64", 301), ("pwrite64", 600)],
+    [("fdatasync", 25), ("fdatasync", 41), ("pwrite64", 301 + ROOM), ("pwrite64", 600 + 2 * ROOM)],
 )
 def test_a_failing_disk_stops_the_store(tmp_path: Path, call: str, when: int, error: str) -> None:
     """One failing call, though the next would work: an error, then no more; nothing is lost."""

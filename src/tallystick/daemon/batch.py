@@ -92,7 +92,7 @@ class Batch:
         self._draw = drawing()
         # Of the receipt before: most of a batch are of one millisecond.
         self._moment_ms, self._moment = -1, ""
-        self._ids: Callable[[], str] = ordered_ids(0)
+        self._ids: Callable[[], str] = _random_digits
 
     @property
     def rows(self) -> list[Row]:

@@ -2,8 +2,9 @@
 """From bytes to receipts and back: parses what arrived, has it stored, and answers who asked.
 
 One thread reads, drafts and signs, batch by batch, so that everything that waits shares one
-transaction and one fsync; where there is much to do, another one stores and answers meanwhile. A
-frame that our own code stumbles over is refused; its neighbours are stored.
+transaction and one fsync; where there is much to do, another one stores and answers meanwhile. What
+comes alone is not handed over at all: the thread that reads the sockets does all of it. A frame
+that our own code stumbles over is refused; its neighbours are stored.
 """
 
 from __future__ import annotations
@@ -22,10 +23,13 @@ from tallystick.daemon.drafted import Answer, Drafted
 from tallystick.daemon.drafting_ahead import DraftingAhead
 from tallystick.daemon.losses import Losses
 from tallystick.daemon.reading import Outcomes, Reading, asks
+from tallystick.daemon.stand_in import StandIn
 from tallystick.daemon.tallies import Tallies
+from tallystick.daemon.task import Task
 from tallystick.daemon.writing import Writing
 from tallystick.errors import Error, SignerUnavailable, StoreError
 from tallystick.limits import (
+    ALONE_BYTES_MAX,
     ALONE_FRAMES_MAX,
     DRAFTED_FRAMES_MAX,
     HELD_FRAMES_MAX,
@@ -61,18 +65,6 @@ class Writes(Protocol):
         """Where frames are counted that become no receipt, until the chain says so."""
 
 
-class Task:
-    """Something to be done between two commits; `done` hears how it went."""
-
-    __slots__ = ("done", "work")
-
-    def __init__(
-        self, work: Callable[[], Any], done: Callable[[Any, Exception | None], None]
-    ) -> None:
-        self.work = work
-        self.done = done
-
-
 Item = Arrived | Task
 Stored = TypeVar("Stored")
 
@@ -88,7 +80,18 @@ class Intake:
         finished: Callable[[Arrived], None],
         on_stop: Callable[[Exception], None],
         ahead: DraftingAhead | None = None,
+        stand_in: StandIn | None = None,
+        is_prompt: Callable[[Arrived], bool] = lambda _: True,
     ) -> None:
+        """With who stands in at the sockets, what comes alone is stored by the thread that reads.
+
+        `is_prompt` says of what keeps nobody waiting but for the disk.
+        """
+        self._stand_in = stand_in
+        self._is_prompt = is_prompt
+        self._lone: Arrived | None = None
+        # Held by the thread that drafts: what is drafted first is written first.
+        self._drafting = threading.Lock()
         self._ledger = ledger
         self._tallies = tallies
         self._reading = Reading(ledger.losses, tallies, ahead)
@@ -124,7 +127,32 @@ class Intake:
         return self._fault or self._line.fault
 
     def submit(self, arrived: Arrived) -> None:
-        """Put what arrived in line; a few frames that nobody asks about wait for one that is."""
+        """Put what arrived in line, or keep it for `pass_on` where it comes alone."""
+        lone, self._lone = self._lone, None
+        if lone is not None:
+            self._line_up(lone)
+        elif self._is_alone(arrived):
+            self._lone = arrived
+            return
+        self._line_up(arrived)
+
+    def pass_on(self) -> bool:
+        """Store what came alone, if anything did; called after each turn by who reads."""
+        lone, self._lone = self._lone, None
+        if lone is None or self._stand_in is None:
+            return False
+        self._store_alone(lone, self._stand_in)
+        return True
+
+    def do(self, work: Callable[[], Any], done: Callable[[Any, Exception | None], None]) -> None:
+        """Do something between two commits, on the thread that commits."""
+        lone, self._lone = self._lone, None
+        if lone is not None:
+            self._line_up(lone)
+        self._line.submit(Task(work, done))
+
+    def _line_up(self, arrived: Arrived) -> None:
+        """Put it in line; a few frames that nobody asks about wait for one that is."""
         if self._began_ns or self._line.waiting:  # else it is its turn at once
             self._reading.prepare(arrived)
         count = len(arrived.bodies) + 1
@@ -132,9 +160,45 @@ class Intake:
         patience_ms = UNASKED_WAIT_MS_MAX if is_few and not _may_ask(arrived) else 0
         self._line.submit(arrived, count=count, size=arrived.size, patience_ms=patience_ms)
 
-    def do(self, work: Callable[[], Any], done: Callable[[Any, Exception | None], None]) -> None:
-        """Do something between two commits, on the thread that commits."""
-        self._line.submit(Task(work, done))
+    def _is_alone(self, arrived: Arrived) -> bool:
+        """Whether the thread that reads may do all of it: nothing else is done or waits."""
+        return (
+            self._stand_in is not None
+            and not self._stand_in.is_there
+            and self._line.is_idle
+            and self._writing.is_idle
+            and self._fault is None
+            and arrived.fault is None
+            and len(arrived.bodies) < ALONE_FRAMES_MAX
+            and arrived.size <= ALONE_BYTES_MAX
+            and _may_ask(arrived)
+            and self._is_prompt(arrived)
+        )
+
+    def _store_alone(self, arrived: Arrived, stand_in: StandIn) -> None:
+        """Draft, store and answer; somebody else is at the sockets where that takes long."""
+        self._drafting.acquire()  # before anybody else can put something in line
+        stand_in.leave()
+        try:
+            self._do_alone([arrived])
+        finally:
+            stand_in.back()
+
+    def _do_alone(self, batch: list[Arrived]) -> None:
+        self._began_ns = time.monotonic_ns()
+        try:
+            outcomes, found, _ = self._drafted(batch)
+        except BaseException as fault:  # noqa: BLE001 - whatever it is, who waits hears
+            self._drafted_alone()
+            self._stop(batch, fault)
+            return
+        self._writing.do_alone(
+            lambda: self._finish(batch, outcomes, found), begun=self._drafted_alone
+        )
+
+    def _drafted_alone(self) -> None:
+        self._began_ns = 0
+        self._drafting.release()
 
     def close(self) -> None:
         """Commit what waits, and end the thread."""
@@ -149,24 +213,33 @@ class Intake:
 
     def _take(self, batch: Sequence[Item]) -> None:
         """Draft what came, and pass it on; do what is to be done between two commits."""
-        self._began_ns = time.monotonic_ns()
-        waiting: list[Arrived] = []
-        try:
-            for item in batch:
-                if isinstance(item, Arrived):
-                    waiting.append(item)
-                    continue
+        with self._drafting:
+            self._began_ns = time.monotonic_ns()
+            waiting: list[Arrived] = []
+            try:
+                for item in batch:
+                    if isinstance(item, Arrived):
+                        waiting.append(item)
+                        continue
+                    self._store(waiting)
+                    waiting = []
+                    item.do()
                 self._store(waiting)
-                waiting = []
-                _do(item)
-            self._store(waiting)
-        finally:
-            self._began_ns = 0
+            finally:
+                self._began_ns = 0
 
     def _store(self, batch: list[Arrived]) -> None:
         """Draft what some connections sent, in one transaction, and have it stored."""
         if not batch:
             return
+        outcomes, found, count = self._drafted(batch)
+        for arrived in batch:
+            arrived.is_passed_on = True
+        is_alone = count <= ALONE_FRAMES_MAX and not self._line.waiting
+        self._writing.do(lambda: self._finish(batch, outcomes, found), is_alone=is_alone)
+
+    def _drafted(self, batch: list[Arrived]) -> tuple[list[Outcomes], Drafted | list[Answer], int]:
+        """Return what is said of each frame, what is to be written, and of how many frames."""
         frames: list[ArrivedFrame] = []
         # For each frame that came in: where its answer stands, or why it was refused.
         outcomes = [self._reading.read(arrived, frames) for arrived in batch]
@@ -176,10 +249,7 @@ class Intake:
         for answer in found.answers if isinstance(found, Drafted) else found:
             if isinstance(answer, Refusal):
                 self._tallies.rejected[answer.code] += 1
-        for arrived in batch:
-            arrived.is_passed_on = True
-        is_alone = len(frames) <= ALONE_FRAMES_MAX and not self._line.waiting
-        self._writing.do(lambda: self._finish(batch, outcomes, found), is_alone=is_alone)
+        return outcomes, found, len(frames)
 
     # -------------------------------------------------------------------- the thread that writes
 
@@ -193,7 +263,7 @@ class Intake:
             answers = self._ledger.write(found) if isinstance(found, Drafted) else found
             self._write_began_ns = 0
             if answers:
-                receipts = sum(one.ok for one in answers)
+                receipts = sum([one.ok for one in answers])
                 self._tallies.note_commit(receipts, time.monotonic_ns() - began_ns)
             for of_one in outcomes:
                 self._tell(left[0], of_one, answers)
@@ -282,7 +352,7 @@ class Intake:
             return
         for item in batch:
             if isinstance(item, Task):
-                _tell_done(item, None, fault)
+                item.tell(None, fault)
         left = [one for one in batch if isinstance(one, Arrived) and not one.is_passed_on]
         # Behind what was passed on: answers keep their order.
         self._writing.do(lambda: self._stop(left, fault), is_alone=False)
@@ -290,27 +360,12 @@ class Intake:
 
 def _may_ask(arrived: Arrived) -> bool:
     """Whether somebody may wait for an answer: what only looks like a question is stored sooner."""
-    return arrived.fault is not None or any(b'"ack"' in body for body in arrived.bodies)
-
-
-def _do(task: Task) -> None:
-    try:
-        result = task.work()
-    except StoreError as fault:
-        _tell_done(task, None, fault)
-        raise
-    except Exception as fault:  # noqa: BLE001 - who asked for it hears
-        _tell_done(task, None, fault)
-    else:
-        _tell_done(task, result, None)
-
-
-def _tell_done(task: Task, result: Any, fault: Exception | None) -> None:
-    """Tell who asked; that it can't be told is no reason to store nothing any more."""
-    try:
-        task.done(result, fault)
-    except Exception as failed:  # noqa: BLE001 - the thread must go on
-        event(logging.ERROR, "answer_failed", kind=type(failed).__name__)
+    if arrived.fault is not None:
+        return True
+    for body in arrived.bodies:  # noqa: SIM110 - a generator takes a lone frame longer than this
+        if b'"ack"' in body:
+            return True
+    return False
 
 
 def _refuse_all(arrived: Arrived) -> None:

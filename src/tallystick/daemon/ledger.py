@@ -76,13 +76,10 @@ class Ledger:
         # Transactions that are drafted and not yet written; who writes waits for no draft.
         self._unwritten = 0
         self._written = threading.Condition()
-        self._standing = resumed.standing if resumed is not None else Standing()
-        self._durable = self._standing
+        resumed = resumed or Resumed(standing=Standing())
+        self._standing = self._durable = resumed.standing
         # Of the open chains, those that were used last.
-        self._places: OrderedDict[str, Place] = OrderedDict(
-            (place.head.chain_id, place)
-            for place in (resumed.agents if resumed is not None else ())
-        )
+        self._places = OrderedDict((place.head.chain_id, place) for place in resumed.agents)
         self._agents_open = set(self._places)
         if self._standing.root is not None:
             self._places[self._standing.root.head.chain_id] = self._standing.root
@@ -128,6 +125,10 @@ class Ledger:
                 self._unwritten += 1
             heads = [place.head for place in turn.batch.places.values()]
             return Drafted(answers, turn.batch.rows, heads, closed, turn.standing, taken)
+
+    def is_prompt_at(self, moment_ms: int) -> bool:
+        """Whether a draft of then waits for nobody: no signer elsewhere, and no end of a day."""
+        return self._keys.sign_all is not None and not self._is_due(moment_ms)
 
     def write(self, drafted: Drafted) -> list[Answer]:
         """Return the answers when a transaction is on stable storage; once for each, in order."""

@@ -6,16 +6,26 @@ A callback that fails harms nobody else: its own `on_fault` is called, and the l
 
 from __future__ import annotations
 
+import os
 import selectors
 import socket
+import sys
+import time
 from collections.abc import Callable
 from typing import Final, Protocol
+
+from tallystick.limits import AWAKE_US_MAX
 
 READ: Final = selectors.EVENT_READ
 WRITE: Final = selectors.EVENT_WRITE
 
-# Bytes that wake the loop mean nothing: as many as are there are thrown away at once.
+# Bytes that wake the loop mean nothing, but for those of signals: as many as there are, at once.
 _WAKE_BYTES: Final = 4096
+
+# Where there is one processor, whoever looks on keeps the one from it that is waited for.
+_MAY_LOOK_ON: Final = (
+    len(os.sched_getaffinity(0)) if sys.platform.startswith("linux") else os.cpu_count() or 1
+) > 1
 
 
 class Watched(Protocol):
@@ -41,6 +51,8 @@ class Loop:
         self._periods: list[tuple[int, Callable[[], None]]] = []
         self._due: list[int] = []
         self._later: list[tuple[int, Callable[[], None]]] = []
+        # Signals that woke it, by their numbers: also while their handlers can't run.
+        self.caught: set[int] = set()
         self.now_ms = monotonic_ms()
 
     @property
@@ -75,13 +87,15 @@ class Loop:
         """Call a function once, after so long."""
         self._later.append((self._clock() + delay_ms, function))
 
-    def turn(self, wait_ms: int | None = None) -> None:
-        """Wait once, and call back whatever can go on."""
+    def turn(self, wait_ms: int | None = None, *, is_eager: bool = False) -> None:
+        """Wait once, and call back whatever can go on; who is eager looks on before it sleeps."""
         self.now_ms = self._clock()
         for due in (*self._due, *(one for one, _ in self._later)):
             left = max(0, due - self.now_ms)
             wait_ms = left if wait_ms is None else min(wait_ms, left)
-        ready = self._selector.select(None if wait_ms is None else wait_ms / 1000)
+        ready = self._look_on() if is_eager and _MAY_LOOK_ON else []
+        if not ready:
+            ready = self._selector.select(None if wait_ms is None else wait_ms / 1000)
         self.now_ms = self._clock()
         for key, events in ready:
             watched: Watched | None = key.data
@@ -108,9 +122,20 @@ class Loop:
         self._reader.close()
         self._writer.close()
 
+    def _look_on(self) -> list[tuple[selectors.SelectorKey, int]]:
+        """Look again and again for a moment: to sleep and be woken takes longer than most waits."""
+        until_ns = time.monotonic_ns() + AWAKE_US_MAX * 1000
+        while not (ready := self._selector.select(0)):
+            if time.monotonic_ns() >= until_ns:
+                break
+        return ready
+
     def _forget_wakes(self) -> None:
         try:
-            while len(self._reader.recv(_WAKE_BYTES)) == _WAKE_BYTES:
-                pass
+            while found := self._reader.recv(_WAKE_BYTES):
+                self.caught.update(found)
+                if len(found) < _WAKE_BYTES:
+                    break
         except BlockingIOError:
             pass
+        self.caught.discard(0)  # of `wake`

@@ -67,6 +67,10 @@ class PrincipalNames:
         answer, _ = self._asked(uid)
         return answer.result() if answer.done() else None
 
+    def is_found(self, uid: int | None) -> bool:
+        """Whether `principal` says at once who that is."""
+        return uid is None or uid in self._known
+
     def forget(self) -> None:
         """Ask anew from now on: users may have been renamed (SIGHUP)."""
         with self._lock:

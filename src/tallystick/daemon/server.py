@@ -33,6 +33,7 @@ from tallystick.daemon.quotas import Bounds, share_of
 from tallystick.daemon.reports import Reports
 from tallystick.daemon.settings import Settings, changed
 from tallystick.daemon.socket_path import legacy_link
+from tallystick.daemon.stand_in import StandIn
 from tallystick.daemon.statements import Statements
 from tallystick.daemon.status import Reply, StatusDoor, failed
 from tallystick.daemon.tallies import Tallies
@@ -42,6 +43,7 @@ from tallystick.serve.logs import LOGGER, event
 from tallystick.verify.trust import fingerprint_of
 
 CAUGHT: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_ENDING: Final = {signal.SIGTERM, signal.SIGINT}
 _TICK_MS: Final = 5000
 _UNSAFE_WARNING_MS: Final = 60_000
 _DRAIN_TURN_MS: Final = 100
@@ -51,6 +53,11 @@ _GARBAGE_OBJECTS: Final = 20_000
 
 class Daemon:
     """Serves emitters until it is told to stop. `run` returns when all that was taken is safe."""
+
+    # Whether the next frame of one who was answered just now may come at any moment.
+    _is_eager = False
+    # Whether the manager knows that the end has begun, and nobody new finds the socket.
+    _is_ending = False
 
     def __init__(
         self,
@@ -74,12 +81,15 @@ class Daemon:
         self._supervisor = Supervisor()
         self._tallies = Tallies()
         self._loop = Loop(lambda: time.monotonic_ns() // 1_000_000)
+        self._stand_in = StandIn(self._turn_for, self._loop.wake)
         self._intake = Intake(
             ledger,
             tallies=self._tallies,
             finished=self._finished,
             on_stop=self._stop_for,
             ahead=statements.ahead,
+            stand_in=self._stand_in,
+            is_prompt=self._is_prompt,
         )
         self._connections = Connections(
             self._loop,
@@ -126,7 +136,7 @@ class Daemon:
             on_ready()
             try:
                 self._serve()
-                self._supervisor.stopping()
+                self._begin_end()
                 if self._fault is None:
                     self._drain()
             finally:
@@ -153,16 +163,43 @@ class Daemon:
                 self._take_settings()
 
     def _turn(self, wait_ms: int | None = None) -> None:
-        self._loop.turn(wait_ms)
+        self._loop.turn(wait_ms, is_eager=self._is_eager)
+        self._is_eager = self._intake.pass_on()
         self._connections.settle()
         self._status.settle()
+
+    def _turn_for(self) -> None:
+        """Serve once for the thread that serves: it stores what came alone, and that takes long.
+
+        Handlers of signals run on that thread: until it is back, their numbers tell of the end.
+        """
+        if self._loop.caught & _ENDING:
+            self._begin_end()
+        self._loop.turn(_DRAIN_TURN_MS if self._is_ending else None)
+        self._connections.settle()
+        self._status.settle()
+        if self._is_ending:
+            self._supervisor.more_time(_MORE_TIME_MS)
+
+    def _begin_end(self) -> None:
+        """Tell the manager, and let nobody find the socket; again does nothing."""
+        if not self._is_ending:
+            self._is_ending = True
+            self._supervisor.stopping()
+            self._listener.withdraw()
+
+    def _is_prompt(self, arrived: Arrived) -> bool:
+        """Whether only the disk may keep it waiting: no directory, no signer, no end of a day."""
+        uid = arrived.connection.attestation.credential.uid
+        moment_ms = arrived.received_ns // 1_000_000
+        return self._statements.knows(uid) and self._ledger.is_prompt_at(moment_ms)
 
     def _tick(self) -> None:
         """Have what is due without frames written: losses, and the end of a day."""
         if self._intake.fault is None:
             self._intake.do(self._ledger.tick, _note_tick)
         for listener in (self._listener, self._status_listener):
-            if not listener.is_in_place:
+            if not listener.is_in_place and not self._is_ending:
                 event(logging.WARNING, "socket_gone", socket=listener.path)
 
     def _sign_of_life(self) -> None:
@@ -224,7 +261,6 @@ class Daemon:
     def _drain(self) -> None:
         """Read, store and answer all that emitters have written already."""
         event(logging.INFO, "draining", connections=len(self._connections))
-        self._listener.withdraw()
         self._connections.drain()
         end_ms = self._loop.now_ms + self._settings.shutdown_deadline
         while self._fault is None:
@@ -252,6 +288,7 @@ class Daemon:
         self._connections.close()
         self._status.close()
         self._intake.close()
+        self._stand_in.close()
         self._statements.ahead.close()
         try:
             # After an orderly end this is done already; else what was open stays open, and the next

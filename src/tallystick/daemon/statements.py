@@ -40,6 +40,10 @@ class Statements:
         self._names.known(attestation.credential.uid)
         return attestation
 
+    def knows(self, uid: int | None) -> bool:
+        """Whether the user's name has been found: nobody waits for it."""
+        return self._names.is_found(uid)
+
     def take(self, settings: Settings) -> None:
         """Draft by other settings from now on; where they can't be used, raise and go on as is."""
         terms = terms_from(settings)

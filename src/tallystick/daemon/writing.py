@@ -2,7 +2,8 @@
 """The thread that stores what is drafted, and answers, while the next transaction is drafted.
 
 It works off jobs in their order, and there is never more than one that waits: whoever drafts is
-held back by the disk. A job that comes alone is done at once, by the thread that brings it.
+held back by the disk. A job that comes alone is done at once, by the thread that brings it. One job
+is done at a time, whoever does it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ Job = Callable[[], None]
 
 
 class Writing:
-    """Owns the thread. One other thread gives it jobs.
+    """Owns the thread. One other thread gives it jobs, or a second one where nothing is to be done.
 
     A job is not to raise. One that does is told to `on_fault`, and the thread goes on: who waits
     for it would wait forever.
@@ -25,8 +26,14 @@ class Writing:
         """Begin."""
         self._on_fault = on_fault
         self._jobs: Queue[Job | None] = Queue(maxsize=1)
+        self._doing = threading.Lock()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no job waits or is done."""
+        return not self._jobs.unfinished_tasks and not self._doing.locked()
 
     def do(self, job: Job, *, is_alone: bool) -> None:
         """Have a job done behind all others; waits while one waits already.
@@ -34,10 +41,16 @@ class Writing:
         Where nothing else is to be done, and nothing else comes (`is_alone`), two changes of the
         thread would only cost time.
         """
-        if is_alone and not self._jobs.unfinished_tasks:
+        if is_alone and self.is_idle:
             self._do(job)
         else:
             self._jobs.put(job)
+
+    def do_alone(self, job: Job, begun: Callable[[], None]) -> None:
+        """Do a job by this thread, where this is idle; `begun` is called when none comes before."""
+        with self._doing:
+            begun()
+            self._try(job)
 
     def close(self) -> None:
         """Do what waits, and end the thread."""
@@ -51,6 +64,10 @@ class Writing:
             self._jobs.task_done()
 
     def _do(self, job: Job) -> None:
+        with self._doing:
+            self._try(job)
+
+    def _try(self, job: Job) -> None:
         try:
             job()
         except BaseException as fault:  # noqa: BLE001 - a thread that ends silently is a hang

@@ -17,7 +17,7 @@ _FLAGS: Final = os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # The page cache keeps what is written at once as one piece, and looks at all of a piece for each
 # page that is written into it: in one of two megabytes that takes longer than the page itself.
-_PIECE: Final = bytes(16 * 1024)
+PIECE: Final = bytes(16 * 1024)
 
 
 def make_room(path: FilePath, size: int, *, durable: Durable | None = None) -> bool:
@@ -42,5 +42,5 @@ def make_room(path: FilePath, size: int, *, durable: Durable | None = None) -> b
 
 def _append_zeros(descriptor: Descriptor, size: int, durable: Durable) -> None:
     start = os.fstat(descriptor).st_size
-    for at in range(0, size, len(_PIECE)):
-        write_at(descriptor, _PIECE[: size - at], start + at, durable)
+    for at in range(0, size, len(PIECE)):
+        write_at(descriptor, PIECE[: size - at], start + at, durable)

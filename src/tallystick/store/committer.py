@@ -70,6 +70,11 @@ class GroupCommit(Generic[Item, Result]):
         return self._waiting
 
     @property
+    def is_idle(self) -> bool:
+        """Whether nothing waits and nothing is committed; to be asked by who submits."""
+        return self._is_asleep and not self._queue and self._fault is None and not self._is_closing
+
+    @property
     def fault(self) -> Exception | None:
         """The error after which nothing is committed any more."""
         return self._fault
@@ -131,6 +136,7 @@ class GroupCommit(Generic[Item, Result]):
             while not self._is_closing and (left := self._due - time.monotonic()) > 0:
                 self._is_asleep = True
                 self._wake.wait(left)
+            self._is_asleep = False
             batch: list[Item] = []
             total = total_bytes = 0
             while self._queue:

@@ -15,6 +15,7 @@ from struct import unpack_from
 from typing import Any
 
 import pytest
+from tests.daemons import wait_until
 from tests.frames import body
 from tests.ledgers import Home
 from tests.portions import TANGO, TERMS, usual_bodies
@@ -29,10 +30,11 @@ from tallystick.daemon.ledger import Ledger
 from tallystick.daemon.losses import Losses
 from tallystick.daemon.peer import attest
 from tallystick.daemon.principal_names import PrincipalNames
+from tallystick.daemon.stand_in import StandIn
 from tallystick.daemon.tallies import Tallies
 from tallystick.daemon.terms import draft_settings_of
 from tallystick.errors import FrameRefused, SignerUnavailable, StoreError, StoreStoppedError
-from tallystick.limits import ALONE_FRAMES_MAX
+from tallystick.limits import ALONE_BYTES_MAX, ALONE_FRAMES_MAX
 from tallystick.model.frame import Acknowledgement, Refusal
 
 
@@ -44,6 +46,7 @@ class Stumbling:
         self.unavailable = 0
         self.batches: list[int] = []
         self.holds: threading.Event | None = None
+        self.threads: list[str] = []  # of whom each transaction was written by
         self.stated: set[str] = set()  # of what another process has stated
 
     @property
@@ -59,6 +62,7 @@ class Stumbling:
         return self._ledger.draft(frames)
 
     def write(self, drafted: Drafted, /) -> list[Acknowledgement | Refusal]:
+        self.threads.append(threading.current_thread().name)
         if self.holds is not None:
             assert self.holds.wait(20)
         return self._ledger.write(drafted)
@@ -82,7 +86,7 @@ class Stumbling:
 class House:
     """An intake over a ledger, and one connection whose answers can be read."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, stands_in: bool = False) -> None:
         self.home = Home(folder)
         self.ledger = self.home.open()
         self.stumbling = Stumbling(self.ledger)
@@ -97,13 +101,27 @@ class House:
         here.setblocking(False)
         self.there.settimeout(20)
         self.connection = Connection(here, attest(here), Account(0), 0)
+        self.turns: list[str] = []
+        self.stand_in = StandIn(self._turn, lambda: None) if stands_in else None
+        self.is_prompt = True
         self.intake = Intake(
             self.stumbling,
             tallies=self.tallies,
             finished=self._finish,
             on_stop=self.stopped.append,
             ahead=self.ahead,
+            stand_in=self.stand_in,
+            is_prompt=lambda _: self.is_prompt,
         )
+
+    def _turn(self) -> None:
+        self.turns.append(threading.current_thread().name)
+        time.sleep(0.001)
+
+    def submit(self, *bodies: bytes, fault: FrameRefused | None = None) -> None:
+        """Let bodies arrive together."""
+        now_ns = self.home.now_ms * 1_000_000
+        self.intake.submit(Arrived(self.connection, list(bodies), now_ns, fault))
 
     def _finish(self, arrived: Arrived) -> None:
         self.finished.append(arrived)
@@ -111,8 +129,7 @@ class House:
 
     def send(self, *bodies: bytes, fault: FrameRefused | None = None) -> None:
         """Let bodies arrive together, and wait until they are done."""
-        now_ns = self.home.now_ms * 1_000_000
-        self.intake.submit(Arrived(self.connection, list(bodies), now_ns, fault))
+        self.submit(*bodies, fault=fault)
         assert self.done.acquire(timeout=20)
 
     def answers(self) -> list[dict[str, Any]]:
@@ -131,6 +148,8 @@ class House:
 
     def close(self) -> None:
         self.intake.close()
+        if self.stand_in is not None:
+            self.stand_in.close()
         self.ahead.close()
         self.ledger.close()
         self.connection.close()
@@ -141,6 +160,15 @@ class House:
 def house(tmp_path: Path) -> Iterator[House]:
     tmp_path.chmod(0o700)
     house = House(tmp_path)
+    yield house
+    house.close()
+
+
+@pytest.fixture
+def lone(tmp_path: Path) -> Iterator[House]:
+    """A house in which this thread reads the sockets, and another one may stand in for it."""
+    tmp_path.chmod(0o700)
+    house = House(tmp_path, stands_in=True)
     yield house
     house.close()
 
@@ -448,3 +476,136 @@ def test_other_terms_reach_what_waits_for_its_turn(house: House) -> None:
         if one["id"] in told
     ]
     assert errors == ["[redacted:tango]"] * 20
+
+
+ME = threading.current_thread().name
+
+
+def test_what_comes_alone_is_stored_by_who_reads(lone: House) -> None:
+    """At the end of the turn in which it came, refusals and all; then nothing is left to do."""
+    for sequence in (1, 3):  # what was refused is told before the next
+        lone.submit(body(ack=True), body(ack=True, v="2"))
+        assert lone.answers() == []
+        assert lone.intake.pass_on()
+        assert [one.get("sequence", one.get("code")) for one in lone.answers()] == [
+            sequence,
+            "FRAME_VERSION",
+        ]
+        assert not lone.intake.pass_on()
+    assert lone.stumbling.threads == [ME, ME]
+    assert len(lone.finished) == 2
+    assert lone.tallies.receipts == lone.tallies.rejected["FRAME_VERSION"] == 2
+    assert lone.intake.busy_ms == 0
+
+
+def test_what_comes_in_one_turn_shares_a_commit(lone: House) -> None:
+    """Then it is a crowd: the first of it is no longer alone, and stays the first."""
+    for _ in range(2):
+        lone.submit(body(ack=True))
+    assert not lone.intake.pass_on()
+    for _ in range(2):
+        assert lone.done.acquire(timeout=20)
+    assert [one["sequence"] for one in lone.answers()] == [1, 2]
+    assert ME not in lone.stumbling.threads
+
+
+@pytest.mark.parametrize(
+    ("bodies", "fault"),
+    [
+        ([body()], None),
+        ([body(ack=True)] * ALONE_FRAMES_MAX, None),
+        ([body(ack=True, input="x" * ALONE_BYTES_MAX)], None),
+        ([body(ack=True)], FrameRefused("FRAME_CUT", "on purpose")),
+    ],
+    ids=["unasked", "many", "large", "cut"],
+)
+def test_what_is_not_usual_goes_in_line(
+    lone: House, bodies: list[bytes], fault: FrameRefused | None
+) -> None:
+    """Who reads is to be away from the sockets for no longer than a commit takes."""
+    lone.send(*bodies, fault=fault)
+    assert not lone.intake.pass_on()
+    assert ME not in lone.stumbling.threads
+
+
+def test_what_may_wait_for_others_goes_in_line(lone: House) -> None:
+    """For a directory, a signer elsewhere, or the end of a day: the loop goes on meanwhile."""
+    lone.is_prompt = False
+    lone.send(body(ack=True))
+    assert ME not in lone.stumbling.threads
+    lone.is_prompt = True
+    wait_until(lambda: lone.intake._line.is_idle)
+    lone.submit(body(ack=True))
+    assert lone.intake.pass_on()
+    assert [one["sequence"] for one in lone.answers()] == [1, 2]
+
+
+def test_a_task_comes_behind_what_came_before_it(lone: House) -> None:
+    """It may end the chain, and the frame was there first."""
+    found: list[int] = []
+    lone.submit(body(ack=True))
+    lone.intake.do(lambda: found.append(lone.ledger.status().receipts), lambda *_: None)
+    assert not lone.intake.pass_on()
+    assert lone.done.acquire(timeout=20)
+    wait_until(lambda: bool(found))
+    assert found == [1]
+
+
+def test_beside_what_is_written_nothing_is_alone(lone: House) -> None:
+    """It is drafted meanwhile, and answered behind that."""
+    lone.stumbling.holds = threading.Event()
+    many = [body(ack=True)] * (ALONE_FRAMES_MAX + 1)
+    lone.submit(*many)
+    wait_until(lambda: bool(lone.stumbling.threads))
+    lone.submit(body(ack=True))
+    assert not lone.intake.pass_on()
+    lone.stumbling.holds.set()
+    for _ in range(2):
+        assert lone.done.acquire(timeout=20)
+    assert [one["sequence"] for one in lone.answers()] == [*range(1, len(many) + 2)]
+
+
+def test_while_the_disk_keeps_it_another_one_reads(lone: House) -> None:
+    """What that one brings goes in line, and is stored behind; then the first one is back."""
+    holds = lone.stumbling.holds = threading.Event()
+    assert lone.stand_in is not None
+
+    def meanwhile() -> None:
+        wait_until(lambda: lone.stand_in is not None and lone.stand_in.is_there)
+        lone.submit(body(ack=True))
+        lone.submit(body(ack=True))
+        time.sleep(0.05)
+        holds.set()
+
+    other = threading.Thread(target=meanwhile)
+    other.start()
+    lone.submit(body(ack=True))
+    assert lone.intake.pass_on()
+    assert not lone.stand_in.is_there
+    other.join(20)
+    for _ in range(3):
+        assert lone.done.acquire(timeout=20)
+    assert [one["sequence"] for one in lone.answers()] == [1, 2, 3]
+    assert lone.stumbling.threads[0] == ME
+    assert ME not in lone.stumbling.threads[1:]
+    assert set(lone.turns) == {"tally-stand-in"}
+
+
+@pytest.mark.parametrize(
+    ("session", "code", "is_end"), [("bug", "INTERNAL", False), ("disk", "STORE", True)]
+)
+def test_what_fails_alone_is_told_as_in_line(
+    lone: House, session: str, code: str, is_end: bool
+) -> None:
+    """Our own fault is one frame's; a disk's is the end, and who reads is at the sockets again."""
+    lone.submit(body(ack=True, session_id=session))
+    assert lone.intake.pass_on()
+    assert [one["code"] for one in lone.answers()] == [code]
+    assert len(lone.finished) == 1
+    assert [type(one) for one in lone.stopped] == ([StoreError] if is_end else [])
+    assert (lone.intake.fault is not None) is is_end
+    if is_end:
+        lone.submit(body(ack=True))
+        assert not lone.intake.pass_on()  # in line it is refused
+    assert lone.stand_in is not None
+    assert lone.stand_in._place.locked()

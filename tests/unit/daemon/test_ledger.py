@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 from tests.frames import body
-from tests.ledgers import DAY_MS, ISSUER, NOON_MS, Home, chain_of, type_of
+from tests.ledgers import DAY_MS, ISSUER, METHOD, NOON_MS, Home, chain_of, type_of
 from tests.portions import ids_of, plain_frame, stated_frame
 
 from tallystick.daemon import ledger as module
 from tallystick.daemon.attested import ArrivedFrame, AttestedFrame
 from tallystick.daemon.batch import Draft
-from tallystick.daemon.key_source import make_keys
+from tallystick.daemon.key_source import SignerKeySource, make_keys
 from tallystick.daemon.ledger import Ledger
 from tallystick.daemon.turn import Turn
 from tallystick.errors import (
@@ -27,6 +27,7 @@ from tallystick.errors import (
     StoreError,
     StoreStoppedError,
 )
+from tallystick.keys.local import LocalSigner, generate_key_pair
 from tallystick.model.frame import Acknowledgement, Refusal
 
 ROOT = "2026-03-10"
@@ -757,3 +758,18 @@ def test_a_write_that_fails_ends_the_waiting(home: Home) -> None:
     thread.join(20)
     assert len(heard) == 1
     ledger.close()
+
+
+def test_a_draft_is_prompt_where_it_waits_for_nobody(home: Home) -> None:
+    """Not at the end of a day, which looks into the store, and not by a signer elsewhere."""
+    ledger = home.open()
+    assert ledger.is_prompt_at(home.now_ms)
+    ledger.commit([home.frame()])
+    assert ledger.is_prompt_at(home.now_ms)
+    assert not ledger.is_prompt_at(home.now_ms + DAY_MS)
+    ledger.close()
+    for path in (home.db, home.public, home.heads):
+        path.unlink()
+    elsewhere = home.open(keys=SignerKeySource(LocalSigner(generate_key_pair()), METHOD))
+    assert not elsewhere.is_prompt_at(home.now_ms)
+    elsewhere.close()

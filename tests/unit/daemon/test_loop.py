@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import selectors
+import signal
 import socket
 import threading
 import time
@@ -11,6 +13,7 @@ from collections.abc import Iterator
 import pytest
 
 from tallystick.daemon.loop import READ, WRITE, Loop
+from tallystick.limits import AWAKE_US_MAX
 
 
 class Ear:
@@ -109,3 +112,54 @@ def test_it_calls_once_and_later(loop: Loop) -> None:
     assert 0.02 < time.monotonic() - began < 5
     loop.turn(60)
     assert calls == [1]
+
+
+def test_who_is_eager_looks_on_and_sleeps_in_the_end(
+    loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What comes at once is found without sleep; with one processor, or nothing, it sleeps."""
+    here, there = socket.socketpair()
+    with here, there:
+        ear = Ear(here)
+        loop.watch(here, READ, ear)
+        waits: list[float | None] = []
+        select = loop._selector.select
+
+        def noted(wait_s: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+            waits.append(wait_s)
+            return select(wait_s)
+
+        monkeypatch.setattr(loop._selector, "select", noted)
+        monkeypatch.setattr("tallystick.daemon.loop._MAY_LOOK_ON", True)
+        there.send(b"x")
+        loop.turn(1000, is_eager=True)
+        assert (ear.heard, waits) == ([READ], [0])
+        loop.turn(10, is_eager=True)
+        assert (ear.heard, set(waits), waits[-1]) == ([READ], {0, 0.01}, 0.01)
+        waits.clear()
+        loop.turn(10)
+        assert waits == [0.01]
+        monkeypatch.setattr("tallystick.daemon.loop._MAY_LOOK_ON", False)
+        loop.turn(10, is_eager=True)
+        assert waits == [0.01, 0.01]
+        loop.watch(here, 0, ear)
+
+
+def test_to_look_on_is_over_soon(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tenth of a millisecond of a processor, and not more, for each turn."""
+    monkeypatch.setattr("tallystick.daemon.loop._MAY_LOOK_ON", True)
+    began = time.thread_time()
+    for _ in range(100):
+        loop.turn(1, is_eager=True)
+    assert time.thread_time() - began < 100 * 10 * AWAKE_US_MAX / 1e6
+
+
+def test_signals_that_wake_it_are_known_by_their_numbers(loop: Loop) -> None:
+    """`wake` is none of them, and what woke it long ago is not forgotten."""
+    loop.wake()
+    loop._writer.send(bytes([signal.SIGTERM]))
+    loop.turn(1000)
+    assert loop.caught == {signal.SIGTERM}
+    loop.wake()
+    loop.turn(1000)
+    assert loop.caught == {signal.SIGTERM}

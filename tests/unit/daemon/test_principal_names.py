@@ -114,3 +114,22 @@ def test_the_cache_is_bounded() -> None:
     for uid in range(LOGIN_NAMES_MAX, LOGIN_NAMES_MAX + 10):
         assert names.principal(uid) == "did:user:ada"
     assert len(names._answers) == LOGIN_NAMES_MAX
+
+
+def test_whom_nobody_waits_for_is_known_to_be_so() -> None:
+    """Not while the directory is asked, and not after it was forgotten."""
+    may_answer = threading.Event()
+
+    def lookup(uid: int) -> str | None:
+        assert may_answer.wait(20)
+        return f"user{uid}" if uid else None
+
+    names = PrincipalNames("linux", lookup, wait_ms=10_000)
+    assert names.is_found(None)
+    assert names.known(7) is None
+    assert not names.is_found(7)
+    may_answer.set()
+    assert names.principal(7) == "did:user:user7"
+    assert names.is_found(7)
+    names.forget()
+    assert not names.is_found(7)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -11,14 +12,19 @@ from pathlib import Path
 import msgspec
 import pytest
 from tests.daemons import wait_until
-from tests.frames import Line, body, framed
+from tests.frames import Line, body, frame, framed
 from tests.ledgers import Home
 
+from tallystick.daemon.attested import ArrivedFrame
+from tallystick.daemon.drafted import Drafted
+from tallystick.daemon.ledger import Ledger
 from tallystick.daemon.server import Daemon, bounds_of
 from tallystick.daemon.settings import Settings, load_settings
 from tallystick.daemon.statements import Statements
 from tallystick.daemon.status import ask_daemon
 from tallystick.errors import SettingError, SignerUnavailable, SocketPathError
+from tallystick.store.ledger import LedgerStore
+from tallystick.store.sql import Row
 
 
 class House:
@@ -36,10 +42,12 @@ class House:
         self.next_settings = self.settings
         self.refuses = False
         self.ledger = self.home.open()
+        statements = Statements(self.settings)
+        self.ledger.drafting = statements.drafter
         self.daemon = Daemon(
             self.settings,
             self.ledger,
-            Statements(self.settings),
+            statements,
             reload=self._reload,
             clock_ns=lambda: self.home.now_ms * 1_000_000,
         )
@@ -162,3 +170,116 @@ def test_a_signer_that_stays_away_does_not_hold_up_the_end(
     house.thread.join(20)
     assert isinstance(house.ended_by, SignerUnavailable)
     assert len(house.home.receipts()) == 1
+
+
+class Disk:
+    """A store's disk that takes its time from now on, until it is let go."""
+
+    def __init__(self, house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.hangs, self.goes_on = threading.Event(), threading.Event()
+        self.threads: list[threading.Thread] = []
+        # The next frame comes alone: the user is known, and nothing is under way.
+        wait_until(lambda: house.daemon._intake._line.is_idle)
+        append = LedgerStore.append
+
+        def slowly(store: LedgerStore, rows: list[Row]) -> None:
+            self.threads.append(threading.current_thread())
+            self.hangs.set()
+            assert self.goes_on.wait(20)
+            append(store, rows)
+
+        monkeypatch.setattr(LedgerStore, "append", slowly)
+
+
+def test_a_disk_that_hangs_keeps_nobody_from_the_sockets(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lone frame is stored by the thread that reads: another one reads and answers meanwhile."""
+    with Line(house.settings.socket) as line, Line(house.settings.socket) as other:
+        assert line.ask()["sequence"] == 1
+        disk = Disk(house, monkeypatch)
+        line.send(frame(ack=True))
+        assert disk.hangs.wait(20)
+        assert disk.threads == [house.thread]
+        with Line(house.settings.socket) as late:
+            other.send(frame(ack=True))
+            late.send(frame(ack=True))
+            status = ask_daemon(house.settings.status_socket, "status")
+            assert status["ledger"]["receipts"] == 1
+            assert status["queue"]["commit_running_ms"] > 0
+            wait_until(lambda: house.daemon._connections.waiting == 3)
+            disk.goes_on.set()
+            assert line.answer()["sequence"] == 2
+            assert sorted((other.answer()["sequence"], late.answer()["sequence"])) == [3, 4]
+            assert line.ask()["sequence"] == 5
+    house.close()
+    assert house.home.verify().verdict == "verified"
+
+
+def test_a_draft_that_takes_long_keeps_nobody_from_the_sockets(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Be it that it looks into the store: what others bring meanwhile is drafted behind it."""
+    hangs, goes_on = threading.Event(), threading.Event()
+    draft = Ledger.draft
+
+    def slowly(ledger: Ledger, frames: list[ArrivedFrame]) -> Drafted:
+        hangs.set()
+        assert goes_on.wait(20)
+        return draft(ledger, frames)
+
+    with Line(house.settings.socket) as line, Line(house.settings.socket) as other:
+        line.ask()
+        wait_until(lambda: house.daemon._intake._line.is_idle)
+        monkeypatch.setattr(Ledger, "draft", slowly)
+        line.send(frame(ack=True))
+        assert hangs.wait(20)
+        other.send(frame(ack=True))
+        status = ask_daemon(house.settings.status_socket, "status")
+        assert status["queue"]["commit_running_ms"] > 0
+        wait_until(lambda: house.daemon._connections.waiting == 2)
+        goes_on.set()
+        assert (line.answer()["sequence"], other.answer()["sequence"]) == (2, 3)
+    house.close()
+    assert house.home.verify().verdict == "verified"
+
+
+def test_a_stop_while_the_disk_hangs_is_heard(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody new finds the socket; what came in is stored and answered before the end."""
+    with Line(house.settings.socket) as line, Line(house.settings.socket) as other:
+        line.ask()
+        disk = Disk(house, monkeypatch)
+        line.send(frame(ack=True))
+        assert disk.hangs.wait(20)
+        other.send(frame(ack=True))
+        wait_until(lambda: house.daemon._stand_in.is_there)
+        # As the system does, where the thread that has the handlers does not come to them.
+        house.daemon._loop._writer.send(bytes([signal.SIGTERM]))
+        wait_until(lambda: not Path(house.settings.socket).exists())
+        house.daemon.stop()
+        disk.goes_on.set()
+        assert (line.answer()["sequence"], other.answer()["sequence"]) == (2, 3)
+    house.close()
+    assert house.ended_by is None
+    assert house.home.verify().verdict == "verified"
+
+
+def test_what_the_stand_in_stumbles_over_ends_the_daemon(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it would in the thread that serves; what was acknowledged is stored."""
+
+    def fails() -> None:
+        disk.goes_on.set()
+        raise RuntimeError("on purpose")
+
+    with Line(house.settings.socket) as line:
+        line.ask()
+        disk = Disk(house, monkeypatch)
+        monkeypatch.setattr(house.daemon._stand_in, "_turn", fails)
+        assert line.ask()["sequence"] == 2
+        house.thread.join(20)
+    assert isinstance(house.ended_by, RuntimeError)
+    assert house.home.verify().verdict == "verified"

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from pathlib import Path
 from typing import Any
@@ -70,8 +71,13 @@ def test_who_connects_is_attested(tmp_path: Path) -> None:
     """The kernel's word, and the user's name is asked for at once."""
     here, there = socket.socketpair()
     with here, there:
-        found = Statements(settings_of(tmp_path)).attest(here)
+        statements = Statements(settings_of(tmp_path))
+        found = statements.attest(here)
+        assert statements.attest(here).credential.uid == os.getuid()
     assert found.credential.pid is not None
+    drafted(statements)
+    assert statements.knows(None)
+    assert not statements.knows(0xFFFF_FFFE)
 
 
 def test_another_process_is_told_the_same(tmp_path: Path) -> None:

@@ -130,10 +130,10 @@ def test_scarce_descriptors_do_not_spin_the_loop(house: House) -> None:
     turns = 0
     turn = house.loop.turn
 
-    def counted(wait_ms: int | None = None) -> None:
+    def counted(wait_ms: int | None = None, **more: bool) -> None:
         nonlocal turns
         turns += 1
-        turn(wait_ms)
+        turn(wait_ms, **more)
 
     house.loop.turn = counted  # type: ignore[method-assign]
     try:

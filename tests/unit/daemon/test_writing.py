@@ -34,6 +34,28 @@ def test_a_lone_job_is_done_by_who_brings_it() -> None:
     assert ran == [("alone", threading.current_thread().name), ("first", "w"), ("behind", "w")]
 
 
+def test_what_is_drafted_meanwhile_waits_for_a_lone_job() -> None:
+    """Also where it comes alone itself: jobs are done one by one, in the order of their begin."""
+    writing = Writing("w", unexpected)
+    ran: list[str] = []
+    holds, begun = threading.Event(), threading.Event()
+    alone = threading.Thread(
+        target=writing.do_alone,
+        args=(lambda: ran.append("alone") if holds.wait(20) else None, begun.set),
+    )
+    idle = [writing.is_idle]
+    alone.start()
+    assert begun.wait(20)
+    idle.append(writing.is_idle)
+    assert idle == [True, False]
+    writing.do(lambda: ran.append("behind"), is_alone=True)
+    assert ran == []
+    holds.set()
+    alone.join(20)
+    writing.close()
+    assert ran == ["alone", "behind"]
+
+
 def test_who_drafts_is_held_back() -> None:
     """One job runs and one waits: the next is taken when there is room."""
     writing = Writing("w", unexpected)
@@ -71,4 +93,5 @@ def test_a_job_that_raises_is_told_and_holds_up_nobody(is_alone: bool) -> None:
         writing.do(partial(fails, kind), is_alone=is_alone)
     writing.do(lambda: told.append("done"), is_alone=False)
     writing.close()
-    assert told == ["RuntimeError", "SystemExit", "MemoryError", "done"]
+    writing.do_alone(partial(fails, KeyError), lambda: told.append("begun"))
+    assert told == ["RuntimeError", "SystemExit", "MemoryError", "done", "begun", "KeyError"]

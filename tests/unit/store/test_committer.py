@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 
 import pytest
+from tests.daemons import wait_until
 
 from tallystick.errors import StoreBusyError, StoreError, StoreStoppedError
 from tallystick.store.committer import GroupCommit
@@ -192,3 +193,35 @@ def test_many_threads_submit(desk: Desk) -> None:
     assert len(items) == 2000
     for base in range(0, 4000, 1000):
         assert [one for one in items if base <= one < base + 1000] == list(range(base, base + 500))
+
+
+def test_it_is_idle_where_nothing_waits_and_nothing_is_committed(desk: Desk) -> None:
+    """Also behind an item that had patience: whoever asks may do the next one's work himself."""
+    commit = GroupCommit(desk.commit, desk.done)
+    wait_until(lambda: commit.is_idle)
+    commit.submit(0)
+    assert not commit.is_idle
+    assert desk.entered.acquire(timeout=10)
+    assert not commit.is_idle
+    desk.gate.release()
+    wait_until(lambda: commit.is_idle)
+    commit.submit(1, patience_ms=30)
+    assert not commit.is_idle
+    assert desk.entered.acquire(timeout=10)
+    assert not commit.is_idle
+    desk.gate.release()
+    wait_until(lambda: commit.is_idle)
+    commit.close()
+    assert not commit.is_idle
+
+
+def test_what_has_failed_is_not_idle(desk: Desk) -> None:
+    """Nobody is to store beside it."""
+    commit = GroupCommit(desk.commit, desk.done)
+    desk.errors[0] = StoreError("the disk is gone")
+    commit.submit(0)
+    desk.gate.release()
+    wait_until(lambda: commit.fault is not None)
+    wait_until(lambda: commit._is_asleep)
+    assert not commit.is_idle
+    commit.close()
