@@ -17,7 +17,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from struct import Struct
@@ -29,7 +29,8 @@ HEADER = Struct(">I")
 # The bounds of the issue.
 ONE_PER_S, MANY_PER_S, OVER_COMMIT_S = 8000, 10_000, 0.0005
 MANY = 8
-TURNS, IN_A_TURN = 12, 25
+ROUND_TRIPS = 300
+COMMITS = 100
 
 
 @contextmanager
@@ -116,36 +117,32 @@ def pipelined_s(path: str, data: bytes, count: int, connections: int) -> float:
     return time.perf_counter() - began
 
 
-def there_and_back_s(path: str, folder: Path) -> tuple[float, float]:
-    """Return the median times of a frame with its acknowledgement, and of a durable SQLite commit.
-
-    In turn, a few of the one and a few of the other: what else the disk does is for both alike.
-    """
-    data, trips, commits = frames(1), [], []
-    with socket.socket(socket.AF_UNIX) as line, small_commits(folder) as commit:
+def round_trips_s(path: str) -> float:
+    """Return the median time from a frame to its acknowledgement, one at a time."""
+    data, times = frames(1), []
+    with socket.socket(socket.AF_UNIX) as line:
         line.connect(path)
-        for _ in range(TURNS):
-            for _ in range(IN_A_TURN):
-                began = time.perf_counter()
-                line.sendall(data)
-                answered(line, 1)
-                trips.append(time.perf_counter() - began)
-            for _ in range(IN_A_TURN):
-                began = time.perf_counter()
-                commit()
-                commits.append(time.perf_counter() - began)
-    return statistics.median(trips), statistics.median(commits)
+        for _ in range(ROUND_TRIPS):
+            began = time.perf_counter()
+            line.sendall(data)
+            answered(line, 1)
+            times.append(time.perf_counter() - began)
+    return statistics.median(times)
 
 
-@contextmanager
-def small_commits(folder: Path) -> Iterator[Callable[[], object]]:
-    """Lend what commits one row to an SQLite database of its own."""
+def commits_s(folder: Path) -> float:
+    """Return the median time of one small SQLite commit that is durable."""
     connection = sqlite3.connect(folder / "floor.db", isolation_level=None)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("CREATE TABLE IF NOT EXISTS t (a TEXT)")
-    yield lambda: connection.execute("INSERT INTO t VALUES (?)", ("x" * 1400,))
+    times = []
+    for _ in range(COMMITS):
+        began = time.perf_counter()
+        connection.execute("INSERT INTO t VALUES (?)", ("x" * 1400,))
+        times.append(time.perf_counter() - began)
     connection.close()
+    return statistics.median(times)
 
 
 def rows(count: int, rounds: int) -> list[Row]:
@@ -161,9 +158,8 @@ def rows(count: int, rounds: int) -> list[Row]:
                 one.append(count / pipelined_s(path, data, count, 1))
                 each = count // MANY
                 many.append(each * MANY / pipelined_s(path, part, each, MANY))
-                trip_s, floor_s = there_and_back_s(path, folder)
-                trips.append(trip_s)
-                floors.append(floor_s)
+                floors.append(commits_s(folder))
+                trips.append(round_trips_s(path))
     per_s, many_per_s = statistics.median(one), statistics.median(many)
     trip_s, floor_s = statistics.median(trips), statistics.median(floors)
     print(
