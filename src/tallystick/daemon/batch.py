@@ -92,7 +92,7 @@ class Batch:
         self._draw = drawing()
         # Of the receipt before: most of a batch are of one millisecond.
         self._moment_ms, self._moment = -1, ""
-        self._ids: Callable[[], str] = _random_digits
+        self._ids: Callable[[], str]  # made along with the moment
 
     @property
     def rows(self) -> list[Row]:

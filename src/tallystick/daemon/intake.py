@@ -128,12 +128,10 @@ class Intake:
 
     def submit(self, arrived: Arrived) -> None:
         """Put what arrived in line, or keep it for `pass_on` where it comes alone."""
-        lone, self._lone = self._lone, None
-        if lone is not None:
-            self._line_up(lone)
-        elif self._is_alone(arrived):
+        if self._lone is None and self._is_alone(arrived):
             self._lone = arrived
             return
+        self._line_up_lone()
         self._line_up(arrived)
 
     def pass_on(self) -> bool:
@@ -146,10 +144,14 @@ class Intake:
 
     def do(self, work: Callable[[], Any], done: Callable[[Any, Exception | None], None]) -> None:
         """Do something between two commits, on the thread that commits."""
+        self._line_up_lone()
+        self._line.submit(Task(work, done))
+
+    def _line_up_lone(self) -> None:
+        """Put in line what is no longer alone, before what comes behind it."""
         lone, self._lone = self._lone, None
         if lone is not None:
             self._line_up(lone)
-        self._line.submit(Task(work, done))
 
     def _line_up(self, arrived: Arrived) -> None:
         """Put it in line; a few frames that nobody asks about wait for one that is."""
@@ -192,7 +194,7 @@ class Intake:
             self._drafted_alone()
             self._stop(batch, fault)
             return
-        self._writing.do_alone(
+        self._writing.do_here(
             lambda: self._finish(batch, outcomes, found), begun=self._drafted_alone
         )
 

@@ -165,8 +165,7 @@ class Daemon:
     def _turn(self, wait_ms: int | None = None) -> None:
         self._loop.turn(wait_ms, is_eager=self._is_eager)
         self._is_eager = self._intake.pass_on()
-        self._connections.settle()
-        self._status.settle()
+        self._settle()
 
     def _turn_for(self) -> None:
         """Serve once for the thread that serves: it stores what came alone, and that takes long.
@@ -176,10 +175,13 @@ class Daemon:
         if self._loop.caught & _ENDING:
             self._begin_end()
         self._loop.turn(_DRAIN_TURN_MS if self._is_ending else None)
-        self._connections.settle()
-        self._status.settle()
+        self._settle()
         if self._is_ending:
             self._supervisor.more_time(_MORE_TIME_MS)
+
+    def _settle(self) -> None:
+        self._connections.settle()
+        self._status.settle()
 
     def _begin_end(self) -> None:
         """Tell the manager, and let nobody find the socket; again does nothing."""

@@ -42,15 +42,18 @@ class Writing:
         thread would only cost time.
         """
         if is_alone and self.is_idle:
-            self._do(job)
+            self.do_here(job)
         else:
             self._jobs.put(job)
 
-    def do_alone(self, job: Job, begun: Callable[[], None]) -> None:
-        """Do a job by this thread, where this is idle; `begun` is called when none comes before."""
+    def do_here(self, job: Job, begun: Callable[[], None] = lambda: None) -> None:
+        """Do a job by this thread; `begun` is called when no other can come before it."""
         with self._doing:
             begun()
-            self._try(job)
+            try:
+                job()
+            except BaseException as fault:  # noqa: BLE001 - a thread that ends silently is a hang
+                self._on_fault(fault)
 
     def close(self) -> None:
         """Do what waits, and end the thread."""
@@ -59,16 +62,6 @@ class Writing:
 
     def _run(self) -> None:
         while (job := self._jobs.get()) is not None:
-            self._do(job)
+            self.do_here(job)
             del job  # or the last one would stay in memory
             self._jobs.task_done()
-
-    def _do(self, job: Job) -> None:
-        with self._doing:
-            self._try(job)
-
-    def _try(self, job: Job) -> None:
-        try:
-            job()
-        except BaseException as fault:  # noqa: BLE001 - a thread that ends silently is a hang
-            self._on_fault(fault)

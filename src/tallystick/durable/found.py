@@ -61,14 +61,8 @@ def _system_call() -> Callable[[bytes, bytearray], int] | None:
         call = ctypes.CDLL(None, use_errno=True).statx
     except (AttributeError, ImportError, OSError):
         return None
-    call.argtypes = (
-        ctypes.c_int,
-        ctypes.c_char_p,
-        ctypes.c_int,
-        ctypes.c_uint,
-        ctypes.c_char * _STATX_BYTES,
-    )
     kind = ctypes.c_char * _STATX_BYTES
+    call.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_uint, kind)
 
     def ask(name: bytes, answer: bytearray) -> int:
         into = kind.from_buffer(answer)

@@ -28,6 +28,7 @@ _INSERT: Final = (
 _ROW: Final = (
     "SELECT chain_id, sequence, receipt_hash, terminal, id, timestamp, receipt_json FROM receipts "
 )
+_LAST: Final = "SELECT ifnull(max(rowid), 0) FROM receipts"
 
 
 class LastRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -82,7 +83,7 @@ class LedgerStore:
         self.engine = SqliteEngine(path, clock_ms=clock_ms, schema=LEDGER)
         try:
             with self.engine.reading() as access:
-                self._last = int(access.rows("SELECT ifnull(max(rowid), 0) FROM receipts")[0][0])
+                self._last = int(access.rows(_LAST)[0][0])
         except BaseException:
             self.engine.close()
             raise
@@ -97,7 +98,7 @@ class LedgerStore:
             try:
                 access.insert(_INSERT, rows)
             except sqlite3.IntegrityError:
-                self._check_alone(access.rows("SELECT ifnull(max(rowid), 0) FROM receipts")[0][0])
+                self._check_alone(access.rows(_LAST)[0][0])
                 raise
             # SQLite numbers on from what is there.
             self._check_alone((access.last_rowid or 0) - len(rows))

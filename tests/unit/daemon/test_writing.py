@@ -40,7 +40,7 @@ def test_what_is_drafted_meanwhile_waits_for_a_lone_job() -> None:
     ran: list[str] = []
     holds, begun = threading.Event(), threading.Event()
     alone = threading.Thread(
-        target=writing.do_alone,
+        target=writing.do_here,
         args=(lambda: ran.append("alone") if holds.wait(20) else None, begun.set),
     )
     idle = [writing.is_idle]
@@ -93,5 +93,5 @@ def test_a_job_that_raises_is_told_and_holds_up_nobody(is_alone: bool) -> None:
         writing.do(partial(fails, kind), is_alone=is_alone)
     writing.do(lambda: told.append("done"), is_alone=False)
     writing.close()
-    writing.do_alone(partial(fails, KeyError), lambda: told.append("begun"))
+    writing.do_here(partial(fails, KeyError), lambda: told.append("begun"))
     assert told == ["RuntimeError", "SystemExit", "MemoryError", "done", "begun", "KeyError"]

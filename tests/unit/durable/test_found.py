@@ -83,6 +83,12 @@ def test_where_the_call_is_not_to_be_had_the_other_is_asked(
     assert find(str(tmp_path / "file")) == before is not None
 
 
+def test_a_python_without_the_way_there_has_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may have been built without `ctypes`: the store opens all the same."""
+    monkeypatch.setitem(sys.modules, "ctypes", None)
+    assert found._system_call() is None
+
+
 def test_linux_has_the_call() -> None:
     """Where it is missing, each commit takes the disk one write more, and nobody would notice."""
     assert (found._statx is not None) is sys.platform.startswith("linux")
