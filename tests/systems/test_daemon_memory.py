@@ -15,6 +15,7 @@ from tests.frames import HEADER, frame
 CI_FRAMES = 15_000
 SOAK_FRAMES = 1_000_000
 AT_ONCE = 5000
+ALONE = 250  # of these come one by one: another thread stores those
 GROWTH_BYTES_MAX = 16 * 1024 * 1024
 
 
@@ -24,24 +25,31 @@ def resident(daemon: DaemonProcess) -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-def sent(path: str, count: int) -> None:
-    """Send so many frames over one connection, and read all answers."""
-    data = b"".join(frame(ack=True, session_id=f"s{number % 1000}") for number in range(count))
+def sent(path: str, count: int, *, at_once: int) -> None:
+    """Send so many frames over one connection, and read the answers of some before the next."""
     with socket.socket(socket.AF_UNIX) as line:
         line.connect(path)
-        writer = threading.Thread(target=line.sendall, args=(data,))
-        writer.start()
-        rest = b""
-        while count:
-            rest += line.recv(1 << 18)
-            start = 0
-            while len(rest) - start >= HEADER.size:
-                stop = start + HEADER.size + HEADER.unpack_from(rest, start)[0]
-                if stop > len(rest):
-                    break
-                start, count = stop, count - 1
-            rest = rest[start:]
-        writer.join()
+        for first in range(0, count, at_once):
+            numbers = range(first, min(first + at_once, count))
+            data = b"".join(frame(ack=True, session_id=f"s{one % 1000}") for one in numbers)
+            writer = threading.Thread(target=line.sendall, args=(data,))
+            writer.start()
+            answered(line, len(numbers))
+            writer.join()
+
+
+def answered(line: socket.socket, count: int) -> None:
+    """Read so many answers."""
+    rest = b""
+    while count:
+        rest += line.recv(1 << 18)
+        start = 0
+        while len(rest) - start >= HEADER.size:
+            stop = start + HEADER.size + HEADER.unpack_from(rest, start)[0]
+            if stop > len(rest):
+                break
+            start, count = stop, count - 1
+        rest = rest[start:]
 
 
 @pytest.mark.parametrize(
@@ -52,11 +60,16 @@ def sent(path: str, count: int) -> None:
 def test_memory_stays_flat(tmp_path: Path, frames: int) -> None:
     """After the first frames nothing grows with their number."""
     home = DaemonHome(tmp_path / "home")
+
+    def send() -> None:
+        sent(home.socket, AT_ONCE - ALONE, at_once=AT_ONCE)
+        sent(home.socket, ALONE, at_once=1)
+
     with home.daemon() as daemon:
-        sent(home.socket, AT_ONCE)
+        send()
         before = resident(daemon)
-        for _ in range((frames - AT_ONCE) // AT_ONCE):
-            sent(home.socket, AT_ONCE)
+        for _ in range(frames // AT_ONCE - 1):
+            send()
         grown = resident(daemon) - before
         assert daemon.stop() == 0
     assert grown < GROWTH_BYTES_MAX, grown
