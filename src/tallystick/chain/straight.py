@@ -70,7 +70,11 @@ class Stated(msgspec.Struct, frozen=True, gc=False):
     receipt_id: str
     subject: CredentialSubject
     statement: bytes
-    hash: str
+
+    @property
+    def hash(self) -> str:
+        """What the next receipt links to; who states ahead, with a gap in it, never asks."""
+        return sha256_tagged(self.statement)
 
 
 def state_straight(
@@ -114,7 +118,7 @@ def state_straight(
         statement = _ENCODE(unsigned)
     except ValueError as fault:
         raise ReceiptError(f"no JSON value: {fault}") from None
-    return Stated(receipt_id, subject, bounded(statement), sha256_tagged(statement))
+    return Stated(receipt_id, subject, bounded(statement))
 
 
 def bounded(statement: bytes) -> bytes:
