@@ -452,7 +452,8 @@ COMMIT_BYTES_MAX = 8 * 1024 * 1024
 # Frames of the daemon that share one commit: the next are drafted while it is written.
 DRAFTED_FRAMES_MAX = 512
 
-# Up to so many, where no other waits, one thread does both: to change it costs more.
+# Fewer than so many, where no other waits, are drafted and written by one thread: to change it costs
+# more.
 ALONE_FRAMES_MAX = 16
 
 # Such a few may weigh so much, or they are drafted beside the thread that reads: it is to be away
@@ -561,8 +562,8 @@ DRAFT_PORTION_BYTES_MAX = 256 * 1024
 # Portions that may wait for it. The daemon states the frames of those beyond itself.
 DRAFT_PORTIONS_MAX = 64
 
-# How long it may do nothing before the daemon states those frames itself, and a quarter of how long
-# it may take to begin.
+# How long it may do nothing, and a quarter more, before the daemon states those frames itself; and a
+# quarter of how long it may take to begin.
 DRAFT_PATIENCE_MS = 4_000
 
 # After one was lost, the next drafting process is not started earlier.
@@ -618,10 +619,10 @@ SPOOL_BYTES_MAX = 256 * 1024 * 1024
 # What one `emit` spends on frames that wait in the spool directory, behind its own.
 SPOOL_FLUSH_MS_MAX = 100
 
-# Reasons for which frames were lost that one receipt tells apart; the codes of frames are 16.
+# Reasons for which frames were lost that one receipt tells apart: three times as many as there are.
 LOSS_REASONS_MAX = 64
 
-# The file of heads beside the daemon's key: 500 000 chains that are open at a time.
+# The file of heads beside the daemon's key. It is written anew long before it is that large.
 HEADS_BYTES_MAX = 64 * 1024 * 1024
 
 # What that file may hold of heads that are no longer the last before it is written anew.

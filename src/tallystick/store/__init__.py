@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stores: where a collector keeps receipts and the log over them, on SQLite or PostgreSQL."""
+"""Stores: a collector's log on SQLite or PostgreSQL, a daemon's ledger, and logs far away."""
