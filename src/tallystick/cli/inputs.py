@@ -217,10 +217,13 @@ class Damage:
 
 def _file_of(path: str, *, is_judged: bool) -> Any:
     if path != STDIN and not path.startswith(_URL):
-        from tallystick.cli.ledger_input import LedgerInput, is_store
+        from tallystick.cli.ledger_input import LedgerInput, begins, is_store
+        from tallystick.model.bundle import BEGINNINGS
 
         if is_store(path):
             return LedgerInput(path, is_judged=is_judged)
+        if begins(path, BEGINNINGS):
+            raise Stop(Exit.USAGE, f"{path} is a bundle of evidence: see `tally evidence --help`")
     return InputFile(path)
 
 

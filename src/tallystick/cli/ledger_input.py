@@ -21,12 +21,17 @@ _IMPORTED: Final = ".imported"
 
 
 def is_store(path: str) -> bool:
-    """Whether a path is a regular file that SQLite wrote; never waits, as on a pipe."""
+    """Whether a path is a regular file that SQLite wrote."""
+    return begins(path, (_MAGIC,))
+
+
+def begins(path: str, beginnings: tuple[bytes, ...]) -> bool:
+    """Whether a path is a regular file that begins like one of these; never waits, as on a pipe."""
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
             return False
         with open(path, "rb") as file:
-            return file.read(len(_MAGIC)) == _MAGIC
+            return file.read(max(map(len, beginnings))).startswith(beginnings)
     except (OSError, ValueError):
         return False
 

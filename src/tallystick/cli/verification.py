@@ -173,8 +173,11 @@ def answer(report: Report, *, as_json: bool) -> None:
     if as_json:
         say(json.dumps(report.to_dict(), separators=(",", ":")))
     else:
+        # Where memory was short, the keys of a chain were not kept.
+        knows_keys = "CHAINS_OVER_LIMIT" not in report.codes()
         for chain in report.chains:
-            say(*_chain_line(chain))
+            nobody = not chain.keys and knows_keys
+            say(*_chain_line(chain), ", signed with no key that was given" if nobody else "")
         for finding in report.findings:
             say(*finding_line(finding))
         if report.unlisted:

@@ -135,7 +135,7 @@ class BundleReader:
         for _ in self.chunks():
             pass
         block = self._read(BLOCK)
-        if self._place < 0 and block != _ZEROS and not block.startswith(_BEGINNINGS):
+        if self._place < 0 and block != _ZEROS and not block.startswith(BEGINNINGS):
             raise BundleError("is no bundle")
         if len(block) != BLOCK:
             raise BundleError("is cut off", self.name)
@@ -236,7 +236,7 @@ def exactly(read: Read) -> Read:
 
 _ZEROS: Final = bytes(BLOCK)
 # How a bundle begins that has a first member, sound or not; what begins otherwise is none.
-_BEGINNINGS: Final = (b"evidence/", b"artifacts/", _PAX_NAME + b"\0")
+BEGINNINGS: Final = (b"evidence/", b"artifacts/", _PAX_NAME + b"\0")
 # Between name and size, between size and checksum, and from the kind to the end of the block.
 _OWNER: Final = b"0000644\0" + b"0000000\0" * 2
 _TIME: Final = b"00000000000\0"

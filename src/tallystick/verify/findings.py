@@ -132,8 +132,9 @@ _REFUSED = {
     ),
     "SIGNATURE_INVALID": (
         "The signature does not fit these bytes and this key.",
-        "If no receipt verifies, check that the key is the issuer's. If others do, treat this one as "
-        "altered, and compare it with another copy.",
+        "If no receipt of the chain verifies, check that the key is the issuer's: before a hand-over "
+        "it was an earlier one. If others do, treat this one as altered, and compare it with another "
+        "copy.",
     ),
     "KEY_WEAK": ("The public key has small order or is not canonical: anyone could sign.", _KEY),
     "KEY_CHANGED": (

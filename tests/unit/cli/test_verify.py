@@ -57,3 +57,19 @@ def test_keys_are_read_before_receipts() -> None:
     """A bad key is wrong usage, whatever is wrong with the input."""
     for path in ("nowhere.jsonl", "garbage.json", "empty.jsonl"):
         assert tally("verify", path, "--key", "garbage.json").code == 2
+
+
+def test_a_chain_says_that_no_key_fits() -> None:
+    """Whoever gave another key reads so, before each receipt is refused."""
+    wrong = tally("verify", "run.jsonl", "--key", "solver.pub")
+    assert wrong.code == 1
+    assert wrong.out.splitlines()[0].endswith(", signed with no key that was given")
+    assert "no key that was given" not in tally(*GOOD).out
+
+
+@pytest.mark.parametrize("verb", [("verify", "--key", "agent.pub"), ("show",), ("hash",)])
+def test_a_bundle_has_a_verb_of_its_own(verb: tuple[str, ...]) -> None:
+    """It is named, and not judged line by line as if it were receipts."""
+    answer = tally(verb[0], "solved.tally", *verb[1:])
+    assert (answer.code, answer.out) == (2, "")
+    assert "tally evidence" in answer.err
