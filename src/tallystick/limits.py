@@ -452,8 +452,8 @@ COMMIT_BYTES_MAX = 8 * 1024 * 1024
 # Frames of the daemon that share one commit: the next are drafted while it is written.
 DRAFTED_FRAMES_MAX = 512
 
-# Fewer than so many, where no other waits, are drafted and written by one thread: to change it costs
-# more.
+# Fewer than so many, where no other waits, are drafted and written by one thread: to change it
+# costs more.
 ALONE_FRAMES_MAX = 16
 
 # Such a few may weigh so much, or they are drafted beside the thread that reads: it is to be away
@@ -562,8 +562,8 @@ DRAFT_PORTION_BYTES_MAX = 256 * 1024
 # Portions that may wait for it. The daemon states the frames of those beyond itself.
 DRAFT_PORTIONS_MAX = 64
 
-# How long it may do nothing, and a quarter more, before the daemon states those frames itself; and a
-# quarter of how long it may take to begin.
+# How long it may do nothing, and a quarter more, before the daemon states those frames itself; and
+# a quarter of how long it may take to begin.
 DRAFT_PATIENCE_MS = 4_000
 
 # After one was lost, the next drafting process is not started earlier.
