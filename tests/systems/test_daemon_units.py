@@ -75,6 +75,18 @@ def test_the_system_unit_is_locked_up(tmp_path: Path) -> None:
     assert (settings["Type"], settings["WatchdogSec"]) == ("notify", "30s")
 
 
+@pytest.mark.parametrize("scope", ["system", "user"])
+def test_a_start_is_tried_for_ever(tmp_path: Path, scope: str) -> None:
+    """A signer may be away for longer than a few starts; what people must look at stops it."""
+    text = installed(tmp_path, scope).read_text()
+    settings = dict(
+        line.split("=", 1) for line in text.splitlines() if re.match(r"[A-Z]\w*=", line)
+    )
+    assert (settings["StartLimitIntervalSec"], settings["Restart"]) == ("0", "on-failure")
+    assert settings["RestartPreventExitStatus"].split() == ["1", "2"]
+    assert "StartLimitBurst" not in settings
+
+
 @needs_systemd
 def test_the_drop_in_takes_the_capability_away(tmp_path: Path) -> None:
     """With it the unit has no capability at all, and is still sound."""

@@ -117,7 +117,7 @@ class Intake:
 
     @property
     def busy_ms(self) -> int:
-        """How long the commit that runs now has been running."""
+        """How long the commit that runs now has been running; to wait for a signer is none."""
         began_ns = [one for one in (self._began_ns, self._write_began_ns) if one]
         return (time.monotonic_ns() - min(began_ns)) // 1_000_000 if began_ns else 0
 
@@ -341,12 +341,14 @@ class Intake:
                 return done
             except SignerUnavailable as fault:
                 self.is_signer_away = True
+                self._began_ns = 0  # nothing runs meanwhile that could hang
                 event(logging.WARNING, "signer_unavailable", reason=str(fault))
                 # While they wait the settings may change, and with them what is stated.
                 frames[:] = [as_attested(one) for one in frames]
                 if self._is_closing.wait(pause_ms / 1000):
                     raise
                 pause_ms = min(2 * pause_ms, SIGNER_PAUSE_MS_MAX)
+                self._began_ns = time.monotonic_ns()
 
     def _done(self, batch: Sequence[Item], _: None, fault: Exception | None) -> None:
         """Answer what was not passed on because of a fault."""

@@ -205,7 +205,8 @@ class Daemon:
                 event(logging.WARNING, "socket_gone", socket=listener.path)
 
     def _sign_of_life(self) -> None:
-        # A disk that hangs is a daemon that hangs: no sign, and the manager starts it anew.
+        # A disk that hangs is a daemon that hangs: no sign, and the manager starts it anew. To wait
+        # for a signer is no hang: a new daemon would have to do the same, without the frames.
         if self._intake.busy_ms < 2 * self._supervisor.watchdog_ms:
             self._supervisor.alive()
 

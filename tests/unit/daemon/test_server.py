@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -283,3 +284,69 @@ def test_what_the_stand_in_stumbles_over_ends_the_daemon(
         house.thread.join(20)
     assert isinstance(house.ended_by, RuntimeError)
     assert house.home.verify().verdict == "verified"
+
+
+@pytest.fixture
+def ear(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
+    """What a service manager hears, which waits for 0.4 s; ahead of `house`."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ear:
+        ear.bind(str(tmp_path / "notify"))
+        ear.settimeout(20)
+        monkeypatch.setenv("NOTIFY_SOCKET", ear.getsockname())
+        monkeypatch.setenv("WATCHDOG_USEC", "400000")
+        yield ear
+
+
+def forget(ear: socket.socket) -> None:
+    """Read all that was told so far."""
+    ear.setblocking(False)
+    try:
+        while ear.recv(1000):
+            pass
+    except BlockingIOError:
+        ear.settimeout(20)
+
+
+def test_a_commit_that_hangs_gives_no_sign_of_life(
+    ear: socket.socket, house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loop goes on, and says nothing; when the disk is back, it does again."""
+    with Line(house.settings.socket) as line:
+        line.ask()
+        disk = Disk(house, monkeypatch)
+        line.send(frame(ack=True))
+        assert disk.hangs.wait(20)
+        wait_until(lambda: house.daemon._intake.busy_ms > 600)
+        forget(ear)
+        ear.settimeout(1)
+        with pytest.raises(TimeoutError):
+            ear.recv(1000)
+        assert ask_daemon(house.settings.status_socket, "status")["ok"] is True
+        disk.goes_on.set()
+        assert line.answer()["sequence"] == 2
+        ear.settimeout(20)
+        assert ear.recv(1000) == b"WATCHDOG=1"
+
+
+def test_a_signer_that_is_away_is_no_hang(
+    ear: socket.socket, house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Signs of life go on for as long as it is waited for: a new daemon would only wait again."""
+    sign, is_back = house.ledger._keys.sign, threading.Event()
+
+    def away(message: bytes) -> bytes:
+        if not is_back.is_set():
+            raise SignerUnavailable("not now")
+        return sign(message)
+
+    with Line(house.settings.socket) as line:
+        line.ask()
+        monkeypatch.setattr(type(house.ledger._keys), "sign_all", None)  # as with a signer
+        monkeypatch.setattr(house.ledger._keys, "sign", away)
+        line.send(framed(body(ack=True)))
+        wait_until(lambda: house.daemon._intake.is_signer_away)
+        time.sleep(1)  # more than twice of what the manager waits for
+        forget(ear)
+        assert ear.recv(1000) == b"WATCHDOG=1"
+        is_back.set()
+        assert line.answer()["sequence"] == 2
