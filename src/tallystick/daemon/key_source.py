@@ -12,6 +12,7 @@ import ctypes
 import os
 import stat
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
@@ -239,6 +240,10 @@ class KeySuccession:
     def __init__(self, keys: KeySource, successor: Signer | None = None) -> None:
         self._keys = keys
         self._successor = successor
+        # Who takes over at `install`, whoever is named meanwhile; None is what the source made.
+        self._next: Signer | None = None
+        # A reload names on another thread than a rotation installs.
+        self._naming = threading.Lock()
 
     @property
     def verification_method(self) -> str:
@@ -246,8 +251,9 @@ class KeySuccession:
         return self._keys.verification_method
 
     def take_successor(self, successor: Signer | None) -> None:
-        """Name another one to follow, or nobody."""
-        self._successor = successor
+        """Name another one to follow, or nobody; a rotation that runs goes on to who is staged."""
+        with self._naming:
+            self._successor = successor
 
     def init(self) -> None:
         """Get the key ready that signs now."""
@@ -268,28 +274,36 @@ class KeySuccession:
 
     def stage(self) -> Signer:
         """Return the successor when it has signed once, or what the source itself makes."""
-        if self._successor is None:
+        successor, self._next = self._successor, None
+        if successor is None:
             return self._keys.stage()
         self._keys.discard()
-        self._successor.sign(DOES_IT_SIGN)
-        return self._successor
+        successor.sign(DOES_IT_SIGN)
+        self._next = successor
+        return successor
 
     def staged(self) -> Signer | None:
         """Return what the source has staged itself, or else the successor."""
-        return self._keys.staged() or self._successor
+        made = self._keys.staged()
+        self._next = self._successor if made is None else None
+        return made or self._next
 
     def install(self) -> None:
         """Sign with what is staged; the settings have to name a signer from the next start on."""
-        if self._successor is None or self._keys.staged() is not None:
+        successor, self._next = self._next, None
+        if successor is None:
             self._keys.install()
             return
         before = self._keys
-        self._keys = SignerKeySource(self._successor, before.verification_method)
-        self._successor = None
+        self._keys = SignerKeySource(successor, before.verification_method)
+        with self._naming:
+            if self._successor is successor:
+                self._successor = None
         before.teardown()
 
     def discard(self) -> bool:
-        """Forget what the source has staged itself; a successor stays named."""
+        """Forget what is staged; a successor stays named."""
+        self._next = None
         return self._keys.discard()
 
     def teardown(self) -> None:

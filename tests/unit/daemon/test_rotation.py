@@ -176,6 +176,33 @@ def test_the_chains_of_a_file_move_to_a_signer(home: Home) -> None:
     assert report.verdict == "verified", report.findings
 
 
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("first", ["file", "signer"])
+@pytest.mark.parametrize("then", ["nobody", "signer"])
+def test_a_reload_while_a_rotation_runs_changes_nothing_of_it(
+    home: Home, step: str, first: str, then: str
+) -> None:
+    """Who is staged is who signs and is published; who is named meanwhile follows after that."""
+    a, b = LocalSigner(generate_key_pair()), LocalSigner(generate_key_pair())
+    after = b if then == "signer" else None
+    keys = KeySuccession(FileKeySource(home.key, METHOD), a if first == "signer" else None)
+    ledger = home.open(keys=keys)
+    ledger.commit([home.frame(), home.frame(agent_id="a")])
+    _, incoming = ledger.rotate(lambda now: keys.take_successor(after) if now == step else None)
+    assert keys.get_public_key() == incoming == published(home.public)
+    assert (incoming == a.get_public_key()) is (first == "signer")
+    assert not Path(f"{home.key}.next").exists()
+    ledger.commit([home.frame()])
+    if after is not None:
+        assert ledger.rotate()[1] == b.get_public_key()
+    elif first == "signer":
+        with pytest.raises(SettingError, match="no next signer"):
+            ledger.rotate()
+    ledger.close()
+    report = home.verify()
+    assert report.verdict == "verified", report.findings
+
+
 def test_a_successor_that_is_away_changes_nothing(home: Home) -> None:
     """Nothing is written, and the ledger goes on with its key."""
 
