@@ -17,8 +17,9 @@ from tallystick.daemon.key_source import KeySuccession
 from tallystick.daemon.ledger import Ledger
 from tallystick.daemon.listener import group_id
 from tallystick.daemon.opening import open_ledger
-from tallystick.daemon.server import CAUGHT, Daemon
+from tallystick.daemon.server import Daemon
 from tallystick.daemon.settings import Settings
+from tallystick.daemon.signals import TAKEN
 from tallystick.daemon.statements import Statements
 from tallystick.durable.file import make_directory
 from tallystick.errors import SettingError
@@ -36,7 +37,7 @@ def run_daemon(
 ) -> None:
     """Serve until SIGTERM or SIGINT, and return when all that was taken is safe."""
     # Emitters may have written before the first signal could be handled: until then it waits.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, CAUGHT)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, TAKEN)
     try:
         set_umask()
         for missed in harden_process():

@@ -31,6 +31,8 @@ class Drafting(Protocol):
 class Drafted(NamedTuple):
     """One transaction; the answers are true when it is on stable storage."""
 
+    # Which one it is: they are written in their order.
+    number: int
     answers: list[Answer]
     rows: list[Row]
     heads: list[Head]

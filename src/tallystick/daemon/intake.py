@@ -14,6 +14,8 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from functools import partial
 from struct import Struct
 from typing import Any, Final, Protocol, TypeVar
 
@@ -59,6 +61,9 @@ class Writes(Protocol):
 
     def commit(self, frames: Sequence[ArrivedFrame], /) -> list[Answer]:
         """Do both."""
+
+    def stop(self, error: BaseException, /) -> None:
+        """Write nothing any more: something that was drafted won't be written."""
 
     @property
     def losses(self) -> Losses:
@@ -191,8 +196,8 @@ class Intake:
         try:
             outcomes, found, _ = self._drafted(batch)
         except BaseException as fault:  # noqa: BLE001 - whatever it is, who waits hears
-            self._drafted_alone()
-            self._stop(batch, fault)
+            stop = partial(self._stop, batch, fault)
+            self._writing.do_here(stop, begun=self._drafted_alone)  # before what comes behind it
             return
         self._writing.do_here(
             lambda: self._finish(batch, outcomes, found), begun=self._drafted_alone
@@ -205,6 +210,8 @@ class Intake:
     def close(self) -> None:
         """Commit what waits, and end the thread."""
         self._is_closing.set()
+        with suppress(StoreError):
+            self._line_up_lone()  # where the loop did not come to it
         self._line.close()
         with self._ending:
             if not self._is_ended:
@@ -291,6 +298,7 @@ class Intake:
             fault = StoreError(f"a thread was ended: {type(fault).__name__}")
         is_first = self._fault is None
         self._fault = self._fault or fault
+        self._ledger.stop(fault)
         for arrived in batch:
             try:
                 _refuse_all(arrived)

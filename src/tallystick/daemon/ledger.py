@@ -27,6 +27,7 @@ from tallystick.daemon.losses import Losses, Taken, told
 from tallystick.daemon.resume import Resumed, checked, place_of
 from tallystick.daemon.rotation import Reached, rotate
 from tallystick.daemon.turn import Standing, Turn
+from tallystick.daemon.unwritten import Unwritten
 from tallystick.durable.file import FilePath
 from tallystick.errors import StoreError, StoreStoppedError
 from tallystick.limits import AGENT_CHAINS_MAX, CHAIN_NAMES_KEPT_MAX
@@ -73,9 +74,7 @@ class Ledger:
         self._is_closed = False
         self._fault: StoreError | None = None
         self._commits = self._fsync_ns = 0
-        # Transactions that are drafted and not yet written; who writes waits for no draft.
-        self._unwritten = 0
-        self._written = threading.Condition()
+        self._unwritten = Unwritten()
         resumed = resumed or Resumed(standing=Standing())
         self._standing = self._durable = resumed.standing
         # Of the open chains, those that were used last.
@@ -115,16 +114,15 @@ class Ledger:
             self._check_open()
             now_ms = frames[0].received_ns // 1_000_000
             if self._is_due(now_ms):
-                self._settle()  # what ends a day looks into the store
+                self._unwritten.wait()  # what ends a day looks into the store
             turn = self._turn(now_ms)
             self._roll_over(turn, now_ms)
             answers, refused = self._answers(turn, frames)
             taken = self._note_losses(turn, now_ms, refused)
             closed = self._advance(turn)
-            with self._written:
-                self._unwritten += 1
             heads = [place.head for place in turn.batch.places.values()]
-            return Drafted(answers, turn.batch.rows, heads, closed, turn.standing, taken)
+            number = self._unwritten.draft()
+            return Drafted(number, answers, turn.batch.rows, heads, closed, turn.standing, taken)
 
     def is_prompt_at(self, moment_ms: int) -> bool:
         """Whether a draft of then waits for nobody: no signer elsewhere, and no end of a day."""
@@ -135,20 +133,23 @@ class Ledger:
         try:
             if self._fault is not None:
                 raise StoreStoppedError(str(self._fault))
+            self._unwritten.check(drafted.number)
             if drafted.rows:
                 self._store.append(drafted.rows)
                 self._note_stored(drafted.heads, drafted.closed, drafted.standing)
         except BaseException as error:
             self.losses.give_back(drafted.losses)
-            if self._fault is None:
-                told_error = error if isinstance(error, StoreError) else None
-                self._fault = told_error or StoreError(f"a commit failed: {type(error).__name__}")
+            self.stop(error)
             raise
-        finally:
-            with self._written:
-                self._unwritten -= 1
-                self._written.notify_all()
+        self._unwritten.note_written(drafted.number)
         return drafted.answers
+
+    def stop(self, error: BaseException) -> None:
+        """Write nothing any more: what was drafted may not be in the store."""
+        if self._fault is None:
+            told_error = error if isinstance(error, StoreError) else None
+            self._fault = told_error or StoreError(f"a commit failed: {type(error).__name__}")
+        self._unwritten.give_up()
 
     def tick(self) -> None:
         """Do what is due without a frame: the end of a day, and losses that nothing carries."""
@@ -184,7 +185,7 @@ class Ledger:
             if self._is_closed:
                 return
             self._is_closed = True
-            self._settle()
+            self._unwritten.wait()
             try:
                 if self._fault is None:
                     now_ms = self._now_ms()
@@ -239,15 +240,9 @@ class Ledger:
         """Hold the lock, with nothing drafted that is not written."""
         with self._lock:
             self._check_open()
-            self._settle()
+            self._unwritten.wait()
             self._check_open()
             yield
-
-    def _settle(self) -> None:
-        """Wait until all that is drafted is written, or can't be."""
-        with self._written:
-            while self._unwritten and self._fault is None:
-                self._written.wait()
 
     def _now_ms(self) -> int:
         return self._clock() // 1_000_000

@@ -19,7 +19,7 @@ from tallystick.limits import AWAKE_US_MAX
 READ: Final = selectors.EVENT_READ
 WRITE: Final = selectors.EVENT_WRITE
 
-# Bytes that wake the loop mean nothing, but for those of signals: as many as there are, at once.
+# Bytes that wake the loop mean nothing: as many as there are, at once.
 _WAKE_BYTES: Final = 4096
 
 # Where there is one processor, whoever looks on keeps the one from it that is waited for.
@@ -39,7 +39,7 @@ class Watched(Protocol):
 
 
 class Loop:
-    """Waits for sockets and for moments; `wake` works from every thread, also from a signal."""
+    """Waits for sockets and for moments; `wake` works from every thread."""
 
     def __init__(self, monotonic_ms: Callable[[], int]) -> None:
         self._selector = selectors.DefaultSelector()
@@ -51,14 +51,7 @@ class Loop:
         self._periods: list[tuple[int, Callable[[], None]]] = []
         self._due: list[int] = []
         self._later: list[tuple[int, Callable[[], None]]] = []
-        # Signals that woke it, by their numbers: also while their handlers can't run.
-        self.caught: set[int] = set()
         self.now_ms = monotonic_ms()
-
-    @property
-    def wake_descriptor(self) -> int:
-        """What `signal.set_wakeup_fd` writes to."""
-        return self._writer.fileno()
 
     def wake(self) -> None:
         """Let `turn` return soon."""
@@ -132,10 +125,7 @@ class Loop:
 
     def _forget_wakes(self) -> None:
         try:
-            while found := self._reader.recv(_WAKE_BYTES):
-                self.caught.update(found)
-                if len(found) < _WAKE_BYTES:
-                    break
+            while len(self._reader.recv(_WAKE_BYTES)) == _WAKE_BYTES:
+                pass
         except BlockingIOError:
             pass
-        self.caught.discard(0)  # of `wake`

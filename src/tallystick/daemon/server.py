@@ -11,11 +11,8 @@ import gc
 import logging
 import signal
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
@@ -32,6 +29,7 @@ from tallystick.daemon.notify import Supervisor
 from tallystick.daemon.quotas import Bounds, share_of
 from tallystick.daemon.reports import Reports
 from tallystick.daemon.settings import Settings, changed
+from tallystick.daemon.signals import Signals
 from tallystick.daemon.socket_path import legacy_link
 from tallystick.daemon.stand_in import StandIn
 from tallystick.daemon.statements import Statements
@@ -42,8 +40,6 @@ from tallystick.limits import EMITTERS_MAX, OWN_DESCRIPTORS_MAX
 from tallystick.serve.logs import LOGGER, event
 from tallystick.verify.trust import fingerprint_of
 
-CAUGHT: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-_ENDING: Final = {signal.SIGTERM, signal.SIGINT}
 _TICK_MS: Final = 5000
 _UNSAFE_WARNING_MS: Final = 60_000
 _DRAIN_TURN_MS: Final = 100
@@ -77,10 +73,10 @@ class Daemon:
         self._reload = reload
         self._fixed_bounds = bounds
         self._fault: Exception | None = None
-        self._signals: list[int] = []
         self._supervisor = Supervisor()
         self._tallies = Tallies()
         self._loop = Loop(lambda: time.monotonic_ns() // 1_000_000)
+        self._signals = Signals(self._loop.wake)
         self._stand_in = StandIn(self._turn_for, self._loop.wake)
         self._intake = Intake(
             ledger,
@@ -129,7 +125,7 @@ class Daemon:
         if not settings.is_safe_path:
             self._warn_of_path()
             loop.call_every(_UNSAFE_WARNING_MS, self._warn_of_path)
-        with self._catching_signals():
+        with self._signals.taken():
             _settle_garbage()
             event(logging.INFO, "ready", socket=settings.socket, db=settings.db)
             self._supervisor.ready("taking frames")
@@ -146,8 +142,7 @@ class Daemon:
 
     def stop(self) -> None:
         """End as SIGTERM would, from any thread."""
-        self._signals.append(signal.SIGTERM)
-        self._loop.wake()
+        self._signals.note(signal.SIGTERM)
 
     def _finished(self, arrived: Arrived) -> None:
         self._connections.finished(arrived)
@@ -157,8 +152,8 @@ class Daemon:
     def _serve(self) -> None:
         while self._fault is None:
             self._turn()
-            while self._signals:
-                if self._signals.pop(0) != signal.SIGHUP:
+            while (number := self._signals.next()) is not None:
+                if number != signal.SIGHUP:
                     return
                 self._take_settings()
 
@@ -168,11 +163,8 @@ class Daemon:
         self._settle()
 
     def _turn_for(self) -> None:
-        """Serve once for the thread that serves: it stores what came alone, and that takes long.
-
-        Handlers of signals run on that thread: until it is back, their numbers tell of the end.
-        """
-        if self._loop.caught & _ENDING:
+        """Serve once for the thread that serves: it stores what came alone, and that takes long."""
+        if self._signals.ask_for_an_end:
             self._begin_end()
         self._loop.turn(_DRAIN_TURN_MS if self._is_ending else None)
         self._settle()
@@ -277,7 +269,9 @@ class Daemon:
             self._turn(_DRAIN_TURN_MS)
             self._supervisor.more_time(_MORE_TIME_MS)
         end_ms = self._loop.now_ms + self._settings.shutdown_deadline
-        while len(self._connections) and self._loop.now_ms < end_ms and not self._signals:
+        while len(self._connections) and self._loop.now_ms < end_ms:
+            if self._signals.ask_for_an_end:
+                break  # again: who takes no answers is waited for no longer
             self._turn(_DRAIN_TURN_MS)
         self._supervisor.more_time(_MORE_TIME_MS)
         self._intake.close()
@@ -301,27 +295,6 @@ class Daemon:
             event(logging.ERROR, "not_closed", reason=str(fault))
         self._loop.close()
         event(logging.INFO, "stopped", receipts=self._tallies.receipts)
-
-    @contextmanager
-    def _catching_signals(self) -> Iterator[None]:
-        """Let signals wake the loop; elsewhere than on the main thread there are none."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-
-        def heard(number: int, _frame: FrameType | None) -> None:
-            self._signals.append(number)
-
-        before = {one: signal.signal(one, heard) for one in CAUGHT}
-        woken = signal.set_wakeup_fd(self._loop.wake_descriptor, warn_on_full_buffer=False)
-        # Those that came while it started are heard now.
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, CAUGHT)
-        try:
-            yield
-        finally:
-            signal.set_wakeup_fd(woken)
-            for one, handler in before.items():
-                signal.signal(one, handler)
 
 
 def bounds_of(settings: Settings) -> Bounds:

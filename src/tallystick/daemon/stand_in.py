@@ -68,7 +68,8 @@ class StandIn:
             left_s = self._left_s
             if left_s and time.monotonic() - left_s >= _BUSY_S:
                 self._stand_in()
-            pause_s = _IDLE_S if self._times == times else _BUSY_S
+            is_quiet = not left_s and self._times == times
+            pause_s = _IDLE_S if is_quiet else _BUSY_S
             times = self._times
 
     def _stand_in(self) -> None:

@@ -60,8 +60,8 @@ class Stumbling:
         return self._ledger.commit(frames)
 
     def draft(self, frames: Sequence[ArrivedFrame], /) -> Drafted:
-        self._meet(frames)
         self._wait_in("draft")
+        self._meet(frames)
         if self.held_in == "commit":
             raise RuntimeError("a stumble")
         return self._ledger.draft(frames)
@@ -70,6 +70,9 @@ class Stumbling:
         self.threads.append(threading.current_thread().name)
         self._wait_in("write")
         return self._ledger.write(drafted)
+
+    def stop(self, error: BaseException, /) -> None:
+        self._ledger.stop(error)
 
     def _wait_in(self, step: str) -> None:
         if self.holds is not None and self.held_in == step:
@@ -624,3 +627,61 @@ def test_what_fails_alone_is_told_as_in_line(
         assert not lone.intake.pass_on()  # in line it is refused
     assert lone.stand_in is not None
     assert lone.stand_in._place.locked()
+
+
+def test_what_fails_alone_is_told_before_what_comes_behind_it(
+    lone: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its sender would take the next frame's receipt for its own."""
+    holds = lone.stumbling.holds = threading.Event()
+    lone.stumbling.held_in = "draft"
+    let_go = lone.intake._drafted_alone
+
+    def slowly() -> None:
+        let_go()
+        time.sleep(0.1)  # as where another thread has the processor
+
+    monkeypatch.setattr(lone.intake, "_drafted_alone", slowly)
+
+    def meanwhile() -> None:
+        wait_until(lambda: lone.stand_in is not None and lone.stand_in.is_there)
+        lone.submit(body(ack=True, session_id="second"))
+        lone.stumbling.held_in = ""
+        holds.set()
+
+    other = threading.Thread(target=meanwhile)
+    other.start()
+    lone.submit(body(ack=True, session_id="disk"))
+    assert lone.intake.pass_on()
+    other.join(20)
+    for _ in range(2):
+        assert lone.done.acquire(timeout=20)
+    assert [one["code"] for one in lone.answers()] == ["STORE", "STORE"]
+    assert lone.ledger.status().receipts == 0
+
+
+@pytest.mark.parametrize("is_alone", [True, False])
+def test_a_draft_that_is_dropped_leaves_no_gap(
+    lone: House, monkeypatch: pytest.MonkeyPatch, is_alone: bool
+) -> None:
+    """Whatever stumbles between a draft and its write: nothing is stored behind it."""
+
+    def fails(_moment_ms: int) -> None:
+        raise RuntimeError("on purpose")
+
+    def send() -> None:
+        wait_until(lambda: lone.intake._line.is_idle)
+        lone.submit(body(ack=True))
+        lone.intake.pass_on()
+        assert lone.done.acquire(timeout=20)
+
+    lone.is_prompt = is_alone
+    send()
+    with monkeypatch.context() as patch:
+        patch.setattr(lone.intake._reading, "note_issued", fails)
+        send()
+    lone.submit(body(ack=True))
+    assert lone.done.acquire(timeout=20)
+    assert [one.get("code", one.get("sequence")) for one in lone.answers()] == [1, "STORE", "STORE"]
+    assert lone.ledger.status().receipts == 1
+    lone.ledger.close()  # waits for nothing

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import selectors
-import signal
 import socket
 import threading
 import time
@@ -152,14 +151,3 @@ def test_to_look_on_is_over_soon(loop: Loop, monkeypatch: pytest.MonkeyPatch) ->
     for _ in range(100):
         loop.turn(1, is_eager=True)
     assert time.thread_time() - began < 100 * 10 * AWAKE_US_MAX / 1e6
-
-
-def test_signals_that_wake_it_are_known_by_their_numbers(loop: Loop) -> None:
-    """`wake` is none of them, and what woke it long ago is not forgotten."""
-    loop.wake()
-    loop._writer.send(bytes([signal.SIGTERM]))
-    loop.turn(1000)
-    assert loop.caught == {signal.SIGTERM}
-    loop.wake()
-    loop.turn(1000)
-    assert loop.caught == {signal.SIGTERM}

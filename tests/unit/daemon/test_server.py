@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import signal
 import socket
 import threading
 import time
@@ -256,10 +255,8 @@ def test_a_stop_while_the_disk_hangs_is_heard(
         assert disk.hangs.wait(20)
         other.send(frame(ack=True))
         wait_until(lambda: house.daemon._stand_in.is_there)
-        # As the system does, where the thread that has the handlers does not come to them.
-        house.daemon._loop._writer.send(bytes([signal.SIGTERM]))
-        wait_until(lambda: not Path(house.settings.socket).exists())
         house.daemon.stop()
+        wait_until(lambda: not Path(house.settings.socket).exists())
         disk.goes_on.set()
         assert (line.answer()["sequence"], other.answer()["sequence"]) == (2, 3)
     house.close()
