@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from tests.ledgers import Home
 
+from tallystick.daemon.ledger import Ledger
 from tallystick.errors import StoreCorruptError, StoreError
 from tallystick.model.frame import Tool
 from tallystick.store.ledger_reads import Filter, LedgerReader, column_faults
@@ -136,6 +137,27 @@ def test_a_reader_follows_a_daemon_that_comes_and_goes(home: Home) -> None:
         assert reader.count() == 4
     with LedgerReader(home.db) as reader:
         assert reader.count() == 4
+
+
+def test_an_answer_of_a_file_that_moved_meanwhile_does_not_count(home: Home) -> None:
+    """A daemon that starts between the question and its answer is seen, and asked as one."""
+    ledger = home.open()
+    ledger.commit([home.frame()])
+    ledger.close()
+    started: list[Ledger] = []
+
+    def start(_statement: str) -> None:
+        if not started:
+            started.append(home.open())
+            started[0].commit([home.frame()])
+
+    with LedgerReader(home.db) as reader:
+        assert reader.is_still
+        assert reader._connection is not None
+        reader._connection.set_trace_callback(start)  # comes when SQLite begins to answer
+        assert reader.count() == 3
+        assert not reader.is_still
+    started[0].close()
 
 
 def test_what_is_not_there_and_what_is_out_of_reach_differ(tmp_path: Path) -> None:
