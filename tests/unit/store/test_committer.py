@@ -78,6 +78,43 @@ def test_a_patient_item_shares_the_commit_of_the_next(desk: Desk) -> None:
     assert desk.batches == [[0, 1, 2], [3]]
 
 
+def test_who_has_patience_holds_up_nobody(desk: Desk) -> None:
+    """Behind one that has none it goes along at once; behind one that has less, when that goes."""
+    commit = GroupCommit(desk.commit, desk.done)
+    commit.submit(0)
+    assert desk.entered.acquire(timeout=10)
+    commit.submit(1)
+    commit.submit(2, patience_ms=60_000)
+    desk.gate.release(100)
+    assert desk.entered.acquire(timeout=10)
+    wait_until(lambda: commit.is_idle)
+    commit.submit(3, patience_ms=60_000)  # it has patience again, and waits for the next
+    commit.submit(4)
+    assert desk.entered.acquire(timeout=10)
+    wait_until(lambda: commit.is_idle)
+    commit.submit(5, patience_ms=20)
+    commit.submit(6, patience_ms=60_000)
+    assert desk.entered.acquire(timeout=10)
+    commit.close()
+    assert desk.batches[:3] == [[0], [1, 2], [3, 4]]
+    assert [item for batch in desk.batches[3:] for item in batch] == [5, 6]
+
+
+def test_what_a_full_commit_leaves_waits_for_nobody(desk: Desk) -> None:
+    """The rest of a crowd is committed right behind it, be there an item with patience or not."""
+    commit = GroupCommit(desk.commit, desk.done, count_max=2)
+    commit.submit(0)
+    assert desk.entered.acquire(timeout=10)
+    for item in (1, 2, 3):
+        commit.submit(item)
+    commit.submit(4, patience_ms=60_000)
+    desk.gate.release(100)
+    for _ in range(2):
+        assert desk.entered.acquire(timeout=10)
+    commit.close()
+    assert desk.batches == [[0], [1, 2], [3, 4]]
+
+
 def test_patience_ends(desk: Desk) -> None:
     """Alone, an item goes when its time is over; at the end, nothing waits any more."""
     desk.gate.release(100)
