@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, overload
 
 from tallystick.limits import INDEX_SEGMENT_ENTRIES
 from tallystick.store.key_filter import GROUP_BYTES, GROUP_SEGMENTS, KeyFilter
@@ -76,3 +78,76 @@ def test_beyond_its_bound_everything_is_possible() -> None:
     assert possible == list(range(GROUP_SEGMENTS))
     assert keys.segments(7, 3 * GROUP_SEGMENTS)[-2:] == [GROUP_SEGMENTS, 2 * GROUP_SEGMENTS]
     assert keys.segments(9, 2) == [0, 1]
+
+
+class Meanwhile(Sequence[int]):
+    """Keys that are asked for while another thread goes on: it does so when they are looked at."""
+
+    def __init__(self, keys: Sequence[int], then: Callable[[], None]) -> None:
+        self._keys = keys
+        self._then = then
+
+    @overload
+    def __getitem__(self, at: int) -> int: ...
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[int]: ...
+    def __getitem__(self, at: int | slice) -> int | Sequence[int]:
+        return self._keys[at]
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def __iter__(self) -> Iterator[int]:
+        self._then()
+        return iter(self._keys)
+
+
+class Key(int):
+    """A key of which the same holds."""
+
+    then: Callable[[], None]
+
+    def __rshift__(self, bits: int) -> int:
+        self.then()
+        return int(self) >> bits
+
+
+def growing() -> tuple[KeyFilter, Callable[[], None]]:
+    """Return a filter of two groups that know a key, and what makes it drop both."""
+    keys = KeyFilter(2 * GROUP_BYTES)
+    for segment in (0, GROUP_SEGMENTS):
+        keys.add(segment, [7])
+
+    def grow() -> None:
+        for segment in (2 * GROUP_SEGMENTS, 3 * GROUP_SEGMENTS):
+            keys.add(segment, [])
+
+    return keys, grow
+
+
+def test_a_group_that_is_dropped_under_the_look_rules_nothing_out() -> None:
+    """Another thread drops it between two steps of a question: then all is possible in it."""
+    keys, grow = growing()
+    assert keys.possible(Meanwhile([9, 10], grow), 2 * GROUP_SEGMENTS) == {9, 10}
+    keys, grow = growing()
+    key = Key(9)
+    key.then = grow
+    assert keys.segments(key, 2 * GROUP_SEGMENTS - 1) == list(range(2 * GROUP_SEGMENTS - 1))
+
+
+def test_a_group_is_told_to_be_dropped_before_it_goes() -> None:
+    """There is no moment at which a key of a group that goes is taken for one that nobody has."""
+    keys = KeyFilter(GROUP_BYTES)
+    seen: list[tuple[set[int], list[int]]] = []
+
+    class Groups(dict[int, Any]):
+        """Looked at by another thread in the very moment in which one goes."""
+
+        def __delitem__(self, number: int) -> None:
+            super().__delitem__(number)
+            seen.append((keys.possible([7], 1), keys.segments(7, 1)))
+
+    keys._groups = Groups()
+    keys.add(0, [7])
+    keys.add(GROUP_SEGMENTS, [8])
+    assert seen == [({7}, [0])]
