@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.submissions import note_of, submissions
 
-from tallystick.errors import StoreError
+from tallystick.errors import StoreCorruptError, StoreError, StoreStoppedError
 from tallystick.limits import INDEX_SEGMENT_ENTRIES
 from tallystick.store.sqlite_log import SqliteLog
 
@@ -34,6 +34,30 @@ def test_a_closed_segment_answers_as_before(tmp_path: Path) -> None:
         if opening:
             store.close()
             store = SqliteLog(tmp_path / "db", clock_ms=lambda: 7)
+    store.close()
+
+
+@pytest.mark.parametrize("asks", ["place", "advance"])
+def test_a_file_that_goes_back_is_noticed(tmp_path: Path, asks: str) -> None:
+    """Put back under us from a copy: no place is given out twice, and no smaller tree is signed."""
+    store = SqliteLog(tmp_path / "db", clock_ms=lambda: 7)
+    store.place(submissions(3))
+    store.place(submissions(2, start=3))
+    with store.engine.writing() as access:
+        for name in ("entry_delete", "body_delete", "batch_delete", "log_head_update"):
+            access.run(f"DROP TRIGGER {name}")
+        access.run("DELETE FROM body WHERE idx >= 3")
+        access.run("DELETE FROM entry WHERE idx >= 3")
+        access.run("DELETE FROM batch WHERE start >= 3")
+        access.run("UPDATE log_head SET next_index = 3")
+    with pytest.raises(StoreCorruptError, match="has gone back"):
+        store.advance() if asks == "advance" else store.place(submissions(1, start=9))
+    with pytest.raises(StoreStoppedError, match="has gone back"):
+        store.place(submissions(1, start=9))
+    with pytest.raises(StoreStoppedError, match="has gone back"):
+        store.advance()
+    assert store.next_index() == 3
+    assert store.pending() is None
     store.close()
 
 
