@@ -89,6 +89,7 @@ def test_who_has_patience_holds_up_nobody(desk: Desk) -> None:
     assert desk.entered.acquire(timeout=10)
     wait_until(lambda: commit.is_idle)
     commit.submit(3, patience_ms=60_000)  # it has patience again, and waits for the next
+    assert not desk.entered.acquire(timeout=0.05)
     commit.submit(4)
     assert desk.entered.acquire(timeout=10)
     wait_until(lambda: commit.is_idle)
