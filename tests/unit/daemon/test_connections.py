@@ -194,6 +194,22 @@ def test_a_slow_frame_is_cut_and_an_idle_line_is_not(house_of: Callable[..., Hou
     assert house.tallies.slow == 1
 
 
+def test_who_waits_for_us_is_not_slow(house_of: Callable[..., House]) -> None:
+    """Half of a frame that we do not read on for want of room has all the time that takes."""
+    house = house_of(frames=2, user_frames=2, frame_ms=60_000)
+    with Line(house.path) as line:
+        line.send(framed(b"a", b"b") + framed(b"whole")[:6])
+        house.turn(lambda: len(house.bodies()) == 2)
+        line.send(framed(b"whole")[6:])
+        house.turn(lambda: house.tallies.holds)
+        house.later(70_000)
+        assert not house.codes()
+        house.store()
+        house.turn(house.bodies)
+        assert house.bodies() == [b"whole"]
+    assert house.tallies.slow == 0
+
+
 def test_an_idle_line_goes_at_last(house_of: Callable[..., House]) -> None:
     """After the idle time the emitter's next write fails, so that it knows."""
     house = house_of(idle_ms=5000)
