@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.daemons import wait_until
 from tests.frames import Line, framed
 
 from tallystick.daemon.listener import Listener
 from tallystick.daemon.loop import Loop
 from tallystick.daemon.status import Reply, StatusDoor, ask_daemon, failed
 from tallystick.errors import StoreError, UnreadableError
-from tallystick.limits import DESCRIPTOR_PAUSE_MS_MAX, STATUS_CONNECTIONS_MAX
+from tallystick.limits import DESCRIPTOR_PAUSE_MS_MAX, STATUS_CONNECTIONS_MAX, STATUS_MS_MAX
 
 
 class House:
@@ -30,13 +31,15 @@ class House:
         folder.mkdir(mode=0o750)
         self.path = str(folder / "status")
         self.asked: list[str] = []
-        self.loop = Loop(lambda: time.monotonic_ns() // 1_000_000)
+        self.late: list[Reply] = []
+        self.ahead_ms = 0
+        self.loop = Loop(lambda: time.monotonic_ns() // 1_000_000 + self.ahead_ms)
         self.listener = Listener(self.path)
         self.door = StatusDoor(
             self.loop,
             self.listener.socket,
             status=lambda: {"uptime_s": 3},
-            commands={"reload": self._reload, "broken": self._broken},
+            commands={"reload": self._reload, "broken": self._broken, "late": self.late.append},
         )
         self.is_over = False
         self.thread = threading.Thread(target=self._run)
@@ -120,6 +123,20 @@ def test_only_so_many_at_a_time(house: House) -> None:
         except UnreadableError:
             time.sleep(0.01)
     pytest.fail("the lines were not freed")
+
+
+def test_who_asks_nothing_is_closed_at_last(house: House) -> None:
+    """Nothing, or half a question, takes up a place for some seconds; who waits for us stays."""
+    with Line(house.path) as mute, Line(house.path) as slow, Line(house.path) as asks:
+        slow.send(framed(b'{"ask":"status"}')[:9])
+        asks.send(framed(b'{"ask":"late"}'))
+        wait_until(lambda: house.late and len(house.door._open) == 3)
+        house.ahead_ms = 2 * STATUS_MS_MAX
+        house.loop.wake()
+        assert mute.is_closed()
+        assert slow.is_closed()
+        house.late[0]({"ok": True})
+        assert asks.answer() == {"ok": True}
 
 
 def test_scarce_descriptors_do_not_spin_the_loop(house: House) -> None:
