@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import socket
@@ -296,6 +297,72 @@ def test_of_two_processes_one_wins(short: Path) -> None:
     for process in running:
         process.communicate()
     assert sorted(said) == ["live", "won"]
+
+
+def is_locked(folder: Path) -> bool:
+    """Whether somebody has a lock on a folder."""
+    directory = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(directory)
+    return False
+
+
+def test_between_look_and_bind_the_folder_is_locked(
+    short: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So is it while a socket is taken away; and what is bound is nobody else's to connect to."""
+    path = str(short / "events.sock")
+    with socket.socket(socket.AF_UNIX) as crashed:
+        crashed.bind(path)
+    seen: list[tuple[str, bool]] = []
+    modes: list[int] = []
+    bind, connect = socket.socket.bind, socket.socket.connect
+
+    def binds(one: socket.socket, where: str) -> None:
+        seen.append(("bind", is_locked(short)))
+        bind(one, where)
+        modes.append(stat.S_IMODE(os.stat(where).st_mode))
+
+    def connects(one: socket.socket, where: str) -> None:
+        seen.append(("look", is_locked(short)))
+        connect(one, where)
+
+    monkeypatch.setattr(socket.socket, "bind", binds)
+    monkeypatch.setattr(socket.socket, "connect", connects)
+    before = os.umask(0)
+    try:
+        server = listen(path, socket_mode=0o666)
+    finally:
+        os.umask(before)
+    release(path, server)
+    assert seen == [("look", True), ("bind", True), ("look", True)]
+    assert modes == [0o600]
+    assert not is_locked(short)
+
+
+def test_who_came_after_the_look_is_left_alone(
+    short: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What nobody answered on has gone, and something else is there: that is not taken away."""
+    path, aside = short / "events.sock", short / "aside"
+    with socket.socket(socket.AF_UNIX) as crashed:
+        crashed.bind(str(path))
+    connect = socket.socket.connect
+
+    def connects(one: socket.socket, where: str) -> None:
+        try:
+            connect(one, where)
+        finally:
+            path.rename(aside)
+            path.write_text("precious")
+
+    monkeypatch.setattr(socket.socket, "connect", connects)
+    clear_stale(str(path))
+    assert path.read_text() == "precious"
 
 
 def test_release_leaves_a_successor_alone(short: Path) -> None:
