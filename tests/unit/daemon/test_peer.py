@@ -8,6 +8,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -28,6 +29,8 @@ from tallystick.limits import CGROUP_CHARS_MAX
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads Linux's /proc")
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another user")
 NOBODY = 65534
+# What /proc/7/stat says, up to the moment at which the process began.
+PARENT = "7 (agent) S 3 7 7" + " 0" * 15 + " "
 
 # Connects (as another user if told so), says so, and stays until its input ends.
 CLIENT = """
@@ -240,3 +243,47 @@ def test_control_groups() -> None:
     assert parse_cgroup("") is None
     assert parse_cgroup("garbage\n") is None
     assert len(parse_cgroup("0::/" + "x" * 5000) or "") == CGROUP_CHARS_MAX
+
+
+@linux
+def test_of_who_is_known_to_be_gone_nothing_is_read() -> None:
+    """Where the kernel has no handle on the peer any more, its number is already another's."""
+    exe_path, peer = facts_of(os.getpid(), None, is_gone=True)
+    assert exe_path is None
+    assert peer.to_dict() == {"exe_status": "gone"}
+
+
+@linux
+@pytest.mark.parametrize(
+    ("then", "status"),
+    [(PARENT + "500", "ok"), (PARENT + "501", "gone"), (None, "gone"), ("", "gone")],
+    ids=["same", "other", "none", "empty"],
+)
+def test_who_took_the_number_meanwhile_is_not_told_of(
+    tmp_path: Path, then: str | None, status: str
+) -> None:
+    """Without a handle, another start than before the look, or none, is another process."""
+    folder = tmp_path / "7"
+    folder.mkdir()
+    (folder / "exe").symlink_to("/usr/bin/agent")
+    (folder / "stat").write_text(PARENT + "500")
+    os.mkfifo(folder / "cgroup")
+
+    def die() -> None:
+        with (folder / "cgroup").open("w") as pipe:  # opens when the look has come this far
+            if then is None:
+                (folder / "stat").unlink()
+            else:
+                (folder / "stat").write_text(then)
+            pipe.write("0::/theirs\n")
+
+    thread = threading.Thread(target=die)
+    thread.start()
+    exe_path, peer = facts_of(7, None, proc=str(tmp_path))
+    thread.join()
+    if status == "ok":
+        assert (exe_path, peer.ppid, peer.start_time) == ("/usr/bin/agent", 3, 500)
+        assert peer.cgroup == "/theirs"
+    else:
+        assert exe_path is None
+        assert peer.to_dict() == {"exe_status": "gone"}
