@@ -58,6 +58,13 @@ def test_https_is_served(files: Files) -> None:
         assert names_of(serving.say(GET, files.client())) == []
 
 
+def test_nobody_has_keys_agreed_on_again(files: Files) -> None:
+    """No renegotiation, which costs us more than who asks for it, and no compression."""
+    options = server_context(files.cert, files.key).options
+    assert ssl.OP_NO_RENEGOTIATION in options
+    assert ssl.OP_NO_COMPRESSION in options
+
+
 def test_a_client_certificate_is_read_by_all_its_names(files: Files) -> None:
     """Fingerprint, URI, DNS, e-mail and common name, in this order of exactness."""
     issued = files.client_ca.issue_cert("agent.example", "a@example.com", common_name="agent")
