@@ -12,9 +12,9 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from tallystick.durable.file import Durable, FilePath
+from tallystick.durable.file import Durable, FilePath, shown
 from tallystick.durable.journal import Journal
-from tallystick.errors import StoreError, WalError
+from tallystick.errors import StoreError, WalCorruptError, WalError
 from tallystick.limits import HEADS_BYTES_MAX, HEADS_SPENT_BYTES_MAX
 from tallystick.model.chain import Head
 
@@ -29,6 +29,8 @@ class HeadFile:
         """Open the file or make it, and read what it holds."""
         try:
             self._journal = Journal(path, bytes_max=HEADS_BYTES_MAX, durable=durable)
+        except WalCorruptError as error:
+            raise _damaged(path, str(error)) from error
         except WalError as error:
             raise StoreError(f"the file of heads: {error}") from error
         self._heads: dict[str, tuple[int, str]] = {}
@@ -38,7 +40,10 @@ class HeadFile:
         try:
             for item in self._journal.found:
                 self._note(_DECODE(self._journal.read(item)))
-        except (WalError, msgspec.MsgspecError) as error:
+        except (WalCorruptError, msgspec.MsgspecError) as error:
+            self._journal.close()
+            raise _damaged(path, f"{shown(path)} can't be read: {error}") from error
+        except WalError as error:
             self._journal.close()
             raise StoreError(f"the file of heads can't be read: {error}") from error
 
@@ -90,3 +95,11 @@ class HeadFile:
     def _note(self, rows: Iterable[tuple[str, int, str]]) -> None:
         for chain_id, sequence, digest in rows:
             self._heads[chain_id] = (sequence, digest)
+
+
+def _damaged(path: FilePath, why: str) -> StoreError:
+    return StoreError(
+        f"the file of heads: {why}. Hold the store against a proof or an export from elsewhere "
+        f"(`tally verify --proof`), then move {shown(path)} away and keep it: the next start takes "
+        "the store as it is, can't see whether it was rolled back, and begins a new file"
+    )

@@ -22,7 +22,7 @@ from tallystick.deliver.lifetime import after_fork_in_child
 from tallystick.durable.file import Durable, FilePath, shown
 from tallystick.durable.journal import Journal
 from tallystick.durable.segment import HEADER_BYTES, Item
-from tallystick.errors import ReceiptError, RefusedInput, WalError, WalFullError
+from tallystick.errors import ReceiptError, RefusedInput, WalCorruptError, WalError, WalFullError
 from tallystick.limits import (
     DEAD_LETTER_REASON_CHARS_MAX,
     WAL_BYTES_MAX,
@@ -86,7 +86,13 @@ class FileWal:
         # Bytes of the file that are still needed, and how many others it may hold.
         self._kept = HEADER_BYTES
         self._spent_max = self._spent_step = min(WAL_SPENT_BYTES_MAX, size_max // 2)
-        self._journal = Journal(path, bytes_max=size_max, salvage=salvage, durable=durable)
+        try:
+            self._journal = Journal(path, bytes_max=size_max, salvage=salvage, durable=durable)
+        except WalCorruptError as error:
+            raise WalCorruptError(
+                f"{error}. To go on with what is whole and keep the damaged file beside it, open "
+                f"it once with FileWal({self._shown!r}, salvage=True)"
+            ) from error
         try:
             self._load()
             if self._kept > HEADER_BYTES:

@@ -4,7 +4,8 @@
 A journal is one file of checked items (see segment.py) and beside it an empty one that is locked:
 one process writes, and one object in it. Whoever opens the file finds each item that was appended,
 in order, and nothing that is not whole. An end that a crash tore off is cut away; other damage is
-never passed over: opening raises, and changes nothing.
+never passed over: opening raises, and changes nothing. What can be done about it depends on what
+the file is for: whoever opens it says so.
 
 After a failed fsync the kernel may have dropped what it could not write and say no more about it.
 So the first such failure is the last word: nothing is written any more, and each later call says
@@ -217,10 +218,7 @@ class Journal:
         self._header = contents.header
         if contents.fault is not None:
             if not salvage:
-                raise WalCorruptError(
-                    f"{self._shown}: {contents.fault}. Nothing was changed. To go on with what is "
-                    "whole and keep the damaged file beside it, open it with salvage=True"
-                )
+                raise WalCorruptError(f"{self._shown}: {contents.fault}. Nothing was changed")
             self._keep_aside()
         items = contents.items
         self._written = max([self._header.first - 1, *(item.position for item in items)])

@@ -24,7 +24,14 @@ from tallystick.crypto.rlp import rlp_encode
 from tallystick.crypto.secp256k1 import checksum_address, read_address
 from tallystick.durable.file import make_directory
 from tallystick.durable.journal import Journal
-from tallystick.errors import LimitError, RevertError, SpendRefused, UnminedError, WalLockedError
+from tallystick.errors import (
+    LimitError,
+    RevertError,
+    SpendRefused,
+    UnminedError,
+    WalCorruptError,
+    WalLockedError,
+)
 from tallystick.limits import CONFIRMATIONS_MAX, SENT_BYTES_MAX
 from tallystick.model.evm_statement import Transaction
 from tallystick.onchain.amount import shown_amount
@@ -258,6 +265,12 @@ class Account:
         while True:
             try:
                 return Journal(self._path, bytes_max=SENT_BYTES_MAX)
+            except WalCorruptError as error:
+                raise WalCorruptError(
+                    f"{error}. It says which transactions were sent: look at {self.address} on "
+                    "the chain until nothing waits there, then move the file away and keep it. "
+                    "What was sent before may then be sent once more"
+                ) from error
             except WalLockedError:
                 if self._clock() >= deadline:
                     raise

@@ -18,7 +18,7 @@ from threading import RLock
 from typing import Any, Final
 
 from tallystick.durable.journal import Journal
-from tallystick.errors import MissingExtraError, NodeError
+from tallystick.errors import MissingExtraError, NodeError, WalCorruptError
 from tallystick.limits import EMBEDDED_BYTES_MAX
 from tallystick.onchain.node import Node, web3_module
 
@@ -44,9 +44,11 @@ class EmbeddedNode(Node):
         """Open the chain of a directory, or begin one."""
         self._clock = clock
         self._lock = RLock()
-        self._journal = Journal(
-            os.path.join(directory, "chain.journal"), bytes_max=EMBEDDED_BYTES_MAX
-        )
+        path = os.path.join(directory, "chain.journal")
+        try:
+            self._journal = Journal(path, bytes_max=EMBEDDED_BYTES_MAX)
+        except WalCorruptError as error:
+            raise WalCorruptError(f"{error}. Move it away to begin another chain") from error
         try:
             self._begin()
         except BaseException:

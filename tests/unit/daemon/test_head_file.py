@@ -67,12 +67,15 @@ def test_what_is_no_file_of_heads_is_refused(tmp_path: Path) -> None:
     (tmp_path / "garbage").write_bytes(b"x" * 100)
     journal = Journal(tmp_path / "journal", bytes_max=1000)
     journal.append(b"not heads")
-    with pytest.raises(StoreError):
-        HeadFile(tmp_path / "garbage")
+    garbage = tmp_path / "garbage"
+    with pytest.raises(StoreError, match=f"Nothing was changed.*move {garbage} away") as caught:
+        HeadFile(garbage)
+    assert "salvage" not in str(caught.value)
+    assert garbage.read_bytes() == b"x" * 100
     with pytest.raises(StoreError, match="in use"):
         HeadFile(tmp_path / "journal")
     journal.close()
-    with pytest.raises(StoreError, match="can't be read"):
+    with pytest.raises(StoreError, match=f"can't be read.*move {tmp_path / 'journal'} away"):
         HeadFile(tmp_path / "journal")
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.ledgers import Home
 
-from tallystick.errors import Error, KeyFileError, SettingError
+from tallystick.errors import Error, KeyFileError, SettingError, StoreError
 
 
 @pytest.fixture
@@ -47,6 +47,20 @@ def test_a_start_without_heads_is_told(home: Home, caplog: pytest.LogCaptureFixt
     ledger.commit([home.frame()])
     ledger.close()
     home.heads.unlink()
+    with caplog.at_level(logging.WARNING, logger="tallystick.daemon"):
+        home.open().close()
+    assert "rollback could not be seen" in caplog.text
+
+
+def test_damaged_heads_name_what_to_move_away(home: Home, caplog: pytest.LogCaptureFixture) -> None:
+    """The advice can be followed: the file is moved, and the next start says what that gave up."""
+    ledger = home.open()
+    ledger.commit([home.frame()])
+    ledger.close()
+    home.heads.write_text("garbage\n")
+    with pytest.raises(StoreError, match=f"Nothing was changed.*move {home.heads} away"):
+        home.open()
+    home.heads.rename(home.folder / "evidence")
     with caplog.at_level(logging.WARNING, logger="tallystick.daemon"):
         home.open().close()
     assert "rollback could not be seen" in caplog.text

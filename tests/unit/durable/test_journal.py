@@ -211,7 +211,7 @@ def test_damage_is_told_and_nothing_is_changed(tmp_path: Path) -> None:
     path = tmp_path / "journal"
     data = damaged(path)
     for _ in range(2):
-        with pytest.raises(WalCorruptError, match=r"is damaged.*Nothing was changed.*salvage=True"):
+        with pytest.raises(WalCorruptError, match=r"is damaged.*Nothing was changed$"):
             opened(path)
     assert path.read_bytes() == data
     assert sorted(os.listdir(tmp_path)) == ["journal", "journal.lock"]

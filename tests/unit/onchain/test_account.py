@@ -13,7 +13,14 @@ from tests.chains import ETHER, FAST, SOLVER, signer_of
 from tests.curve import CurveKey
 
 from tallystick.durable.journal import Journal
-from tallystick.errors import LimitError, NodeError, RevertError, SpendRefused, UnminedError
+from tallystick.errors import (
+    LimitError,
+    NodeError,
+    RevertError,
+    SpendRefused,
+    UnminedError,
+    WalCorruptError,
+)
 from tallystick.onchain.account import GWEI, Account, Terms, Wish, created_address
 from tallystick.onchain.embedded import EmbeddedNode
 from tallystick.onchain.node import Fees
@@ -45,6 +52,19 @@ def test_once(node: EmbeddedNode, tmp_path: Path) -> None:
     assert node.balance(TO) == 1
     other = account_on(node, tmp_path).do(gift("other"))
     assert other.hash != first.hash
+    assert node.balance(TO) == 2
+
+
+def test_a_damaged_journal_says_what_is_given_up(node: EmbeddedNode, tmp_path: Path) -> None:
+    """Nothing is sent while it is not known what was; the file that may be moved is named."""
+    account_on(node, tmp_path).do(gift())
+    (path,) = tmp_path.glob("sent-*.journal")
+    path.write_text("garbage\n")
+    with pytest.raises(WalCorruptError, match=f"{path}: .*may then be sent once more"):
+        account_on(node, tmp_path).do(gift("other"))
+    assert node.balance(TO) == 1
+    path.rename(tmp_path / "evidence")
+    account_on(node, tmp_path).do(gift("other"))
     assert node.balance(TO) == 2
 
 

@@ -9,7 +9,7 @@ import pytest
 from tests.chains import CHALLENGER, SOLVER, embedded
 from tests.curve import CurveKey
 
-from tallystick.errors import NodeError, RevertError, WalLockedError
+from tallystick.errors import NodeError, RevertError, WalCorruptError, WalLockedError
 from tallystick.onchain import solving
 from tallystick.onchain.artifact import REGISTRY
 from tallystick.onchain.codec import constructor_data
@@ -40,6 +40,16 @@ def test_one_process_at_a_time(tmp_path: Path) -> None:
     with pytest.raises(WalLockedError, match="in use"):
         EmbeddedNode(tmp_path)
     first.close()
+    EmbeddedNode(tmp_path).close()
+
+
+def test_a_damaged_chain_names_what_to_move_away(tmp_path: Path) -> None:
+    """The error names the file; without it another chain begins."""
+    path = tmp_path / "chain.journal"
+    path.write_text("garbage\n")
+    with pytest.raises(WalCorruptError, match=f"{path}: .*Move it away to begin another chain"):
+        EmbeddedNode(tmp_path)
+    path.rename(tmp_path / "evidence")
     EmbeddedNode(tmp_path).close()
 
 
