@@ -120,7 +120,10 @@ class DeadLetters(Protocol):
 
 @runtime_checkable
 class Wal(DeadLetters, Protocol):
-    """Keeps receipts that are signed and not yet acknowledged, in order."""
+    """Keeps receipts that are signed and not yet acknowledged, in order.
+
+    One that ends with the process has an attribute `lasts` that is False.
+    """
 
     def append(self, receipt: Receipt, /) -> None:
         """Return when the receipt is kept as safely as this log can.

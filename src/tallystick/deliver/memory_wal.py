@@ -20,6 +20,8 @@ from tallystick.ports import DeadLetter
 class MemoryWal:
     """Keeps receipts in memory, up to a bound. Safe from many threads."""
 
+    lasts = False
+
     def __init__(self, *, size_max: int = WAL_BYTES_MAX) -> None:
         """Make an empty log."""
         self._size_max = size_max

@@ -120,7 +120,7 @@ class WalEmitter:
         if not ticket.is_settled:
             raise EmitError(f"{receipt.id} was taken out of the log by somebody else")
         if ticket.fault is not None:
-            raise _told(receipt.id, ticket.fault) from ticket.fault
+            raise self._told(receipt.id, ticket.fault) from ticket.fault
 
     def replay(self) -> Replay:
         """Deliver what an earlier process left, oldest first; call it once at start."""
@@ -227,6 +227,20 @@ class WalEmitter:
                     if ticket.is_kept and not ticket.is_settled:
                         ticket.settle(fault)
 
+    def _told(self, receipt_id: str, fault: EmitError) -> EmitError:
+        """Return an error of one's own for each caller."""
+        is_refusal, where, hint = _is_refusal(fault), "", ""
+        if not getattr(self._wal, "lasts", True):
+            where = " in the memory of this process"
+            hint = " (set TALLY_WAL, or give a FileWal, to keep it on disk)"
+        if is_refusal:
+            text = f"was refused and is kept as a dead letter{where}{hint}"
+        else:
+            text = f"is kept{where} and not yet delivered{hint}"
+        return EmitError(
+            f"{receipt_id} {text}: {fault}", status=fault.status, is_transient=not is_refusal
+        )
+
     def _forget(self, receipt_id: str, ticket: _Ticket) -> None:
         with self._guard:
             tickets = [one for one in self._tickets.get(receipt_id, ()) if one is not ticket]
@@ -241,12 +255,3 @@ def _is_refusal(fault: Exception) -> bool:
     if isinstance(fault, CompositeEmitError):
         return all(map(_is_refusal, fault.errors))
     return isinstance(fault, EmitError) and not fault.is_transient
-
-
-def _told(receipt_id: str, fault: EmitError) -> EmitError:
-    """Return an error of one's own for each caller."""
-    if _is_refusal(fault):
-        text = f"{receipt_id} was refused and is kept as a dead letter: {fault}"
-    else:
-        text = f"{receipt_id} is kept and not yet delivered: {fault}"
-    return EmitError(text, status=fault.status, is_transient=not _is_refusal(fault))
