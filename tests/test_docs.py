@@ -2,7 +2,8 @@
 """Nothing is documented that is not executed.
 
 The code blocks of one page run in order, in one empty directory, with this environment's commands
-on the PATH. Languages of blocks:
+on the PATH. HOME is another directory, which is empty before and after: pages can be read in any
+order, and what a reader has at home stays as it is. Languages of blocks:
 
     console       `$ command`, continued by lines `> …`; the lines below are what it prints. Each
                   command must succeed: a page that shows a failure writes `; echo "exit $?"`.
@@ -89,13 +90,18 @@ def _line_pattern(line: str) -> str:
     return ".*".join(re.escape(part) for part in line.rstrip().split("…"))
 
 
-def environment(home: Path, programs: Path | None) -> dict[str, str]:
+def home_of(place: Path) -> Path:
+    """Return what is HOME for a page that runs in this place: not the place itself."""
+    return place.with_name(f"{place.name}-home")
+
+
+def environment(place: Path, programs: Path | None) -> dict[str, str]:
     """Return a small, fixed environment: what a page shows must not depend on this machine."""
     folders = [str(one) for one in (programs, Path(sys.executable).parent) if one is not None]
     return {
         "PYTHONPATH": str(ROOT / "src"),
         "PATH": ":".join([*folders, os.environ.get("PATH", os.defpath)]),
-        "HOME": str(home),
+        "HOME": str(home_of(place)),
         "LC_ALL": "C.UTF-8",
         "COLUMNS": "100",
         "NO_COLOR": "1",
@@ -155,9 +161,14 @@ def test_page_runs(page: Path, tmp_path: Path, request: pytest.FixtureRequest) -
     """Every command and program of the page runs, and prints what the page shows."""
     is_on_chain = any("tally hub" in one.text for one in blocks_of(page) if one.language != "text")
     programs = request.getfixturevalue("warm_programs") if is_on_chain else None
-    ran = run_page(page, tmp_path, programs)
+    place = tmp_path / "place"
+    place.mkdir()
+    home_of(place).mkdir()
+    ran = run_page(page, place, programs)
     if str(page.relative_to(ROOT)) in MUST_RUN:
         assert ran, "a page that teaches by doing has something to do"
+    left = sorted(str(one.relative_to(home_of(place))) for one in home_of(place).rglob("*"))
+    assert not left, "a page leaves nothing in the reader's home: give it a HOME of its own"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
