@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,26 @@ def test_a_flipped_byte_anywhere_is_refused() -> None:
         if "proof_metadata_unsigned" in answer.out and answer.code == 0:
             continue
         assert answer.code == 1, at
+
+
+@pytest.mark.parametrize(
+    ("was", "becomes", "is_told"),
+    [
+        (rb'("created":")2', rb"\g<1>3", False),
+        (rb'("created":")2', rb"\g<1>1", True),
+        (rb'(Method":"[^"]*)#key-1', rb"\1#key-2", False),
+        (rb'(Method":"did:agent:)s', rb"\1t", True),
+    ],
+)
+def test_what_no_signature_covers(was: bytes, becomes: bytes, is_told: bool) -> None:
+    """A proof's own time and method are free: the threat model says which edits are told."""
+    data = Path("solved.tally").read_bytes()
+    edited, edits = re.subn(was, becomes, data)
+    assert edits
+    assert len(edited) == len(data)
+    answer = tally("evidence", "verify", "-", "--key", "solver.pub", stdin=edited)
+    assert answer.code == 0
+    assert ("proof_metadata_unsigned" in answer.out) is is_told
 
 
 def test_names_from_a_bundle_do_not_reach_the_terminal_raw() -> None:

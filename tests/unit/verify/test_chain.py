@@ -234,7 +234,11 @@ def test_advisories_leave_the_verdict_alone(change: Any, codes: list[str]) -> No
 
 
 def test_metadata_that_nobody_signed() -> None:
-    """The method is outside of the signature: an unusual one is told, an unexpected one refused."""
+    """The method is outside of the signature: an unusual one is told, an unexpected one refused.
+
+    Another fragment throughout is not told, as the threat model says.
+    """
+    assert codes_of([signed(one, method="did:agent:a#other") for one in FIVE]) == []
     unusual = [signed(FIVE[0], method="did:agent:b#key"), *FIVE[1:]]
     assert codes_of(unusual) == ["proof_metadata_unsigned"] * 2
     assert codes_of([signed(one, method="did:agent:b#key") for one in FIVE]) == [

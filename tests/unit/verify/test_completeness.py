@@ -17,6 +17,7 @@ from tests.ledgers import DAY_MS, Home, chain_of
 
 from tallystick.cli.inputs import opened_sources
 from tallystick.daemon.publishing import archived
+from tallystick.errors import LogRolledBackError
 from tallystick.verify.source import Source
 from tallystick.verify.verification import verify_input
 
@@ -88,6 +89,23 @@ def test_ends_that_are_missing(home: Home) -> None:
     cut = "DELETE FROM receipts WHERE terminal = 1 AND chain_id ="
     assert found_in(home, f"{cut} '2026-03-11/agent/a'") == {"CHAIN_CUT"}
     assert found_in(home, f"{cut} '2026-03-10'") == {"CHAIN_CUT", "CHAIN_MISSING"}
+
+
+@pytest.mark.parametrize(
+    "gone",
+    [
+        "chain_id LIKE '2026-03-13%' AND (terminal = 1 OR sequence > 2)",
+        "chain_id LIKE '2026-03-13%'",
+    ],
+)
+def test_nothing_in_the_store_speaks_of_the_newest_root(home: Home, gone: str) -> None:
+    """Its end, or all of it, is noticed by the daemon, and not by who has the store alone."""
+    ledger = home.open()
+    ledger.commit([home.frame(), *[home.frame(agent_id="a")] * 3])
+    ledger.close()
+    assert found_in(home, f"DELETE FROM receipts WHERE {gone}") == set()
+    with pytest.raises(LogRolledBackError, match="is behind what was acknowledged"):
+        home.open()
 
 
 def test_a_part_of_a_store_lacks_nothing(home: Home) -> None:
