@@ -235,6 +235,18 @@ def test_licence_comes_first() -> None:
     assert not bare
 
 
+def test_how_to_install_is_said_in_one_place() -> None:
+    """There is no release on PyPI yet: only `how_to_install` names it, and names the clone, too."""
+    told = [
+        place(path)
+        for path in project_files()
+        if path.suffix in {".py", ".md", ".txt"}
+        and re.search(r"install ['\"]?tallystick\[", path.read_text(encoding="utf-8"))
+        and not path.is_relative_to(REFERENCE)
+    ]
+    assert told == ["src/tallystick/errors.py"]
+
+
 def test_errors_are_documented() -> None:
     """The page of errors lists each error, and none that is not there."""
     for name in source_modules():

@@ -274,6 +274,14 @@ class MissingExtraError(Error, ImportError):
     """A vendor's client is not installed; the message names the extra to install."""
 
 
+def how_to_install(extra: str) -> str:
+    """Return how an extra is installed: said here, and nowhere else."""
+    return (
+        f"install the extra: pip install 'tallystick[{extra}]', "
+        f"or in a clone pip install -e '.[{extra}]'"
+    )
+
+
 def _none_yet():  # type: ignore[no-untyped-def]  # `Any` without `typing`, which starts slowly
     return None
 

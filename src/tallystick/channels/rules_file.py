@@ -18,7 +18,7 @@ from tallystick.channels.json_path import JsonPath
 from tallystick.channels.mcp_methods import OPERATIONS, Operation
 from tallystick.channels.rule_match import ArgumentTest, TextTest, glob_test
 from tallystick.channels.rules import Action, Hours, Rate, Rule, Rules
-from tallystick.errors import MissingExtraError, RulesError
+from tallystick.errors import MissingExtraError, RulesError, how_to_install
 from tallystick.limits import (
     RULE_PATTERNS_MAX,
     RULE_RATE_CALLS_MAX,
@@ -118,7 +118,7 @@ def parse_yaml(data: bytes) -> Any:
         import yaml
     except ImportError:
         raise MissingExtraError(
-            "rules are YAML, and PyYAML is not installed: pip install 'tallystick[mcp]'"
+            f"rules are YAML, and PyYAML is not installed; {how_to_install('mcp')}"
         ) from None
     try:
         text = data.decode("utf-8")

@@ -12,6 +12,7 @@ from tallystick.cli import collector_reconcile
 from tallystick.cli.groups import VerbGroup
 from tallystick.cli.output import Exit, Stop, count, say, say_table
 from tallystick.cli.settings import setting_options, settings_of, unusable
+from tallystick.errors import how_to_install
 from tallystick.limits import PROMISE_DELAY_MS_MAX
 from tallystick.serve.tokens import TENANT_PATTERN
 
@@ -102,8 +103,7 @@ def run(config: str | None, print_config: bool, **flags: Any) -> None:
     except ImportError as fault:
         raise Stop(
             Exit.UNCHECKED,
-            f"a collector needs {fault.name}: pip install 'tallystick[collector]', "
-            "or in a clone: pip install '.[collector]'",
+            f"a collector needs {fault.name}; {how_to_install('collector')}",
         ) from None
     from tallystick.serve.logs import configure_logs
 

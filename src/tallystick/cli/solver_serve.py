@@ -11,6 +11,7 @@ import click
 from tallystick.cli.output import Exit, Stop, say
 from tallystick.cli.settings import setting_options
 from tallystick.cli.solver_settings import ready_solver, settings_of, unusable
+from tallystick.errors import how_to_install
 from tallystick.solver.variables import SOLVER
 
 _EPILOG: Final = """\
@@ -45,7 +46,7 @@ def serve(config: str | None, **flags: Any) -> None:
     except ImportError as fault:
         raise Stop(
             Exit.UNCHECKED,
-            f"a solver's service needs {fault.name}: pip install 'tallystick[solver]'",
+            f"a solver's service needs {fault.name}; {how_to_install('solver')}",
         ) from None
     from tallystick.serve.logs import configure_logs
 

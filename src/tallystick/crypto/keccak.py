@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 
-from tallystick.errors import MissingExtraError
+from tallystick.errors import MissingExtraError, how_to_install
 
 
 def keccak256(data: bytes) -> bytes:
@@ -19,7 +19,5 @@ def _implementation() -> Callable[[bytes], bytes]:
     try:
         from eth_hash.backends.pycryptodome import keccak256 as found  # 20 ms, and few need it
     except ImportError:
-        raise MissingExtraError(
-            "eth-hash is not installed: pip install 'tallystick[evm]'"
-        ) from None
+        raise MissingExtraError(f"eth-hash is not installed; {how_to_install('evm')}") from None
     return found

@@ -18,7 +18,12 @@ from typing import Any, Final, Literal, Self, cast
 import msgspec
 
 from tallystick.crypto.keccak import keccak256
-from tallystick.errors import KeyFormatError, MissingExtraError, SignatureFormatError
+from tallystick.errors import (
+    KeyFormatError,
+    MissingExtraError,
+    SignatureFormatError,
+    how_to_install,
+)
 from tallystick.limits import KEY_FILE_BYTES_MAX
 
 # The order of the group, and the highest `s` of EIP-2.
@@ -240,7 +245,5 @@ def _library() -> ModuleType:
     try:
         import coincurve  # 30 ms, and few need it
     except ImportError:
-        raise MissingExtraError(
-            "coincurve is not installed: pip install 'tallystick[evm]'"
-        ) from None
+        raise MissingExtraError(f"coincurve is not installed; {how_to_install('evm')}") from None
     return coincurve

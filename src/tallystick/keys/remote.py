@@ -29,6 +29,7 @@ from tallystick.errors import (
     MissingExtraError,
     SignerUnavailable,
     SigningError,
+    how_to_install,
 )
 from tallystick.limits import RECEIPT_BYTES_MAX, REMOTE_ATTEMPTS_MAX, REMOTE_DEADLINE_MS_MAX
 
@@ -234,9 +235,7 @@ def vendor(module: str, extra: str) -> Any:
     try:
         return import_module(module)
     except ImportError as fault:
-        raise MissingExtraError(
-            f"{module} is not installed: pip install 'tallystick[{extra}]'"
-        ) from fault
+        raise MissingExtraError(f"{module} is not installed; {how_to_install(extra)}") from fault
 
 
 def fault_of(error: Exception, table: Mapping[str, Fault]) -> Fault:

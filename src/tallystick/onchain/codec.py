@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import Any
 
 from tallystick.crypto.keccak import keccak256
-from tallystick.errors import MissingExtraError, NodeError
+from tallystick.errors import MissingExtraError, NodeError, how_to_install
 from tallystick.onchain.artifact import artifact
 from tallystick.onchain.node import Event
 
@@ -104,6 +104,4 @@ def _abi() -> Any:
     try:
         return import_module("eth_abi")
     except ImportError:
-        raise MissingExtraError(
-            "eth-abi is not installed: pip install 'tallystick[onchain]'"
-        ) from None
+        raise MissingExtraError(f"eth-abi is not installed; {how_to_install('onchain')}") from None

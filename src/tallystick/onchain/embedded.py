@@ -18,7 +18,7 @@ from threading import RLock
 from typing import Any, Final
 
 from tallystick.durable.journal import Journal
-from tallystick.errors import MissingExtraError, NodeError, WalCorruptError
+from tallystick.errors import MissingExtraError, NodeError, WalCorruptError, how_to_install
 from tallystick.limits import EMBEDDED_BYTES_MAX
 from tallystick.onchain.node import Node, web3_module
 
@@ -145,7 +145,7 @@ def _machine(stored: dict[bytes, bytes]) -> tuple[Any, Any, Any]:
             atomic = import_module("eth.db.atomic")
     except ImportError:
         raise MissingExtraError(
-            "the embedded chain is not installed: pip install 'tallystick[onchain]'"
+            f"the embedded chain is not installed; {how_to_install('onchain')}"
         ) from None
     finally:
         # py-evm asks for a hundred times as many; our contracts call few levels deep, and with so

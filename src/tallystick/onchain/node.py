@@ -14,7 +14,13 @@ from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
-from tallystick.errors import MissingExtraError, NodeError, PostingError, RevertError
+from tallystick.errors import (
+    MissingExtraError,
+    NodeError,
+    PostingError,
+    RevertError,
+    how_to_install,
+)
 from tallystick.limits import LOG_BLOCKS_MAX, SEARCHED_BLOCKS_MAX, URL_CHARS_MAX
 from tallystick.onchain.artifact import error_names
 from tallystick.onchain.transport import Transport, provider
@@ -263,9 +269,7 @@ def web3_module() -> Any:
     try:
         return import_module("web3")  # a second; only commands on chain need it
     except ImportError:
-        raise MissingExtraError(
-            "web3 is not installed: pip install 'tallystick[onchain]'"
-        ) from None
+        raise MissingExtraError(f"web3 is not installed; {how_to_install('onchain')}") from None
 
 
 def _fault_of(error: Exception, wish: str) -> NodeError:

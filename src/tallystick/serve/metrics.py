@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from tallystick.errors import MissingExtraError
+from tallystick.errors import MissingExtraError, how_to_install
 
 _T = TypeVar("_T")
 
@@ -62,7 +62,7 @@ class Meters:
             from prometheus_client import core
         except ImportError:
             raise MissingExtraError(
-                "metrics need prometheus-client; install tallystick[collector]"
+                f"metrics need prometheus-client; {how_to_install('collector')}"
             ) from None
         self._core = core
         self._table = {meter.name: meter for meter in table}

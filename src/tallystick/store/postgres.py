@@ -13,7 +13,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
-from tallystick.errors import MissingExtraError, StoreCorruptError, StoreError, StoreStoppedError
+from tallystick.errors import (
+    MissingExtraError,
+    StoreCorruptError,
+    StoreError,
+    StoreStoppedError,
+    how_to_install,
+)
 from tallystick.limits import (
     POSTGRES_CONNECT_MS,
     POSTGRES_IDLE_MS,
@@ -27,7 +33,9 @@ try:
     from psycopg.types.numeric import Int8BinaryDumper
     from psycopg_pool import ConnectionPool, PoolTimeout
 except ImportError as error:  # pragma: no cover - the environment of the tests has it
-    raise MissingExtraError("PostgreSQL needs: pip install 'tallystick[postgres]'") from error
+    raise MissingExtraError(
+        f"PostgreSQL needs {error.name}; {how_to_install('postgres')}"
+    ) from error
 
 MIGRATIONS: Final = ("postgres_001",)
 

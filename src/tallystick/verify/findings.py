@@ -11,6 +11,8 @@ from typing import Final, Literal
 
 import msgspec
 
+from tallystick.errors import how_to_install
+
 Severity = Literal["refused", "unchecked", "advisory"]
 
 
@@ -372,7 +374,7 @@ _UNCHECKED = {
     ),
     "EVIDENCE_SCHEME_UNAVAILABLE": (
         "A signature is of a kind that needs software which is not installed.",
-        "Install the extra: pip install 'tallystick[evm]'.",
+        f"To check it, {how_to_install('evm')}.",
     ),
     "EVIDENCE_UNREADABLE": (
         "The bundle, or an artefact, could not be read to its end.",

@@ -15,6 +15,7 @@ from tests.served import Served
 
 from tallystick.cli.settings import setting_options
 from tallystick.config import COLLECTOR
+from tallystick.errors import how_to_install
 
 
 def test_every_setting_is_an_option_with_its_variable() -> None:
@@ -64,7 +65,7 @@ def test_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     answer = tally("collector", "run", "--db", "x.db")
     assert answer.code == 3
-    assert "pip install 'tallystick[collector]'" in answer.err
+    assert how_to_install("collector") in answer.err
 
 
 def test_options_can_be_chosen() -> None:
