@@ -19,7 +19,7 @@ MADE := Makefile pyproject.toml src/tallystick/__init__.py tools/environment.sh
 .PHONY: help demo test check bench soak docs format contracts clean
 
 help:
-	@printf 'make demo    see it work: record, verify, break, a daemon, a proxy, a promise, a solver  (ARGS=DIR keeps files)\n'
+	@printf 'make demo    see it work: record, verify, break, a daemon, a proxy, a promise, a solver, a chain  (ARGS=DIR keeps files)\n'
 	@printf 'make test    all tests                        (ARGS="-k chain" goes to pytest)\n'
 	@printf 'make check   lint, format, types, floors, generated docs, documented commands\n'
 	@printf 'make bench   speed, side by side with the other implementation and with the floor\n'
@@ -49,7 +49,6 @@ $(ANVIL):
 
 demo: $(RUN)
 	@$(BIN)/python examples/demo.py $(ARGS)
-	@$(BIN)/python examples/on_chain.py
 
 test: $(DEV) | $(ANVIL)
 	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)

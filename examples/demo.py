@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The whole story in a minute: record a run, look at it, verify it, try to cheat, leave the key to
-a daemon, record agents as they are, hold a collector to its word, and check what a solver left.
+a daemon, record agents as they are, hold a collector to its word, check what a solver left, and put
+a bond behind it on a chain.
 
-    make demo                              in a temporary directory, which is removed
-    python examples/demo.py DIRECTORY      the files stay there, to go on with by hand
+    make demo                      in a temporary directory, which is removed
+    make demo ARGS=DIRECTORY       the files stay there, to go on with by hand
 
 Every command that is printed is run as printed. The exit code is 0 only if each of them ended as
 this file expects: a verifier that lets one of the forgeries pass makes the demo fail.
@@ -251,6 +252,7 @@ def play(place: Path) -> int:
     play_daemon(story)
     play_collector(story)
     play_solver(story)
+    play_chain(story)
 
     story.tell("What does a code mean?")
     story.run("tally explain CHAIN_GAP", shows="missing")
@@ -379,6 +381,16 @@ def play_solver(story: Story) -> None:
     story.run(run, code=1, shows="REFUSED")
 
 
+def play_chain(story: Story) -> None:
+    """Post what a run left on a chain of this process's own, and post a lie."""
+    story.tell(
+        "A signature says who. A post on a chain adds when, and puts money behind it. Here\n"
+        "the chain is a file. examples/on_chain.py posts once honestly, and cheats once."
+    )
+    shutil.copy(Path(__file__).with_name("on_chain.py"), story.place)
+    story.run("python on_chain.py chain", shows="cheat   slashed")
+
+
 def main() -> int:
     """Play in the directory that was named, or in a temporary one."""
     if len(sys.argv) > 1:
@@ -390,7 +402,7 @@ def main() -> int:
         return play(place)
     with tempfile.TemporaryDirectory(prefix="tally-demo-") as folder:
         code = play(Path(folder))
-    print("To go on by hand, keep the files: python examples/demo.py DIRECTORY")
+    print("To go on by hand, keep the files: make demo ARGS=DIRECTORY")
     return code
 
 

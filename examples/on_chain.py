@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """An intent from gate to final post, and a solver that cheats: on a chain inside this process.
 
-    python examples/on_chain.py [DIR]
+    python examples/on_chain.py [DIR]      the files stay in DIR, or go
 
 A solver runs an intent and posts the bundle with a bond behind it. A watcher finds nothing wrong,
 the window passes, the post is final. Then the solver posts the same evidence for work that it never
@@ -56,7 +56,12 @@ def run_intent(home: Path) -> Path:
     return bundle
 
 
-def tell(sighting: Sighting) -> None:
+def tell(text: str) -> None:
+    """Say what comes next."""
+    print(f"\n{text}")
+
+
+def watched(sighting: Sighting) -> None:
     """Say what the watcher says."""
     action = f", {sighting.action[:20]}…" if sighting.action else ""
     print(f"  watcher: 0x{sighting.receipt_id.hex()[:12]}… {sighting.verdict[:40]}{action}")
@@ -64,6 +69,7 @@ def tell(sighting: Sighting) -> None:
 
 def play(home: Path, node: EmbeddedNode) -> None:
     """Deploy, post honestly, post a lie."""
+    tell("A solver runs an intent. All that it left is in one bundle, signed.")
     bundle = run_intent(home)
     started = time.monotonic()
 
@@ -72,6 +78,10 @@ def play(home: Path, node: EmbeddedNode) -> None:
         node.give(signer.get_address())
         return Account(node, signer, home / "sent", Terms(poll_seconds=0.05))
 
+    tell(
+        "Contracts come onto the chain: one keeps the bonds of solvers, one their posts, and one\n"
+        "decides disputes. The solver registers, with a bond of 1 ether."
+    )
     solver, stranger = someone(), someone()
     contracts = Contracts(node, deploy(stranger, stranger.address, print))
     solver.do(solving.registration(contracts, solver.signer, bytes(32)))
@@ -79,6 +89,10 @@ def play(home: Path, node: EmbeddedNode) -> None:
     assert solver_id is not None
     solver.do(solving.deposit(contracts, ETHER, "first"))
 
+    tell(
+        "It posts the bundle: a few hashes, under which its evidence hangs. For an hour, whoever\n"
+        "proves the post wrong takes a part of the bond. (Gas is what the chain charges for.)"
+    )
     with bundle.open("rb") as stream:
         head = read_head(BundleReader(exactly(stream.read)))
     honest = commitment_of(
@@ -90,6 +104,8 @@ def play(home: Path, node: EmbeddedNode) -> None:
     post, wish = solving.posting(contracts, solver.signer, honest, solving.Offer())
     print(f"posted  0x{post.hex()}  ({solver.do(wish).gas} gas)")
 
+    tell("A watcher, who trusts nobody, fetches the bundle of each new post, and compares.")
+
     def fetch(_posted: Posted, /) -> AbstractContextManager[BinaryIO]:
         return bundle.open("rb")
 
@@ -99,16 +115,24 @@ def play(home: Path, node: EmbeddedNode) -> None:
     watcher = PostWatcher(
         contracts, home / "watch", fetch, policy, account=stranger, beliefs=beliefs
     )
-    watcher.round(tell)
+    watcher.round(watched)
 
+    tell(
+        "The solver posts the same evidence again, as if another intent had been run. The watcher\n"
+        "sends the contract a proof, which it checks by itself: nobody has to be asked."
+    )
     lie = msgspec.structs.replace(honest, intent_hash=b"\7" * 32, created_at=node.head()[1])
     cheat, wish = solving.posting(contracts, solver.signer, lie, solving.Offer())
     solver.do(wish)
     print(f"posted  0x{cheat.hex()}  for work that was never done")
-    watcher.round(tell)
+    watcher.round(watched)
     node.advance(3700)
     solver.do(solving.finalization(contracts, post))
 
+    tell(
+        "An hour later the honest post is final. The other one was slashed: it lost what stood\n"
+        "behind it. Its solver is jailed, and posts nothing for a week."
+    )
     print(f"honest  {contracts.post(post).status.name.lower()}")
     print(f"cheat   {contracts.post(cheat).status.name.lower()}")
     state = contracts.solver(solver_id)

@@ -79,12 +79,18 @@ def test_demo_shows_all_that_it_promises(tmp_path_factory: pytest.TempPathFactor
         "artifacts/report.md: OK",
         "EVIDENCE_ARTIFACT_CHANGED",
         "has run already",
-        "All 40 outcomes were as expected.",
+        "$ python on_chain.py chain",
+        "watcher: ",
+        "honest  finalized",
+        "cheat   slashed",
+        "$ tally explain CHAIN_GAP",
+        "All 41 outcomes were as expected.",
     ]
     rest = done.stdout
     for text in told:  # in this order
         assert text in rest, text
         rest = rest.partition(text)[2]
+    assert rest == "\n", "the last line says how it went"
     original, forged = ((place / f"{name}.jsonl").read_bytes() for name in ("chain", "forged"))
     assert sum(a != b for a, b in zip(original, forged, strict=True)) == 1
     again = subprocess.run(
