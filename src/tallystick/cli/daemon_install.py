@@ -83,8 +83,10 @@ def _install(plan: Any, root: str, *, dry_run: bool) -> None:
         for path in write(plan, root):
             say(f"wrote {root}{path}")
         if not root:
-            _run_all(plan.after_writing)
+            _run_all(plan.after_writing, plan.unanswered)
     _tell("# then, by you", plan.next_steps)
+    if plan.obstacle:
+        _tell("# refused, if this were no dry run", [plan.obstacle])
 
 
 def _uninstall(plan: Any, root: str, *, dry_run: bool) -> None:
@@ -99,7 +101,7 @@ def _uninstall(plan: Any, root: str, *, dry_run: bool) -> None:
     for path in remove(plan, root):
         say(f"removed {root}{path}")
     if not root:
-        _run_all(plan.after_removing)
+        _run_all(plan.after_removing, plan.unanswered)
     say("key, store, settings, users and groups are left as they were")
 
 
@@ -109,7 +111,9 @@ def _tell(title: str, lines: Iterable[str]) -> None:
         say(f"  {line}")
 
 
-def _run_all(commands: Iterable[tuple[str, ...]], *, may_fail: bool = False) -> None:
+def _run_all(
+    commands: Iterable[tuple[str, ...]], advice: str = "", *, may_fail: bool = False
+) -> None:
     for one in commands:
         say(("$ ", "dim"), shlex.join(one))
         try:
@@ -117,7 +121,8 @@ def _run_all(commands: Iterable[tuple[str, ...]], *, may_fail: bool = False) -> 
         except OSError as fault:
             raise Stop(Exit.UNCHECKED, f"{one[0]}: {fault.strerror or fault}") from None
         if done.returncode and not may_fail:
-            raise Stop(Exit.UNCHECKED, f"{shlex.join(one)} ended with {done.returncode}")
+            line = f"`{shlex.join(one)}` ended with {done.returncode}"
+            raise Stop(Exit.UNCHECKED, f"{line}: {advice}" if advice else line)
 
 
 def _program() -> str:

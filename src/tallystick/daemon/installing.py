@@ -44,6 +44,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     before_removing: tuple[tuple[str, ...], ...]
     after_removing: tuple[tuple[str, ...], ...]
     next_steps: tuple[str, ...]
+    # Why the service could not start here: then nothing is written.
+    obstacle: str = ""
+    # What to do where the service manager does not answer.
+    unanswered: str = ""
 
 
 def plan_for(
@@ -51,7 +55,8 @@ def plan_for(
 ) -> Plan:
     """Return what installing means here, or raise `SettingError`.
 
-    `interpreter` is the file of the Python that runs the program, links followed.
+    `interpreter` is the file of the Python that runs the program, links followed: `obstacle` says
+    where the service would not see it.
     """
     if not _PLAIN.fullmatch(program):
         raise SettingError(f"{program!r}: its path must be absolute and need no quotes")
@@ -60,9 +65,7 @@ def plan_for(
     if platform.startswith("linux"):
         if scope == "user":
             return _systemd_user(program, home)
-        for one in (program, interpreter):
-            _refuse_hidden(one)
-        return _systemd_system(program)
+        return _systemd_system(program, _hidden(program) or _hidden(interpreter))
     if platform == "darwin":
         return _launchd(scope, program, home)
     raise SettingError(f"there is no way yet to install the daemon on {platform}")
@@ -80,6 +83,8 @@ def conflicts(plan: Plan, root: str = "") -> list[str]:
 
 def write(plan: Plan, root: str = "") -> list[str]:
     """Write the files, each whole or not at all; return the paths that are new or changed."""
+    if plan.obstacle:
+        raise SettingError(plan.obstacle)
     found = conflicts(plan, root)
     if found:
         raise SettingError(
@@ -106,16 +111,17 @@ def remove(plan: Plan, root: str = "") -> list[str]:
     return gone
 
 
-def _refuse_hidden(program: str) -> None:
-    """Refuse what `ProtectHome=` hides: an environment elsewhere may have its Python there."""
+def _hidden(program: str) -> str:
+    """Say what `ProtectHome=` hides: an environment elsewhere may have its Python there."""
     if program.startswith(("/home/", "/root/", "/run/user/")):
-        raise SettingError(
+        return (
             f"{program} lies in a home directory, which the service does not see: install "
             "tallystick below /opt or /usr first, with a Python of the system"
         )
+    return ""
 
 
-def _systemd_system(program: str) -> Plan:
+def _systemd_system(program: str, obstacle: str) -> Plan:
     as_daemon = "runuser -u agentreceipts --"
     return Plan(
         files=(
@@ -137,6 +143,7 @@ def _systemd_system(program: str) -> Plan:
             "usermod -aG agentreceipts-emit NAME    (who may emit)",
             "usermod -aG agentreceipts-read NAME    (who may read and verify)",
         ),
+        obstacle=obstacle,
     )
 
 
@@ -150,6 +157,11 @@ def _systemd_user(program: str, home: str) -> Plan:
             f"{program} daemon init",
             f"systemctl --user enable --now {SERVICE}",
             "loginctl enable-linger    (to have it run while you are logged out)",
+        ),
+        unanswered=(
+            "systemd has no session of yours: log in as this user (not with su or sudo), or let "
+            "root run `loginctl enable-linger NAME` and set XDG_RUNTIME_DIR=/run/user/UID; then do "
+            "the same again"
         ),
     )
 

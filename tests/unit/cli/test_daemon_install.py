@@ -46,3 +46,33 @@ def test_a_scope_is_needed(tmp_path: Path) -> None:
     done = tally("daemon", "install", "--user", "--root", str(tmp_path))
     assert done.code == 2
     assert "not of our making" in done.err
+
+
+def test_what_would_be_refused_is_shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A dry run from a Python in a home directory shows all, and says what is in the way."""
+    monkeypatch.setattr(sys, "executable", "/root/.pyenv/bin/python3")
+    monkeypatch.setattr(sys, "argv", ["/opt/tally/bin/tally"])
+    done = tally("daemon", "install", "--system", "--dry-run")
+    assert (done.code, done.err) == (0, "")
+    assert "ExecStart=/opt/tally/bin/tally" in done.out
+    assert "lies in a home directory" in done.out.rpartition("# refused, if this were no dry")[2]
+    done = tally("daemon", "install", "--system")
+    assert (done.code, done.out) == (2, "")
+    assert "lies in a home directory" in done.err
+    assert tally("daemon", "install", "--system", "--root", str(tmp_path)).code == 0
+
+
+def test_systemd_without_a_session(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Where systemd does not answer, the unit is written and it is said how it will."""
+    systemctl = tmp_path / "bin" / "systemctl"
+    systemctl.parent.mkdir()
+    systemctl.write_text("#!/bin/sh\nexit 1\n")
+    systemctl.chmod(0o755)
+    monkeypatch.setenv("PATH", str(systemctl.parent))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    done = tally("daemon", "install", "--user")
+    assert done.code == 3
+    assert "wrote " in done.out
+    assert "`systemctl --user daemon-reload` ended with 1" in done.err
+    for advice in ("log in", "loginctl enable-linger", "XDG_RUNTIME_DIR=/run/user/"):
+        assert advice in done.err

@@ -74,21 +74,37 @@ def test_what_others_wrote_is_not_touched(tmp_path: Path) -> None:
         ("system", "win32", PROGRAM),
         ("system", "linux", "/opt/my tally/bin/tally"),
         ("system", "linux", "tally"),
-        ("system", "linux", "/home/ann/.venv/bin/tally"),
         ("user", "darwin", '/opt/"/tally'),
     ],
 )
 def test_what_can_not_work(scope: str, platform: str, program: str) -> None:
-    """Paths that would need quotes, homes that a service does not see, unknown systems."""
+    """Paths that would need quotes, unknown systems."""
     with pytest.raises(SettingError):
         plan(scope, platform, program)
+
+
+@pytest.mark.parametrize(
+    ("program", "python"),
+    [
+        (PROGRAM, "/root/.pyenv/versions/3.12/bin/python3.12"),
+        ("/home/ann/.venv/bin/tally", "/usr/bin/python3"),
+    ],
+)
+def test_what_a_service_does_not_see(tmp_path: Path, program: str, python: str) -> None:
+    """What lies in a home directory can be planned and shown, and is not written."""
+    hidden = plan_for("system", "linux", program=program, home=HOME, interpreter=python)
+    assert hidden.files
+    with pytest.raises(SettingError, match="lies in a home directory"):
+        write(hidden, str(tmp_path))
+    assert not list(tmp_path.iterdir())
+    assert remove(hidden, str(tmp_path)) == []
 
 
 def test_a_python_in_a_home_directory() -> None:
     """An environment below /opt whose Python is a link into a home starts for no other user."""
     python = "/root/.pyenv/versions/3.12/bin/python3.12"
-    with pytest.raises(SettingError, match="home directory"):
-        plan_for("system", "linux", program=PROGRAM, home=HOME, interpreter=python)
+    hidden = plan_for("system", "linux", program=PROGRAM, home=HOME, interpreter=python)
+    assert python in hidden.obstacle
     of_user = plan_for("user", "linux", program=PROGRAM, home=HOME, interpreter=python)
     assert of_user == plan("user")
     seen = plan_for("system", "linux", program=PROGRAM, home=HOME, interpreter="/usr/bin/python3")
