@@ -29,6 +29,9 @@ from pathlib import Path
 import pytest
 from tests.sessions.warm import warm_tally
 
+from tallystick.config import COLLECTOR
+from tallystick.solver.variables import SOLVER
+
 ROOT = Path(__file__).resolve().parent.parent
 GENERATED = ROOT / "docs" / "reference"
 PAGES = sorted(
@@ -201,6 +204,22 @@ def test_pages_were_found() -> None:
     """The tests above had something to look at."""
     assert len(PAGES) >= 20
     assert len(MUST_RUN) >= 6
+
+
+def test_no_two_pages_listen_on_one_port() -> None:
+    """Pages can be tried side by side, and beside services at their own addresses."""
+    pages: dict[str, set[str]] = {
+        str(one.default).partition(":")[2]: {f"docs/howto/run-a-{service}.md"}
+        for service, table in (("collector", COLLECTOR), ("solver", SOLVER))
+        for one in table
+        if one.name == "addr"
+    }
+    assert len(pages) == 2
+    for page in PAGES:
+        shown = "".join(one.text for one in blocks_of(page) if one.language != "text")
+        for port in re.findall(r"127\.0\.0\.1:([0-9]{4,5})\b", shown):
+            pages.setdefault(port, set()).add(str(page.relative_to(ROOT)))
+    assert [found for found in pages.values() if len(found) > 1] == []
 
 
 def test_readme_is_one_screen() -> None:
