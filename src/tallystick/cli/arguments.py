@@ -12,6 +12,9 @@ import click
 STDIN: Final = "-"
 # Set by completion scripts alone: asks for words instead of work.
 COMPLETE_VARIABLE: Final = "_TALLY_COMPLETE"
+# Whether something may be read is found out by reading it: click, asked, would call it wrong usage.
+INPUT_FILE: Final = click.Path(allow_dash=True, readable=False)
+INPUT_FOLDER: Final = click.Path(exists=True, file_okay=False, readable=False)
 
 
 def log_key_option(verb: Callable[..., Any]) -> Callable[..., Any]:
@@ -58,7 +61,7 @@ def _paths(verb: Callable[..., Any], *, required: bool) -> Callable[..., Any]:
         nargs=-1,
         required=required,
         callback=_check_paths,
-        type=click.Path(allow_dash=True),
+        type=INPUT_FILE,
     )(verb)
 
 

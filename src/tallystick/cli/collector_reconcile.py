@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import click
 
+from tallystick.cli.arguments import INPUT_FILE
 from tallystick.cli.settings import setting_options
 
 _EPILOG: Final = """\
@@ -29,7 +30,7 @@ Exit codes
 @click.option(
     "--checkpoint",
     metavar="FILE",
-    type=click.Path(allow_dash=True),
+    type=INPUT_FILE,
     help="The newest checkpoint of this log that anybody outside holds; `-` is standard input.",
 )
 @setting_options("db", "keys")

@@ -7,7 +7,7 @@ from typing import Final
 
 import click
 
-from tallystick.cli.arguments import refuse_dash
+from tallystick.cli.arguments import INPUT_FILE, refuse_dash
 from tallystick.cli.output import Exit, Stop, count, say
 
 _EPILOG: Final = """\
@@ -26,7 +26,7 @@ Exit codes
 
 
 @click.command("extract", short_help="Unpack a bundle into a new folder.", epilog=_EPILOG)
-@click.argument("file", metavar="FILE", type=click.Path(allow_dash=True))
+@click.argument("file", metavar="FILE", type=INPUT_FILE)
 @click.option(
     "--out",
     required=True,

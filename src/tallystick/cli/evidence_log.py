@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import click
 
-from tallystick.cli.arguments import log_key_option, new_bundle_option
+from tallystick.cli.arguments import INPUT_FILE, log_key_option, new_bundle_option
 from tallystick.cli.output import Exit, Stop, count, say
 from tallystick.limits import LOG_PROOF_BYTES_MAX, NOTE_BYTES_MAX
 
@@ -37,7 +37,7 @@ Exit codes
 
 
 @click.command("log", short_help="Put a log's proof into a bundle.", epilog=_EPILOG)
-@click.argument("bundle", metavar="BUNDLE", type=click.Path(allow_dash=True))
+@click.argument("bundle", metavar="BUNDLE", type=INPUT_FILE)
 @log_key_option
 @click.option(
     "--collector",

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import click
 
-from tallystick.cli.arguments import new_bundle_option
+from tallystick.cli.arguments import INPUT_FOLDER, new_bundle_option
 from tallystick.cli.output import Exit, Stop, count, say
 
 _EPILOG: Final = """\
@@ -29,7 +29,7 @@ Exit codes
 
 
 @click.command("make", short_help="Make a signed bundle of a folder.", epilog=_EPILOG)
-@click.argument("folder", metavar="DIR", type=click.Path(exists=True, file_okay=False))
+@click.argument("folder", metavar="DIR", type=INPUT_FOLDER)
 @new_bundle_option
 @click.option(
     "--key",

@@ -7,7 +7,7 @@ from typing import Final
 
 import click
 
-from tallystick.cli.arguments import to_standard_output
+from tallystick.cli.arguments import INPUT_FILE, to_standard_output
 from tallystick.cli.output import Exit, Stop, say, say_bytes
 
 _EPILOG: Final = """\
@@ -22,7 +22,7 @@ Exit codes: 0 written, 1 no bundle, or no such artefact, 2 usage, 3 unreadable.
 
 
 @click.command("prove", short_help="Prove one artefact without the others.", epilog=_EPILOG)
-@click.argument("file", metavar="FILE", type=click.Path(allow_dash=True))
+@click.argument("file", metavar="FILE", type=INPUT_FILE)
 @click.argument("path", metavar="PATH")
 @click.option(
     "--out",

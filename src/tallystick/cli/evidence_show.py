@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import click
 
-from tallystick.cli.arguments import STDIN
+from tallystick.cli.arguments import INPUT_FILE, STDIN
 from tallystick.cli.output import say, say_bytes, say_table
 
 _ROWS_MAX: Final = 1000
@@ -26,7 +26,7 @@ Exit codes: 0 shown, 1 no bundle, 2 usage, 3 unreadable.
 
 
 @click.command("show", short_help="Show what a bundle says; verifies nothing.", epilog=_EPILOG)
-@click.argument("file", metavar="FILE", type=click.Path(allow_dash=True))
+@click.argument("file", metavar="FILE", type=INPUT_FILE)
 @click.option("--manifest", "as_manifest", is_flag=True, help="Print the manifest's own bytes.")
 def command(file: str, *, as_manifest: bool) -> None:
     """Show manifest, signers and artefacts of a bundle, and how to check them without this tool."""

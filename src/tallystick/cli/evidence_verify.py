@@ -10,6 +10,7 @@ from typing import Any, BinaryIO, Final
 
 import click
 
+from tallystick.cli.arguments import INPUT_FILE
 from tallystick.cli.output import Span, Stop, count, say
 from tallystick.limits import ARTIFACT_PROOF_BYTES_MAX
 
@@ -33,7 +34,7 @@ Exit codes
 
 
 @click.command("verify", short_help="Say whether a bundle holds, and why not.", epilog=_EPILOG)
-@click.argument("file", metavar="FILE", type=click.Path(allow_dash=True))
+@click.argument("file", metavar="FILE", type=INPUT_FILE)
 @click.option(
     "--key",
     "keys",

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 
 import click
 
+from tallystick.cli.arguments import INPUT_FOLDER
 from tallystick.cli.hub_options import own_solver, sending, session
 from tallystick.cli.output import Exit, Stop, complain, count, say
 from tallystick.config import read
@@ -44,13 +45,13 @@ Exit codes
 @click.option("--respond", is_flag=True, help="Answer questions about the signer's own posts.")
 @click.option(
     "--bundles",
-    type=click.Path(exists=True, file_okay=False),
+    type=INPUT_FOLDER,
     metavar="DIR",
     help="Bundles (.tally) that need not be fetched.",
 )
 @click.option(
     "--signed",
-    type=click.Path(exists=True, file_okay=False),
+    type=INPUT_FOLDER,
     metavar="DIR",
     help="Signed posts (.json) to hold against their solvers.",
 )

@@ -8,6 +8,7 @@ from typing import Final
 
 import click
 
+from tallystick.cli.arguments import INPUT_FILE
 from tallystick.cli.output import Exit, Stop, say
 from tallystick.limits import FRAUD_BYTES_MAX
 
@@ -27,7 +28,7 @@ Exit codes
 
 
 @click.command("judge", short_help="Say whether evidence convicts a log.", epilog=_EPILOG)
-@click.argument("file", metavar="FILE", type=click.Path(allow_dash=True))
+@click.argument("file", metavar="FILE", type=INPUT_FILE)
 @click.option(
     "--vkey",
     required=True,

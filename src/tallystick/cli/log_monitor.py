@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import click
 
-from tallystick.cli.arguments import log_key_option
+from tallystick.cli.arguments import INPUT_FOLDER, log_key_option
 
 _EPILOG: Final = """\
 \b
@@ -36,20 +36,20 @@ Exit codes
     "--state",
     required=True,
     metavar="FILE",
-    type=click.Path(dir_okay=False),
+    type=click.Path(dir_okay=False, readable=False),
     help="What the monitor remembers between looks. Lost, it can't notice another past.",
 )
 @click.option(
     "--promises",
     metavar="DIR",
-    type=click.Path(exists=True, file_okay=False),
+    type=INPUT_FOLDER,
     help="Answers of the collector (bodies of 201, *.json) whose promises it must keep.",
 )
 @click.option(
     "--compare",
     metavar="FILE",
     multiple=True,
-    type=click.Path(exists=True, dir_okay=False),
+    type=click.Path(exists=True, dir_okay=False, readable=False),
     help="A checkpoint that somebody else was shown. May be repeated.",
 )
 @click.option(
@@ -57,7 +57,7 @@ Exit codes
     metavar="DIR",
     default=".",
     show_default=True,
-    type=click.Path(exists=True, file_okay=False),
+    type=INPUT_FOLDER,
     help="Where fraud proofs are written to.",
 )
 @click.option("--once", is_flag=True, help="Look once, and say by the exit code what was seen.")

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import click
 
-from tallystick.cli.arguments import log_key_option
+from tallystick.cli.arguments import INPUT_FILE, log_key_option
 from tallystick.cli.output import Span, Stop, say
 from tallystick.limits import LOG_PROOF_BYTES_MAX, NOTE_BYTES_MAX, RECEIPT_BYTES_MAX
 
@@ -39,7 +39,7 @@ Exit codes
 
 
 @click.command("verify", short_help="Say what the files of a log show.", epilog=_EPILOG)
-@click.argument("receipt", required=False, metavar="[RECEIPT]", type=click.Path(allow_dash=True))
+@click.argument("receipt", required=False, metavar="[RECEIPT]", type=INPUT_FILE)
 @log_key_option
 @click.option("--proof", metavar="FILE", help="A .tlog-proof: the receipt is in the log.")
 @click.option("--promise", metavar="FILE", help="The promise that the log gave for the receipt.")

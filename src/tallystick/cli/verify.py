@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import click
 
-from tallystick.cli.arguments import paths_or_store
+from tallystick.cli.arguments import INPUT_FOLDER, paths_or_store
 from tallystick.limits import WORKERS_MAX
 
 _HASH: Final = re.compile("sha256:[0-9a-f]{64}")
@@ -103,7 +103,7 @@ def _check_filled(
 @click.option(
     "--responses",
     metavar="DIR",
-    type=click.Path(exists=True, file_okay=False),
+    type=INPUT_FOLDER,
     help="Response bodies to check against their hashes: the body of urn:receipt:<uuid> "
     "is DIR/<uuid>.json.",
 )

@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import click
 import pytest
 from tests.command import tally
+from tests.privileges import unprivileged
 
 from tallystick.cli.arguments import refuse_dash, to_standard_output
 from tallystick.cli.main import main
@@ -89,3 +92,48 @@ def test_every_out_says_what_a_dash_is() -> None:
     ]
     assert len(outs) >= 6
     assert {option.callback for option in outs} == {refuse_dash, to_standard_output}
+
+
+READING = {
+    ("verify", "run.jsonl", "--key", "agent.pub"): "run.jsonl",
+    ("verify", "run.jsonl", "--key", "agent.pub", "--responses", "responses"): "responses",
+    ("show", "run.jsonl"): "run.jsonl",
+    ("hash", "run.jsonl"): "run.jsonl",
+    ("export", "run.jsonl"): "run.jsonl",
+    ("evidence", "verify", "solved.tally", "--key", "solver.pub"): "solved.tally",
+    ("evidence", "show", "solved.tally"): "solved.tally",
+    ("evidence", "extract", "solved.tally", "--out", "new"): "solved.tally",
+    ("evidence", "prove", "listed.tally", "report.json"): "listed.tally",
+    ("evidence", "make", "results", "--key", "agent.key", "--out", "new"): "results",
+    ("log", "judge", "evidence.json", "--vkey", "log.vkey"): "evidence.json",
+    ("log", "verify", "receipt.json", "--vkey", "log.vkey"): "receipt.json",
+}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="becomes another user, and root again")
+@pytest.mark.parametrize("verb", READING, ids=" ".join)
+def test_what_may_not_be_read_is_no_wrong_usage(verb: tuple[str, ...], place: Path) -> None:
+    """The reader says so in the system's words, and ends as with all that can't be read."""
+    tally(*verb)  # and its modules are loaded
+    place.chmod(0o755)
+    Path("agent.key").chmod(0o600)
+    if os.geteuid() == 0:
+        os.chown("agent.key", 65_534, -1)
+    Path(READING[verb]).chmod(0)
+    with unprivileged():
+        answer = tally(*verb)
+    assert answer.code == 3
+    assert "Permission denied" in answer.err
+    assert "--help" not in answer.err
+
+
+def test_no_path_is_asked_for_beforehand_whether_it_may_be_read() -> None:
+    """That is so in verbs to come, too."""
+    paths = [
+        one.type
+        for command in commands(main)
+        for one in command.params
+        if isinstance(one.type, click.Path)
+    ]
+    assert len(paths) >= 20
+    assert not any(one.readable for one in paths)
