@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 import click
 
@@ -78,8 +78,9 @@ def _receipts(paths: tuple[str, ...]) -> Iterator[tuple[str, bytes]]:
     """Yield (chain, receipt) of all paths; stop at what is no receipt of a chain."""
     from tallystick.cli.inputs import opened_sources
     from tallystick.cli.ledger_input import is_store
+    from tallystick.errors import MalformedInput
     from tallystick.store.imported import stored_receipts
-    from tallystick.verify.source import Input
+    from tallystick.verify.source import Input, is_unreadable
 
     for path in paths:
         if is_store(path):
@@ -89,9 +90,11 @@ def _receipts(paths: tuple[str, ...]) -> Iterator[tuple[str, bytes]]:
         with opened_sources([path]) as (sources, _):
             stream = Input(sources)
             for index, raw in enumerate(stream):
-                where: Any = stream.where(index)
-                if not isinstance(raw, bytes):
-                    raise Stop(Exit.REFUSED, f"{where}: {getattr(raw, 'message', 'no receipt')}")
+                where = stream.where(index)
+                if isinstance(raw, MalformedInput):
+                    code = Exit.UNCHECKED if is_unreadable(raw) else Exit.REFUSED
+                    raise Stop(code, f"{where}: {raw.message}; nothing was imported")
+                assert isinstance(raw, bytes)  # a file holds nothing else
                 yield _chain_of(raw, where), raw.replace(b"\r", b" ").replace(b"\n", b" ")
 
 

@@ -23,6 +23,7 @@ from tallystick.cli.arguments import STDIN
 from tallystick.cli.output import Exit, Stop
 from tallystick.config import read
 from tallystick.errors import RefusedInput
+from tallystick.model.reader import Fault
 from tallystick.verify.findings import CODES
 from tallystick.verify.receipt import Examined, examine
 from tallystick.verify.source import Input, Source
@@ -186,7 +187,13 @@ class Damage:
         self._count = 0
 
     def found_in(self, examined: Examined, where: str) -> bool:
-        """Note what is wrong with a receipt that does not even hold an action and a link."""
+        """Note what is wrong with a receipt that does not even hold an action and a link.
+
+        What is wrong with the place where it lay is noted, too, and says nothing against it.
+        """
+        for fault in examined.faults:
+            if fault.code == "STORE_COLUMN":
+                self._note(fault, where)
         receipt = examined.receipt
         subject = receipt.credentialSubject if receipt is not None else None
         if subject is not None and None not in (subject.action, subject.chain, subject.outcome):
@@ -195,11 +202,7 @@ class Damage:
             (fault for fault in examined.faults if fault.where.startswith("/credentialSubject")),
             examined.faults[0],
         )
-        code = CODES[fault.code]
-        self.note(
-            Exit.REFUSED if code.severity == "refused" else Exit.UNCHECKED,
-            f"{where}{fault.where}: {fault.message}. {code.remedy}",
-        )
+        self._note(fault, where)
         return True
 
     def note(self, code: Exit, line: str) -> None:
@@ -207,12 +210,22 @@ class Damage:
         self._count += 1
         self._first.setdefault(code, line)
 
-    def stop(self) -> None:
-        """End the command when anything was noted: refused beats could-not-check."""
-        for code in (Exit.REFUSED, Exit.UNCHECKED):
+    def stop(self, *codes: Exit) -> None:
+        """End the command when anything was noted: refused beats could-not-check.
+
+        Where codes are given, the others end nothing.
+        """
+        for code in codes or (Exit.REFUSED, Exit.UNCHECKED):
             if code in self._first:
                 others = f" ({self._count - 1} more like this)" if self._count > 1 else ""
                 raise Stop(code, self._first[code] + others)
+
+    def _note(self, fault: Fault, where: str) -> None:
+        code = CODES[fault.code]
+        self.note(
+            Exit.REFUSED if code.severity == "refused" else Exit.UNCHECKED,
+            f"{where}{fault.where}: {fault.message}. {code.remedy}",
+        )
 
 
 def _file_of(path: str, *, is_judged: bool) -> Any:

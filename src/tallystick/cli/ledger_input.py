@@ -14,7 +14,9 @@ from typing import Final
 
 from tallystick.errors import MalformedInput, StoreError
 from tallystick.limits import LEDGER_PAGE_BYTES_MAX, LEDGER_PAGE_ROWS_MAX
+from tallystick.model.reader import Fault
 from tallystick.store.ledger_reads import LedgerReader, column_faults
+from tallystick.verify.source import Noted
 
 _MAGIC: Final = b"SQLite format 3\0"
 _IMPORTED: Final = ".imported"
@@ -72,13 +74,13 @@ class LedgerInput:
             self._reader.close()
             self._reader = None
 
-    def __iter__(self) -> Iterator[bytes | MalformedInput]:
+    def __iter__(self) -> Iterator[bytes | Noted | MalformedInput]:
         try:
             yield from self._receipts()
         except StoreError as fault:
             yield MalformedInput("SOURCE_UNREADABLE", str(fault))
 
-    def _receipts(self) -> Iterator[bytes | MalformedInput]:
+    def _receipts(self) -> Iterator[bytes | Noted]:
         if self._reader is None:
             self._reader = LedgerReader(self.path)
             self._end = self._reader.mark()
@@ -88,14 +90,15 @@ class LedgerInput:
                 if one.mark > self._end:
                     break
                 self.bytes_read += len(one.body)
-                yield one.body
                 wrong = column_faults(one, is_judged=self._is_judged)
-                if wrong:
-                    yield MalformedInput(
-                        "STORE_COLUMN", f"of the receipt before it, in column {', '.join(wrong)}"
-                    )
+                yield _noted(one.body, wrong) if wrong else one.body
             mark = page[-1].mark
             if mark > self._end:
                 break
             size = sum(len(one.body) for one in page)
             limit = max(1, min(LEDGER_PAGE_ROWS_MAX, limit * LEDGER_PAGE_BYTES_MAX // (size + 1)))
+
+
+def _noted(body: bytes, wrong: list[str]) -> Noted:
+    message = f"the store says something else in column {', '.join(wrong)}"
+    return Noted(body=body, fault=Fault(code="STORE_COLUMN", where="", message=message))

@@ -47,7 +47,7 @@ from tallystick.model.receipt import (
 from tallystick.model.shapes import instant_ns, is_calendar_day
 from tallystick.model.taxonomy import RISK_LEVELS, UNKNOWN, default_risk
 from tallystick.verify.findings import CODES
-from tallystick.verify.source import Raw
+from tallystick.verify.source import Noted, Raw
 
 _RANK = {level: rank for rank, level in enumerate(RISK_LEVELS)}
 _CONTEXTS = {version: (W3C_CONTEXT, context) for version, context in CONTEXT_BY_VERSION.items()}
@@ -74,6 +74,10 @@ class Examined(msgspec.Struct, gc=False):
 
 def examine(raw: Raw, *, accept_nulls: bool = False) -> Examined:
     """Return what is known of one receipt but for its signature; never raises for what it holds."""
+    if isinstance(raw, Noted):
+        examined = examine(raw.body, accept_nulls=accept_nulls)
+        examined.faults = [*examined.faults, raw.fault]
+        return examined
     try:
         return _examine(raw, accept_nulls)
     except MalformedInput as fault:
@@ -117,7 +121,9 @@ def _of_canonical(receipt: Receipt, body: bytes) -> Examined:
     )
 
 
-def _examine(raw: Raw, accept_nulls: bool) -> Examined:
+def _examine(
+    raw: bytes | Mapping[str, object] | Receipt | MalformedInput, accept_nulls: bool
+) -> Examined:
     if type(raw) is not bytes and isinstance(raw, Receipt):
         try:
             raw = raw.to_json()

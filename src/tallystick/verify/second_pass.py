@@ -7,13 +7,12 @@ from collections.abc import Iterable
 from hashlib import sha256
 from typing import Final
 
-from tallystick.errors import MalformedInput
 from tallystick.limits import REPEATS_MAX
 from tallystick.verify.chain import Judge
 from tallystick.verify.fingerprints import fingerprint
 from tallystick.verify.receipt import examine
 from tallystick.verify.report import Findings
-from tallystick.verify.source import Input
+from tallystick.verify.source import Input, is_unreadable
 from tallystick.verify.state import ChainState
 
 _ID: Final = "ID_DUPLICATE"
@@ -129,7 +128,7 @@ class SecondPass:
         """Look at each receipt once more; return whether all of them could be read."""
         trail = 0
         for index, raw in enumerate(self._stream):
-            if isinstance(raw, MalformedInput) and raw.code == "SOURCE_UNREADABLE":
+            if is_unreadable(raw):
                 message = "could be read once and not again; what looks repeated is unconfirmed"
                 self._findings.add("REPEATS_UNCONFIRMED", self._stream.where(index), message)
                 return False

@@ -15,12 +15,24 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from typing import BinaryIO, Literal, cast
 
+import msgspec
+
 from tallystick.errors import MalformedInput
 from tallystick.limits import RECEIPT_BYTES_MAX
+from tallystick.model.reader import Fault
 from tallystick.model.receipt import Receipt
 
 Format = Literal["auto", "lines"]
-Raw = bytes | Mapping[str, object] | Receipt | MalformedInput
+
+
+class Noted(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A receipt's bytes, and a fault of the place where they lay, of which they know nothing."""
+
+    body: bytes
+    fault: Fault
+
+
+Raw = bytes | Mapping[str, object] | Receipt | Noted | MalformedInput
 
 _BLANK = b" \t\r\n"
 _CHUNK_BYTES = 64 * 1024
@@ -85,14 +97,19 @@ class Input:
     def __init__(self, sources: Iterable[Source]) -> None:
         self._sources = list(sources)
         self._starts: list[int] = []
+        # Where there was a source of which nothing could be read: no receipt stands there.
+        self._unread: set[int] = set()
         self._is_unnamed = len(self._sources) == 1 and not self._sources[0].name
 
     def __iter__(self) -> Iterator[Raw]:
         self._starts = []
+        self._unread = set()
         count = 0
         for source in self._sources:
             self._starts.append(count)
             for raw in source:
+                if count == self._starts[-1] and is_unreadable(raw):
+                    self._unread.add(count)
                 count += 1
                 yield raw
 
@@ -102,10 +119,15 @@ class Input:
         return all(source.is_rereadable for source in self._sources)
 
     def where(self, index: int) -> str:
-        """Return the place of the receipt with that index (from 0) for a finding."""
+        """Return the place of the receipt with that index (from 0) for a finding.
+
+        What could not be read at all has no place in it: then it is the source.
+        """
         if self._is_unnamed:
-            return f"receipt[{index}]"
+            return "input" if index in self._unread else f"receipt[{index}]"
         number = bisect_right(self._starts, index) - 1
+        if index in self._unread:
+            return self._sources[number].name
         return f"{self._sources[number].name}:receipt[{index - self._starts[number]}]"
 
     def of_whole(self, index: int, chain_id: str) -> bool:
@@ -117,6 +139,11 @@ class Input:
     def has_whole(self) -> bool:
         """Whether there is a source that has to be whole."""
         return any(source.whole for source in self._sources)
+
+
+def is_unreadable(raw: Raw) -> bool:
+    """Whether this stands for what could not be read, and not for a receipt."""
+    return isinstance(raw, MalformedInput) and raw.code == "SOURCE_UNREADABLE"
 
 
 def _read(stream: BinaryIO, size: int) -> bytes:

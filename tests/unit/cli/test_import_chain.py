@@ -59,6 +59,15 @@ def test_what_is_not_imported(place: Path) -> None:
     assert tally("import-chain", "run.jsonl", "--store", "nowhere.db").code == 3
 
 
+def test_what_can_not_be_read_is_not_refused(place: Path) -> None:
+    """Nobody has seen what it is: that ends with 3, and no receipt is named."""
+    home = fill(place / "d")
+    answer = tally("import-chain", "run.jsonl", "nowhere", "--store", str(home.db))
+    assert (answer.code, answer.out) == (3, "")
+    assert answer.err == "tally: nowhere: No such file or directory; nothing was imported\n"
+    assert not Path(f"{home.db}.imported").exists()
+
+
 def test_all_of_it_or_nothing(place: Path) -> None:
     """One chain whose id is taken keeps the others of the same input out, too."""
     home = fill(place / "d")

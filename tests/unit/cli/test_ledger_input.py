@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 from contextlib import closing
@@ -79,6 +80,27 @@ def test_columns_that_lie_are_refused(place: Path) -> None:
     assert code == 1
     assert "STORE_COLUMN" in text
     assert "risk_level" in text
+
+
+def test_a_column_that_lies_is_the_fault_of_its_own_receipt(place: Path) -> None:
+    """It is told at its place, is no receipt of its own, and moves none behind it."""
+    home = fill(place / "d")
+    count = len(home.bodies())
+    edit(home.db, "UPDATE receipts SET tool_name = 'x' WHERE sequence IN (2, 3)")
+    report = json.loads(verify(place / "d", "--json")[1].splitlines()[0])
+    lying = [one for one in report["findings"] if one["code"] == "STORE_COLUMN"]
+    places = [one["where"].rpartition(":")[2] for one in lying]
+    with closing(sqlite3.connect(home.db)) as base:
+        rows = base.execute("SELECT sequence FROM receipts ORDER BY rowid").fetchall()
+    assert places == [f"receipt[{at}]" for at, (number,) in enumerate(rows) if number in (2, 3)]
+    assert report["receipts"] == count
+    assert lying[0]["message"] == "the store says something else in column tool_name"
+    for verb in ("show", "hash", "export"):
+        answer = tally(verb, str(home.db))
+        assert answer.code == 1
+        assert f"{places[0]}: the store says something else" in answer.err
+    assert len(tally("export", str(home.db)).out.splitlines()) == count
+    assert len(tally("hash", str(home.db)).out.splitlines()) == count
 
 
 def test_an_empty_store_is_not_verified(place: Path) -> None:

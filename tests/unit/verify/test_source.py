@@ -332,6 +332,19 @@ def test_places_name_the_source() -> None:
     assert named.where(0) == "f.json:receipt[0]"
 
 
+def test_what_could_not_be_read_at_all_is_no_receipt() -> None:
+    """Its place is the source; where reading broke off later, it is that of the next receipt."""
+    gone, cut = Failing(b"", OSError("gone")), Failing(lines(THREE), OSError("cut"))
+    stream = Input([Source(gone, name="gone"), Source(lines(THREE), name="all"), Source(cut)])
+    for _ in range(2):
+        assert len(list(stream)) == 8
+        told = [stream.where(index) for index in (0, 1, 3, 7)]
+        assert told == ["gone", "all:receipt[0]", "all:receipt[2]", ":receipt[3]"]
+    alone = Input([Source(Failing(b"", OSError("gone")))])
+    assert len(list(alone)) == 1
+    assert alone.where(0) == "input"
+
+
 def outcome(report: Report) -> tuple[str, list[str], int]:
     return str(report.verdict), report.codes(), report.receipts
 
