@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any, Final
 
 import click
@@ -28,8 +30,10 @@ Exit codes
   0  written: each receipt's own bytes, one per line
   1  something that was read is no receipt; the others were written
   2  usage, also a file that is there already
-  3  could not be read or written, or there was none
+  3  could not be read or written, or there was none: no file was made
 """
+
+_WRITE_BYTES: Final = 256 * 1024
 
 
 @click.command("export", short_help="Copy receipts out, as JSON Lines.", epilog=_EPILOG)
@@ -58,7 +62,7 @@ def command(
     """Copy receipts from files, a daemon's store, or a collector's URL, as JSON Lines.
 
     Nothing is verified. A line feed between the values of a receipt becomes a blank; else every
-    byte stays.
+    byte stays. A file is there when it is whole.
 
     What --proof writes says how long each chain is and how it ends, which chains are all that a
     daemon has stored, and how its earlier keys vouch for each other. With it and the newest public
@@ -71,18 +75,20 @@ def command(
         raise click.UsageError("--key says what --proof is to name: give both.")
     paths = paths_of(paths, store)
     lines = _Lines(paths, chain, with_heads=proof is not None)
-    if out is None:
-        sys.stdout.flush()
-        for line in lines:
-            sys.stdout.buffer.write(line)
-        sys.stdout.buffer.flush()
-    else:
-        _write(out, lines)
-    lines.damage.stop()
-    if not lines.count:
-        raise Stop(Exit.UNCHECKED, "there was no receipt to export")
-    if proof is not None:
-        _write(proof, [_proof_of(lines, paths, key).encoded()])
+    with ExitStack() as files:
+        # Both names are looked at before anything is read.
+        export, vouching = _begun(out, files), _begun(proof, files)
+        _copy(lines, export)
+        if export is not None:
+            lines.damage.stop(Exit.UNCHECKED)
+            if lines.count:
+                _put(export)
+        lines.damage.stop()
+        if not lines.count:
+            raise Stop(Exit.UNCHECKED, "there was no receipt to export")
+        if vouching is not None:
+            vouching.write(_proof_of(lines, paths, key).encoded())
+            _put(vouching)
     if out is not None:
         print(f"{count(lines.count, 'receipt')} to {out}", file=sys.stderr)
 
@@ -103,24 +109,21 @@ class _Lines:
 
     def __iter__(self) -> Iterator[bytes]:
         from tallystick.cli.inputs import opened_sources
-        from tallystick.errors import MalformedInput
-        from tallystick.verify.findings import CODES
-        from tallystick.verify.source import Input
+        from tallystick.verify.receipt import examine
+        from tallystick.verify.source import Input, Noted
 
         with opened_sources(self._paths) as (sources, _):
             stream = Input(sources)
             for index, raw in enumerate(stream):
-                if isinstance(raw, bytes):
-                    if self._chain is None or _chain_of(raw) == self._chain:
-                        self.count += 1
-                        self._note_head(raw, is_stored=stream.of_whole(index, ""))
-                        yield raw.replace(b"\r", b" ").replace(b"\n", b" ") + b"\n"
-                elif isinstance(raw, MalformedInput):
-                    code = CODES[raw.code]
-                    self.damage.note(
-                        Exit.REFUSED if code.severity == "refused" else Exit.UNCHECKED,
-                        f"{stream.where(index)}: {raw.message}",
-                    )
+                examined = examine(raw)
+                if self._is_of_another(examined.receipt):
+                    continue
+                if self.damage.found_in(examined, stream.where(index)):
+                    continue
+                self.count += 1
+                self._note_head(examined, is_stored=stream.of_whole(index, ""))
+                body: Any = raw.body if isinstance(raw, Noted) else raw
+                yield body.replace(b"\r", b" ").replace(b"\n", b" ") + b"\n"
 
     def heads(self) -> list[Any]:
         """Return each chain as it was exported, once all receipts have passed by."""
@@ -131,13 +134,18 @@ class _Lines:
             for name, head in sorted((self._heads or {}).items())
         ]
 
-    def _note_head(self, raw: bytes, *, is_stored: bool) -> None:
+    def _is_of_another(self, receipt: Any) -> bool:
+        """Whether a chain is asked for, and what says of which one it is, is of no such one."""
+        if self._chain is None or receipt is None:
+            return False
+        subject = receipt.credentialSubject
+        link = subject.chain if subject is not None else None
+        return link is None or link.chain_id != self._chain
+
+    def _note_head(self, examined: Any, *, is_stored: bool) -> None:
+        link = examined.receipt.link
         if self._heads is None:
             return
-        from tallystick.verify.receipt import examine
-
-        examined = examine(raw)
-        link = examined.receipt.link if examined.receipt is not None else None
         if link is None or not link.chain_id or not link.sequence:
             return
         before = self._heads.get(link.chain_id)
@@ -184,26 +192,47 @@ def _proof_of(lines: _Lines, paths: Sequence[str], key: str | None) -> Any:
     )
 
 
-def _chain_of(raw: bytes) -> str | None:
-    """Return the chain that a receipt says it is of, or None where it says none."""
-    import msgspec
+def _copy(lines: Iterable[bytes], export: Any) -> None:
+    """Write all lines to the file that was begun, or to standard output."""
+    if export is None:
+        sys.stdout.flush()
+        for line in lines:
+            sys.stdout.buffer.write(line)
+        sys.stdout.buffer.flush()
+        return
+    waiting = bytearray()
+    for line in lines:
+        waiting += line
+        if len(waiting) >= _WRITE_BYTES:
+            export.write(waiting)
+            waiting.clear()
+    export.write(waiting)
 
-    try:
-        chain = msgspec.json.decode(raw)["credentialSubject"]["chain"]["chain_id"]
-    except (msgspec.MsgspecError, KeyError, TypeError, RecursionError):
+
+def _begun(path: str | None, files: ExitStack) -> Any:
+    """Return a new file on its way, or None where none is asked for."""
+    if path is None:
         return None
-    return chain if isinstance(chain, str) else None
+    from tallystick.durable.whole import WholeFile
+
+    umask = os.umask(0o077)
+    os.umask(umask)
+    with _taken(path):
+        return files.enter_context(WholeFile(path, 0o666 & ~umask))
 
 
-def _write(out: str, lines: Iterable[bytes]) -> None:
+def _put(file: Any) -> None:
+    with _taken(file.path):
+        file.finish()
+
+
+@contextmanager
+def _taken(path: str) -> Iterator[None]:
+    """Say that there is such a file already, which no export writes over."""
     from tallystick.durable.file import shown
+    from tallystick.errors import PathTakenError
 
     try:
-        with open(out, "xb") as file:
-            file.writelines(lines)
-    except FileExistsError:
-        raise Stop(Exit.USAGE, f"{shown(out)} is there already and was not touched") from None
-    except OSError as fault:
-        raise Stop(
-            Exit.UNCHECKED, f"{shown(out)} could not be written: {fault.strerror or fault}"
-        ) from None
+        yield
+    except PathTakenError:
+        raise Stop(Exit.USAGE, f"{shown(path)} is there already and was not touched") from None

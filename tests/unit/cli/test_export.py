@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,49 @@ def test_a_place_that_can_not_be_written_is_told(place: Path) -> None:
     answer = tally("export", "run.jsonl", "--out", "no/where")
     assert (answer.code, answer.out) == (3, "")
     assert "no/where could not be written" in answer.err
+
+
+def test_what_is_no_receipt_is_told_and_not_counted(place: Path) -> None:
+    """A line that is no JSON, or says nothing of an action, stays out; the others are written."""
+    whole = Path("run.jsonl").read_bytes()
+    for line in (b"broken\n", b"{}\n"):
+        Path("odd.jsonl").write_bytes(whole + line)
+        answer = tally("export", "odd.jsonl", "--out", "out.jsonl")
+        assert (answer.code, answer.out, answer.err.count("\n")) == (1, "", 1)
+        assert "odd.jsonl:receipt[3]" in answer.err
+        assert Path("out.jsonl").read_bytes() == whole
+        Path("out.jsonl").unlink()
+    Path("odd.jsonl").write_bytes(whole + b"broken\n")
+    # Of which chain it was, nobody can tell.
+    assert tally("export", "odd.jsonl", "--chain", "run-1").code == 1
+
+
+@pytest.mark.parametrize("paths", [("nowhere",), ("run.jsonl", "nowhere"), ("empty.jsonl",)])
+def test_a_failed_export_leaves_no_file(place: Path, paths: tuple[str, ...]) -> None:
+    """So that the same command can be given again when what was missing is there."""
+    before = sorted(place.iterdir())
+    more = ("--out", "out.jsonl", "--proof", "out.proof")
+    assert tally("export", *paths, *more).code == 3
+    assert sorted(place.iterdir()) == before
+
+
+def test_both_names_are_looked_at_before_anything_is_written(place: Path) -> None:
+    """A proof that is there already, or a key that is none, leaves no lines without a proof."""
+    before = sorted(place.iterdir())
+    told = tally("export", "run.jsonl", "--out", "out.jsonl", "--proof", "run.json")
+    assert (told.code, told.out) == (2, "")
+    assert "run.json is there already and was not touched" in told.err
+    assert sorted(place.iterdir()) == before
+
+
+def test_an_export_is_as_readable_as_the_umask_says(place: Path) -> None:
+    """As of any file that one makes."""
+    before = os.umask(0o027)
+    try:
+        assert tally("export", "run.jsonl", "--out", "out.jsonl").code == 0
+    finally:
+        os.umask(before)
+    assert Path("out.jsonl").stat().st_mode & 0o777 == 0o640
 
 
 def two_days(place: Path) -> Home:
