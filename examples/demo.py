@@ -407,4 +407,8 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        code = main()
+    except KeyboardInterrupt:  # what runs in the background was ended on the way here
+        code = 130
+    sys.exit(code)

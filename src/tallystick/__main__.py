@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from tallystick.cli.main import main
+from tallystick.cli.start import run
 
 if __name__ == "__main__":
-    main()
+    run()

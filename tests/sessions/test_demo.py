@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -98,6 +100,30 @@ def test_demo_shows_all_that_it_promises(tmp_path_factory: pytest.TempPathFactor
     )
     assert (again.returncode, again.stdout) == (2, "")
     assert "there already" in again.stderr
+
+
+@pytest.mark.parametrize("moment", ["$ tally show chain.jsonl", "listening on /"])
+def test_ctrl_c_ends_it_without_a_traceback(
+    tmp_path_factory: pytest.TempPathFactory, moment: str
+) -> None:
+    """In front of a command as beside a daemon: 130, and nothing is left running."""
+    place = tmp_path_factory.mktemp("d") / "demo"
+    # Of a group of its own, all of which a terminal would interrupt.
+    demo = subprocess.Popen(
+        [sys.executable, str(DEMO), str(place)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        process_group=0,
+    )
+    with demo:
+        assert demo.stdout is not None
+        assert any(line.startswith(moment) for line in demo.stdout)
+        os.killpg(demo.pid, signal.SIGINT)
+        _, complaints = demo.communicate(timeout=60)
+    assert (demo.returncode, complaints) == (130, "")
+    with pytest.raises(ProcessLookupError):
+        os.killpg(demo.pid, signal.SIGKILL)
 
 
 @pytest.mark.parametrize(

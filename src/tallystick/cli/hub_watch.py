@@ -30,6 +30,7 @@ Exit codes
   1  refused
   2  usage
   3  the node can't be asked now; with --once, also blocks that are left for another round
+  130  ended by Ctrl-C
 """
 
 

@@ -26,6 +26,7 @@ Exit codes
   1  the log has contradicted itself; the evidence is in a file that `tally log judge` takes
   2  usage
   3  --once: something is strange that no file can prove, or the log can't be read
+  130  ended by Ctrl-C
 """
 
 

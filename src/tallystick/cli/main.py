@@ -20,6 +20,7 @@ from tallystick import __version__
 from tallystick.cli.arguments import COMPLETE_VARIABLE
 from tallystick.cli.groups import LazyGroup
 from tallystick.cli.output import Exit, Stop, complain, prepare_streams
+from tallystick.cli.start import INTERRUPTED
 from tallystick.config import read
 from tallystick.errors import DurableError, Error, UnreadableError
 
@@ -48,8 +49,7 @@ _HOME: Final = {
     "completion": "completion",
 }
 
-# As shells report a process that ends by SIGINT or by SIGPIPE.
-_INTERRUPTED: Final = 130
+# As shells report a process that ends by SIGPIPE.
 _PIPE_CLOSED: Final = 141
 
 _EPILOG: Final = """\
@@ -130,7 +130,7 @@ def _guarded(work: Callable[[], int]) -> int:
         complain(stop.line)
         return stop.code
     except (KeyboardInterrupt, click.Abort):
-        return _INTERRUPTED
+        return INTERRUPTED
     except BrokenPipeError:
         _forget_output()
         return _PIPE_CLOSED
