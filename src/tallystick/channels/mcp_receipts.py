@@ -141,7 +141,8 @@ class Receipts:
             self._pool.shutdown()
         for emitter in (self._emitter, *(self._spare if self._pool is not None else ())):
             try:
-                emitter.close()
+                # All have one spool: what one can't deliver the others can't, and would say so.
+                emitter.close(delivers=emitter is self._emitter)
             except Error as fault:
                 event(logging.WARNING, "mcp_close", reason=str(fault))
 

@@ -89,8 +89,7 @@ class DaemonEmitter:
         self.socket_path = path
         self.channel = channel
         # One for as long as this object lives, whatever happens to the connection.
-        self.session_id = session_id.strip() if session_id else ""
-        self.session_id = self.session_id or random_uuid()
+        self.session_id = (session_id or "").strip() or random_uuid()
         self._is_best_effort = best_effort
         self._answer_ms = answer_timeout_ms
         self._write_ms = write_timeout_ms
@@ -211,16 +210,18 @@ class DaemonEmitter:
             self._drain(time.monotonic() + deadline_ms / 1000)
         return len(self._spool)
 
-    def close(self) -> None:
+    def close(self, *, delivers: bool = True) -> None:
         """Deliver what the spool holds, if there is a daemon, and let go of the connection."""
+        # Of several emitters with one spool, one that delivers is enough.
         if self._is_closed:
             return
-        if self._spool is not None and len(self._spool):
+        if delivers and self._spool is not None and len(self._spool):
             self.flush()
         self._is_closed = True
         self._line.close()
         if self._drops:
-            _tell(_WARNING, "%d frames were lost, and no later frame told the daemon", self._drops)
+            lost = "1 frame was" if self._drops == 1 else f"{self._drops} frames were"
+            _tell(_WARNING, "%s lost, and no later frame told the daemon", lost)
 
     def __enter__(self) -> DaemonEmitter:  # noqa: PYI034  # `Self` needs typing
         return self
@@ -275,19 +276,15 @@ class DaemonEmitter:
         drops = self._drops
         for place, whole in enumerate(wholes):
             try:
-                frames.append(
-                    framed(
-                        body_of({**whole, "drop_count": drops} if drops and not frames else whole)
-                    )
-                )
+                told = {**whole, "drop_count": drops} if drops and not frames else whole
+                frames.append(framed(body_of(told)))
                 places.append(place)
             except FrameRefused as fault:
                 self._add(1)
                 found[place] = fault
-        patience = self._answer_ms / 1000
 
         def send(frame: bytes, is_first: bool) -> None:
-            until = time.monotonic() + patience
+            until = time.monotonic() + self._answer_ms / 1000
             (self._hand_over if is_first else self._line.write)(frame, until)
 
         answers, sent, ended = volley(frames, send, lambda: self._answer(self._answer_ms))
@@ -375,13 +372,15 @@ class DaemonEmitter:
 
         try:
             self._add(self._spool.deliver(deliver, until))
+            self._drains_from = 0.0
             if not len(self._spool):
                 # Looking each time costs as much as sending; others' frames can wait a moment.
                 self._empty_until = time.monotonic() + SPOOL_LOOK_MS / 1000
         except EmitError as fault:
+            if not self._drains_from:  # said once, until some were delivered
+                _tell(_INFO, "frames wait in %s: %s", self._spool.path, fault)
             # A daemon that is slow would be asked to record the same frame at each `emit`.
             self._drains_from = time.monotonic() + SPOOL_PAUSE_MS / 1000
-            _tell(_INFO, "frames wait in %s: %s", self._spool.path, fault)
 
     def _add(self, drops: int) -> None:
         self._drops = min(self._drops + drops, JSON_INTEGER_MAX)

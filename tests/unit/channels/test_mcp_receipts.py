@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+import logging
+from pathlib import Path
 from typing import Any
 
+import pytest
 from tests.frame_listener import FrameListener
 from tests.inspections import answer, between
 from tests.proxies import call
@@ -125,3 +128,19 @@ def test_nobody_listens() -> None:
         one.ended(opened(), Answer())
         assert listener.wait(1)[0].drop_count == 1
         one.close()
+
+
+def test_a_daemon_that_is_down_is_told_of_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Many emitters wait for receipts, and have one spool: one says at the end what waits there."""
+    one = Receipts(
+        lambda: DaemonEmitter(socket_path=str(tmp_path / "s"), spool=tmp_path / "spool"),
+        server="srv",
+        redactor=Redactor(),
+        required=True,
+    )
+    assert one.attempts([opened(number) for number in range(3)]) == [False] * 3
+    with caplog.at_level(logging.INFO):
+        one.close()
+    assert caplog.text.count("frames wait in") == 1

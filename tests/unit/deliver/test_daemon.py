@@ -144,6 +144,10 @@ def test_best_effort_does_not_raise(tmp_path: Path, caplog: pytest.LogCaptureFix
         assert e.drops == 2
         e.close()
     assert "2 frames were lost" in caplog.text
+    e = DaemonEmitter(socket_path=str(tmp_path / "s"), best_effort=True)
+    e.emit("a")
+    e.close()
+    assert "1 frame was lost" in caplog.text
 
 
 def test_the_first_frame_after_a_restart_arrives() -> None:
@@ -354,6 +358,25 @@ def test_another_process_delivers_the_spool(tmp_path: Path) -> None:
         with DaemonEmitter(socket_path=path, spool=spool) as e:
             assert e.flush() == 0
         assert [one.late for one in listener.wait(1)] == [True]
+
+
+def test_that_frames_wait_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """However often it is tried; and again when some were delivered in between."""
+    path, spool = str(tmp_path / "s"), tmp_path / "spool"
+    e = DaemonEmitter(socket_path=path, spool=spool)
+    with caplog.at_level(logging.INFO):
+        for said in (1, 2):
+            e.emit("a")
+            for _ in range(3):
+                assert e.flush() == 1
+            assert caplog.text.count("frames wait in") == said
+            with FrameListener(path):
+                assert e.flush() == 0
+        e.emit("a")
+        e.close(delivers=False)
+        assert caplog.text.count("frames wait in") == 2
+    with FrameListener(path), DaemonEmitter(socket_path=path, spool=spool) as other:
+        assert other.flush() == 0
 
 
 def environment() -> dict[str, str]:
