@@ -22,13 +22,17 @@ from tallystick.solver.evidence import EvidenceFiles
 HEAD = {"chainId": "c", "length": 3, "headHash": "sha256:" + "ab" * 32}
 
 
-def make_bundle(folder: Path, name: str = "run", **changes: Any) -> tuple[Path, EvidenceFiles]:
+def make_bundle(
+    folder: Path, name: str = "run", *, signs_evm: bool = True, **changes: Any
+) -> tuple[Path, EvidenceFiles]:
     """Make a run's bundle, signed by the solver's two keys; return its path and its evidence."""
     run = make_run(folder / name)
     if "chain" not in changes:
         (run / "receipts.jsonl").unlink()  # those are of another chain than HEAD's
     made = evidence_of(run, **({"chain": HEAD} | changes))
-    sign_manifest(run, LocalSigner(SIGNER_PAIR), evm_signer=signer_of(SOLVER))
+    sign_manifest(
+        run, LocalSigner(SIGNER_PAIR), evm_signer=signer_of(SOLVER) if signs_evm else None
+    )
     path = folder / f"{name}.tally"
     write_bundle(run, path)
     return path, made

@@ -16,7 +16,8 @@ import msgspec
 from tallystick.channels.config_file import ConfigChange, about, backups, read_config, text_of
 from tallystick.channels.json_text import JsonText
 from tallystick.channels.toml_text import TomlText
-from tallystick.errors import ClientConfigError, SettingError
+from tallystick.durable.file import shown
+from tallystick.errors import ClientConfigError, SettingError, UnreadableError
 
 CLIENTS: Final = ("claude-desktop", "claude-code", "codex", "cursor")
 
@@ -108,7 +109,7 @@ def _changed(
         why = (
             "there is no such file, so there are no servers: add one in the client, or give --file"
         )
-        raise ClientConfigError(f"{path}: {why}")
+        raise UnreadableError(f"{shown(path)}: {why}")
     with about(path):
         text = _parsed(client, before)
         servers = _servers(client, text)

@@ -22,7 +22,7 @@ from tallystick.cli.groups import LazyGroup
 from tallystick.cli.output import Exit, Stop, complain, prepare_streams
 from tallystick.cli.start import INTERRUPTED
 from tallystick.config import read
-from tallystick.errors import DurableError, Error, UnreadableError
+from tallystick.errors import DurableError, Error, MissingExtraError, UnreadableError
 
 # Each verb and the module that holds its command.
 _HOME: Final = {
@@ -51,6 +51,9 @@ _HOME: Final = {
 
 # As shells report a process that ends by SIGPIPE.
 _PIPE_CLOSED: Final = 141
+
+# Errors that say nothing against what was to be looked at.
+_UNCHECKED: Final = (DurableError, MissingExtraError, UnreadableError)
 
 _EPILOG: Final = """\
 \b
@@ -136,9 +139,7 @@ def _guarded(work: Callable[[], int]) -> int:
         return _PIPE_CLOSED
     except Error as fault:
         complain(str(fault))
-        return (
-            Exit.UNCHECKED if isinstance(fault, (DurableError, UnreadableError)) else Exit.REFUSED
-        )
+        return Exit.UNCHECKED if isinstance(fault, _UNCHECKED) else Exit.REFUSED
     except OSError as fault:
         # Nothing else lets one out: what is read becomes a finding, what is written an Error.
         _forget_output()

@@ -27,7 +27,7 @@ Exit codes
   0  done, or nothing to do
   1  a configuration that can't be read beyond doubt, or rules with a fault: left as it is
   2  usage
-  3  something could not be read or written
+  3  something could not be read or written, or there is no configuration yet
 """
 
 # Stands for the server's command, where options are looked at by themselves.

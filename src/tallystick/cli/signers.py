@@ -70,7 +70,7 @@ def _is_interactive() -> bool:
 def _or_stop(work: Callable[[], Opened]) -> Opened:
     try:
         return work()
-    except SigningError as fault:
+    except (MissingExtraError, SigningError) as fault:
         raise Stop(Exit.UNCHECKED, str(fault)) from None
-    except (SettingError, KeyFileError, KeyFormatError, MissingExtraError) as fault:
+    except (SettingError, KeyFileError, KeyFormatError) as fault:
         raise Stop(Exit.USAGE, str(fault)) from None

@@ -153,7 +153,8 @@ def command(paths: tuple[str, ...], store: str | None, **options: Any) -> None:
     with --proof, --log, --require-terminal, --expect-length or --expect-head only.
 
     With --post, PATH is a bundle (.tally): the post on chain, the manifest that it commits to, the
-    artefacts and the receipts are verified as one. The post's operator counts as a signer.
+    artefacts and the receipts are verified as one. The post's operator counts as a signer; where
+    it has not signed the bundle, --key is needed.
     """
     if options["post"] is not None:
         from tallystick.cli.verify_post import verify_post_of

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, BinaryIO
 
+import click
+
 from tallystick.cli.hub_options import exits, session, word
 from tallystick.cli.output import Exit, Stop, Style, count, say
 
@@ -25,6 +27,8 @@ def verify_post_of(paths: tuple[str, ...], options: dict[str, Any]) -> None:
         signers = signers_from((*options["keys"], facts.operator), options["trust"])
         with _bundle(paths, posted) as stream:
             evidence = None if stream is None else verify_evidence(stream, signers)
+    if evidence is not None and options["trust"] is None and not options["keys"]:
+        _ask_for_a_key(evidence)
     _answer(verify_post(facts, evidence), as_json=options["as_json"])
 
 
@@ -59,6 +63,15 @@ def _bundle(paths: tuple[str, ...], posted: Any) -> Iterator[BinaryIO | None]:
 
     with exits(), fetched(posted.location) as file:
         yield file
+
+
+def _ask_for_a_key(evidence: Any) -> None:
+    """End the command where only others than the operator have signed, and nobody was named."""
+    if any(one.code == "EVIDENCE_SIGNER" and one.found for one in evidence.findings):
+        raise click.UsageError(
+            "whose signatures count? The post's operator has not signed the bundle: give the "
+            "solver's public key with --key."
+        )
 
 
 def _answer(report: Any, *, as_json: bool) -> None:

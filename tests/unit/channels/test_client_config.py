@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tallystick.channels.client_config import CLIENTS, client_path, unwrapped, wrapped
-from tallystick.errors import ClientConfigError, SettingError
+from tallystick.errors import ClientConfigError, SettingError, UnreadableError
 
 PROGRAM = "/opt/tally/bin/tally"
 JSON = """\
@@ -170,7 +170,7 @@ def test_other_ways_to_write_toml_are_left_alone(tmp_path: Path) -> None:
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     """Without a configuration there are no servers; none is made up."""
     assert unwrapped("cursor", str(tmp_path / "none.json")).change.is_empty
-    with pytest.raises(ClientConfigError, match="no such file"):
+    with pytest.raises(UnreadableError, match="no such file"):
         wrapped("cursor", str(tmp_path / "none"), PROGRAM)
 
 

@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import sys
 from io import StringIO
+from pathlib import Path
 
 import click
 import pytest
+from tests.command import tally
 
 from tallystick.cli.hub_options import Patience, address, exits, word
 from tallystick.cli.output import Exit, Stop
@@ -81,3 +84,15 @@ def test_addresses() -> None:
     assert address(good.lower()) == good
     with pytest.raises(Stop, match="typing error"):
         address("0x5aaeb6053F3E94C9b9A09f33669435E7Ef1BeAed")
+
+
+@pytest.mark.parametrize("rpc", ["embedded", "http://127.0.0.1:9"])
+def test_a_missing_extra_refuses_nothing(
+    place: Path, monkeypatch: pytest.MonkeyPatch, rpc: str
+) -> None:
+    """Nobody was asked: that ends with 3, and says what to install."""
+    for name in ("eth_tester", "web3"):
+        monkeypatch.setitem(sys.modules, name, None)
+    answer = tally("hub", "show", "--rpc", rpc)
+    assert (answer.code, answer.out) == (3, "")
+    assert "pip install 'tallystick[onchain]'" in answer.err

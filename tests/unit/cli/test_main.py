@@ -16,7 +16,7 @@ from tests.command import environment, process, tally
 
 from tallystick.cli.main import Verbs, main
 from tallystick.cli.output import Exit, Stop
-from tallystick.errors import DurableError, ReceiptError, UnreadableError
+from tallystick.errors import DurableError, MissingExtraError, ReceiptError, UnreadableError
 
 HEAVY = ("cryptography", "nacl", "rfc8785", "rich", "tallystick.verify")
 
@@ -85,6 +85,7 @@ def raising(fault: BaseException) -> Verbs:
         (Stop(Exit.UNCHECKED, "x"), 3, "tally: x\n"),
         (ReceiptError("is missing", "/id\x1b"), 1, "tally: /id\\x1b: is missing\n"),
         (UnreadableError("f could not be read"), 3, "tally: f could not be read\n"),
+        (MissingExtraError("x is not installed"), 3, "tally: x is not installed\n"),
         (DurableError("f could not be written"), 3, "tally: f could not be written\n"),
         (click.UsageError("no\x1b"), 2, "tally: no\\x1b. See `tally end --help`.\n"),
         (click.ClickException("no."), 2, "tally: no. See `tally --help`.\n"),

@@ -47,10 +47,14 @@ def test_one_server_and_a_dry_run(config: Path) -> None:
 
 
 def test_refusals(config: Path) -> None:
-    """A file in doubt is left alone with exit code 1; unknown clients and options are usage."""
+    """A file in doubt is left alone with exit code 1, and none is 3; unknown clients are usage."""
     config.write_text("no json")
     assert tally("mcp", "install", "cursor", "--file", str(config)).code == 1
     assert tally("mcp", "install", "emacs").code == 2
+    config.unlink()
+    answer = tally("mcp", "install", "codex", "--file", str(config))
+    assert (answer.code, answer.out) == (3, "")
+    assert "there is no such file" in answer.err
     undo = ("mcp", "install", "cursor", "--file", str(config), "--undo", "--", "--rules", "r")
     assert tally(*undo).code == 2
 

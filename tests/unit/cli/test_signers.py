@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import io
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -103,3 +104,11 @@ def test_another_address(store: Path, tmp_path: Path) -> None:
     password.chmod(0o600)
     with pytest.raises(KeyMismatchError):
         named_evm_signer(f"keystore:{store}?password-file={password}&address={CurveKey(7).address}")
+
+
+def test_a_missing_extra_is_no_wrong_usage(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The signer was named as it should be, and could not be asked."""
+    monkeypatch.setitem(sys.modules, "boto3", None)
+    with pytest.raises(Stop, match=r"tallystick\[aws\]") as caught:
+        named_signer("awskms:alias/x?region=eu-west-1")
+    assert caught.value.code is Exit.UNCHECKED

@@ -36,6 +36,12 @@ def test_a_post_and_its_bundle(tmp_path: Path) -> None:
         "POST_CONTRADICTED",
         "post_signer_other",
     }
+    # Only the other of the solver's keys has signed this one, and nobody was named.
+    half, _ = make_bundle(tmp_path, "unsigned", signs_evm=False)
+    asked = tally("verify", str(half), *at)
+    assert (asked.code, asked.out) == (2, "")
+    assert "whose signatures count?" in asked.err
+    assert "whose signatures" not in tally("verify", str(half), *at, "--key", "key.pub").err
     bare = tally("verify", *at)
     assert bare.code == 3
     assert "POST_WITHOUT_BUNDLE" in bare.out
