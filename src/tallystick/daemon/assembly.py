@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Final
 
 from tallystick.daemon.hardening import harden_process
-from tallystick.daemon.key_choice import beside_key, key_source_of, successor_of
+from tallystick.daemon.key_choice import NextSigner, beside_key, key_source_of
 from tallystick.daemon.key_source import KeySuccession
 from tallystick.daemon.ledger import Ledger
 from tallystick.daemon.listener import group_id
@@ -47,9 +47,15 @@ def run_daemon(
             event(logging.INFO, "forensic_key_unused")
         keys = key_source_of(settings)
         ledger = ledger_of(settings, statements, keys)
-        again = _with_successor(settings, keys, reload)
         try:
-            daemon = Daemon(settings, ledger, statements, reload=again, clock_ns=time.time_ns)
+            daemon = Daemon(
+                settings,
+                ledger,
+                statements,
+                reload=reload,
+                clock_ns=time.time_ns,
+                seek_next=NextSigner(keys, settings).seek,
+            )
         except BaseException:
             ledger.close()
             raise
@@ -73,23 +79,6 @@ def ledger_of(
         clock=time.time_ns,
         chain_id=settings.chain_id or None,
     )
-
-
-def _with_successor(
-    settings: Settings, keys: KeySuccession, reload: Callable[[], Settings]
-) -> Callable[[], Settings]:
-    """Return `reload`, which also takes over who is to sign next, where that has changed."""
-    named = settings.next_signer
-
-    def again() -> Settings:
-        nonlocal named
-        found = reload()
-        if found.next_signer != named:
-            keys.take_successor(successor_of(found))
-            named = found.next_signer
-        return found
-
-    return again
 
 
 def set_umask() -> None:

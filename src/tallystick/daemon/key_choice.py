@@ -8,6 +8,7 @@ next_signer   also beside a file: that is how its chains move to a token or a se
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from tallystick.daemon.key_source import (
@@ -36,6 +37,29 @@ def key_source_of(settings: Settings) -> KeySuccession:
 def successor_of(settings: Settings) -> Signer | None:
     """Return the signer that a rotation hands over to, where one is named."""
     return open_signer(settings.next_signer) if settings.next_signer else None
+
+
+class NextSigner:
+    """Who is to sign next, as settings name it: looked for at first, and named last of all."""
+
+    def __init__(self, keys: KeySuccession, settings: Settings) -> None:
+        self._keys = keys
+        self._uri = settings.next_signer
+
+    def seek(self, settings: Settings) -> Callable[[], None]:
+        """Return what names it, for when all of these settings are taken; nothing changes before.
+
+        One that is named already is not named again: it may have taken over.
+        """
+        if settings.next_signer == self._uri:
+            return lambda: None
+        successor = successor_of(settings)
+
+        def name() -> None:
+            self._keys.take_successor(successor)
+            self._uri = settings.next_signer
+
+        return name
 
 
 def key_kind(settings: Settings) -> str:

@@ -64,13 +64,18 @@ class Daemon:
         reload: Callable[[], Settings],
         clock_ns: Callable[[], int],
         bounds: Bounds | None = None,
+        seek_next: Callable[[Settings], Callable[[], None]] = lambda _: lambda: None,
     ) -> None:
-        """Listen; from here on emitters can connect, and are served by `run`."""
+        """Listen; from here on emitters can connect, and are served by `run`.
+
+        `seek_next` looks for who is to sign next, by other settings, and returns how to name it.
+        """
         self._listener, self._status_listener = _listen(settings)
         self._settings = settings
         self._ledger = ledger
         self._statements = statements
         self._reload = reload
+        self._seek_next = seek_next
         self._fixed_bounds = bounds
         self._fault: Exception | None = None
         self._supervisor = Supervisor()
@@ -224,6 +229,7 @@ class Daemon:
             settings = msgspec.structs.replace(
                 self._settings, **{name: getattr(settings, name) for name in taken}
             )
+            name_next = self._seek_next(settings)
             self._statements.take(settings)
         except Error as fault:
             event(logging.ERROR, "reload_failed", reason=str(fault))
@@ -232,6 +238,7 @@ class Daemon:
             self._supervisor.ready("taking frames")
         self._connections.take_bounds(self._fixed_bounds or bounds_of(settings))
         LOGGER.setLevel(settings.log_level.upper())
+        name_next()  # last: what is refused changes nothing
         self._settings = self._reports.settings = settings
         event(logging.INFO, "reloaded", taken=",".join(taken), needs_start=",".join(fixed))
         return {"ok": True, "taken": taken, "needs_start": fixed}

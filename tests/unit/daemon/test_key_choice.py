@@ -8,8 +8,14 @@ from pathlib import Path
 import pytest
 
 from tallystick.daemon.assembly import heads_path
-from tallystick.daemon.key_choice import beside_key, key_kind, key_source_of, successor_of
-from tallystick.daemon.key_source import make_keys
+from tallystick.daemon.key_choice import (
+    NextSigner,
+    beside_key,
+    key_kind,
+    key_source_of,
+    successor_of,
+)
+from tallystick.daemon.key_source import FileKeySource, KeySuccession, make_keys
 from tallystick.daemon.settings import Settings, changed, load_settings, print_config
 from tallystick.errors import KeyFileError, SettingError
 
@@ -93,6 +99,29 @@ def test_a_successor_beside_a_file(tmp_path: Path) -> None:
     assert changed(before, settings_of(tmp_path, TALLY_SIGNER=VAULT))[1] == ["key", "signer"]
     with pytest.raises(SettingError, match="no key version"):
         successor_of(settings_of(tmp_path, TALLY_NEXT_SIGNER="gcpkms:projects/p"))
+
+
+def test_who_is_next_is_named_when_all_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To look for it changes nothing, whether it is found or not; nobody is named twice."""
+    monkeypatch.setenv("VAULT_ADDR", "http://127.0.0.1:1")
+    monkeypatch.setenv("VAULT_TOKEN", "x")
+    before = settings_of(tmp_path)
+    keys = KeySuccession(FileKeySource(before.key, "m"))
+    one = NextSigner(keys, before)
+    with pytest.raises(SettingError, match="no key version"):
+        one.seek(settings_of(tmp_path, TALLY_NEXT_SIGNER="gcpkms:projects/p"))
+    after = settings_of(tmp_path, TALLY_NEXT_SIGNER=VAULT)
+    one.seek(after)
+    assert keys.staged() is None
+    one.seek(after)()
+    named = keys.staged()
+    assert named is not None
+    one.seek(after)()
+    assert keys.staged() is named
+    one.seek(before)()
+    assert keys.staged() is None
 
 
 def test_what_is_printed_sets_the_same_signer(tmp_path: Path) -> None:

@@ -13,16 +13,18 @@ import msgspec
 import pytest
 from tests.daemons import wait_until
 from tests.frames import Line, body, frame, framed
-from tests.ledgers import Home
+from tests.ledgers import METHOD, Home
 
 from tallystick.daemon.attested import ArrivedFrame
 from tallystick.daemon.drafted import Drafted
+from tallystick.daemon.key_source import FileKeySource, KeySuccession
 from tallystick.daemon.ledger import Ledger
 from tallystick.daemon.server import Daemon, bounds_of
 from tallystick.daemon.settings import Settings, load_settings
 from tallystick.daemon.statements import Statements
 from tallystick.daemon.status import ask_daemon
 from tallystick.errors import SettingError, SignerUnavailable, SocketPathError
+from tallystick.keys.local import LocalSigner, generate_key_pair
 from tallystick.store.ledger import LedgerStore
 from tallystick.store.sql import Row
 
@@ -41,7 +43,9 @@ class House:
         self.settings, _ = load_settings({}, environ=environ)
         self.next_settings = self.settings
         self.refuses = False
-        self.ledger = self.home.open()
+        self.keys = KeySuccession(FileKeySource(self.home.key, METHOD))
+        self.next = LocalSigner(generate_key_pair())
+        self.ledger = self.home.open(keys=self.keys)
         statements = Statements(self.settings)
         self.ledger.drafting = statements.drafter
         self.daemon = Daemon(
@@ -50,6 +54,7 @@ class House:
             statements,
             reload=self._reload,
             clock_ns=lambda: self.home.now_ms * 1_000_000,
+            seek_next=lambda _: lambda: self.keys.take_successor(self.next),
         )
         self.is_ready = threading.Event()
         self.ended_by: Exception | None = None
@@ -121,6 +126,17 @@ def test_a_reload_takes_what_can_change(house: House) -> None:
     house.refuses = True
     answer = ask_daemon(house.settings.status_socket, "reload")
     assert (answer["ok"], answer["message"]) == (False, "on purpose")
+
+
+def test_a_reload_that_is_refused_names_nobody(house: House) -> None:
+    """Whatever of the settings can't be used: who signs next is as it was."""
+    house.next_settings = msgspec.structs.replace(house.settings, redact_patterns="/nowhere")
+    answer = ask_daemon(house.settings.status_socket, "reload")
+    assert answer["ok"] is False
+    assert house.keys.staged() is None
+    house.next_settings = house.settings
+    assert ask_daemon(house.settings.status_socket, "reload")["ok"] is True
+    assert house.keys.staged() is house.next
 
 
 def test_bounds_follow_settings(house: House) -> None:
