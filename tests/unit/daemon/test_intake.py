@@ -357,6 +357,31 @@ def test_a_task_runs_between_two_commits(house: House) -> None:
     assert house.intake.busy_ms == 0
 
 
+def test_what_a_task_has_heard_stays_true(house: House) -> None:
+    """The store fails under a later item of the same batch: each is told once what became of it."""
+    heard: list[tuple[str, Any, Any]] = []
+    gate = threading.Event()
+
+    def fails() -> None:
+        raise StoreError("the disk is gone")
+
+    def note(name: str, work: Any) -> None:
+        house.intake.do(work, lambda found, fault: heard.append((name, found, type(fault))))
+
+    house.intake.do(lambda: gate.wait(20), lambda *_: None)
+    wait_until(lambda: bool(house.intake.busy_ms))
+    note("first", lambda: "done")
+    note("second", fails)
+    note("third", lambda: "done")
+    gate.set()
+    wait_until(lambda: bool(house.stopped))
+    assert heard == [
+        ("first", "done", type(None)),
+        ("second", None, StoreError),
+        ("third", None, StoreError),
+    ]
+
+
 def test_a_failure_behind_the_commit_is_the_end_and_no_hang(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -39,6 +39,15 @@ def test_one_that_cannot_be_told_holds_up_nobody() -> None:
     assert told == [7]
 
 
+def test_who_was_told_is_not_told_again() -> None:
+    """What fails later, of others, changes nothing of what this one has heard."""
+    heard: list[tuple[Any, Any]] = []
+    task = Task(lambda: 7, lambda result, fault: heard.append((result, fault)))
+    task.do()
+    task.tell(None, StoreError("the disk is gone"))
+    assert heard == [(7, None)]
+
+
 def gone() -> None:
     """Do what the store can't."""
     raise StoreError("the disk is gone")
