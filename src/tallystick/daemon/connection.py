@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One emitter's connection: what came in, what waits to be stored, what goes back.
 
-Two threads meet here: the loop reads, and the thread that commits answers. Only `answer` and
+Two threads meet here: the loop reads, and whoever has stored answers. Only `answer` and
 `flush` write, and only they and `close` take the lock, so that no answer goes to a descriptor that
 another connection has taken over.
 """

@@ -81,7 +81,7 @@ class Connections:
         self._quotas.bounds = bounds
 
     def finished(self, arrived: Arrived) -> None:
-        """Hear that these frames are stored and answered; for the thread that commits."""
+        """Hear that these frames are stored and answered; for whoever stored them."""
         self._finished.append(arrived)
         if self._wants_wake or arrived.connection.unsent:
             self._loop.wake()

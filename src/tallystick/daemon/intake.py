@@ -75,7 +75,7 @@ Stored = TypeVar("Stored")
 
 
 class Intake:
-    """The thread that commits."""
+    """Owns the line of what came in, the thread that drafts from it, and the one that writes."""
 
     def __init__(
         self,
@@ -148,7 +148,7 @@ class Intake:
         return True
 
     def do(self, work: Callable[[], Any], done: Callable[[Any, Exception | None], None]) -> None:
-        """Do something between two commits, on the thread that commits."""
+        """Do something between two drafts, on the thread that drafts."""
         self._line_up_lone()
         self._line.submit(Task(work, done))
 
@@ -221,7 +221,7 @@ class Intake:
     # ------------------------------------------------------------------- the thread that drafts
 
     def _take(self, batch: Sequence[Item]) -> None:
-        """Draft what came, and pass it on; do what is to be done between two commits."""
+        """Draft what came, and pass it on; do what is to be done between two drafts."""
         with self._drafting:
             self._began_ns = time.monotonic_ns()
             waiting: list[Arrived] = []
