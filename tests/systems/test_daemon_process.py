@@ -415,6 +415,19 @@ def test_the_manager_is_told(home: DaemonHome) -> None:
     assert heard[0].startswith(b"READY=1")
 
 
+def test_one_that_nobody_hears_listens_to_nobody(home: DaemonHome) -> None:
+    """Where the line that says so can't be written it ends with 3, and leaves no socket behind."""
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "tallystick", "daemon", "run"],
+            env=home.variables(), stdout=full, stderr=subprocess.PIPE, check=False, timeout=60,
+        )  # fmt: skip
+    assert done.returncode == 3
+    assert not list(home.run.iterdir())
+    with home.daemon() as daemon:
+        assert daemon.stop() == 0
+
+
 def test_a_key_in_place_of_a_path_is_not_echoed(home: DaemonHome) -> None:
     """AGENTRECEIPTS_KEY is a path here; a key in it is refused, and no letter of it is shown."""
     secret = "u" + "Q" * 43

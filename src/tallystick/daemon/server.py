@@ -123,19 +123,10 @@ class Daemon:
 
     def run(self, *, on_ready: Callable[[], None] = lambda: None) -> None:
         """Serve until SIGTERM or SIGINT; raise the error after which nothing could be stored."""
-        loop, settings = self._loop, self._settings
-        loop.call_every(_TICK_MS, self._tick)
-        if self._supervisor.watchdog_ms:
-            loop.call_every(self._supervisor.watchdog_ms, self._sign_of_life)
-        if not settings.is_safe_path:
-            self._warn_of_path()
-            loop.call_every(_UNSAFE_WARNING_MS, self._warn_of_path)
         with self._signals.taken():
-            _settle_garbage()
-            event(logging.INFO, "ready", socket=settings.socket, db=settings.db)
-            self._supervisor.ready("taking frames")
-            on_ready()
             try:
+                self._begin()
+                on_ready()
                 self._serve()
                 self._begin_end()
                 if self._fault is None:
@@ -153,6 +144,19 @@ class Daemon:
         self._connections.finished(arrived)
 
     # --------------------------------------------------------------------------------- serving
+
+    def _begin(self) -> None:
+        """Have done what is due by the clock, and tell that frames are taken."""
+        loop, settings = self._loop, self._settings
+        loop.call_every(_TICK_MS, self._tick)
+        if self._supervisor.watchdog_ms:
+            loop.call_every(self._supervisor.watchdog_ms, self._sign_of_life)
+        if not settings.is_safe_path:
+            self._warn_of_path()
+            loop.call_every(_UNSAFE_WARNING_MS, self._warn_of_path)
+        _settle_garbage()
+        event(logging.INFO, "ready", socket=settings.socket, db=settings.db)
+        self._supervisor.ready("taking frames")
 
     def _serve(self) -> None:
         while self._fault is None:
@@ -211,7 +215,7 @@ class Daemon:
         event(logging.WARNING, "unsafe_socket_path", socket=self._settings.socket)
 
     def _stop_for(self, fault: Exception) -> None:
-        """Hear from the thread that commits that the store has failed."""
+        """Hear from whoever drafts or stores that nothing more can be stored."""
         if self._fault is None:
             told = str(fault) if isinstance(fault, Error) else type(fault).__name__
             event(logging.CRITICAL, "store_failed", reason=told)

@@ -32,7 +32,7 @@ from tallystick.store.sql import Row
 class House:
     """A daemon on a thread."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, runs: bool = True) -> None:
         self.home = Home(folder)
         run = folder / "run"
         environ = {
@@ -59,8 +59,9 @@ class House:
         self.is_ready = threading.Event()
         self.ended_by: Exception | None = None
         self.thread = threading.Thread(target=self._run)
-        self.thread.start()
-        assert self.is_ready.wait(20)
+        if runs:
+            self.thread.start()
+            assert self.is_ready.wait(20)
 
     def _run(self) -> None:
         try:
@@ -96,6 +97,31 @@ def test_it_serves_until_it_is_stopped(house: House) -> None:
     assert (last["terminal"], last["status"]) == (True, "interrupted")
     assert not Path(house.settings.socket).exists()
     assert not Path(house.settings.status_socket).exists()
+
+
+def test_one_that_can_not_say_that_it_listens_leaves_nothing_behind(tmp_path: Path) -> None:
+    """Sockets, store and handlers of signals are put away; what wakes the loop goes last."""
+    tmp_path.chmod(0o700)
+    house = House(tmp_path, runs=False)
+    loop, woken = house.daemon._loop, []
+    close = loop.close
+
+    def closes() -> None:
+        woken.append(signal.set_wakeup_fd(-1))
+        close()
+
+    def fails() -> None:
+        raise OSError("no room for a line")
+
+    loop.close = closes  # type: ignore[method-assign]
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(OSError, match="no room"):
+        house.daemon.run(on_ready=fails)
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert woken == [-1]
+    assert not Path(house.settings.socket).exists()
+    assert not Path(house.settings.status_socket).exists()
+    house.home.open().close()
 
 
 def test_a_second_one_at_the_same_socket_is_refused(house: House, tmp_path: Path) -> None:
