@@ -124,6 +124,26 @@ def test_one_that_can_not_say_that_it_listens_leaves_nothing_behind(tmp_path: Pa
     house.home.open().close()
 
 
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
+def test_only_who_is_told_twice_ends_early(house: House, number: signal.Signals) -> None:
+    """Answers that an emitter has not taken are waited for; a reload changes nothing of that."""
+    count = 4000
+    house.daemon._settings = msgspec.structs.replace(house.settings, shutdown_deadline=60_000)
+    with Line(house.settings.socket, wait_s=20) as line:
+        line.send(framed(*[body(ack=True)] * count))
+        wait_until(lambda: house.ledger.status().receipts == count)
+        house.daemon._signals += [signal.SIGTERM, number]
+        house.daemon._loop.wake()
+        if number == signal.SIGHUP:
+            assert [line.answer()["sequence"] for _ in range(count)] == [*range(1, count + 1)]
+        house.thread.join(20)
+        assert not house.thread.is_alive()
+        if number == signal.SIGTERM:
+            with pytest.raises((EOFError, ConnectionResetError)):
+                list(iter(line.answer, None))
+    assert house.home.verify().verdict == "verified"
+
+
 def test_a_second_one_at_the_same_socket_is_refused(house: House, tmp_path: Path) -> None:
     """And the first goes on."""
     other = tmp_path / "other"
