@@ -60,6 +60,10 @@ class HeadFile:
         except WalError as error:
             raise StoreError(f"the file of heads: {error}") from error
         self._note(rows)
+        self.leave_out(closed)
+
+    def leave_out(self, closed: Iterable[str]) -> None:
+        """Forget chains that are over; they stand in the file until it is rewritten."""
         for chain_id in closed:
             self._heads.pop(chain_id, None)
 

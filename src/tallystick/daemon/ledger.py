@@ -302,7 +302,7 @@ class Ledger:
         root = self._standing.root
         if root is None:
             return False
-        is_full = len(self._heads.heads) > AGENT_CHAINS_MAX
+        is_full = len(self._agents_open) > AGENT_CHAINS_MAX
         is_todays = self._fixed is not None or is_of(root.head.chain_id, self._base(now_ms))
         return is_full or not is_todays
 

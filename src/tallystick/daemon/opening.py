@@ -10,7 +10,7 @@ import logging
 import os
 from collections.abc import Callable
 
-from tallystick.daemon.chain_names import check_fixed
+from tallystick.daemon.chain_names import check_fixed, root_of
 from tallystick.daemon.drafted import Drafting
 from tallystick.daemon.head_file import HeadFile
 from tallystick.daemon.key_source import KeySource
@@ -59,6 +59,11 @@ def open_ledger(
             publish(public_path, keys.get_public_key())
             if len(store) and not heads.heads:
                 _LOG.warning("no heads were kept beside the key: a rollback could not be seen")
+            resumed = resume(store, keys.get_public_key())
+            # They were looked for; kept, they would fill the file of a daemon that often starts.
+            going_on = {place.head.chain_id for place in resumed.agents}
+            agents = {one for one in heads.heads if one != root_of(one)}
+            heads.leave_out(agents - going_on)
             ledger = Ledger(
                 store=store,
                 keys=keys,
@@ -68,7 +73,7 @@ def open_ledger(
                 drafting=drafting,
                 clock=clock,
                 chain_id=fixed,
-                resumed=resume(store, keys.get_public_key()),
+                resumed=resumed,
             )
             ledger.begin()
         except BaseException:

@@ -17,6 +17,7 @@ from tests.portions import ids_of, plain_frame, stated_frame
 from tallystick.daemon import ledger as module
 from tallystick.daemon.attested import ArrivedFrame, AttestedFrame
 from tallystick.daemon.batch import Draft
+from tallystick.daemon.head_file import HeadFile
 from tallystick.daemon.key_source import SignerKeySource, make_keys
 from tallystick.daemon.ledger import Ledger
 from tallystick.daemon.turn import Turn
@@ -514,6 +515,52 @@ def test_too_many_agents_begin_another_root(home: Home, monkeypatch: pytest.Monk
     roots = {name for name, _ in links(home) if "/agent/" not in name}
     assert len(roots) >= 3
     assert home.verify().verdict == "verified"
+
+
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_chains_that_are_closed_are_not_counted_after_a_start(
+    home: Home, monkeypatch: pytest.MonkeyPatch, is_killed: bool
+) -> None:
+    """The bound is on those that are open: a start with a full day behind it begins one root."""
+    monkeypatch.setattr(module, "AGENT_CHAINS_MAX", 3)
+    for _ in range(3):
+        ledger = home.open()
+        for number in range(3):
+            ledger.commit([home.frame(agent_id=f"a{number}")])
+        ledger.close()
+    ledger = home.open()
+    ledger.commit([home.frame(), *(home.frame(agent_id=f"b{number}") for number in range(3))])
+    if is_killed:
+        ledger._store.close()
+        ledger._heads.close()
+        ledger = home.open()
+    for _ in range(3):
+        ledger.commit([home.frame()])
+    assert (ledger.status().root, ledger.status().open_agents) == (f"{ROOT}-4", 3)
+    ledger.commit([home.frame(agent_id="one too many")])
+    ledger.commit([home.frame()])
+    assert (ledger.status().root, ledger.status().open_agents) == (f"{ROOT}-5", 0)
+    ledger.close()
+    assert home.verify().verdict == "verified"
+
+
+def test_the_file_of_heads_stays_short_over_starts(home: Home) -> None:
+    """Closed chains of agents are left out when it is written anew, also by a later start."""
+    for turn in range(4):
+        ledger = home.open()
+        ledger.commit([home.frame(agent_id=f"a{turn}-{number}") for number in range(50)])
+        ledger.close()
+    ledger = home.open()
+    ledger.commit([home.frame(agent_id="b")])
+    ledger._heads._spent_max = 0
+    ledger.tick()
+    assert len(ledger._heads.heads) < 10
+    ledger.close()
+    heads = HeadFile(home.heads)
+    assert f"{ROOT}-5" in heads.heads and f"{ROOT}-5/agent/b" in heads.heads
+    assert len(heads.heads) < 10
+    heads.close()
+    home.open().close()
 
 
 def test_an_agent_whose_id_holds_a_secret_is_named_without_it(home: Home) -> None:
