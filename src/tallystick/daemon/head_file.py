@@ -2,7 +2,7 @@
 """The last head of each chain, kept beside the key: a store that lacks one was rolled back.
 
 What is written stands in the file at once and survives the end of this process; it is on stable
-storage after `sync`, which the daemon calls each second and at its end. So after a power cut the
+storage after `sync`, which head_sync.py calls each second, and at the end. So after a power cut the
 file may be a second older than the store, and never newer.
 """
 

@@ -160,7 +160,7 @@ class Ledger:
             self._write(turn, now_ms, with_losses=True)
             self._heads.shorten()
         # Beside commits, which wait for no other sync than their own.
-        self._sync_heads()
+        self.sync_heads()
 
     def rotate(self, reached: Reached = lambda _: None) -> tuple[bytes, bytes]:
         """Hand over to the next key, close all chains, and return both public keys, old and new."""
@@ -176,7 +176,7 @@ class Ledger:
                         "does the rest"
                     )
                 raise
-            self._sync_heads()
+            self.sync_heads()
             return keys
 
     def close(self, status: Status = "interrupted") -> None:
@@ -221,7 +221,7 @@ class Ledger:
             fingerprint=fingerprint_of(self._keys.get_public_key()),
         )
 
-    def _sync_heads(self) -> None:
+    def sync_heads(self) -> None:
         """Make the heads stable; where that fails, nothing more is taken."""
         try:
             self._heads.sync()

@@ -21,6 +21,7 @@ from tallystick.config import process_environment
 from tallystick.daemon.connection import Arrived
 from tallystick.daemon.connections import Connections
 from tallystick.daemon.door import Door
+from tallystick.daemon.head_sync import HeadSync
 from tallystick.daemon.intake import Intake
 from tallystick.daemon.ledger import Ledger
 from tallystick.daemon.listener import Listener, group_id
@@ -120,6 +121,7 @@ class Daemon:
             status=lambda: self._reports.status(self._statements, self._listener),
             commands={"reload": self._reload_for, "rotate": self._rotate_for},
         )
+        self._head_sync = HeadSync(ledger.sync_heads)
 
     def run(self, *, on_ready: Callable[[], None] = lambda: None) -> None:
         """Serve until SIGTERM or SIGINT; raise the error after which nothing could be stored."""
@@ -297,6 +299,7 @@ class Daemon:
         self._status.close()
         self._intake.close()
         self._stand_in.close()
+        self._head_sync.close()
         self._statements.ahead.close()
         try:
             # After an orderly end this is done already; else what was open stays open, and the next

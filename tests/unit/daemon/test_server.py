@@ -15,6 +15,7 @@ from tests.daemons import wait_until
 from tests.frames import Line, body, frame, framed
 from tests.ledgers import METHOD, Home
 
+from tallystick.daemon import server
 from tallystick.daemon.attested import ArrivedFrame
 from tallystick.daemon.drafted import Drafted
 from tallystick.daemon.key_source import FileKeySource, KeySuccession
@@ -183,6 +184,21 @@ def test_a_reload_that_is_refused_names_nobody(house: House) -> None:
     house.next_settings = house.settings
     assert ask_daemon(house.settings.status_socket, "reload")["ok"] is True
     assert house.keys.staged() is house.next
+
+
+def test_heads_are_made_stable_between_ticks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A daemon that runs does so by itself, each second."""
+    monkeypatch.setattr(server, "_TICK_MS", 1_000_000)
+    tmp_path.chmod(0o700)
+    house = House(tmp_path)
+    with Line(house.settings.socket) as line:
+        line.ask()
+        journal = house.ledger._heads._journal
+        wait_until(lambda: journal.synced == journal._written > 0)
+    house.close()
+    assert not house.daemon._head_sync._thread.is_alive()
 
 
 def test_bounds_follow_settings(house: House) -> None:
