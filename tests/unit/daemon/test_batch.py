@@ -246,6 +246,20 @@ def test_a_mark_takes_back_what_was_stated_ahead() -> None:
     assert batch.place("a").head.sequence == 7
 
 
+def test_a_mark_takes_back_what_waits_behind_what_was_signed_since() -> None:
+    """Rows that were signed behind the mark go, and all that waits for signatures behind them."""
+    batch = new_batch(signer=Together())
+    batch.add_stated(OTHER, stated_frame(body()))
+    mark = batch.mark()
+    for _ in range(2):
+        batch.add(batch.place("a"), batch.own(DROPPED), NOON_MS)
+    for _ in range(5):
+        batch.add_stated(batch.place("a").head, stated_frame(body()))
+    batch.back_to(mark)
+    assert [row[2] for row in batch.rows] == [7]
+    assert batch.place("a").head.sequence == 7
+
+
 def test_a_signer_that_refuses_one_takes_no_other_along() -> None:
     """It is in no chain, and the next one builds on the one before it."""
 

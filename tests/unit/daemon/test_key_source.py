@@ -10,6 +10,7 @@ import pytest
 
 from tallystick.crypto.checking import check
 from tallystick.crypto.ed25519 import public_key_from
+from tallystick.daemon import key_source
 from tallystick.daemon.key_source import (
     FileKeySource,
     KeySuccession,
@@ -17,7 +18,7 @@ from tallystick.daemon.key_source import (
     check_folders,
     make_keys,
 )
-from tallystick.errors import KeyFileError, SettingError, SigningError
+from tallystick.errors import DurableError, KeyFileError, SettingError, SigningError
 from tallystick.keys.local import LocalSigner, generate_key_pair
 
 
@@ -116,6 +117,24 @@ def test_staged_keys(source: FileKeySource) -> None:
     again = FileKeySource(source.path, "m")
     again.init()
     assert again.get_public_key() == last
+
+
+def test_a_key_that_is_not_stable_in_its_place_is_not_installed(
+    source: FileKeySource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A power cut could bring the old one back behind a hand-over: that is told, not signed on."""
+    source.init()
+    source.stage()
+    synced: list[str] = []
+
+    def fails(path: str) -> None:
+        synced.append(path)
+        raise DurableError("the disk has failed")
+
+    monkeypatch.setattr(key_source, "sync_directory", fails)
+    with pytest.raises(KeyFileError, match="could not be installed: the disk has failed"):
+        source.install()
+    assert synced == [source.path]
 
 
 def test_any_signer_is_a_source() -> None:

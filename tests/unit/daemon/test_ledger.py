@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
 import threading
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from tallystick.daemon.key_source import SignerKeySource, make_keys
 from tallystick.daemon.ledger import Ledger
 from tallystick.daemon.turn import Turn
 from tallystick.errors import (
+    LogRolledBackError,
     SignerUnavailable,
     SigningError,
     StoreCorruptError,
@@ -350,8 +353,6 @@ def test_who_writes_beside_us_is_found_out(home: Home, chain: str, count: int) -
 
     Be it where ours would stand, or elsewhere.
     """
-    import sqlite3
-
     ledger = home.open()
     ledger.commit([home.frame()])
     with sqlite3.connect(home.db) as other:
@@ -561,6 +562,53 @@ def test_the_file_of_heads_stays_short_over_starts(home: Home) -> None:
     assert len(heads.heads) < 10
     heads.close()
     home.open().close()
+
+
+def test_a_chain_that_was_changed_meanwhile_is_not_gone_on_with(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A chain that was not used for a while is looked up, and its last receipt judged anew."""
+    monkeypatch.setattr(module, "CHAIN_NAMES_KEPT_MAX", 2)
+    ledger = home.open()
+    for name in "abc":
+        ledger.commit([home.frame(agent_id=name)])
+    with closing(sqlite3.connect(home.db)) as other, other:
+        other.execute("DROP TRIGGER receipts_update")
+        changes = other.execute(
+            "UPDATE receipts SET receipt_json = replace(receipt_json, 'success', 'failure') "
+            f"WHERE chain_id = '{ROOT}/agent/a'"
+        )
+        assert changes.rowcount == 1
+    with pytest.raises(StoreCorruptError, match="hash is not that of its bytes"):
+        ledger.commit([home.frame(agent_id="a")])
+    assert [number for name, number in links(home) if name.endswith("/a")] == [1]
+
+
+def test_the_end_of_the_last_root_is_kept_and_no_older_one(home: Home) -> None:
+    """It vouches for all before it, also where the file of heads holds nothing else any more."""
+    ledger = home.open()
+    ledger.commit([home.frame(), home.frame(agent_id="a")])
+    before = home.folder / "before.db"
+    with closing(sqlite3.connect(home.db)) as other, closing(sqlite3.connect(before)) as copy:
+        other.backup(copy)
+    for day in (11, 12):
+        home.now_ms += DAY_MS
+        ledger.tick()
+        assert len(ledger._heads.heads) == 1
+        if day == 11:
+            assert set(ledger._heads.heads) == {ROOT}
+            ledger.commit([home.frame(), home.frame(agent_id="a")])
+            assert len(ledger._heads.heads) == 3
+    assert set(ledger._heads.heads) == {"2026-03-11"}
+    ledger._heads._spent_max = 0
+    ledger.tick()
+    ledger.close()
+    home.open().close()
+    for name in ("receipts.db", "receipts.db-wal", "receipts.db-shm"):
+        (home.folder / name).unlink(missing_ok=True)
+    shutil.copy(before, home.db)
+    with pytest.raises(LogRolledBackError, match="2026-03-11"):
+        home.open()
 
 
 def test_an_agent_whose_id_holds_a_secret_is_named_without_it(home: Home) -> None:

@@ -136,6 +136,31 @@ def test_a_tampered_end_is_refused(home: Home, statement: str, words: str) -> No
     assert len(home.bodies()) == 5
 
 
+def test_the_newest_receipt_is_looked_at_also_behind_a_closed_root(home: Home) -> None:
+    """An agent's end is written behind its root's: what goes on is dated by it."""
+    ledger = home.open()
+    ledger.commit([home.frame(agent_id="a")])
+    ledger.close()
+    edit(
+        home,
+        "UPDATE receipts SET receipt_json = replace(receipt_json, 'success', 'failure') "
+        f"WHERE chain_id = '{ROOT}/agent/a' AND terminal = 1",
+    )
+    with pytest.raises(StoreCorruptError, match="hash is not that of its bytes"):
+        home.open()
+
+
+def test_a_closed_agent_below_an_open_root_is_refused(home: Home) -> None:
+    """A root ends first: somebody has taken its end away, and the file of heads along with it."""
+    ledger = home.open()
+    ledger.commit([home.frame(agent_id="a")])
+    ledger.close()
+    edit(home, f"DELETE FROM receipts WHERE chain_id = '{ROOT}' AND terminal = 1")
+    home.heads.unlink()
+    with pytest.raises(StoreCorruptError, match="it is closed, and its root is open"):
+        home.open()
+
+
 def test_a_consistent_forgery_is_refused(home: Home) -> None:
     """A changed receipt with a matching hash still lacks the signature, and the kept head."""
     from tallystick.chain.issue import hash_receipt

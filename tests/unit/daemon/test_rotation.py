@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+import json
 import os
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -19,6 +22,7 @@ from tallystick.errors import (
     SettingError,
     SignerUnavailable,
     SigningError,
+    StoreCorruptError,
     StoreError,
     StoreStoppedError,
 )
@@ -234,6 +238,60 @@ def test_a_planted_next_key_is_thrown_away(home: Home) -> None:
     assert ledger._keys.get_public_key() == before
     assert not planted.exists()
     ledger.close()
+
+
+class Killed(BaseException):
+    """What ends a daemon between two steps."""
+
+
+def ended_at(home: Home, step: str) -> None:
+    """Leave what a daemon leaves that dies at a step of a rotation."""
+
+    def reached(now: str) -> None:
+        if now == step:
+            raise Killed
+
+    ledger = home.open()
+    ledger.commit([home.frame()])
+    with pytest.raises(Killed):
+        ledger.rotate(reached)
+    ledger._store.close()
+    ledger._heads.close()
+
+
+def forge_hand_over(home: Home) -> None:
+    """Have the hand-over carry a signature that the outgoing key has not made."""
+    with closing(sqlite3.connect(home.db)) as connection, connection:
+        connection.execute("DROP TRIGGER receipts_update")
+        which = "WHERE action_type = 'agent.key.rotate'"
+        ((body,),) = connection.execute(f"SELECT receipt_json FROM receipts {which}").fetchall()
+        receipt = json.loads(body)
+        signature = receipt["proof"]["proofValue"]
+        other = "A" if signature[1] != "A" else "B"
+        forged = body.replace(signature, f"{signature[0]}{other}{signature[2:]}")
+        assert forged != body
+        connection.execute(f"UPDATE receipts SET receipt_json = ? {which}", (forged,))
+
+
+def test_a_forged_hand_over_installs_no_key(home: Home) -> None:
+    """A staged key that the outgoing one has not signed for stays staged: nothing is changed."""
+    ended_at(home, "committed")
+    forge_hand_over(home)
+    key, before = home.key.read_bytes(), published(home.public)
+    with pytest.raises(StoreCorruptError, match="not signed by the key before it"):
+        home.open()
+    assert (home.key.read_bytes(), published(home.public)) == (key, before)
+    assert Path(f"{home.key}.next").exists()
+
+
+def test_a_forged_hand_over_publishes_no_key(home: Home) -> None:
+    """A key that lies in place without such a signature is not the published one's successor."""
+    ended_at(home, "installed")
+    forge_hand_over(home)
+    before = published(home.public)
+    with pytest.raises(KeyFileError, match="another public key"):
+        home.open()
+    assert published(home.public) == before
 
 
 def test_the_old_key_is_gone_from_memory(home: Home) -> None:

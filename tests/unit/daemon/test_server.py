@@ -250,6 +250,49 @@ def test_a_signer_that_stays_away_does_not_hold_up_the_end(
     assert len(house.home.receipts()) == 1
 
 
+def test_a_signer_that_is_back_in_time_is_waited_for_at_the_end(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until the deadline nothing is given up: who waits hears of a receipt after all."""
+    sign, is_back = house.keys.sign, threading.Event()
+
+    def away(message: bytes) -> bytes:
+        if not is_back.is_set():
+            raise SignerUnavailable("not now")
+        return sign(message)
+
+    house.daemon._settings = msgspec.structs.replace(house.settings, shutdown_deadline=60_000)
+    with Line(house.settings.socket, wait_s=20) as line:
+        line.ask()
+        monkeypatch.setattr(KeySuccession, "sign_all", None)  # as with a signer
+        monkeypatch.setattr(house.keys, "sign", away)
+        line.send(framed(body(ack=True)))
+        wait_until(lambda: house.daemon._intake.is_signer_away)
+        house.daemon.stop()
+        wait_until(lambda: house.daemon._connections.is_draining)
+        house.thread.join(0.5)  # some turns of the loop
+        assert house.thread.is_alive()
+        is_back.set()
+        assert line.answer()["sequence"] == 2
+    house.thread.join(20)
+    assert house.ended_by is None
+    assert house.home.verify().verdict == "verified"
+
+
+def test_who_takes_no_answers_does_not_hold_up_the_end(house: House) -> None:
+    """After the deadline it is hung up on; all that was asked is stored."""
+    count = 4000
+    house.daemon._settings = msgspec.structs.replace(house.settings, shutdown_deadline=300)
+    with Line(house.settings.socket) as line:
+        line.send(framed(*[body(ack=True)] * count))
+        wait_until(lambda: house.ledger.status().receipts == count)
+        house.daemon.stop()
+        house.thread.join(10)
+        assert not house.thread.is_alive()
+    assert house.ended_by is None
+    assert len(house.home.receipts()) == count + 1
+
+
 class Disk:
     """A store's disk that takes its time from now on, until it is let go."""
 
