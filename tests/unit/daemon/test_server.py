@@ -133,8 +133,8 @@ def test_only_who_is_told_twice_ends_early(house: House, number: signal.Signals)
     with Line(house.settings.socket, wait_s=20) as line:
         line.send(framed(*[body(ack=True)] * count))
         wait_until(lambda: house.ledger.status().receipts == count)
-        house.daemon._signals += [signal.SIGTERM, number]
-        house.daemon._loop.wake()
+        for one in (signal.SIGTERM, number):
+            house.daemon._signals.note(one)
         if number == signal.SIGHUP:
             assert [line.answer()["sequence"] for _ in range(count)] == [*range(1, count + 1)]
         house.thread.join(20)
