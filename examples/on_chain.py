@@ -67,6 +67,18 @@ def watched(sighting: Sighting) -> None:
     print(f"  watcher: 0x{sighting.receipt_id.hex()[:12]}… {sighting.verdict[:40]}{action}")
 
 
+def watcher_of(home: Path, contracts: Contracts, bundle: Path, account: Account) -> PostWatcher:
+    """Return who looks at all posts, believes the solver's key, and proves what is wrong."""
+
+    def fetch(_posted: Posted, /) -> AbstractContextManager[BinaryIO]:
+        return bundle.open("rb")
+
+    policy = WatchPolicy(prove=True, spend_max=ETHER // 10)
+    solver_key = (home / "keys" / "signing.key.pub").read_text()
+    beliefs = Beliefs(signers=Signers(trust=trust_of(solver_key)))
+    return PostWatcher(contracts, home / "watch", fetch, policy, account=account, beliefs=beliefs)
+
+
 def play(home: Path, node: EmbeddedNode) -> None:
     """Deploy, post honestly, post a lie."""
     tell("A solver runs an intent. All that it left is in one bundle, signed.")
@@ -105,16 +117,7 @@ def play(home: Path, node: EmbeddedNode) -> None:
     print(f"posted  0x{post.hex()}  ({solver.do(wish).gas} gas)")
 
     tell("A watcher, who trusts nobody, fetches the bundle of each new post, and compares.")
-
-    def fetch(_posted: Posted, /) -> AbstractContextManager[BinaryIO]:
-        return bundle.open("rb")
-
-    policy = WatchPolicy(prove=True, spend_max=ETHER // 10)
-    solver_key = (home / "keys" / "signing.key.pub").read_text()
-    beliefs = Beliefs(signers=Signers(trust=trust_of(solver_key)))
-    watcher = PostWatcher(
-        contracts, home / "watch", fetch, policy, account=stranger, beliefs=beliefs
-    )
+    watcher = watcher_of(home, contracts, bundle, stranger)
     watcher.round(watched)
 
     tell(
@@ -135,13 +138,18 @@ def play(home: Path, node: EmbeddedNode) -> None:
     )
     print(f"honest  {contracts.post(post).status.name.lower()}")
     print(f"cheat   {contracts.post(cheat).status.name.lower()}")
+    tell_money(contracts, solver_id, stranger)
+    print(f"on chain in {time.monotonic() - started:.1f} s")
+
+
+def tell_money(contracts: Contracts, solver_id: bytes, challenger: Account) -> None:
+    """Say what is left of the bond, and who has the rest."""
     state = contracts.solver(solver_id)
-    earned = contracts.read(REGISTRY, "claimable", stranger.address)
+    earned = contracts.read(REGISTRY, "claimable", challenger.address)
     print(
         f"bond    {shown_amount(state.bond)} of 1 ether, the solver is {state.status.name.lower()}"
     )
     print(f"earned  {shown_amount(earned)} by who proved it, as challenger and treasury")
-    print(f"on chain in {time.monotonic() - started:.1f} s")
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -17,15 +18,66 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 DEMO = ROOT / "examples" / "demo.py"
 
 
+# What it prints, in this order.
+TOLD = [
+    "$ tally keygen",
+    "filesystem.file.read",
+    "pending",
+    "failure",
+    "verified: 9 receipts, 1 chain",
+    "SIGNATURE_INVALID",
+    "CHAIN_GAP",
+    "verified: 7 receipts, 1 chain",
+    "EXPECTED_TERMINAL",
+    "EXPECTED_LENGTH",
+    "$ tally daemon init",
+    "$ tally daemon run",
+    "listening on /",
+    "stored as 2 of",
+    "critical",
+    "$ tally mcp run",
+    "blocked by rule nothing-is-deleted",
+    "wrote claude.json",
+    "$ python hook_host.py",
+    "Bash",
+    "failure, denied",
+    "closed (interrupted)",
+    "verified: 7 receipts, 1 chain",
+    "$ tally collector run",
+    "listening on http://127.0.0.1:",
+    "$ cat function.py",
+    "exit 137",
+    "$ tally show collected.jsonl",
+    "incomplete_tool_roundtrip",
+    "verified: 3 receipts, 1 chain",
+    "LOG_HOLDS_MORE",
+    "in order: 3 receipts, 3 new, 3 promises kept",
+    "already given out",
+    "$ tally solver run",
+    "verified: run ",
+    "artifacts/report.md: OK",
+    "EVIDENCE_ARTIFACT_CHANGED",
+    "has run already",
+    "$ python on_chain.py chain",
+    "watcher: ",
+    "honest  finalized",
+    "cheat   slashed",
+    "$ tally explain CHAIN_GAP",
+    "All 41 outcomes were as expected.",
+]
+
+
 @pytest.fixture(scope="module")
-def demo() -> ModuleType:
+def demo() -> Iterator[ModuleType]:
     """Return the demo as a module."""
     spec = importlib.util.spec_from_file_location("demo", DEMO)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(DEMO.parent)  # as for a program: it imports its neighbour
+        spec.loader.exec_module(module)
+        yield module
 
 
 @pytest.fixture(autouse=True)
@@ -42,54 +94,8 @@ def test_demo_shows_all_that_it_promises(tmp_path_factory: pytest.TempPathFactor
         [sys.executable, str(DEMO), str(place)], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    told = [
-        "$ tally keygen",
-        "filesystem.file.read",
-        "pending",
-        "failure",
-        "verified: 9 receipts, 1 chain",
-        "SIGNATURE_INVALID",
-        "CHAIN_GAP",
-        "verified: 7 receipts, 1 chain",
-        "EXPECTED_TERMINAL",
-        "EXPECTED_LENGTH",
-        "$ tally daemon init",
-        "$ tally daemon run",
-        "listening on /",
-        "stored as 2 of",
-        "critical",
-        "$ tally mcp run",
-        "blocked by rule nothing-is-deleted",
-        "wrote claude.json",
-        "$ python hook_host.py",
-        "Bash",
-        "failure, denied",
-        "closed (interrupted)",
-        "verified: 7 receipts, 1 chain",
-        "$ tally collector run",
-        "listening on http://127.0.0.1:",
-        "$ cat function.py",
-        "exit 137",
-        "$ tally show collected.jsonl",
-        "incomplete_tool_roundtrip",
-        "verified: 3 receipts, 1 chain",
-        "LOG_HOLDS_MORE",
-        "in order: 3 receipts, 3 new, 3 promises kept",
-        "already given out",
-        "$ tally solver run",
-        "verified: run ",
-        "artifacts/report.md: OK",
-        "EVIDENCE_ARTIFACT_CHANGED",
-        "has run already",
-        "$ python on_chain.py chain",
-        "watcher: ",
-        "honest  finalized",
-        "cheat   slashed",
-        "$ tally explain CHAIN_GAP",
-        "All 41 outcomes were as expected.",
-    ]
     rest = done.stdout
-    for text in told:  # in this order
+    for text in TOLD:
         assert text in rest, text
         rest = rest.partition(text)[2]
     assert rest == "\n", "the last line says how it went"

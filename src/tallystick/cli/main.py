@@ -20,7 +20,6 @@ from tallystick import __version__
 from tallystick.cli.arguments import COMPLETE_VARIABLE
 from tallystick.cli.groups import LazyGroup
 from tallystick.cli.output import Exit, Stop, complain, prepare_streams
-from tallystick.cli.start import INTERRUPTED
 from tallystick.config import read
 from tallystick.errors import DurableError, Error, MissingExtraError, UnreadableError
 
@@ -133,7 +132,7 @@ def _guarded(work: Callable[[], int]) -> int:
         complain(stop.line)
         return stop.code
     except (KeyboardInterrupt, click.Abort):
-        return INTERRUPTED
+        return 130  # as start.py
     except BrokenPipeError:
         _forget_output()
         return _PIPE_CLOSED

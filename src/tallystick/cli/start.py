@@ -5,9 +5,6 @@ from __future__ import annotations
 
 import sys
 
-# As shells report a process that ends by SIGINT.
-INTERRUPTED = 130
-
 
 def run() -> None:
     """Run `tally` on the arguments of the process, and exit."""
@@ -16,4 +13,4 @@ def run() -> None:
 
         main()
     except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
+        sys.exit(130)  # as shells report a process that ends by SIGINT

@@ -115,13 +115,16 @@ class Daemon:
             connections=self._connections,
             clock_ns=clock_ns,
         )
-        self._status = StatusDoor(
+        self._status = self._status_door()
+        self._head_sync = HeadSync(ledger.sync_heads)
+
+    def _status_door(self) -> StatusDoor:
+        return StatusDoor(
             self._loop,
             self._status_listener.socket,
             status=lambda: self._reports.status(self._statements, self._listener),
             commands={"reload": self._reload_for, "rotate": self._rotate_for},
         )
-        self._head_sync = HeadSync(ledger.sync_heads)
 
     def run(self, *, on_ready: Callable[[], None] = lambda: None) -> None:
         """Serve until SIGTERM or SIGINT; raise the error after which nothing could be stored."""

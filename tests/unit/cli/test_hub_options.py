@@ -20,6 +20,7 @@ from tallystick.errors import (
     SpendRefused,
     UnminedError,
     WalLockedError,
+    how_to_install,
 )
 
 
@@ -95,4 +96,4 @@ def test_a_missing_extra_refuses_nothing(
         monkeypatch.setitem(sys.modules, name, None)
     answer = tally("hub", "show", "--rpc", rpc)
     assert (answer.code, answer.out) == (3, "")
-    assert "pip install 'tallystick[onchain]'" in answer.err
+    assert how_to_install("onchain") in answer.err
