@@ -154,7 +154,7 @@ def _answer(report: Any, *, as_json: bool) -> None:
         for finding in report.findings:
             say(*finding_line(finding))
         if report.unlisted:
-            say(f"and {report.unlisted} further findings, not listed")
+            say(f"and {count(report.unlisted, 'further finding')}, not listed")
         say(*_verdict_line(report))
     if not report.verified:
         raise Stop(EXIT_OF[report.verdict], first_reason(report))

@@ -181,7 +181,7 @@ def answer(report: Report, *, as_json: bool) -> None:
         for finding in report.findings:
             say(*finding_line(finding))
         if report.unlisted:
-            say(f"and {report.unlisted} further findings, not listed")
+            say(f"and {count(report.unlisted, 'further finding')}, not listed")
         say(*_verdict_line(report))
     if not report.verified:
         raise Stop(EXIT_OF[report.verdict], first_reason(report))
@@ -240,8 +240,7 @@ def _verdict_line(report: Report) -> Iterator[Span]:
         return
     is_refused = report.verdict is Verdict.REFUSED
     yield ("refused", "bad") if is_refused else ("could not check", "unsure")
-    decisive = sum(finding.severity != "advisory" for finding in report.findings)
-    yield f": {count(decisive, 'finding')} in {amount}"
+    yield f": {count(report.decisive, 'finding')} in {amount}"
 
 
 def first_reason(report: Report) -> str:

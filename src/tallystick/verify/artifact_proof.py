@@ -63,6 +63,7 @@ def verify_artifact_proof(
         chains=(),
         receipts=0,
         unlisted=base.unlisted,
+        decisive=base.decisive,
         manifest=manifest,
         manifest_sha256=digest,
         signers=signed_by,

@@ -135,6 +135,7 @@ class _Case:
             chains=base.chains,
             receipts=base.receipts,
             unlisted=base.unlisted,
+            decisive=base.decisive,
             manifest=self._manifest,
             manifest_sha256=self._sha256,
             signers=self._signed_by,

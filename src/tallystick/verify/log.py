@@ -82,6 +82,7 @@ class _Inquiry:
             chains=(),
             receipts=self.receipts,
             unlisted=base.unlisted,
+            decisive=base.decisive,
             origin=self.log_key.name,
             index=self.index,
             time_ms=self.time_ms,

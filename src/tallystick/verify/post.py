@@ -74,6 +74,8 @@ def verify_post(facts: PostFacts, evidence: EvidenceReport | None) -> PostReport
         for one in evidence.findings:
             findings.add(one.code, one.where, one.message, expected=one.expected, found=one.found)
         _judge_bundle(facts, evidence, findings)
+    # What the bundle's report does not list has decided, too.
+    more = 0 if evidence is None else evidence.decisive - _listed(evidence)
     base = findings.report(
         () if evidence is None else evidence.chains, 0 if evidence is None else evidence.receipts
     )
@@ -83,9 +85,14 @@ def verify_post(facts: PostFacts, evidence: EvidenceReport | None) -> PostReport
         chains=base.chains,
         receipts=base.receipts,
         unlisted=base.unlisted + (0 if evidence is None else evidence.unlisted),
+        decisive=base.decisive + more,
         facts=facts,
         evidence=evidence,
     )
+
+
+def _listed(report: EvidenceReport) -> int:
+    return sum(one.severity != "advisory" for one in report.findings)
 
 
 def contradictions(commitment: Commitment, manifest: Manifest) -> list[tuple[str, bytes, bytes]]:

@@ -61,6 +61,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     receipts: int
     # Findings beyond the limit: they decided the verdict like all others, and are not listed.
     unlisted: int = 0
+    # How many of all findings, listed or not, are no advisories.
+    decisive: int = 0
 
     @property
     def verified(self) -> bool:
@@ -177,6 +179,7 @@ class Findings:
             chains=chains,
             receipts=receipts,
             unlisted=self.unlisted,
+            decisive=self._counts["refused"] + self._counts["unchecked"],
         )
 
 

@@ -78,6 +78,7 @@ def test_findings_beyond_the_limit_are_counted() -> None:
     done = tally("verify", "many.jsonl", "--key", "agent.pub")
     assert done.code == 1
     assert "and 5 further findings, not listed" in done.out
+    assert done.out.splitlines()[-1].startswith(f"refused: {FINDINGS_MAX + 5} findings in ")
     assert (
         json.loads(tally("verify", "many.jsonl", "--key", "agent.pub", "--json").out)["unlisted"]
         == 5
