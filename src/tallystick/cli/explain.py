@@ -18,10 +18,17 @@ Exit codes: 0 explained, 2 no such code.
 """
 
 
+def _codes(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Return the codes that begin so, in either case, for a shell to complete."""
+    from tallystick.verify.findings import CODES
+
+    return [name for name in CODES if name.casefold().startswith(incomplete.casefold())]
+
+
 @click.command(
     "explain", short_help="Say what a finding code means and what to do.", epilog=_EPILOG
 )
-@click.argument("code", required=False, metavar="[CODE]")
+@click.argument("code", required=False, metavar="[CODE]", shell_complete=_codes)
 def command(code: str | None) -> None:
     """Say what a finding code means and what to do; without CODE, list them all."""
     from tallystick.cli.output import say

@@ -21,6 +21,19 @@ class VerbGroup(click.Group):
             raise click.UsageError(f"give a command: {', '.join(self.list_commands(ctx))}.", ctx)
         return super().parse_args(ctx, args)
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the verb; one that is mistyped is told with those that it resembles."""
+        verbs = self.list_commands(ctx)
+        if args[0] not in verbs and not args[0].startswith("-") and not ctx.resilient_parsing:
+            from difflib import get_close_matches
+
+            near = " or ".join(f"'{one}'" for one in get_close_matches(args[0], verbs))
+            hint = f" Did you mean {near}?" if near else ""
+            raise click.UsageError(f"No such command {args[0]!r}.{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the verb; a fault that its parser found is told as the verb's."""
         try:

@@ -117,7 +117,12 @@ def did_key_decode(text: str) -> bytes:
     except EncodingError as error:
         raise KeyFormatError(f"not a did:key: {error}") from error
     if not data.startswith(_ED25519):
-        kind = _OTHER_KINDS.get(data[:2], "a key of another kind")
+        kind = _OTHER_KINDS.get(data[:2])
+        if kind is None:
+            raise KeyFormatError(
+                "did:key is misspelled, cut off, or of another kind: that of an Ed25519 public key "
+                f"begins with {_DID_KEY}z6Mk"
+            )
         raise KeyFormatError(f"did:key holds {kind} where an Ed25519 public key is wanted")
     raw = data[len(_ED25519) :]
     if len(raw) != 32:

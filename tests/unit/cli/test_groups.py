@@ -33,6 +33,20 @@ def test_a_group_alone_asks_for_a_verb(words: tuple[str, ...]) -> None:
     assert "Usage" not in answer.err
 
 
+@pytest.mark.parametrize(
+    ("words", "near"),
+    [(("verfy",), "verify"), (("collector", "rnu"), "run"), (("log", "moniter"), "monitor")],
+)
+def test_a_mistyped_verb_is_told_with_its_like(words: tuple[str, ...], near: str) -> None:
+    """As a mistyped option is; what resembles nothing gets no guess."""
+    answer = tally(*words)
+    help_of = " ".join(("tally", *words[:-1], "--help"))
+    told = f"tally: No such command '{words[-1]}'. Did you mean '{near}'? See `{help_of}`.\n"
+    assert (answer.code, answer.out, answer.err) == (2, "", told)
+    other = tally(*words[:-1], "zzzz")
+    assert other.err == f"tally: No such command 'zzzz'. See `{help_of}`.\n"
+
+
 def test_groups_within_are_of_the_same_kind() -> None:
     """So that nobody has to say it again."""
     outer = VerbGroup("outer")

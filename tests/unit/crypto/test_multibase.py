@@ -175,6 +175,7 @@ DID = KNOWN[0][1]
         ("did:key:", "base58btc"),
         ("did:key:u7QHXWpgB", "base58btc"),
         ("did:key:z", "another kind"),
+        ("did:key:zzz", "misspelled, cut off, or of another kind"),
         ("did:key:z" + "1" + DID[9:], "another kind"),
         ("did:key:z" + "0" * 47, "alphabet"),
         ("did:key:z" + "6" * 200, "longer than"),
