@@ -197,7 +197,7 @@ class CollectorApp:
             return answer
 
         async def failed(_request: Any, fault: Exception) -> Response:
-            refusal = refusal_of(fault)
+            refusal = refusal_of(fault, is_read=True)
             answer: Response = problem_response(refusal.name, refusal.detail)
             return answer
 
@@ -247,7 +247,7 @@ class CollectorApp:
                 tenant = self._gate.admit(request.scope, need).tenant if need else ""
                 return await work(request, tenant)
             except Exception as fault:  # noqa: BLE001  # as for posts
-                found = refusal_of(fault)
+                found = refusal_of(fault, is_read=True)
             return problem_response(found.name, found.detail, **(found.members or {}))
 
         return endpoint

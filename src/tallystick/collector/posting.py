@@ -92,7 +92,7 @@ def refuse_after(fault: str | None) -> None:
         raise Refusal("store-unavailable", "nothing more is taken until it is repaired")
 
 
-def refusal_of(fault: Exception) -> Refusal:
+def refusal_of(fault: Exception, *, is_read: bool = False) -> Refusal:
     """Return how a request is answered that came to an error, whatever that is."""
     if isinstance(fault, Refusal):
         return fault
@@ -100,6 +100,8 @@ def refusal_of(fault: Exception) -> Refusal:
         return Refusal("busy", "too many receipts wait for their commit")
     if isinstance(fault, StoreError):
         event(logging.ERROR, "store_failed", error=str(fault), kind=type(fault).__name__)
+        if is_read:
+            return Refusal("store-unavailable", "it could not be read just now; ask again")
         return Refusal("store-unavailable", "whether it was stored is not known; send it again")
     LOGGER.error("internal_fault", exc_info=fault)
     return Refusal("internal", "see the service's log")

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """One collector process from its settings to its end, in the only order that keeps its word.
 
-Start: who may call, then the store, the keys and the guard, and only then the socket. End: the
-socket first, then what was taken is committed and covered by a checkpoint, then the store.
+Start: who may call, whether the address is free, then the store, the keys and the guard, and only
+then the socket. End: the socket first, then what was taken is committed and covered by a
+checkpoint, then the store.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from tallystick.serve.access import Gate
 from tallystick.serve.logs import event
 from tallystick.serve.metrics import Meters
 from tallystick.serve.rate import RateLimit
-from tallystick.serve.server import Server, bound_socket, room_for, shown_address
+from tallystick.serve.server import Server, bound_socket, check_address, room_for, shown_address
 from tallystick.serve.tls import server_context
 from tallystick.serve.tokens import TokenBook
 from tallystick.store.opening import open_log_store
@@ -56,6 +57,7 @@ def run_collector(
             require_client=settings.require_client_cert,
         )
     known = _known_keys(settings)
+    check_address(settings.host, settings.port)
     meters = Meters(METERS)
     store = open_log_store(settings.db)
     try:

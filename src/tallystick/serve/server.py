@@ -164,19 +164,33 @@ def room_for(connections: int) -> int:
 
 def bound_socket(host: str, port: int) -> socket.socket:
     """Return a listening socket of a host and port, or raise `SettingError`."""
+    listener = _bound(host, port, listens=True)
+    listener.setblocking(False)
+    return listener
+
+
+def check_address(host: str, port: int) -> None:
+    """Raise `SettingError` where no socket can be had: before a first start has made anything.
+
+    Nothing listens: who calls meanwhile is refused, and not kept waiting.
+    """
+    _bound(host, port, listens=False).close()
+
+
+def _bound(host: str, port: int, *, listens: bool) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
-        listener.listen(_BACKLOG)
+        if listens:
+            listener.listen(_BACKLOG)
     except OSError as fault:
         listener.close()
         raise SettingError(
             f"{shown_address(host, port)} can't be listened on: {fault.strerror or fault}; "
             "--addr names another address"
         ) from None
-    listener.setblocking(False)
     return listener
 
 

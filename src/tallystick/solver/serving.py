@@ -17,7 +17,7 @@ from tallystick.model.host import is_loopback
 from tallystick.serve.access import Gate
 from tallystick.serve.logs import event
 from tallystick.serve.metrics import Meters
-from tallystick.serve.server import Server, bound_socket, room_for, shown_address
+from tallystick.serve.server import Server, bound_socket, check_address, room_for, shown_address
 from tallystick.serve.tls import server_context
 from tallystick.serve.tokens import TokenBook
 from tallystick.solver.home import held
@@ -41,6 +41,7 @@ def run_service(
     gate = gate_of(settings, host)
     tls = server_context(settings.tls_cert, settings.tls_key or None) if settings.tls_cert else None
     meters = Meters(METERS)
+    check_address(host, port)
     solver = opened(settings)
     with held(f"{solver.home.queue}.lock", "the solver's queue"):
         line = Waitlist(solver.home, settings.queue, solver.clock)

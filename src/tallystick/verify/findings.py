@@ -317,7 +317,7 @@ _UNCHECKED = {
     ),
     "SOURCE_UNREADABLE": (
         "The input could not be read to its end.",
-        "Check the path, or a collector's address and token, and that you may read there.",
+        "Check the path, or a collector's address, token and health, and that you may read there.",
     ),
     "KEY_MISSING": ("No key was given.", _KEY),
     "KEY_UNUSABLE": ("What was given as a key is not an Ed25519 public key.", _KEY),

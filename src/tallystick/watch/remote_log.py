@@ -13,6 +13,7 @@ import threading
 from typing import Final
 from urllib.parse import urlsplit
 
+from tallystick.durable.file import reason_of
 from tallystick.errors import RefusedInput, UnreadableError
 from tallystick.limits import LOG_RESOURCE_BYTES_MAX, URL_CHARS_MAX
 
@@ -65,7 +66,8 @@ class RemoteLog:
                 status, body = self._ask(path)
             except (OSError, http.client.HTTPException) as fault:
                 self._connection.close()
-                what = str(fault) or type(fault).__name__
+                said = reason_of(fault) if isinstance(fault, OSError) else str(fault)
+                what = said or type(fault).__name__
                 raise UnreadableError(f"{self.url}/{path} could not be read: {what}") from fault
         if status in _MISSING:
             return None

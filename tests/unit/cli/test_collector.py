@@ -16,6 +16,7 @@ from tests.served import Served
 from tallystick.cli.settings import setting_options
 from tallystick.config import COLLECTOR
 from tallystick.errors import how_to_install
+from tallystick.serve.server import bound_socket
 
 
 def test_every_setting_is_an_option_with_its_variable() -> None:
@@ -55,6 +56,17 @@ def test_fsck_finds_what_was_changed(place: Path) -> None:
     assert answer.code == 1
     assert "0" in answer.out
     assert "in collector.db" in answer.err
+
+
+def test_an_address_in_use_is_told_before_anything_is_made(place: Path) -> None:
+    """A first start that fails so leaves no keys and no store behind."""
+    before = sorted(place.iterdir())
+    with bound_socket("127.0.0.1", 0) as taken:
+        port = taken.getsockname()[1]
+        answer = tally("collector", "run", "--addr", f"127.0.0.1:{port}")
+    assert (answer.code, answer.out) == (2, "")
+    assert f"127.0.0.1:{port} can't be listened on" in answer.err
+    assert sorted(place.iterdir()) == before
 
 
 def test_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

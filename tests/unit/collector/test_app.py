@@ -438,6 +438,8 @@ def test_what_fails_inside_is_told_without_its_words(
             assert json.loads(told)["type"].endswith(f":{problem}")
             assert (b"retry-after" in headers) is (status == 503)
             assert b"secret" not in told
+            # Who reads has sent nothing that could be stored.
+            assert b"was stored" not in told or method == "POST"
         for path in ("/healthz", "/readyz"):
             got, _, told = answered(app, "GET", path)
             assert got == status

@@ -16,7 +16,7 @@ from tests.serving import Serving, all_of, status_of
 
 from tallystick.errors import SettingError
 from tallystick.limits import FILES_RESERVED
-from tallystick.serve.server import bound_socket, shown_address
+from tallystick.serve.server import bound_socket, check_address, shown_address
 
 
 class Slow:
@@ -86,6 +86,9 @@ def test_an_address_in_use_is_told() -> None:
         port = taken.getsockname()[1]
         with pytest.raises(SettingError, match=f"127.0.0.1:{port} can't be listened on"):
             bound_socket("127.0.0.1", port)
+        with pytest.raises(SettingError, match=f"127.0.0.1:{port} can't be listened on"):
+            check_address("127.0.0.1", port)
+    check_address("127.0.0.1", port)
 
 
 def test_ipv6_is_an_address_too() -> None:
