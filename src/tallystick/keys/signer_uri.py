@@ -16,6 +16,8 @@ For an EVM key, `address=0x…` among the parameters pins the address. No URI ho
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Callable, Mapping
 from typing import Final
 from urllib.parse import unquote
@@ -59,7 +61,7 @@ def parse_signer_uri(text: str) -> SignerUri:
         raise SettingError("that is a key itself, or looks like one; give its file or its URI")
     scheme, colon, rest = text.partition(":")
     if not colon or scheme not in _SCHEMES:
-        if not text or "://" in text:
+        if not text or "://" in text or _is_mistyped(scheme, text):
             raise SettingError(f"a signer is a path, or one of {', '.join(sorted(_SCHEMES))}: …")
         return SignerUri(scheme="", name=text, parameters={})
     name, _, query = rest.partition("?")
@@ -74,6 +76,12 @@ def parse_signer_uri(text: str) -> SignerUri:
     if scheme != "pkcs11":  # whose name has parts of its own
         name = unquote(name)
     return SignerUri(scheme=scheme, name=name, parameters=parameters)
+
+
+def _is_mistyped(scheme: str, text: str) -> bool:
+    """Whether somebody probably meant a scheme, and no file has that name."""
+    is_word = re.fullmatch("[A-Za-z][A-Za-z0-9+.-]*", scheme) is not None
+    return is_word and scheme != text and not os.path.lexists(text)
 
 
 def secret_files_of(text: str) -> tuple[str, ...]:

@@ -139,6 +139,22 @@ def test_texts_that_are_refused(text: str, words: str) -> None:
         parse_signer_uri(text)
 
 
+@pytest.mark.parametrize("text", ["aws-kms:alias/x", "gcp-kms:k", "AWSKMS:k", "env:KEY", "file:k"])
+def test_a_mistyped_scheme_is_no_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    """Unless there is a file of that name, or a folder stands before it."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SettingError, match="or one of awskms, ") as refused:
+        parse_signer_uri(text)
+    assert text not in str(refused.value)
+    assert parse_signer_uri(f"./{text}").name == f"./{text}"
+    folder = Path(text).parent
+    folder.mkdir(exist_ok=True)
+    Path(text).touch()
+    assert parse_signer_uri(text).scheme == ""
+
+
 def test_the_wrong_curve() -> None:
     """Schemes without keys of that kind say so; an address is for EVM keys."""
     with pytest.raises(SettingError, match="no Ed25519 keys"):
