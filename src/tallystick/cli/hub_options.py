@@ -26,6 +26,8 @@ from tallystick.errors import (
 Verb = TypeVar("Verb", bound=Callable[..., Any])
 
 _HOME: Final = "onchain"
+# A solver's number counts registrations: more digits than these are an id, or a typing error.
+_NUMBER_DIGITS_MAX: Final = 20
 # Where the source's own contracts are. That build is older than its source.
 SEPOLIA: Final = {
     "SolverRegistry": "0xB6ab964832808E49635fF82D1996D6a888ecB745",
@@ -205,7 +207,7 @@ def _opened(url: str, home: str) -> Any:
     return open_node(url)
 
 
-def word(text: str, name: str) -> bytes:
+def word(text: str, name: str, *, or_else: str = "") -> bytes:
     """Return the 32 bytes of an identifier, given as hexadecimal digits."""
     digits = text.removeprefix("0x")
     try:
@@ -213,7 +215,7 @@ def word(text: str, name: str) -> bytes:
     except ValueError:
         found = b""
     if len(found) != 32 or not digits.isascii() or len(digits) != 64:
-        raise click.BadParameter(f"{name} is 0x and 64 hexadecimal digits.")
+        raise click.BadParameter(f"{name} is {or_else}0x and 64 hexadecimal digits.")
     return found
 
 
@@ -226,6 +228,13 @@ def address(text: str) -> str:
         return checksum_address(read_address(text))
     except KeyFormatError as fault:
         raise Stop(Exit.USAGE, f"{text[:64]}: {fault}") from None
+
+
+def solver_word(text: str) -> bytes:
+    """Return a solver's id, given as such or as the number that it is."""
+    if text.isascii() and text.isdecimal() and len(text) <= _NUMBER_DIGITS_MAX:
+        return int(text).to_bytes(32, "big")
+    return word(text, "a solver's id", or_else="a number, or ")
 
 
 def own_solver(opened: Session) -> bytes:

@@ -151,7 +151,7 @@ def reveal(dispute: int, **options: Any) -> None:
 
 @panel.command("show", short_help="Show who can judge.", epilog=_epilog("show", "show 1"))
 @reading
-@click.argument("dispute", type=_DISPUTE, metavar="DISPUTE", required=False)
+@click.argument("dispute", type=_DISPUTE, metavar="[DISPUTE]", required=False)
 def show(dispute: int | None, **options: Any) -> None:
     """Show who can be drawn, or the panel of DISPUTE with its votes."""
     from tallystick.onchain.amount import shown_amount

@@ -16,10 +16,12 @@ from tallystick.cli.hub_options import (
     reading,
     sending,
     session,
+    solver_word,
     word,
 )
 from tallystick.cli.output import Exit, Stop, count, say
 
+_ADDRESS_DIGITS = 40
 _CODES = """\
 \b
 Exit codes: 0 done, 1 the contract refuses or a cap is reached, 2 usage, 3 not done now.
@@ -132,17 +134,19 @@ def finalize(post_id: str, **options: Any) -> None:
     "show",
     short_help="Show a post, a solver, or the contracts.",
     epilog="\b\nExamples\n  tally hub show --rpc embedded\n  tally hub show 0x… --rpc embedded\n"
-    f"  tally hub show --solver 0x… --rpc embedded\n  tally hub show --network sepolia\n\n{_CODES}",
+    f"  tally hub show --solver 1 --rpc embedded\n  tally hub show --network sepolia\n\n{_CODES}",
 )
 @reading
-@click.argument("post_id", metavar="POST", required=False)
+@click.argument("post_id", metavar="[POST]", required=False)
 @click.option(
     "--network",
     type=click.Choice(["sepolia"]),
     help="The source's own contracts: where they are, read only.",
 )
 @click.option(
-    "--solver", metavar="ID|ADDRESS", help="A solver by its id, or its operator's address."
+    "--solver",
+    metavar="ID|ADDRESS",
+    help="A solver by its id (a number, or as 0x and 64 digits), or its operator's address.",
 )
 def show(post_id: str | None, network: str | None, solver: str | None, **options: Any) -> None:
     """Show what the chain has of POST or of a solver; without either, where the contracts are."""
@@ -174,9 +178,9 @@ def _show_solver(named: str, options: dict[str, Any]) -> None:
     from tallystick.onchain.amount import shown_amount
     from tallystick.onchain.artifact import REGISTRY
 
-    is_id = len(named.removeprefix("0x")) == 64  # digits
-    found = word(named, "a solver's id") if is_id else None
-    operator = None if is_id else address(named)
+    is_address = len(named.removeprefix("0x")) == _ADDRESS_DIGITS
+    found = None if is_address else solver_word(named)
+    operator = address(named) if is_address else None
     with session(options) as opened:
         contracts = opened.contracts
         solver_id = contracts.solver_of(operator) if found is None else found

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from tallystick.cli.hub_options import own_solver, sending, session, word
+from tallystick.cli.hub_options import own_solver, sending, session, solver_word
 from tallystick.cli.output import Exit, Stop, say
 
 _CODES = """\
@@ -37,7 +37,7 @@ def rotate(to: str | None, finish: bool, cancel: bool, solver: str | None, **opt
         raise click.UsageError("give one of --to, --finish and --cancel.")
     if solver is not None and not finish:
         raise click.UsageError("--solver goes with --finish.")
-    whose = None if solver is None else word(solver, "a solver's id")
+    whose = None if solver is None else solver_word(solver)
     with session(options) as opened:
         contracts = opened.contracts
         solver_id = own_solver(opened) if whose is None else whose

@@ -11,7 +11,7 @@ import click
 import pytest
 from tests.command import tally
 
-from tallystick.cli.hub_options import Patience, address, exits, word
+from tallystick.cli.hub_options import Patience, address, exits, solver_word, word
 from tallystick.cli.output import Exit, Stop
 from tallystick.errors import (
     NodeError,
@@ -77,6 +77,14 @@ def test_identifiers_that_are_none(text: str) -> None:
     assert word("0x" + "1f" * 32, "an id") == word("1f" * 32, "an id") == b"\x1f" * 32
     with pytest.raises(click.BadParameter, match="an id is 0x"):
         word(text, "an id")
+
+
+def test_a_solver_is_a_number() -> None:
+    """As reports name it, or with all of its digits; anything else is told what is wanted."""
+    assert solver_word("1") == solver_word("0x" + "0" * 63 + "1") == bytes(31) + b"\1"
+    for text in ("", "-1", "٣", "0x1", "1" * 21):
+        with pytest.raises(click.BadParameter, match="a number, or 0x and 64"):
+            solver_word(text)
 
 
 def test_addresses() -> None:
