@@ -299,6 +299,30 @@ def test_a_signer_that_is_away_is_waited_for(house: House) -> None:
     assert not house.stopped
 
 
+def test_to_wait_for_a_signer_is_not_to_be_busy(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long it takes, nothing runs that could hang."""
+    monkeypatch.setattr(intake, "SIGNER_PAUSE_MS_MAX", 64 * 60_000)
+    house.stumbling.unavailable = 1
+    house.submit(body(session_id="signer"))
+    wait_until(lambda: house.intake.is_signer_away)
+    time.sleep(0.05)
+    assert house.intake.busy_ms == 0
+
+
+def test_behind_a_signer_that_was_away_a_hang_is_one(house: House) -> None:
+    """What is tried again is looked at like the first try."""
+    holds = house.stumbling.holds = threading.Event()
+    house.stumbling.held_in = "draft"
+    house.stumbling.unavailable = 1
+    house.submit(body(ack=True, session_id="signer"))
+    wait_until(lambda: house.intake.busy_ms > 50, 10)
+    holds.set()
+    assert house.done.acquire(timeout=20)
+    assert [one["ok"] for one in house.answers()] == [True]
+
+
 def test_a_store_that_fails_stops_everything(house: House) -> None:
     """Who asked is told that it is not known; nothing more is stored, and the daemon hears why."""
     house.send(body(ack=True, session_id="disk"), body())
