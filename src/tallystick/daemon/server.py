@@ -277,6 +277,8 @@ class Daemon:
         while self._fault is None:
             is_closed = self._door.close_when_empty()
             if is_closed and not self._connections.unread and not self._connections.is_waited_for:
+                # Now for who has not taken its answers yet.
+                end_ms = self._loop.now_ms + self._settings.shutdown_deadline
                 break
             if self._intake.is_signer_away and self._loop.now_ms >= end_ms:
                 # Who waits for an answer hears that there is none; the exit code says the rest.
@@ -284,7 +286,6 @@ class Daemon:
                 break
             self._turn(_DRAIN_TURN_MS)
             self._supervisor.more_time(_MORE_TIME_MS)
-        end_ms = self._loop.now_ms + self._settings.shutdown_deadline
         while len(self._connections) and self._loop.now_ms < end_ms:
             if self._signals.ask_for_an_end:
                 break  # again: who takes no answers is waited for no longer

@@ -138,7 +138,7 @@ def test_only_who_is_told_twice_ends_early(house: House, number: signal.Signals)
             house.daemon._signals.note(one)
         if number == signal.SIGHUP:
             assert [line.answer()["sequence"] for _ in range(count)] == [*range(1, count + 1)]
-        house.thread.join(20)
+        house.thread.join(5)
         assert not house.thread.is_alive()
         if number == signal.SIGTERM:
             with pytest.raises((EOFError, ConnectionResetError)):
@@ -226,7 +226,7 @@ def test_an_error_that_nobody_expects_ends_it_loudly(
     assert house.home.verify().verdict == "verified"
 
 
-@pytest.mark.parametrize("deadline_ms", [0, 400])
+@pytest.mark.parametrize("deadline_ms", [0, 400, 3000])
 def test_a_signer_that_stays_away_does_not_hold_up_the_end(
     house: House, monkeypatch: pytest.MonkeyPatch, deadline_ms: int
 ) -> None:
@@ -244,15 +244,17 @@ def test_a_signer_that_stays_away_does_not_hold_up_the_end(
         wait_until(lambda: house.daemon._intake.is_signer_away)
         asked = ask_daemon(house.settings.status_socket, "status")
         assert asked["queue"]["signer_is_away"] is True
+        began_s = time.monotonic()
         house.daemon.stop()
         assert line.answer()["code"] == "STORE"
+    assert time.monotonic() - began_s >= deadline_ms / 1000
     house.thread.join(20)
     assert isinstance(house.ended_by, SignerUnavailable)
     assert len(house.home.receipts()) == 1
 
 
 def test_a_signer_that_is_back_in_time_is_waited_for_at_the_end(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Until the deadline nothing is given up: who waits hears of a receipt after all."""
     sign, is_back = house.keys.sign, threading.Event()
@@ -273,6 +275,8 @@ def test_a_signer_that_is_back_in_time_is_waited_for_at_the_end(
         wait_until(lambda: house.daemon._connections.is_draining)
         house.thread.join(0.5)  # some turns of the loop
         assert house.thread.is_alive()
+        assert "signer_unavailable" in caplog.text
+        assert "signer_away" not in caplog.text
         is_back.set()
         assert line.answer()["sequence"] == 2
     house.thread.join(20)
@@ -288,7 +292,7 @@ def test_who_takes_no_answers_does_not_hold_up_the_end(house: House) -> None:
         line.send(framed(*[body(ack=True)] * count))
         wait_until(lambda: house.ledger.status().receipts == count)
         house.daemon.stop()
-        house.thread.join(10)
+        house.thread.join(3)
         assert not house.thread.is_alive()
     assert house.ended_by is None
     assert len(house.home.receipts()) == count + 1
@@ -383,6 +387,26 @@ def test_a_stop_while_the_disk_hangs_is_heard(
         assert (line.answer()["sequence"], other.answer()["sequence"]) == (2, 3)
     house.close()
     assert house.ended_by is None
+    assert house.home.verify().verdict == "verified"
+
+
+def test_a_disk_that_takes_its_time_takes_none_from_who_fetches_answers(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The deadline for them begins when all is stored."""
+    count = 4000
+    house.daemon._settings = msgspec.structs.replace(house.settings, shutdown_deadline=3000)
+    with Line(house.settings.socket, wait_s=20) as line:
+        line.ask()
+        disk = Disk(house, monkeypatch)
+        line.send(framed(*[body(ack=True)] * count))
+        assert disk.hangs.wait(20)
+        house.daemon.stop()
+        time.sleep(3.2)
+        disk.goes_on.set()
+        wait_until(lambda: house.ledger.status().receipts > count)
+        assert [line.answer()["sequence"] for _ in range(count)] == [*range(2, count + 2)]
+    house.close()
     assert house.home.verify().verdict == "verified"
 
 
