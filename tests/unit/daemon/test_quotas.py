@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tallystick.daemon.connection import READ_BYTES, Connection
+from tallystick.daemon.inbound import Inbound
 from tallystick.daemon.peer import attest
 from tallystick.daemon.quotas import Bounds, Quotas, share_of
 
@@ -59,6 +60,31 @@ def test_one_user_does_not_take_it_all(
     assert not quotas.is_over(other)
 
 
+def test_all_users_together_have_a_bound(
+    quotas: Quotas, connection_of: Callable[[int], Connection]
+) -> None:
+    """Each is within its own; what they have in line together still has an end."""
+    one, other, calm = connection_of(7), connection_of(8), connection_of(8)
+    for each in (one, other):
+        each.frames = 5
+        assert not quotas.is_over(each)
+        quotas.count(each.account, 5, 100)
+    assert quotas.is_over(one)
+    assert quotas.is_over(other)
+    assert not quotas.is_over(calm)
+
+
+def test_bytes_of_all_users_together_have_a_bound(
+    quotas: Quotas, connection_of: Callable[[int], Connection]
+) -> None:
+    """One read more has to fit, and is taken where it just does."""
+    users = [connection_of(uid) for uid in range(5)]
+    for one in users[:4]:
+        assert not any(quotas.is_over(each) for each in users)
+        quotas.count(one.account, 1, READ_BYTES)
+    assert all(quotas.is_over(each) for each in users)
+
+
 def test_unfinished_frames_can_not_block_each_other(
     quotas: Quotas, connection_of: Callable[[int], Connection]
 ) -> None:
@@ -70,6 +96,8 @@ def test_unfinished_frames_can_not_block_each_other(
     assert [quotas.is_over(one) for one in halves] == [False, True, True]
     halves[0].is_ended = True
     assert [quotas.is_over(one) for one in halves[1:]] == [False, True]
+    halves[1].inbound = Inbound()
+    assert [quotas.is_over(one) for one in (halves[2], halves[1])] == [False, True]
 
 
 def test_answers_that_nobody_takes_count(
@@ -89,6 +117,10 @@ def test_accounts_are_forgotten(quotas: Quotas, connection_of: Callable[[int], C
     quotas.forget(account)
     assert quotas.account_of(7) is account
     quotas.count(account, -1, -1)
+    account.connections = 1
+    quotas.forget(account)
+    assert quotas.account_of(7) is account
+    account.connections = 0
     quotas.forget(account)
     assert quotas.account_of(7) is not account
     assert share_of(100) == 75
