@@ -249,12 +249,17 @@ def test_it_is_idle_where_nothing_waits_and_nothing_is_committed(desk: Desk) -> 
     assert not commit.is_idle
     desk.gate.release()
     wait_until(lambda: commit.is_idle)
+    commit.submit(2, patience_ms=60_000)
+    wait_until(lambda: commit._is_asleep)  # with something in line
+    assert not commit.is_idle
+    desk.gate.release()
     commit.close()
     assert not commit.is_idle
+    assert desk.batches == [[0], [1], [2]]
 
 
 def test_what_has_failed_is_not_idle(desk: Desk) -> None:
-    """Nobody is to store beside it."""
+    """Nobody is to store beside it, and it takes nothing more itself."""
     commit = GroupCommit(desk.commit, desk.done)
     desk.errors[0] = StoreError("the disk is gone")
     commit.submit(0)
@@ -262,4 +267,8 @@ def test_what_has_failed_is_not_idle(desk: Desk) -> None:
     wait_until(lambda: commit.fault is not None)
     wait_until(lambda: commit._is_asleep)
     assert not commit.is_idle
+    with pytest.raises(StoreStoppedError, match="the disk is gone"):
+        commit.submit(1)
+    assert commit.waiting == 0
     commit.close()
+    assert desk.batches == [[0]]
