@@ -85,3 +85,26 @@ def test_earlier_keys_stand_beside(tmp_path: Path) -> None:
     assert published(path) == keys[2]
     assert sorted(archived(path)) == sorted(keys[:2])
     assert published(tmp_path / "none") is None
+
+
+def test_who_reads_earlier_keys_changes_none(tmp_path: Path) -> None:
+    """A file whose mode somebody chose is read as it is: only what is published is mended."""
+    path, key = tmp_path / "k.pub", new_key()
+    place = Path(archive(path, key))
+    place.chmod(0o600)
+    assert archived(path) == [key]
+    assert published(place, mends=False) == key
+    assert place.stat().st_mode & 0o777 == 0o600
+    assert published(place) == key
+    assert place.stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files to another user")
+def test_another_user_s_file_keeps_its_mode(tmp_path: Path) -> None:
+    """Root does not open to all what a user has closed."""
+    path, key = tmp_path / "k.pub", new_key()
+    publish(path, key)
+    path.chmod(0o600)
+    os.chown(path, 65534, -1)
+    assert published(path) == key
+    assert path.stat().st_mode & 0o777 == 0o600
