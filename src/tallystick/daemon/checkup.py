@@ -10,25 +10,28 @@ from __future__ import annotations
 import os
 import socket
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, Literal
 
 import msgspec
 
+from tallystick.daemon.chain_names import root_of
 from tallystick.daemon.inbound import Inbound
 from tallystick.daemon.key_choice import key_kind
 from tallystick.daemon.peer import attest
-from tallystick.daemon.publishing import published
+from tallystick.daemon.publishing import archived, published
 from tallystick.daemon.resume import checked
 from tallystick.daemon.settings import Settings
 from tallystick.daemon.status import ask_daemon
+from tallystick.daemon.vouching import hand_overs, is_signed, vouched_keys
 from tallystick.durable.file import shown
 from tallystick.errors import Error, MissingExtraError, PeerError, SigningError, UnreadableError
 from tallystick.keys.signer_uri import open_signer
 from tallystick.limits import STATUS_BYTES_MAX, STATUS_MS_MAX
 from tallystick.model.framing import encode_frame, framed, read_answer
+from tallystick.model.receipt import split_canonical
 from tallystick.store.ledger import LastRow
-from tallystick.store.ledger_reads import LedgerReader
+from tallystick.store.ledger_reads import Filter, LedgerReader, StoredReceipt
 from tallystick.verify.trust import fingerprint_of
 
 State = Literal["ok", "warn", "fail"]
@@ -296,27 +299,47 @@ def _chain(settings: Settings) -> Check:
         return Check(name="chain", state="warn", found="there is no receipt yet")
     if not os.access(settings.db, os.R_OK):
         return Check(name="chain", state="ok", found=_OUT_OF_REACH)
+    public_key = published(settings.public_key)
     with LedgerReader(settings.db) as reader:
-        newest = reader.newest(limit=1)
+        newest = next(iter(reader.newest(limit=1)), None)
+        if newest is None:
+            return Check(name="chain", state="warn", found="there is no receipt yet")
         total = reader.count()
-    if not newest:
-        return Check(name="chain", state="warn", found="there is no receipt yet")
-    last = newest[0]
-    row = LastRow(
-        chain_id=last.chain_id,
-        sequence=last.sequence,
-        hash=last.hash,
-        is_terminal=last.terminal,
-        receipt_id=last.id,
-        timestamp=last.timestamp,
-        body=last.body.decode(),
-    )
-    checked(settings.db, row, published(settings.public_key))
+        # The root's end is the newest key's. What was written behind it may be an agent's end,
+        # which after a rotation the outgoing key has signed.
+        root = Filter(chain_id=root_of(newest.chain_id))
+        last = next(iter(reader.newest(root, limit=1)), newest)
+        checked(settings.db, _row(last), public_key)
+        if public_key is not None and last.mark != newest.mark:
+            archive = archived(settings.public_key)
+            trusted = vouched_keys(public_key, archive, hand_overs(reader))
+            public_key = _signing_key(newest.body, [one.public_key for one in trusted])
+        checked(settings.db, _row(newest), public_key)
     return Check(
         name="chain",
         state="ok",
-        found=f"{total} receipts; the last, {last.sequence} of {last.chain_id}, is sound",
+        found=f"{total} receipts; the last, {newest.sequence} of {newest.chain_id}, is sound",
     )
+
+
+def _row(stored: StoredReceipt) -> LastRow:
+    return LastRow(
+        chain_id=stored.chain_id,
+        sequence=stored.sequence,
+        hash=stored.hash,
+        is_terminal=stored.terminal,
+        receipt_id=stored.id,
+        timestamp=stored.timestamp,
+        body=stored.body.decode("utf-8", "surrogatepass"),
+    )
+
+
+def _signing_key(body: bytes, keys: Sequence[bytes]) -> bytes:
+    """Return which of the keys has signed a receipt, or the first where none has."""
+    found = split_canonical(body)
+    if found is None:
+        return keys[0]
+    return next((key for key in keys if is_signed(*found, key)), keys[0])
 
 
 def _is_in_reach(path: str) -> bool:

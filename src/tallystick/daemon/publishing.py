@@ -49,7 +49,7 @@ def publish(path: FilePath, public_key: bytes) -> None:
             pass  # somebody was quicker: what is there is judged like everything else
         except DurableError as error:
             raise KeyFileError(f"the public key could not be published: {error}") from error
-    if published(path) != public_key:
+    if published(path, mends=True) != public_key:
         raise KeyFileError(
             f"{shown(path)} holds another public key than the one that signs now: a restored key, "
             "or one that was put there by hand? Put the matching private key back, or, if the new "
@@ -57,8 +57,11 @@ def publish(path: FilePath, public_key: bytes) -> None:
         )
 
 
-def published(path: FilePath, *, mends: bool = True) -> bytes | None:
-    """Return the key in a published file, its mode made right, or None where there is none."""
+def published(path: FilePath, *, mends: bool = False) -> bytes | None:
+    """Return the key in a published file, or None where there is none.
+
+    Looking changes nothing; who publishes may have a wrong mode mended.
+    """
     try:
         directory, name = open_directory(path)
         try:
@@ -120,7 +123,7 @@ def archived(path: FilePath) -> list[bytes]:
         raise KeyFileError(f"{shown(folder)} could not be read: {reason_of(error)}") from error
     for one in names[:ARCHIVED_KEYS_MAX]:
         try:
-            key = published(os.path.join(folder, one), mends=False)
+            key = published(os.path.join(folder, one))
         except KeyFileError:
             continue  # what is no key stops nobody from reading the others
         if key is not None and archive_path(path, key).endswith(one):

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
+import msgspec
 import pytest
 from tests.ledgers import Home
 
@@ -35,6 +37,12 @@ def found(home: Home) -> dict[str, Check]:
     return {one.name: one for one in check_up(settings_of(home))}
 
 
+def states_of(folder: Path) -> dict[str, tuple[int, int, int]]:
+    """Return what would tell that a file below a folder was changed."""
+    states = {path.name: path.stat() for path in folder.iterdir()}
+    return {name: (one.st_mode, one.st_ctime_ns, one.st_size) for name, one in states.items()}
+
+
 def test_nothing_runs(home: Home) -> None:
     """Each check says how it is by itself, and what to do."""
     checks = found(home)
@@ -59,6 +67,25 @@ def test_nothing_runs(home: Home) -> None:
     assert all(one.remedy for one in checks.values() if one.state == "fail")
 
 
+@pytest.mark.parametrize("with_signer", [False, True])
+def test_looking_changes_nothing(home: Home, *, with_signer: bool) -> None:
+    """Not even a wrong mode: a start mends that."""
+    ledger = home.open()
+    ledger.commit([home.frame()])
+    ledger.close()
+    home.public.chmod(0o600)
+    settings = settings_of(home)
+    if with_signer:
+        settings = msgspec.structs.replace(settings, signer=str(home.key))
+    before = states_of(home.folder)
+    checks = {one.name: one for one in check_up(settings)}
+    assert checks["key"].state == ("ok" if with_signer or os.geteuid() == 0 else "warn")
+    assert checks["public_key"].state == checks["chain"].state == "ok"
+    assert states_of(home.folder) == before
+    home.open().close()
+    assert home.public.stat().st_mode & 0o777 == 0o644
+
+
 def test_a_chain_that_was_changed_is_found(home: Home) -> None:
     """The last receipt is hashed and its signature checked, not taken from its columns."""
     ledger = home.open()
@@ -72,6 +99,33 @@ def test_a_chain_that_was_changed_is_found(home: Home) -> None:
         connection.execute("UPDATE receipts SET receipt_hash = 'sha256:' || printf('%064d', 0)")
     connection.close()
     assert found(home)["chain"].state == "fail"
+
+
+def test_a_rotation_is_no_tampering(home: Home) -> None:
+    """The newest row may be an agent's end by the outgoing key, which the next one vouches for."""
+    ledger = home.open()
+    ledger.commit([home.frame(), home.frame(agent_id="a7")])
+    ledger.rotate()
+    assert found(home)["chain"].state == "ok"
+    ledger.close()
+    assert found(home)["chain"].state == "ok"
+
+
+def test_a_rotation_vouches_for_no_other_key(home: Home) -> None:
+    """Behind a rotation the newest row is hashed and its signature checked, too."""
+    ledger = home.open()
+    ledger.commit([home.frame(), home.frame(agent_id="a7")])
+    ledger.rotate()
+    ledger.close()
+    body = home.bodies()[-1]
+    begin, middle, rest = body.partition('"proofValue":"u')
+    forged = f"{begin}{middle}{'B' if rest[0] == 'A' else 'A'}{rest[1:]}"
+    with closing(sqlite3.connect(home.db)) as connection, connection:
+        connection.execute("DROP TRIGGER receipts_update")
+        connection.execute(
+            "UPDATE receipts SET receipt_json = ? WHERE receipt_json = ?", (forged, body)
+        )
+    assert "signature" in found(home)["chain"].found
 
 
 def test_a_link_in_the_place_of_the_key_is_no_key(home: Home) -> None:
