@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
 
 from tallystick.store.log_store import SqlLogStore
 
@@ -27,3 +30,17 @@ class Place:
         """Close what is open."""
         for store in self._opened:
             store.close()
+
+
+def loosened(path: Path) -> None:
+    """Take types, checks, keys and tripwires away from all tables of a file, and keep the rows."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        tables = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")
+        for (name,) in tables.fetchall():
+            columns = connection.execute(f"PRAGMA table_info({name})").fetchall()
+            names = ", ".join(column[1] for column in columns)
+            rows = connection.execute(f"SELECT {names} FROM {name} ORDER BY rowid").fetchall()
+            connection.execute(f"DROP TABLE {name}")  # and its indexes and triggers
+            connection.execute(f"CREATE TABLE {name} ({names})")
+            marks = ", ".join("?" * len(columns))
+            connection.executemany(f"INSERT INTO {name} VALUES ({marks})", rows)

@@ -31,12 +31,13 @@ from tallystick.store.fsck_heads import (
     check_checkpoints,
     check_repeats,
 )
+from tallystick.store.fsck_rows import BatchRow, ChainRow, Count, EntryRow, only_row, typed_rows
 from tallystick.store.integration import edge_of
 from tallystick.store.key_index import KeyIndex, key_of
 from tallystick.store.log_reads import salt_of
 from tallystick.store.opening import open_engine
 from tallystick.store.sequencing import CHAIN_COLUMNS, chain_state
-from tallystick.store.sql import Access, Engine, Row
+from tallystick.store.sql import Access, Engine
 
 # Entries in one statement: with bodies of the largest size, 64 MiB.
 _ENTRIES: Final = 64
@@ -90,6 +91,8 @@ class _Subject:
 
     def __init__(self, receipt: Any) -> None:
         link = receipt["credentialSubject"]["chain"]
+        if type(link) is not dict:
+            raise TypeError("its chain is no object")
         issuer = receipt.get("issuer")
         issuer = issuer.get("id") if type(issuer) is dict else issuer
         sequence = link.get("sequence")
@@ -122,17 +125,20 @@ class _Pass:
         self._keys: list[tuple[int, int]] = []
         self._heads = self._stored_heads()
         self._head = next(self._heads, None)
-        (self._size, self._stored_edge) = access.rows("SELECT size, edge FROM tree WHERE one = 1")[
-            0
-        ]
+        self._size, self._stored_edge = only_row(
+            access, "tree", tuple[Count, bytes], "SELECT size, edge FROM tree WHERE one = 1"
+        )
         (self._runs,) = access.rows("SELECT count(*) FROM run")[0]
 
     def run(self, progress: Progress | None) -> None:
         """Walk, then compare what is counted at the end."""
         access, expect = self._access, self._found.expect
-        next_index, last_ms = access.rows("SELECT next_index, last_ms FROM log_head WHERE one = 1")[
-            0
-        ]
+        next_index, last_ms = only_row(
+            access,
+            "log_head",
+            tuple[Count, Count],
+            "SELECT next_index, last_ms FROM log_head WHERE one = 1",
+        )
         self._check_head()
         at = time_ms = 0
         for start, stop, batch_ms, root in self._batches():
@@ -156,61 +162,67 @@ class _Pass:
         self._check_counts()
         self._check_chains()
 
-    def _batches(self) -> Iterator[Row]:
+    def _batches(self) -> Iterator[BatchRow]:
         at = -1
-        while rows := self._access.rows(
+        while rows := typed_rows(
+            self._access,
+            "batch",
+            BatchRow,
             "SELECT start, stop, time_ms, root FROM batch WHERE start > ? "
             "ORDER BY start LIMIT 1000",
             (at,),
         ):
-            for start, stop, time_ms, root in rows:
-                yield start, stop, time_ms, bytes(root)
-            at = rows[-1][0]
+            yield from rows
+            at = rows[-1].start
 
     def _check_entries(self, start: int, stop: int, time_ms: int) -> list[bytes]:
         leaves: list[bytes] = []
-        for first in range(start, stop, _ENTRIES):
-            for row in self._access.rows(
-                "SELECT e.idx, e.tenant, e.chain, e.family, e.sequence, e.terminal, e.digest, "
-                "e.id_hash, e.leaf_hash, b.receipt_id, b.receipt_hash, b.body FROM entry e "
-                "LEFT JOIN body b ON b.tenant = e.tenant AND b.family = e.family AND b.idx = e.idx "
-                "WHERE e.idx >= ? AND e.idx < ? ORDER BY e.idx",
-                (first, min(first + _ENTRIES, stop)),
-            ):
+        first = start
+        while rows := typed_rows(
+            self._access,
+            "entry",
+            EntryRow,
+            "SELECT e.idx, e.tenant, e.chain, e.family, e.sequence, e.terminal, e.digest, "
+            "e.id_hash, e.leaf_hash, b.receipt_id, b.receipt_hash, b.body FROM entry e "
+            "LEFT JOIN body b ON b.tenant = e.tenant AND b.family = e.family AND b.idx = e.idx "
+            "WHERE e.idx >= ? AND e.idx < ? ORDER BY e.idx LIMIT ?",
+            (first, stop, _ENTRIES),
+        ):
+            for row in rows:
                 leaf = self._check_entry(row, start + len(leaves), time_ms)
                 leaves.append(leaf)
                 self._grow(leaf)
                 self._grow_runs(leaf)
+            first = rows[-1].idx + 1
         return leaves
 
-    def _check_entry(self, row: Row, expected: int, time_ms: int) -> bytes:
+    def _check_entry(self, row: EntryRow, expected: int, time_ms: int) -> bytes:
         index, tenant, *_, digest, id_hash, leaf, receipt_id, receipt_hash, body = row
-        digest, id_hash, tenant = bytes(digest), bytes(id_hash), bytes(tenant)
         expect = self._found.expect
         expect(index == expected, f"entry {expected}: is missing")
         made = leaf_hash(encode_entry(time_ms, digest, id_hash))
-        expect(made == bytes(leaf), f"entry {index}: its leaf hash is another")
+        expect(made == leaf, f"entry {index}: its leaf hash is another")
         salt = salt_of(tenant)
         self._keys.append((key_of(salt, digest), key_of(salt, id_hash)))
         expect(body is not None, f"entry {index}: has no body")
         if body is not None:
             try:
-                receipt = parse_json(bytes(body), BODY_BYTES_MAX)
+                receipt = parse_json(body, BODY_BYTES_MAX)
                 subject = _Subject(receipt)
                 expect(receipt_digest(receipt) == digest, f"entry {index}: its body was changed")
-                expect(subject.receipt_hash == bytes(receipt_hash), f"entry {index}: other hash")
+                expect(subject.receipt_hash == receipt_hash, f"entry {index}: other hash")
             except (RefusedInput, KeyError, TypeError) as fault:
                 expect(is_true=False, fault=f"entry {index}: its body is no receipt: {fault}")
             else:
                 expect(
-                    subject.receipt_id == bytes(receipt_id).decode()
+                    subject.receipt_id.encode() == receipt_id
                     and receipt_id_hash(subject.receipt_id) == id_hash,
                     f"entry {index}: its id is another",
                 )
                 self._take(row, tenant, subject, time_ms)
         return made
 
-    def _take(self, row: Row, tenant: bytes, subject: _Subject, time_ms: int) -> None:
+    def _take(self, row: EntryRow, tenant: bytes, subject: _Subject, time_ms: int) -> None:
         """Count an entry in its chain."""
         index, _, no, family, sequence, terminal, *_ = row
         expect = self._found.expect
@@ -255,9 +267,7 @@ class _Pass:
                 "SELECT root, hashes FROM tile WHERE level = ? AND number = ?", (level, number)
             )
             self._found.expect(
-                bool(stored)
-                and bytes(stored[0][0]) == root
-                and bytes(stored[0][1]) == b"".join(row),
+                stored == [(root, b"".join(row))],
                 f"tile {level}/{number}: is not that of the entries",
             )
             level += 1
@@ -279,7 +289,7 @@ class _Pass:
             for slot, words in made:
                 stored = self._access.rows("SELECT words FROM run WHERE slot = ?", (slot,))
                 self._found.expect(
-                    bool(stored) and bytes(stored[0][0]) == words,
+                    stored == [(words,)],
                     f"run {slot}: is not that of the entries",
                 )
             self._compared += len(made)
@@ -288,11 +298,14 @@ class _Pass:
 
     def _stored_heads(self) -> Iterator[tuple[int, bytes]]:
         at = -1
-        while rows := self._access.rows(
-            "SELECT size, root FROM head WHERE size > ? ORDER BY size LIMIT 1000", (at,)
+        while rows := typed_rows(
+            self._access,
+            "head",
+            tuple[int, bytes],
+            "SELECT size, root FROM head WHERE size > ? ORDER BY size LIMIT 1000",
+            (at,),
         ):
-            for size, root in rows:
-                yield size, bytes(root)
+            yield from rows
             at = rows[-1][0]
 
     def _check_head(self) -> None:
@@ -308,7 +321,7 @@ class _Pass:
         expect = self._found.expect
         expect(
             self._edge.size == self._size
-            and edge_of(self._size, bytes(self._stored_edge)).hashes == self._edge.hashes,
+            and edge_of(self._size, self._stored_edge).hashes == self._edge.hashes,
             "tree: its edge is not that of the entries",
         )
         runs = self._compared
@@ -326,8 +339,12 @@ class _Pass:
             count == len(self._chains), f"chain: {count} rows, the entries have {len(self._chains)}"
         )
         for no, made in self._chains.items():
-            rows = self._access.rows(
-                f"SELECT {CHAIN_COLUMNS} FROM chain WHERE tenant = ? AND no = ?", (made.name[0], no)
+            rows = typed_rows(
+                self._access,
+                "chain",
+                ChainRow,
+                f"SELECT {CHAIN_COLUMNS} FROM chain WHERE tenant = ? AND no = ?",
+                (made.name[0], no),
             )
             self._found.expect(
                 bool(rows) and chain_state(rows[0]).row() == made.row(),

@@ -7,6 +7,7 @@ from tallystick.crypto.note import VerifierKey, parse_note
 from tallystick.errors import RefusedInput
 from tallystick.limits import FSCK_FAULTS_MAX
 from tallystick.model.checkpoint import open_checkpoint, parse_checkpoint
+from tallystick.store.fsck_rows import CheckpointRow, typed_rows
 from tallystick.store.sql import Access
 
 
@@ -44,7 +45,10 @@ def check_checkpoints(
     """Checkpoints only go forward, and each note speaks of its own."""
     number = time_s = size = 0
     origins: set[str] = set()
-    while rows := access.rows(
+    while rows := typed_rows(
+        access,
+        "checkpoint",
+        CheckpointRow,
         "SELECT c.number, c.time_s, c.size, h.root, c.note FROM checkpoint c "
         "LEFT JOIN head h ON h.size = c.size WHERE c.number > ? ORDER BY c.number LIMIT 1000",
         (number,),
@@ -55,12 +59,14 @@ def check_checkpoints(
             found.expect(one_s >= time_s and one_size >= size, f"{name}: goes back")
             found.expect(root is not None, f"{name}: has no head")
             if note is not None and root is not None:
-                fault = _note_fault(
-                    bytes(note), one_s, (one_size, bytes(root)), keys=keys, origins=origins
-                )
+                fault = _note_fault(note, one_s, (one_size, root), keys=keys, origins=origins)
                 found.expect(not fault, f"{name}: {fault}")
             number, time_s, size = one, one_s, one_size
             found.checkpoints += 1
+    (count,) = access.rows("SELECT count(*) FROM checkpoint")[0]
+    found.expect(
+        count == found.checkpoints, f"checkpoint: {count} rows, {found.checkpoints} are numbered"
+    )
     (waiting,) = access.rows(
         "SELECT count(*) FROM checkpoint WHERE note IS NULL AND number < ?", (number,)
     )[0]
