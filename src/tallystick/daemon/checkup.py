@@ -330,7 +330,7 @@ def _row(stored: StoredReceipt) -> LastRow:
         is_terminal=stored.terminal,
         receipt_id=stored.id,
         timestamp=stored.timestamp,
-        body=stored.body.decode("utf-8", "surrogatepass"),
+        body=stored.body.decode("utf-8", "surrogateescape"),  # what is no text, is no receipt
     )
 
 

@@ -167,13 +167,12 @@ class LedgerStore:
             rows = access.rows(statement, values)
         if not rows:
             return None
-        chain_id, sequence, digest, terminal, receipt_id, moment, body = rows[0]
-        return LastRow(
-            chain_id=chain_id,
-            sequence=sequence,
-            hash=digest,
-            is_terminal=bool(terminal),
-            receipt_id=receipt_id,
-            timestamp=moment,
-            body=body,
-        )
+        found = dict(zip(LastRow.__struct_fields__, rows[0], strict=True))
+        found["is_terminal"] = bool(found["is_terminal"])
+        try:
+            # SQLite keeps in a column what somebody puts there, of whatever type.
+            return msgspec.convert(found, LastRow)
+        except msgspec.ValidationError as fault:
+            raise StoreCorruptError(
+                f"{self.path}: a column of the last receipts holds what it never may: {fault}"
+            ) from None

@@ -54,6 +54,7 @@ class StoredReceipt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     mark: int
     id: str
     chain_id: str
+    # -1 where the column holds no number.
     sequence: int
     action_type: str
     tool_name: str
@@ -127,11 +128,6 @@ class LedgerReader:
             self._connection.close()
             self._connection = None
 
-    @property
-    def is_still(self) -> bool:
-        """Whether the file is read as one that nobody writes."""
-        return self._still is not None
-
     def count(self) -> int:
         """Return how many receipts there are."""
         return int(self._rows("SELECT count(*) FROM receipts")[0][0])
@@ -182,25 +178,27 @@ class LedgerReader:
 
     def chains(self) -> Iterator[StoredChain]:
         """Yield all chains in the order of their ids; each costs a few look-ups, however long."""
-        above = ""
+        above: object = ""
         while True:
             rows = self._rows("SELECT min(chain_id) FROM receipts WHERE chain_id > ?", (above,))
             if rows[0][0] is None:
                 return
-            above = str(rows[0][0])
+            above = rows[0][0]
             of_chain = "FROM receipts WHERE chain_id = ?"
             (length,) = self._rows(f"SELECT count(*) {of_chain}", (above,))[0]
             place = f"SELECT sequence, receipt_hash, terminal, timestamp {of_chain}"
-            first = self._rows(f"{place} ORDER BY sequence LIMIT 1", (above,))[0]
-            last = self._rows(f"{place} ORDER BY sequence DESC LIMIT 1", (above,))[0]
+            first = self._rows(f"{place} ORDER BY sequence LIMIT 1", (above,))
+            last = self._rows(f"{place} ORDER BY sequence DESC LIMIT 1", (above,))
+            if not (first and last):
+                raise StoreCorruptError(f"{self._shown} is damaged: an index has other rows")
             yield StoredChain(
-                chain_id=above,
+                chain_id=_text(above),
                 length=length,
-                last_sequence=last[0],
-                hash=last[1],
-                terminal=bool(last[2]),
-                first=first[3],
-                last=last[3],
+                last_sequence=_whole(last[0][0]),
+                hash=_text(last[0][1]),
+                terminal=bool(last[0][2]),
+                first=_text(first[0][3]),
+                last=_text(last[0][3]),
             )
 
     def counts(
@@ -211,7 +209,7 @@ class LedgerReader:
         rows = self._rows(
             f"SELECT {column}, count(*) FROM receipts GROUP BY {column} ORDER BY 2 DESC, 1"
         )
-        return {str(value): int(count) for value, count in rows}
+        return {_text(value): int(count) for value, count in rows}
 
     def _stored(self, clause: str, values: Sequence[object]) -> list[StoredReceipt]:
         columns = ", ".join(_COLUMNS)
@@ -232,6 +230,8 @@ class LedgerReader:
                 fault = error
                 self.close()
                 continue
+            except OverflowError:
+                return []  # no row has a number that SQLite has not
             except UnicodeDecodeError as error:
                 raise StoreCorruptError(f"{self._shown} holds text that is none") from error
             if self._still is None or self._still == _state(self.path):
@@ -262,7 +262,9 @@ class LedgerReader:
 
     def _told(self, fault: sqlite3.Error | None) -> StoreError:
         name = getattr(fault, "sqlite_errorname", None) or ""
-        if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")) or "no such" in str(fault):
+        if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")) or any(
+            one in str(fault) for one in ("no such", "Could not decode")
+        ):
             return StoreCorruptError(f"{self._shown} is no ledger, or is damaged: {fault}")
         if fault is None:
             return StoreError(f"{self._shown} changed at each look", is_transient=True)
@@ -346,25 +348,42 @@ def _clause(wanted: Filter) -> tuple[str, list[object]]:
 
 
 def _stored_receipt(row: Row) -> StoredReceipt:
-    body = row[11]
+    body, principal_id, previous_hash = row[11], row[10], row[13]
     return StoredReceipt(
         mark=row[0],
-        id=row[1],
-        chain_id=row[2],
-        sequence=row[3],
-        action_type=row[4],
-        tool_name=row[5],
-        risk_level=row[6],
-        status=row[7],
-        timestamp=row[8],
-        issuer_id=row[9],
-        principal_id=row[10],
-        body=body if isinstance(body, bytes) else str(body).encode("utf-8", "surrogatepass"),
-        hash=row[12],
-        previous_hash=row[13],
-        session_id=row[14],
+        id=_text(row[1]),
+        chain_id=_text(row[2]),
+        sequence=_whole(row[3]),
+        action_type=_text(row[4]),
+        tool_name=_text(row[5]),
+        risk_level=_text(row[6]),
+        status=_text(row[7]),
+        timestamp=_text(row[8]),
+        issuer_id=_text(row[9]),
+        principal_id=None if principal_id is None else _text(principal_id),
+        body=body if isinstance(body, bytes) else _text(body).encode("utf-8", "surrogatepass"),
+        hash=_text(row[12]),
+        previous_hash=None if previous_hash is None else _text(previous_hash),
+        session_id=_text(row[14]),
         terminal=bool(row[15]),
     )
+
+
+def _text(value: object) -> str:
+    """Return what a column of text holds; what is none, as SQL spells it.
+
+    SQLite keeps in a column what somebody puts there. No receipt says such a thing: a list shows
+    it, and `column_faults` names the column.
+    """
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return "NULL"
+    return f"x'{value.hex()}'" if isinstance(value, bytes) else repr(value)
+
+
+def _whole(value: object) -> int:
+    return value if isinstance(value, int) else -1
 
 
 def _state(path: str) -> tuple[int, ...] | None:

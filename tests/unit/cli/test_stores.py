@@ -3,13 +3,17 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import click
 import msgspec
 import pytest
+from tests.command import tally
 from tests.ledgers import Home
 from tests.stored import fill
+from tests.stores import loosened
 
 from tallystick.cli.output import Stop
 from tallystick.cli.stores import filter_of, opened, row_of, store_path
@@ -17,6 +21,39 @@ from tallystick.store.ledger_reads import Filter
 
 NOW = 1_773_144_000_000_000_000  # 2026-03-10T12:00:00Z
 NOTHING = dict.fromkeys(Filter.__struct_fields__)
+COLUMNS = (
+    "id",
+    "chain_id",
+    "sequence",
+    "action_type",
+    "tool_name",
+    "risk_level",
+    "status",
+    "timestamp",
+    "issuer_id",
+    "principal_id",
+    "receipt_json",
+    "receipt_hash",
+    "previous_receipt_hash",
+    "created_at",
+    "session_id",
+    "terminal",
+)
+STRANGE = (
+    "NULL",
+    "''",
+    "x'ff'",
+    "-1",
+    "1e300",
+    "9223372036854775807",
+    f"'{'9' * 100_000}'",
+    "CAST(x'ff' AS TEXT)",
+    "char(27) || char(10)",
+)
+# No receipt says when its row was made; a row closes its chain whatever its number, but 0.
+UNTOLD = ("created_at", "terminal")
+# What these columns hold of a receipt that closes a chain.
+POSSIBLE = (("tool_name", "''"), ("session_id", "''"))
 
 
 def test_where_the_store_is(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,3 +124,35 @@ def test_what_a_store_holds_may_be_no_receipt(place: Path, body: bytes) -> None:
     with opened(str(fill(place / "d").db)) as reader:
         (one,) = reader.newest(Filter(), limit=1)
     assert row_of(msgspec.structs.replace(one, body=body))[-1] == "success, closes"
+
+
+@pytest.mark.parametrize("column", COLUMNS)
+def test_whatever_a_column_holds_each_verb_ends(place: Path, column: str) -> None:
+    """On a store that somebody has written into nothing crashes, and `verify` tells."""
+    home = fill(place / "d")
+    given, newest = str(home.db), home.receipts()[-1]["id"]
+    loosened(home.db)
+    sound = home.db.read_bytes()
+    for strange in STRANGE:
+        home.db.write_bytes(sound)
+        with closing(sqlite3.connect(home.db)) as connection, connection:
+            last = "SELECT max(rowid) FROM receipts"
+            connection.execute(f"UPDATE receipts SET {column} = {strange} WHERE rowid = ({last})")
+        for verb in (
+            ("list", "--store", given),
+            ("list", "--store", given, "--json"),
+            ("tail", "--store", given),
+            ("show", "--store", given, newest),
+            ("show", "--store", given, "1"),
+            ("stats", "--store", given),
+            ("stats", "--store", given, "--json"),
+            ("export", "--store", given),
+            ("daemon", "doctor", "--db", given, "--key", str(home.key)),
+        ):
+            answer = tally(*verb)
+            assert answer.code in {0, 1, 2, 3}, (verb, strange[:30], answer.err)
+            assert "bug of ours" not in answer.err, (verb, strange[:30], answer.err)
+        answer = tally("verify", "--store", given, "--key", str(home.public))
+        is_told = (column, strange) not in POSSIBLE and column not in UNTOLD
+        assert not is_told or answer.code in {1, 3}, (strange[:30], answer.out)
+        assert "bug of ours" not in answer.err, (strange[:30], answer.err)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from tests.stores import loosened
@@ -48,6 +49,11 @@ BODIES = (
     "[" * 5000,
     "9" * 5000,
 )
+
+
+class Pair(NamedTuple):
+    count: Count
+    hash: Hash | None
 
 
 @pytest.fixture(scope="module")
@@ -111,12 +117,11 @@ def test_rows_are_of_their_kind() -> None:
     """Bytes are no text, a flag is no number, a hash has its length, and one row is one."""
     with closing(sqlite3.connect(":memory:")) as connection:
         access = SqliteAccess(connection)
-        kind = tuple[Count, Hash | None]
         statement = "SELECT column1, column2 FROM (VALUES (1, zeroblob(32)), (2, NULL))"
-        assert typed_rows(access, "t", kind, statement) == [(1, bytes(32)), (2, None)]
+        assert typed_rows(access, "t", Pair, statement) == [(1, bytes(32)), (2, None)]
         for row in ("-1, NULL", "1.0, NULL", "1, 'AAAA'", "1, x'00'", "NULL, NULL", "1, NULL, 1"):
             with pytest.raises(StoreCorruptError, match=r"^t: a column"):
-                typed_rows(access, "t", kind, f"SELECT {row}")
-        assert only_row(access, "t", tuple[int], "SELECT 1") == (1,)
+                typed_rows(access, "t", Pair, f"SELECT {row}")
+        assert only_row(access, "t", Pair, "SELECT 1, NULL") == (1, None)
         with pytest.raises(StoreCorruptError, match=r"^t: 2 rows"):
-            only_row(access, "t", kind, statement)
+            only_row(access, "t", Pair, statement)

@@ -139,3 +139,21 @@ def test_chains_below_a_name(home: Home) -> None:
     assert list(ledger._store.last_rows_below("2026-03-1/agent/")) == []
     assert not ledger._store.has_chain("2026-03-1")
     ledger.close()
+
+
+@pytest.mark.parametrize(
+    "column", ["chain_id", "sequence", "receipt_hash", "id", "timestamp", "receipt_json"]
+)
+def test_what_is_no_text_is_told(home: Home, column: str) -> None:
+    """A start on a store that somebody has written into says so, and writes nothing."""
+    ledger = home.open()
+    ledger.commit([home.frame()])
+    ledger.close()
+    with closing(sqlite3.connect(home.db)) as connection, connection:
+        connection.execute("DROP TRIGGER receipts_update")
+        change = f"UPDATE receipts SET {column} = x'ff' WHERE rowid = "
+        connection.execute(f"{change}(SELECT max(rowid) FROM receipts)")
+    before = home.rows()
+    with pytest.raises(StoreError):  # also where what was acknowledged is not there
+        home.open()
+    assert home.rows() == before

@@ -30,7 +30,7 @@ os.setgroups([int(one) for one in sys.argv[2:]])
 os.setgid(65534)
 os.setuid(65534)
 with LedgerReader(sys.argv[1]) as reader:
-    print(reader.count(), len(list(reader.receipts())), reader.is_still)
+    print(reader.count(), len(list(reader.receipts())), reader._still is not None)
 try:
     open(sys.argv[1], "ab")
     print("may write")
@@ -91,7 +91,7 @@ def test_what_is_asked_for_is_found(home: Home) -> None:
         ]
     )
     with LedgerReader(home.db) as reader:
-        assert not reader.is_still
+        assert reader._still is None
         assert reader.count() == reader.mark() == 5
         assert [one.sequence for one in reader.newest(limit=2)] == [4, 1]
         older = reader.newest(limit=9, before=reader.newest(limit=2)[-1].mark)
@@ -129,7 +129,7 @@ def test_a_reader_follows_a_daemon_that_comes_and_goes(home: Home) -> None:
     ledger.commit([home.frame()])
     ledger.close()
     with LedgerReader(home.db) as reader:
-        assert reader.is_still
+        assert reader._still is not None
         assert reader.count() == 2
         ledger = home.open()
         ledger.commit([home.frame()])
@@ -282,3 +282,22 @@ def test_the_column_of_the_hash_before_is_compared(home: Home) -> None:
         first, *_ = reader.receipts()
         assert column_faults(first) == ["previous_receipt_hash"]
         assert column_faults(first, is_judged=True) == ["previous_receipt_hash"]
+
+
+def test_what_is_no_text_is_shown_as_sql_spells_it(home: Home) -> None:
+    """A row that somebody has written into is read, and its columns are told apart."""
+    ledger = home.open()
+    ledger.commit([home.frame()])
+    ledger.close()
+    with closing(sqlite3.connect(home.db)) as connection, connection:
+        connection.execute("DROP TRIGGER receipts_update")
+        connection.execute(
+            "UPDATE receipts SET chain_id = x'ff', sequence = 'one', timestamp = x'00' "
+            "WHERE rowid = (SELECT max(rowid) FROM receipts)"
+        )
+    with LedgerReader(home.db) as reader:
+        (last,) = reader.newest(limit=1)
+        assert (last.chain_id, last.sequence, last.timestamp) == ("x'ff'", -1, "x'00'")
+        assert column_faults(last) == ["chain_id", "sequence", "timestamp"]
+        assert [one.chain_id for one in reader.chains()] == ["2026-03-10", "x'ff'"]
+        assert reader.at("2026-03-10", 1 << 70) is None
