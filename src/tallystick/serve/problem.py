@@ -113,7 +113,7 @@ _TABLE: Final = (
     Problem(
         "tokens-unavailable",
         503,
-        "The file of tokens can't be read",
+        "The file of tokens can't be read, or is no longer there",
         "Whoever runs the service must repair it; until then no token is known.",
     ),
 )

@@ -75,14 +75,13 @@ def check_tenant(name: str) -> str:
 
 def read_tokens(path: FilePath) -> tuple[Token, ...]:
     """Return the tokens of a file; one that is not there holds none."""
-    if not os.path.lexists(path):
-        return ()
     try:
-        return _DECODE(read_bounded(path, TOKENS_FILE_BYTES_MAX)).tokens
-    except LimitError as fault:
-        raise SettingError(str(fault)) from None
-    except (msgspec.MsgspecError, UnicodeError):
-        raise SettingError(f"{shown(path)} is no file of tokens") from None
+        os.lstat(path)
+    except FileNotFoundError:
+        return ()
+    except (OSError, ValueError) as fault:
+        raise UnreadableError(f"{shown(path)} could not be read: {reason_of(fault)}") from fault
+    return _read(path)
 
 
 def add_token(
@@ -126,7 +125,11 @@ def revoke_token(path: FilePath, token_id: str) -> Token:
 
 
 class TokenBook:
-    """The tokens of a file, read again when it changes."""
+    """The tokens of a file, read again when it changes.
+
+    There may be no file before the first token. One that goes away again is a fault like one that
+    can't be read: who removed it has revoked nothing.
+    """
 
     def __init__(self, path: FilePath, monotonic: Callable[[], float]) -> None:
         self._path = path
@@ -155,11 +158,17 @@ class TokenBook:
         if now - self._looked_at < 1:
             return
         self._looked_at = now
-        state = self._look()
-        if state == self._state and self.fault is None:
-            return
         try:
-            self._by_id = {token.id: token for token in read_tokens(self._path)}
+            state = self._look()
+            if state is None:
+                if self._state is not None:
+                    raise UnreadableError(f"{shown(self._path)} is no longer there")
+                known = read_tokens(self._path)
+            elif state == self._state and self.fault is None:
+                return
+            else:
+                known = _read(self._path)
+            self._by_id = {token.id: token for token in known}
             self.fault = None
             self._state = state
         except (SettingError, UnreadableError) as fault:
@@ -168,10 +177,14 @@ class TokenBook:
             self.fault = str(fault)
 
     def _look(self) -> tuple[int, int, int] | None:
+        """Return what tells the file from what it was before, or None where there is none."""
         try:
             found = os.stat(self._path)
-        except OSError:
+        except FileNotFoundError:
             return None
+        except (OSError, ValueError) as fault:
+            why = reason_of(fault)
+            raise UnreadableError(f"{shown(self._path)} could not be read: {why}") from fault
         return found.st_ino, found.st_mtime_ns, found.st_size
 
 
@@ -192,6 +205,15 @@ def _changing(path: FilePath) -> Iterator[tuple[Token, ...]]:
         yield read_tokens(path)
     finally:
         os.close(directory)
+
+
+def _read(path: FilePath) -> tuple[Token, ...]:
+    try:
+        return _DECODE(read_bounded(path, TOKENS_FILE_BYTES_MAX)).tokens
+    except LimitError as fault:
+        raise SettingError(str(fault)) from None
+    except (msgspec.MsgspecError, UnicodeError):
+        raise SettingError(f"{shown(path)} is no file of tokens") from None
 
 
 def _hash(salt: bytes, secret: str) -> bytes:

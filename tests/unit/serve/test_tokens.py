@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shutil
 import stat
 import threading
 from hmac import compare_digest
@@ -10,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from tallystick.errors import LimitError, RefusedInput, SettingError
+from tallystick.errors import LimitError, RefusedInput, SettingError, UnreadableError
 from tallystick.limits import TENANT_CHARS_MAX, TOKENS_FILE_BYTES_MAX, TOKENS_MAX
 from tallystick.serve import tokens as module
+from tallystick.serve.access import Gate
+from tallystick.serve.problem import Refusal
 from tallystick.serve.tokens import (
     TokenBook,
     add_token,
@@ -109,9 +112,50 @@ def test_a_change_is_seen_within_a_second(tmp_path: Path) -> None:
     assert revoke_token(path, token.id) == token
     clock.now += 1
     assert book.find(text) is None
-    path.unlink()
+
+
+@pytest.mark.parametrize("way", ["removed", "dangling", "unreachable", "directory"])
+def test_a_file_that_goes_away_is_a_fault(tmp_path: Path, way: str) -> None:
+    """Nobody is let in, and nobody is told that the token is unknown; it may come back."""
+    folder, aside, clock = tmp_path / "folder", tmp_path / "aside", Clock()
+    folder.mkdir()
+    path = folder / "tokens"
+    text, token = add_token(path, "a", made_at=WHEN)
+    book = TokenBook(path, clock)
+    assert (book.find(text), len(book)) == (token, 1)
+    folder.rename(aside)
+    if way == "unreachable":
+        folder.symlink_to(folder)
+    else:
+        folder.mkdir()
+        if way == "dangling":
+            path.symlink_to("nowhere")
+        elif way == "directory":
+            path.mkdir()
+    for _ in range(2):
+        clock.now += 1
+        assert (book.find(text), len(book)) == (None, 0)
+        assert book.fault is not None
+    with pytest.raises(Refusal) as refused:
+        Gate(tokens=book).admit({"headers": [(b"x-api-key", text.encode())]}, "read")
+    assert refused.value.name == "tokens-unavailable"
+    folder.unlink() if way == "unreachable" else shutil.rmtree(folder)
+    aside.rename(folder)
     clock.now += 1
-    assert len(book) == 0
+    assert book.find(text) == token
+    assert book.fault is None
+
+
+def test_only_a_file_that_is_not_there_holds_none(tmp_path: Path) -> None:
+    """At a start, too: what can't be looked at is no reason to refuse everybody."""
+    assert read_tokens(tmp_path / "tokens") == ()
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "dangling").symlink_to("nowhere")
+    for path in ("loop/tokens", "dangling", "a\0b", "loop"):
+        with pytest.raises(UnreadableError):
+            read_tokens(tmp_path / path)
+        with pytest.raises(UnreadableError):
+            TokenBook(tmp_path / path, Clock())
 
 
 def test_a_file_that_can_not_be_read_lets_nobody_in(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ BODIES = (
 
 
 class Pair(NamedTuple):
-    count: Count
+    number: Count
     hash: Hash | None
 
 
