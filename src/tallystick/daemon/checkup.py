@@ -30,6 +30,7 @@ from tallystick.keys.signer_uri import open_signer
 from tallystick.limits import STATUS_BYTES_MAX, STATUS_MS_MAX
 from tallystick.model.framing import encode_frame, framed, read_answer
 from tallystick.model.receipt import split_canonical
+from tallystick.serve.given import quoted
 from tallystick.store.ledger import LastRow
 from tallystick.store.ledger_reads import Filter, LedgerReader, StoredReceipt
 from tallystick.verify.trust import fingerprint_of
@@ -132,7 +133,15 @@ def _daemon(settings: Settings, status: dict[str, Any] | str) -> Check:
             found=f"it stores nothing any more: {status['fault']}",
             remedy="free what it lacks, and start it again",
         )
-    found = f"process {status['pid']}, up for {status['uptime_s']} s"
+    process, uptime_s = status.get("pid"), status.get("uptime_s")
+    if type(process) is not int or type(uptime_s) not in (int, float):
+        return Check(
+            name="daemon",
+            state="fail",
+            found=f"what answers at {quoted(settings.status_socket)} is no daemon of ours",
+            remedy="set TALLY_STATUS_SOCKET to where the daemon says how it is",
+        )
+    found = f"process {process}, up for {uptime_s} s"
     if status.get("socket") != settings.socket:
         return Check(
             name="daemon",

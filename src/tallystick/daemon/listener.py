@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from typing import Final
 
@@ -12,6 +13,9 @@ from tallystick.errors import SettingError
 
 # What the kernel keeps in line; it cuts this to its own bound.
 BACKLOG: Final = 4096
+
+# One number more means "no group" to the kernel.
+_GROUP_MAX: Final = 0xFFFF_FFFE
 
 
 class Listener:
@@ -81,6 +85,6 @@ def group_id(name: str) -> int | None:
     try:
         return grp.getgrnam(name).gr_gid
     except KeyError:
-        if name.isascii() and name.isdigit():
+        if re.fullmatch(r"[0-9]{1,10}", name, re.ASCII) and int(name) <= _GROUP_MAX:
             return int(name)
         raise SettingError(f"there is no group {name!r}") from None

@@ -29,7 +29,7 @@ from tallystick.limits import (
     FRAME_MS_MAX,
 )
 from tallystick.model.framing import data_home
-from tallystick.serve.given import Flags, given_values, quoted, read_flag, read_text
+from tallystick.serve.given import Flags, given_values, is_text, quoted, read_flag, read_text
 
 CONFIG_VARIABLE: Final = "AGENTRECEIPTS_CONFIG"
 CONFIG_FILE: Final = "daemon.toml"
@@ -193,6 +193,9 @@ def _fill(values: dict[str, Any], environ: Mapping[str, str], platform: str) -> 
 
 
 def _check(values: Mapping[str, Any]) -> None:
+    for name, value in values.items():
+        if isinstance(value, str) and not is_text(value):  # a folder of the environment's
+            raise SettingError(f"{name} must be text")
     for name in ("socket", "db", "key", "public_key", "issuer_id", "verification_method"):
         if not values[name] and not (name == "key" and values["signer"]):
             raise SettingError(f"{name} must not be empty")
@@ -235,7 +238,7 @@ def _check(values: Mapping[str, Any]) -> None:
 def _key_path(given: Any) -> str:
     if isinstance(given, str) and is_key_itself(given):
         raise ValueError(f"holds no path: {GIVE_A_PATH}")
-    if not isinstance(given, str) or not re.fullmatch(r"[^\0\n]{1,4096}", given):
+    if not is_text(given) or not re.fullmatch(r"[^\n]{1,4096}", given):
         raise ValueError("must be a path")
     return given
 
@@ -255,7 +258,7 @@ def _signer_uri(given: Any) -> str:
 
 
 def _bool(given: Any) -> bool:
-    if given in _TRUE or given in _FALSE:
+    if isinstance(given, str) and given in _TRUE | _FALSE:
         return given in _TRUE
     return read_flag(given)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 import msgspec
 
@@ -19,8 +19,9 @@ from tallystick.durable.file import FilePath, read_bounded, shown
 from tallystick.errors import LimitError, SettingError
 from tallystick.limits import SETTINGS_FILE_BYTES_MAX
 
-_DURATION: Final = re.compile(r"(?:[0-9]+(?:\.[0-9]+)?(?:ms|s|m|h))+", re.ASCII)
-_PART: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)", re.ASCII)
+# As many digits as a float takes exactly: what is bounded later must be a number first.
+_PART: Final = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,15})?)(ms|s|m|h)", re.ASCII)
+_DURATION: Final = re.compile(f"(?:{_PART.pattern})+", re.ASCII)
 _UNIT_MS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000}
 
 Flags = Mapping[str, str | bool | None]
@@ -62,7 +63,7 @@ def read_settings_file(path: FilePath, known: Sequence[str]) -> dict[str, Any]:
         table = tomllib.loads(read_bounded(path, SETTINGS_FILE_BYTES_MAX).decode("utf-8"))
     except LimitError as fault:
         raise SettingError(str(fault)) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
+    except (ValueError, RecursionError) as fault:  # also of a number with too many digits
         raise SettingError(f"{shown(path)} is no TOML: {fault}") from None
     unknown = sorted(set(table) - set(known))
     if unknown:
@@ -72,9 +73,17 @@ def read_settings_file(path: FilePath, known: Sequence[str]) -> dict[str, Any]:
 
 def read_text(given: Any) -> str:
     """Return text as it is."""
-    if not isinstance(given, str) or "\0" in given:
+    if not is_text(given):
         raise ValueError("must be text")
     return given
+
+
+def is_text(given: Any) -> TypeGuard[str]:
+    """Whether this is text that can be written: the environment may hold bytes that are none."""
+    try:
+        return isinstance(given, str) and b"\0" not in given.encode()
+    except UnicodeEncodeError:
+        return False
 
 
 def read_flag(given: Any) -> bool:
@@ -88,7 +97,7 @@ def read_flag(given: Any) -> bool:
 
 def read_number(given: Any) -> int:
     """Return a whole number that is not negative."""
-    if type(given) is int and given >= 0:
+    if type(given) is int and 0 <= given < 10**18:
         return given
     if isinstance(given, str) and re.fullmatch(r"[0-9]{1,18}", given, re.ASCII):
         return int(given)

@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import os
+import socket
 import sqlite3
+import threading
 from contextlib import closing
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from tests.ledgers import Home
 
 from tallystick.daemon.checkup import Check, check_up, roundtrip
 from tallystick.daemon.settings import Settings, load_settings
+from tallystick.model.framing import framed
 
 
 @pytest.fixture
@@ -154,3 +157,26 @@ def test_a_signer_that_can_not_be_asked_is_found(home: Home) -> None:
 def test_a_roundtrip_needs_a_daemon(home: Home) -> None:
     """Without one it says so."""
     assert roundtrip(settings_of(home), "2026-11-21T12:00:00Z", "s").state == "fail"
+
+
+@pytest.mark.parametrize("answer", [{"ok": True}, {"ok": False}, {"pid": "1", "uptime_s": 1}])
+def test_what_answers_may_be_no_daemon(home: Home, answer: dict[str, object]) -> None:
+    """It says so, and looks on."""
+    path = home.folder / "status.sock"
+
+    def serve() -> None:
+        accepted, _ = listener.accept()
+        with accepted:
+            accepted.recv(4096)
+            accepted.sendall(framed(msgspec.json.encode(answer)))
+
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        thread = threading.Thread(target=serve)
+        thread.start()
+        checks = found(home)
+        thread.join()
+    assert checks["daemon"].state == "fail"
+    assert "no daemon of ours" in checks["daemon"].found
+    assert "chain" in checks

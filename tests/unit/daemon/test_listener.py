@@ -90,3 +90,7 @@ def test_groups_have_names_or_numbers() -> None:
     assert group_id("4711") == 4711
     with pytest.raises(SettingError, match="no group"):
         group_id("no such group")
+    assert group_id("4294967294") == 4294967294
+    for number in ("4294967295", "4294967296", "99999999999", "9" * 5000):
+        with pytest.raises(SettingError, match="no group"):
+            group_id(number)

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tallystick.daemon.settings import changed, load_settings, print_config
+from tallystick.daemon.variables import DAEMON
 from tallystick.errors import SettingError, SocketPathError, UnreadableError
 
 RUN = "/run/user/7"
@@ -140,3 +142,32 @@ def test_changes_are_told_apart(tmp_path: Path) -> None:
     before = settings_of(tmp_path)
     after = settings_of(tmp_path, TALLY_LOG_LEVEL="debug", AGENTRECEIPTS_ISSUER_ID="did:x:y")
     assert changed(before, after) == (["log_level"], ["issuer_id", "verification_method"])
+
+
+STRANGE = (
+    "",
+    "9" * 400,
+    f"{'9' * 400}s",
+    "9" * 5000,
+    "-1",
+    "1e999",
+    "a\0b",
+    "a\nb",
+    "\u2028",
+    "<data>",
+    "[",
+    "pkcs11:token=\udcff;object=k?module-path=/x.so",
+    os.fsdecode(b"/a\xff"),
+)
+
+
+@pytest.mark.parametrize("name", [one.environment for one in DAEMON] + ["XDG_DATA_HOME", "HOME"])
+def test_whatever_is_set_is_usable_or_refused(tmp_path: Path, name: str) -> None:
+    """Each setting, each strange text: settings that can be printed, or a fault of the settings."""
+    given = {"HOME": str(tmp_path), "XDG_RUNTIME_DIR": RUN}
+    for text in STRANGE:
+        try:
+            found = load_settings({}, environ={**given, name: text}, platform="linux")
+        except (SettingError, SocketPathError):
+            continue
+        print_config(*found).encode()

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,10 @@ def test_a_setting_may_be_read_in_its_own_way() -> None:
         ({"T_WAIT": "5"}, "duration like"),
         ({"T_ON": "maybe"}, "true or false"),
         ({"T_NAME": "a\0b"}, "must be text"),
+        ({"T_NAME": os.fsdecode(b"a\xff")}, "must be text"),
+        ({"T_COUNT": "9" * 5000}, "whole number"),
+        ({"T_WAIT": f"{'9' * 400}s"}, "duration like"),
+        ({"T_WAIT": f"1.{'9' * 5000}s"}, "duration like"),
     ],
 )
 def test_what_is_not_of_its_type_is_refused(environ: dict[str, str], words: str) -> None:
@@ -57,7 +62,20 @@ def test_what_is_not_of_its_type_is_refused(environ: dict[str, str], words: str)
         given_values(TABLE, {}, environ=environ)
 
 
-@pytest.mark.parametrize("text", ["unknown = 1", "name = 3", "count = true", "no toml", "\xff"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "unknown = 1",
+        "name = 3",
+        "count = true",
+        "no toml",
+        "\xff",
+        f"count = {'9' * 400}",
+        f"count = {'9' * 5000}",
+        f"count = {'[' * 20_000}",
+    ],
+    ids=lambda text: text[:20],
+)
 def test_a_file_with_something_else_is_refused(tmp_path: Path, text: str) -> None:
     """Unknown keys, wrong types, and what is no TOML."""
     file = tmp_path / "t.toml"
