@@ -146,22 +146,6 @@ def is_live(path: str) -> bool:
     return True
 
 
-def release(path: str, server: socket.socket) -> None:
-    """Close a listening socket and remove its path, unless another daemon has it by now."""
-    server.close()
-    try:
-        directory = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError:
-        return  # the directory went first
-    try:
-        fcntl.flock(directory, fcntl.LOCK_EX)
-        clear_stale(path)
-    except (OSError, SocketPathError):
-        pass  # another daemon's, or no socket: not ours to remove
-    finally:
-        os.close(directory)
-
-
 def place_link(link: str, path: str) -> bool:
     """Put a symbolic link to the socket where older emitters look (macOS); never over a file."""
     folder = os.path.dirname(link)

@@ -51,7 +51,9 @@ def test_another_daemons_socket_is_left_alone(path: Path) -> None:
     assert not listener.is_in_place
     listener.close()
     assert other.is_in_place
-    other.close()
+    path.unlink()
+    path.parent.rmdir()
+    other.close()  # the folder went first
 
 
 def test_links_go_with_it(path: Path, tmp_path: Path) -> None:

@@ -24,7 +24,6 @@ from tallystick.daemon.socket_path import (
     legacy_link,
     listen,
     place_link,
-    release,
     safe_roots,
     socket_path,
 )
@@ -140,15 +139,13 @@ def test_modes_do_not_depend_on_the_umask(short: Path) -> None:
     path = str(short / "a" / "agentreceipts" / "events.sock")
     before = os.umask(0o077)
     try:
-        with listen(path, directory_mode=0o751, socket_mode=0o620) as server:
+        with listen(path, directory_mode=0o751, socket_mode=0o620):
             assert stat.S_IMODE(os.stat(os.path.dirname(path)).st_mode) == 0o751
             assert stat.S_IMODE(os.stat(path).st_mode) == 0o620
             assert is_live(path)
-            release(path, server)
         assert os.umask(0o077) == 0o077
     finally:
         os.umask(before)
-    assert not os.path.lexists(path)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files to another group")
@@ -168,16 +165,17 @@ def test_a_left_over_socket_is_removed(short: Path) -> None:
         crashed.listen()
     assert os.path.exists(path)
     assert not is_live(path)
-    with listen(path) as server:
+    with listen(path):
         assert is_live(path)
-        release(path, server)
+    clear_stale(path)
+    assert not os.path.lexists(path)
     clear_stale(path)
 
 
 def test_a_live_daemon_is_left_alone(short: Path) -> None:
     """A second daemon is told so; the first keeps its socket, also one that is too busy."""
     path = str(short / "events.sock")
-    with listen(path, backlog=0) as first:
+    with listen(path, backlog=0):
         with refused("live"):
             listen(path)
         links = []
@@ -192,7 +190,6 @@ def test_a_live_daemon_is_left_alone(short: Path) -> None:
         for link in links:
             link.close()
         assert os.path.exists(path)
-        release(path, first)
 
 
 @pytest.mark.parametrize("kind", ["file", "folder", "link", "fifo"])
@@ -260,7 +257,7 @@ def test_of_many_that_start_at_once_one_wins(short: Path) -> None:
     assert len(won) == 1
     assert lost == ["live"] * 5
     assert is_live(path)
-    release(path, won[0])
+    won[0].close()
 
 
 def test_of_two_processes_one_wins(short: Path) -> None:
@@ -314,7 +311,7 @@ def is_locked(folder: Path) -> bool:
 def test_between_look_and_bind_the_folder_is_locked(
     short: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """So is it while a socket is taken away; and what is bound is nobody else's to connect to."""
+    """And what is bound is nobody else's to connect to until its mode is set."""
     path = str(short / "events.sock")
     with socket.socket(socket.AF_UNIX) as crashed:
         crashed.bind(path)
@@ -338,8 +335,8 @@ def test_between_look_and_bind_the_folder_is_locked(
         server = listen(path, socket_mode=0o666)
     finally:
         os.umask(before)
-    release(path, server)
-    assert seen == [("look", True), ("bind", True), ("look", True)]
+    server.close()
+    assert seen == [("look", True), ("bind", True)]
     assert modes == [0o600]
     assert not is_locked(short)
 
@@ -363,19 +360,6 @@ def test_who_came_after_the_look_is_left_alone(
     monkeypatch.setattr(socket.socket, "connect", connects)
     clear_stale(str(path))
     assert path.read_text() == "precious"
-
-
-def test_release_leaves_a_successor_alone(short: Path) -> None:
-    """Who stops late does not take away the path of who has started since."""
-    path = str(short / "events.sock")
-    first = listen(path)
-    os.unlink(path)
-    with listen(path) as second:
-        release(path, first)
-        assert is_live(path)
-        release(path, second)
-    assert not os.path.lexists(path)
-    release(str(short / "gone" / "x.sock"), socket.socket(socket.AF_UNIX))
 
 
 def test_the_old_place_on_macos(short: Path) -> None:
