@@ -12,6 +12,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
+from tests.stores import SqliteLog
+
 from tallystick.collector.app import CollectorApp
 from tallystick.collector.log_keys import LogKeys, create_log_keys, load_log_keys
 from tallystick.collector.meters import METERS
@@ -21,7 +23,6 @@ from tallystick.ports import LogStore
 from tallystick.serve.access import Gate
 from tallystick.serve.metrics import Meters
 from tallystick.serve.server import Server, bound_socket
-from tallystick.store.sqlite_log import SqliteLog
 
 ORIGIN: Final = "collector.example/log1"
 START_MS: Final = 1_700_000_000_000

@@ -8,7 +8,34 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+from tallystick.durable.file import FilePath
 from tallystick.store.log_store import SqlLogStore
+from tallystick.store.sql import Engine
+from tallystick.store.sqlite import SqliteEngine
+
+
+class SqliteLog(SqlLogStore):
+    """A log store in a file, by a clock that the test sets."""
+
+    def __init__(self, path: FilePath, *, clock_ms: Callable[[], int]) -> None:
+        _begin(self, SqliteEngine(path, clock_ms=clock_ms))
+
+
+class PostgresLog(SqlLogStore):
+    """A log store in a database, by a clock that the test sets, or else by the database's."""
+
+    def __init__(self, url: str, *, clock_ms: Callable[[], int] | None = None) -> None:
+        from tallystick.store.postgres import PostgresEngine  # needs the extra `postgres`
+
+        _begin(self, PostgresEngine(url, clock_ms=clock_ms))
+
+
+def _begin(store: SqlLogStore, engine: Engine) -> None:
+    try:
+        SqlLogStore.__init__(store, engine)
+    except BaseException:
+        engine.close()
+        raise
 
 
 class Place:

@@ -88,7 +88,7 @@ def opened(db: str, step_s: float) -> LogStore:
     """Open the store with a clock that is off by so much, where the clock is this process's."""
     if db.startswith("postgresql:"):
         return open_log_store(db)
-    from tallystick.store.sqlite_log import SqliteLog
+    from tests.stores import SqliteLog
 
     return SqliteLog(db, clock_ms=lambda: int(1000 * (time.time() + step_s)))
 

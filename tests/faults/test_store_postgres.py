@@ -18,12 +18,12 @@ import pytest
 from tests.faults.store_writer import receipt
 from tests.faults.test_store_sqlite import ROOT, WRITER, acknowledged, check
 from tests.postgres_server import PostgresServer, running_postgres
+from tests.stores import PostgresLog
 from tests.submissions import note_of, submission, submissions
 
 from tallystick.errors import StoreCorruptError, StoreError, StoreStoppedError
 from tallystick.model.submission import Placed
 from tallystick.store.fsck import check_engine, check_store
-from tallystick.store.postgres_log import PostgresLog
 
 KILLS: Final = int(os.environ.get("TALLY_KILLS", "4"))
 

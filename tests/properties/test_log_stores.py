@@ -21,6 +21,7 @@ from hypothesis.stateful import (
 )
 from tests.logs import path_of
 from tests.postgres_server import PostgresServer, running_postgres
+from tests.stores import PostgresLog, SqliteLog
 from tests.submissions import note_of, submission
 
 from tallystick.crypto.merkle import leaf_hash, tree_root, verify_inclusion
@@ -28,8 +29,6 @@ from tallystick.model.log_entry import encode_entry
 from tallystick.model.submission import Intent, Placed, Submission
 from tallystick.store.fsck import check_engine
 from tallystick.store.log_store import SqlLogStore
-from tallystick.store.postgres_log import PostgresLog
-from tallystick.store.sqlite_log import SqliteLog
 
 EXAMPLES = int(os.environ.get("TALLY_EXAMPLES", "12"))
 

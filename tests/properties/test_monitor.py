@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.collectors import START_MS, Clock, keys_in, submissions
 from tests.served_log import SHEET, VKEY, ServedLog
+from tests.stores import SqliteLog
 
 from tallystick.collector.log_keys import LogKeys
 from tallystick.collector.log_view import LogView
@@ -22,7 +23,6 @@ from tallystick.crypto.multibase import b64_encode
 from tallystick.model.promise import promise_file
 from tallystick.model.sheet import parse_sheet
 from tallystick.model.tile import parse_tile_path
-from tallystick.store.sqlite_log import SqliteLog
 from tallystick.verify.fraud import judge
 from tallystick.watch.monitor import Look, Monitor
 from tallystick.watch.watched import promise_in_answer

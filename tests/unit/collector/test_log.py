@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from tests.collectors import keys_in, opened, submission, submissions
+from tests.stores import SqliteLog
 
 from tallystick.collector import log
 from tallystick.collector.log import Sequencer
@@ -22,7 +23,6 @@ from tallystick.limits import STEPPED_BACK_ITEMS_MAX
 from tallystick.model.promise import open_promise
 from tallystick.model.sheet import parse_sheet
 from tallystick.model.submission import Placed, Submission
-from tallystick.store.sqlite_log import SqliteLog
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 from tests import logs
 from tests.collectors import keys_in, opened, submissions
+from tests.stores import SqliteLog
 
 from tallystick.collector.log_keys import LogKeys
 from tallystick.collector.log_view import LogView, encoded
@@ -15,7 +16,6 @@ from tallystick.crypto.merkle import leaf_hash, verify_consistency, verify_inclu
 from tallystick.model.checkpoint import open_checkpoint
 from tallystick.model.log_proof import parse_log_proof
 from tallystick.model.tile import new_tiles, parse_bundle
-from tallystick.store.sqlite_log import SqliteLog
 
 SIZES = (1, 3, 256, 300, 600)
 

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 from tests.collectors import ORIGIN, Clock, keys_in, opened, serving, submission, submissions
 from tests.posting import Bodies
+from tests.stores import SqliteLog
 
 from tallystick.collector.guard import Guard
 from tallystick.collector.log_keys import create_log_keys
 from tallystick.collector.service import LogService, reconcile
 from tallystick.errors import LogRolledBackError, NoteSignatureError, SettingError, StoreError
 from tallystick.model.submission import Intent, Placed, Submission
-from tallystick.store.sqlite_log import SqliteLog
 
 
 def lived(

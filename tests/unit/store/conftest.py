@@ -8,10 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.postgres_server import PostgresServer, running_postgres
-from tests.stores import Place
-
-from tallystick.store.postgres_log import PostgresLog
-from tallystick.store.sqlite_log import SqliteLog
+from tests.stores import Place, PostgresLog, SqliteLog
 
 
 @pytest.fixture(scope="session")

@@ -8,12 +8,11 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from tests.stores import Place
+from tests.stores import Place, SqliteLog
 from tests.submissions import note_of, submission, submissions
 
 from tallystick.limits import FSCK_FAULTS_MAX
 from tallystick.store.fsck import check_engine, check_store
-from tallystick.store.sqlite_log import SqliteLog
 
 CHANGES = {
     "UPDATE entry SET leaf_hash = zeroblob(32) WHERE idx = 3": "entry 3: its leaf hash",

@@ -7,13 +7,13 @@ import base64
 from pathlib import Path
 
 import pytest
+from tests.stores import SqliteLog
 from tests.submissions import ORIGIN, note_of, submissions
 
 from tallystick.crypto.note import NoteKey, private_key_text, sign_note
 from tallystick.model.checkpoint import Checkpoint
 from tallystick.model.submission import Intent
 from tallystick.store.fsck import check_engine
-from tallystick.store.sqlite_log import SqliteLog
 
 LOG = NoteKey.parse(private_key_text(ORIGIN, 1, bytes(range(32))))
 TIME = NoteKey.parse(private_key_text(ORIGIN, 4, bytes(range(32, 64))))

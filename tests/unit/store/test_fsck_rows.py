@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from tests.stores import loosened
+from tests.stores import SqliteLog, loosened
 from tests.submissions import note_of, submissions
 
 from tallystick.errors import StoreCorruptError
 from tallystick.store.fsck import check_store
 from tallystick.store.fsck_rows import Count, Hash, only_row, typed_rows
 from tallystick.store.sqlite_access import SqliteAccess
-from tallystick.store.sqlite_log import SqliteLog
 
 TABLES = ("log_head", "batch", "chain", "entry", "body", "tile", "tree", "head", "checkpoint")
 STRANGE = (

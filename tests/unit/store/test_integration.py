@@ -6,13 +6,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.stores import SqliteLog
 from tests.submissions import note_of, submissions
 
 from tallystick.crypto.merkle import Edge
 from tallystick.errors import StoreCorruptError, StoreStoppedError
 from tallystick.store import log_store
 from tallystick.store.integration import edge_of
-from tallystick.store.sqlite_log import SqliteLog
 
 
 def test_an_edge_of_another_length_is_refused() -> None:

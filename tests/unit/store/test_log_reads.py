@@ -8,13 +8,12 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from tests.stores import Place
+from tests.stores import Place, SqliteLog
 from tests.submissions import submission, submissions
 
 from tallystick.errors import StoreCorruptError
 from tallystick.limits import READ_PAGE_BYTES_MAX
 from tallystick.store.log_reads import salt_of
-from tallystick.store.sqlite_log import SqliteLog
 
 
 def changed(path: Path, statement: str) -> SqliteLog:

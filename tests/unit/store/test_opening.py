@@ -42,3 +42,12 @@ def test_what_is_not_durable_is_refused(db: str) -> None:
 def test_time_is_the_machine_s() -> None:
     """Milliseconds since 1970."""
     assert abs(now_ms() - time.time() * 1000) < 5000
+
+
+def test_what_can_not_be_opened_leaves_no_lock(tmp_path: Path) -> None:
+    """After a refused opening the file can be opened once its fault is gone."""
+    (tmp_path / "db").write_bytes(b"no database" * 1000)
+    with pytest.raises(StoreError):
+        open_log_store(str(tmp_path / "db"))
+    (tmp_path / "db").unlink()
+    open_log_store(str(tmp_path / "db")).close()

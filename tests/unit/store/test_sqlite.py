@@ -13,6 +13,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from tests.stores import SqliteLog
 from tests.submissions import note_of, submissions
 
 from tallystick.durable.found import Found, find
@@ -26,7 +27,6 @@ from tallystick.limits import SQLITE_LOCK_WAIT_MS, SQLITE_WAL_BYTES_MAX, SQLITE_
 from tallystick.store import sqlite
 from tallystick.store.sql import schema_text
 from tallystick.store.sqlite import COLLECTOR, SqliteEngine
-from tallystick.store.sqlite_log import SqliteLog
 
 TAMPERING = (
     "UPDATE entry SET sequence = 9",
