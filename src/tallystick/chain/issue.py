@@ -65,7 +65,7 @@ CheckType = Callable[[str, str | None], None]
 Part = TypeVar("Part", CredentialSubject, Issuer)
 
 # The digit in which a UUID states its variant, by what chance gave for it.
-_VARIANT = dict(zip("0123456789abcdef", "89ab" * 4, strict=True))
+UUID_VARIANT = dict(zip("0123456789abcdef", "89ab" * 4, strict=True))
 
 # Where no other clock is given.
 default_clock: Clock = time.time_ns
@@ -93,7 +93,7 @@ def _two_uuids() -> Ids:
 def _as_uuid(digits: str) -> str:
     return (
         f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-"
-        f"{_VARIANT[digits[16]]}{digits[17:20]}-{digits[20:]}"
+        f"{UUID_VARIANT[digits[16]]}{digits[17:20]}-{digits[20:]}"
     )
 
 

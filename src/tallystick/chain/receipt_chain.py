@@ -36,7 +36,7 @@ from tallystick.errors import ChainClosedError, EmitError, KeyMismatchError, Rec
 from tallystick.limits import UNDELIVERED_MAX
 from tallystick.model.action import Action, Authorization, Intent, Outcome
 from tallystick.model.chain import Delegation, Head, Link
-from tallystick.model.extension import Extension, PreviousChain, with_extension
+from tallystick.model.extension import Extension, predecessor, with_extension
 from tallystick.model.receipt import Issuer, Principal, Receipt
 from tallystick.model.rotation import rotation_between
 from tallystick.model.taxonomy import AGENT_END, KEY_ROTATE
@@ -83,7 +83,7 @@ class ReceiptChain:
             raise ReceiptError("is not the chain of the head to go on from", "/chain_id")
         self._clock = clock
         self._ids = ids
-        self._first = Extension(previous_chain=_previous(previous_chain))
+        self._first = Extension(previous_chain=predecessor(previous_chain))
         self._process = os.getpid()
         # Guards the head, the signer and the order of `_line`.
         self._writing = threading.Lock()
@@ -319,12 +319,6 @@ def _bound(issuer: Issuer, session_id: str | None) -> Issuer:
     if session_id is None:
         return issuer
     return msgspec.structs.replace(issuer, session_id=session_id)
-
-
-def _previous(head: Head | None) -> PreviousChain | None:
-    if head is None or head.hash is None:
-        return None
-    return PreviousChain(chain_id=head.chain_id, hash=head.hash, sequence=head.sequence)
 
 
 def _signer(key: object) -> Signer:

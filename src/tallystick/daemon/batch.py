@@ -14,13 +14,13 @@ from typing import Any, Final, Literal, NamedTuple
 import msgspec
 
 from tallystick.chain.gapped import filled
-from tallystick.chain.issue import create_receipt, seal, timestamp
+from tallystick.chain.issue import UUID_VARIANT, create_receipt, seal, timestamp
 from tallystick.chain.straight import Checked, state_straight, with_proof
 from tallystick.daemon.attested import StatedFrame
 from tallystick.daemon.key_source import SignAll
 from tallystick.model.action import Action, Outcome
 from tallystick.model.chain import Delegation, Delegator, Head, Link
-from tallystick.model.extension import Extension, PreviousChain, extension_of, with_extension
+from tallystick.model.extension import Extension, extension_of, predecessor, with_extension
 from tallystick.model.frame import Acknowledgement
 from tallystick.model.receipt import Issuer, Principal
 from tallystick.model.taxonomy import AGENT_END, CHAIN_INTERRUPTED, DAEMON_ISSUER
@@ -39,8 +39,6 @@ _RANDOM_BYTES: Final = 10
 _IDS_DRAWN: Final = 64
 # Statements that still lie in a processor's cache when they are signed.
 _SIGNED_AT_ONCE: Final = 64
-# The digit in which a UUID states its variant, by what chance gave for it.
-_VARIANT: Final = dict(zip("0123456789abcdef", "89ab" * 4, strict=True))
 _ENDS: Final = {"complete": AGENT_END, "interrupted": CHAIN_INTERRUPTED}
 
 
@@ -267,21 +265,14 @@ def ordered_ids(moment_ms: int, digits: Callable[[], str] = _random_digits) -> C
 
     def make() -> str:
         drawn = digits()
-        return f"{begins}{drawn[:3]}-{_VARIANT[drawn[3]]}{drawn[4:7]}-{drawn[7:19]}"
+        return f"{begins}{drawn[:3]}-{UUID_VARIANT[drawn[3]]}{drawn[4:7]}-{drawn[7:19]}"
 
     return make
 
 
-def previous_chain(head: Head | None) -> PreviousChain | None:
-    """Return how a first receipt names the chain that it goes on from."""
-    if head is None or head.hash is None:
-        return None
-    return PreviousChain(chain_id=head.chain_id, hash=head.hash, sequence=head.sequence)
-
-
 def going_on_from(draft: Draft, previous: Head | None) -> Draft:
     """Return the draft of a chain's first receipt, with the chain that it goes on from."""
-    link = previous_chain(previous)
+    link = predecessor(previous)
     if link is None:
         return draft
     issuer: Issuer = draft["issuer"]

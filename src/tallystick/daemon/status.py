@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable, Mapping
-from struct import Struct
 from typing import Any, Final
 
 import msgspec
@@ -26,9 +25,9 @@ from tallystick.limits import (
     STATUS_CONNECTIONS_MAX,
     STATUS_MS_MAX,
 )
+from tallystick.model.framing import framed
 from tallystick.serve.given import quoted
 
-_HEADER: Final = Struct(">I")
 _ENCODE: Final = msgspec.json.Encoder().encode
 
 Reply = Callable[[dict[str, Any]], None]
@@ -175,7 +174,7 @@ class _Asking:
     def reply(self, members: dict[str, Any]) -> None:
         """Answer, from any thread."""
         body = _ENCODE(members)
-        self._reply = _HEADER.pack(len(body)) + body
+        self._reply = framed(body)
         self._door.wake()
 
     def settle(self) -> None:
@@ -206,7 +205,7 @@ def ask_daemon(path: str, asked: str, *, wait_s: float = STATUS_MS_MAX / 1000) -
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(wait_s)
             connection.connect(path)
-            connection.sendall(_HEADER.pack(len(body)) + body)
+            connection.sendall(framed(body))
             while data := connection.recv(STATUS_BYTES_MAX):
                 bodies, fault = inbound.take(data)
                 if fault is not None:

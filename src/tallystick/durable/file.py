@@ -64,7 +64,7 @@ class Durable(msgspec.Struct, frozen=True, kw_only=True):
     unlink: Callable[[str, Descriptor], None] = _unlink_at
 
 
-_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def write_new(path: FilePath, data: bytes, mode: int, *, fsync: Fsync = os.fsync) -> None:
@@ -257,7 +257,7 @@ def reason_of(error: OSError | ValueError) -> str:
 def _create(name: str, directory: int, data: bytes, mode: int, fsync: Fsync) -> None:
     """Create, write and fsync one file; on any failure remove what was made."""
     # Never wider than asked for, not even before fchmod; the umask can only narrow this further.
-    descriptor = os.open(name, _CREATE, mode & 0o600, dir_fd=directory)
+    descriptor = os.open(name, CREATE, mode & 0o600, dir_fd=directory)
     try:
         try:
             os.fchmod(descriptor, mode)

@@ -12,10 +12,8 @@ import os
 from types import TracebackType
 from typing import Self
 
-from tallystick.durable.file import FilePath, Fsync, open_directory, reason_of, shown
+from tallystick.durable.file import CREATE, FilePath, Fsync, open_directory, reason_of, shown
 from tallystick.errors import DurableError, PathTakenError
-
-_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class WholeFile:
@@ -34,7 +32,7 @@ class WholeFile:
         self._temporary = f".{os.urandom(8).hex()}.tmp"
         try:
             self._refuse_taken()
-            self._descriptor = os.open(self._temporary, _CREATE, 0o600, dir_fd=self._directory)
+            self._descriptor = os.open(self._temporary, CREATE, 0o600, dir_fd=self._directory)
         except (OSError, ValueError) as error:
             os.close(self._directory)
             raise DurableError(self._told("written", error)) from error

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from tallystick.model.chain import Head
 from tallystick.model.fact import Fact
 from tallystick.model.receipt import Issuer
 from tallystick.model.shapes import Count, Identifier, Instant, Integer, Sequence, Sha256
@@ -74,6 +75,13 @@ class Extension(Fact, frozen=True, kw_only=True):
     previous_chain: PreviousChain | None = None
     risk: Risk | None = None
     rule: Rule | None = None
+
+
+def predecessor(head: Head | None) -> PreviousChain | None:
+    """Return how a first receipt names the chain that it goes on from."""
+    if head is None or head.hash is None:
+        return None
+    return PreviousChain(chain_id=head.chain_id, hash=head.hash, sequence=head.sequence)
 
 
 def with_extension(issuer: Issuer, extension: Extension) -> Issuer:
