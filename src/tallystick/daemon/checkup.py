@@ -16,19 +16,18 @@ from typing import Any, Final, Literal
 import msgspec
 
 from tallystick.daemon.chain_names import root_of
-from tallystick.daemon.inbound import Inbound
 from tallystick.daemon.key_choice import key_kind
 from tallystick.daemon.peer import attest
 from tallystick.daemon.publishing import archived, published
 from tallystick.daemon.resume import checked
 from tallystick.daemon.settings import Settings
-from tallystick.daemon.status import ask_daemon
+from tallystick.daemon.status import ask_daemon, exchange
 from tallystick.daemon.vouching import hand_overs, is_signed, vouched_keys
 from tallystick.durable.file import shown
 from tallystick.errors import Error, MissingExtraError, PeerError, SigningError, UnreadableError
 from tallystick.keys.signer_uri import open_signer
-from tallystick.limits import STATUS_BYTES_MAX, STATUS_MS_MAX
-from tallystick.model.framing import encode_frame, framed, read_answer
+from tallystick.limits import STATUS_MS_MAX
+from tallystick.model.framing import encode_frame, read_answer
 from tallystick.model.receipt import split_canonical
 from tallystick.serve.given import quoted
 from tallystick.store.ledger import LastRow
@@ -51,10 +50,22 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     remedy: str = ""
 
 
+def _ok(name: str, found: str) -> Check:
+    return Check(name=name, state="ok", found=found)
+
+
+def _warn(name: str, found: str, remedy: str = "") -> Check:
+    return Check(name=name, state="warn", found=found, remedy=remedy)
+
+
+def _fail(name: str, found: str, remedy: str = "") -> Check:
+    return Check(name=name, state="fail", found=found, remedy=remedy)
+
+
 def check_up(settings: Settings) -> Iterator[Check]:
     """Look at everything that can be seen without leaving a trace."""
     status = _status_of(settings)
-    yield _daemon(settings, status)
+    yield _guarded("daemon", lambda given: _daemon(given, status), settings)
     is_up = not isinstance(status, str)
     yield _guarded("socket", _socket, settings)
     key = (lambda given: _signer(given, is_up=is_up)) if settings.signer else _key
@@ -76,21 +87,16 @@ def roundtrip(settings: Settings, now: str, session_id: str) -> Check:
         }
     )
     try:
-        answer = read_answer(_exchange(settings.socket, framed(body)))
+        answer = read_answer(exchange(settings.socket, body, wait_s=STATUS_MS_MAX / 1000))
     except (OSError, EOFError, ValueError) as fault:
-        return Check(
-            name="roundtrip",
-            state="fail",
-            found=f"no answer: {fault.strerror if isinstance(fault, OSError) else fault}",
-            remedy="look at the daemon's log",
+        return _fail(
+            "roundtrip",
+            f"no answer: {fault.strerror if isinstance(fault, OSError) else fault}",
+            "look at the daemon's log",
         )
     if not answer["ok"]:
-        return Check(name="roundtrip", state="fail", found=f"refused: {answer['code']}")
-    return Check(
-        name="roundtrip",
-        state="ok",
-        found=f"receipt {answer['sequence']} of {answer['chain_id']} is stored",
-    )
+        return _fail("roundtrip", f"refused: {answer['code']}")
+    return _ok("roundtrip", f"receipt {answer['sequence']} of {answer['chain_id']} is stored")
 
 
 def _guarded(name: str, check: Callable[[Settings], Check], settings: Settings) -> Check:
@@ -98,15 +104,14 @@ def _guarded(name: str, check: Callable[[Settings], Check], settings: Settings) 
         return check(settings)
     except PermissionError as fault:
         where = f"{shown(str(fault.filename))}: " if fault.filename else ""
-        return Check(
-            name=name,
-            state="fail",
-            found=f"{where}this user may not",
-            remedy=_JOIN if name == "socket" else "ask as the daemon's user",
+        return _fail(
+            name,
+            f"{where}this user may not",
+            _JOIN if name == "socket" else "ask as the daemon's user",
         )
-    except (Error, OSError) as fault:
+    except (Error, OSError, ValueError) as fault:  # also of a path that the system takes for none
         why = fault.strerror or "" if isinstance(fault, OSError) else str(fault)
-        return Check(name=name, state="fail", found=why, remedy="see the message")
+        return _fail(name, why, "see the message")
 
 
 def _status_of(settings: Settings) -> dict[str, Any] | str:
@@ -118,38 +123,32 @@ def _status_of(settings: Settings) -> dict[str, Any] | str:
 
 def _daemon(settings: Settings, status: dict[str, Any] | str) -> Check:
     if isinstance(status, str):
-        return Check(
-            name="daemon",
-            state="fail",
-            found=status,
-            remedy="start it: `tally daemon run`"
-            if _is_in_reach(settings.status_socket)
-            else _JOIN,
+        return _fail(
+            "daemon",
+            status,
+            "start it: `tally daemon run`" if _is_in_reach(settings.status_socket) else _JOIN,
         )
     if status.get("fault"):
-        return Check(
-            name="daemon",
-            state="fail",
-            found=f"it stores nothing any more: {status['fault']}",
-            remedy="free what it lacks, and start it again",
+        return _fail(
+            "daemon",
+            f"it stores nothing any more: {status['fault']}",
+            "free what it lacks, and start it again",
         )
     process, uptime_s = status.get("pid"), status.get("uptime_s")
     if type(process) is not int or type(uptime_s) not in (int, float):
-        return Check(
-            name="daemon",
-            state="fail",
-            found=f"what answers at {quoted(settings.status_socket)} is no daemon of ours",
-            remedy="set TALLY_STATUS_SOCKET to where the daemon says how it is",
+        return _fail(
+            "daemon",
+            f"what answers at {quoted(settings.status_socket)} is no daemon of ours",
+            "set TALLY_STATUS_SOCKET to where the daemon says how it is",
         )
     found = f"process {process}, up for {uptime_s} s"
     if status.get("socket") != settings.socket:
-        return Check(
-            name="daemon",
-            state="warn",
-            found=f"{found}, but it listens at {status.get('socket')}",
-            remedy="set AGENTRECEIPTS_SOCKET to the same path for the daemon and its emitters",
+        return _warn(
+            "daemon",
+            f"{found}, but it listens at {status.get('socket')}",
+            "set AGENTRECEIPTS_SOCKET to the same path for the daemon and its emitters",
         )
-    return Check(name="daemon", state="ok", found=found)
+    return _ok("daemon", found)
 
 
 def _socket(settings: Settings) -> Check:
@@ -157,37 +156,28 @@ def _socket(settings: Settings) -> Check:
     try:
         found = os.lstat(path)
     except FileNotFoundError:
-        return Check(
-            name="socket", state="fail", found=f"{shown(path)} is not there", remedy="start it"
-        )
+        return _fail("socket", f"{shown(path)} is not there", "start it")
     if not stat.S_ISSOCK(found.st_mode):
-        return Check(name="socket", state="fail", found=f"{shown(path)} is no socket")
+        return _fail("socket", f"{shown(path)} is no socket")
     if found.st_mode & stat.S_IWOTH:
-        return Check(
-            name="socket",
-            state="warn",
-            found=f"{shown(path)} can be written by every user",
-            remedy="name a group with emit_group, and start the daemon again",
+        return _warn(
+            "socket",
+            f"{shown(path)} can be written by every user",
+            "name a group with emit_group, and start the daemon again",
         )
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
             line.settimeout(STATUS_MS_MAX / 1000)
             line.connect(path)
     except PermissionError:
-        return Check(
-            name="socket",
-            state="fail",
-            found=f"this user may not write to {shown(path)}",
-            remedy=_JOIN,
-        )
+        return _fail("socket", f"this user may not write to {shown(path)}", _JOIN)
     if not settings.is_safe_path:
-        return Check(
-            name="socket",
-            state="warn",
-            found=f"{shown(path)} lies where others may be able to put a socket",
-            remedy="leave the default path as it is",
+        return _warn(
+            "socket",
+            f"{shown(path)} lies where others may be able to put a socket",
+            "leave the default path as it is",
         )
-    return Check(name="socket", state="ok", found=f"{shown(path)} takes connections")
+    return _ok("socket", f"{shown(path)} takes connections")
 
 
 def _key(settings: Settings) -> Check:
@@ -195,29 +185,22 @@ def _key(settings: Settings) -> Check:
     try:
         found = os.lstat(path)
     except PermissionError:
-        return Check(name="key", state="ok", found=_OUT_OF_REACH)
+        return _ok("key", _OUT_OF_REACH)
     except FileNotFoundError:
-        return Check(
-            name="key",
-            state="fail",
-            found=f"{shown(path)} is not there",
-            remedy="`tally daemon init`",
-        )
+        return _fail("key", f"{shown(path)} is not there", "`tally daemon init`")
     if not stat.S_ISREG(found.st_mode) or found.st_mode & _SECRET_MODE:
-        return Check(
-            name="key",
-            state="fail",
-            found=f"{shown(path)} is no plain file that only its owner reads",
-            remedy=f"chmod 600 {shown(path)}",
+        return _fail(
+            "key",
+            f"{shown(path)} is no plain file that only its owner reads",
+            f"chmod 600 {shown(path)}",
         )
     if os.access(path, os.R_OK) and os.geteuid() != 0:
-        return Check(
-            name="key",
-            state="warn",
-            found="this user can read the key: agents that run as this user can forge receipts",
-            remedy="give the daemon a user of its own: `tally daemon install --system`",
+        return _warn(
+            "key",
+            "this user can read the key: agents that run as this user can forge receipts",
+            "give the daemon a user of its own: `tally daemon install --system`",
         )
-    return Check(name="key", state="ok", found=f"{shown(path)} is closed to all but its owner")
+    return _ok("key", f"{shown(path)} is closed to all but its owner")
 
 
 def _signer(settings: Settings, *, is_up: bool) -> Check:
@@ -227,36 +210,32 @@ def _signer(settings: Settings, *, is_up: bool) -> Check:
         held = open_signer(settings.signer).get_public_key()
     except (SigningError, MissingExtraError) as fault:
         if is_up:  # and so has signed: who asks is somebody else, as should be
-            return Check(name="key", state="ok", found=f"{kind}: {_OUT_OF_REACH}")
-        return Check(
-            name="key", state="fail", found=str(fault), remedy="`tally signer URI` as its user"
-        )
+            return _ok("key", f"{kind}: {_OUT_OF_REACH}")
+        return _fail("key", str(fault), "`tally signer URI` as its user")
     if _is_in_reach(settings.public_key) and published(settings.public_key) not in (None, held):
-        return Check(
-            name="key",
-            state="fail",
-            found=f"{kind}: holds another key than {shown(settings.public_key)}",
-            remedy="name the signer that the last rotation handed over to",
+        return _fail(
+            "key",
+            f"{kind}: holds another key than {shown(settings.public_key)}",
+            "name the signer that the last rotation handed over to",
         )
-    return Check(name="key", state="ok", found=f"{kind}: holds the key {fingerprint_of(held)}")
+    return _ok("key", f"{kind}: holds the key {fingerprint_of(held)}")
 
 
 def _public_key(settings: Settings) -> Check:
     if not _is_in_reach(settings.public_key):
-        return Check(name="public_key", state="ok", found=f"{_OUT_OF_REACH}: it needs a copy")
+        return _ok("public_key", f"{_OUT_OF_REACH}: it needs a copy")
     if published(settings.public_key) is None:
-        return Check(
-            name="public_key",
-            state="fail",
-            found=f"{shown(settings.public_key)} is not there",
-            remedy="start the daemon: it publishes its key",
+        return _fail(
+            "public_key",
+            f"{shown(settings.public_key)} is not there",
+            "start the daemon: it publishes its key",
         )
-    return Check(name="public_key", state="ok", found=f"{shown(settings.public_key)} is published")
+    return _ok("public_key", f"{shown(settings.public_key)} is published")
 
 
 def _store(settings: Settings) -> Check:
     if not _is_in_reach(settings.db):
-        return Check(name="store", state="ok", found=_OUT_OF_REACH)
+        return _ok("store", _OUT_OF_REACH)
     wide = []
     for path in (settings.db, f"{settings.db}-wal", f"{settings.db}-shm"):
         try:
@@ -266,20 +245,18 @@ def _store(settings: Settings) -> Check:
         if not stat.S_ISREG(found.st_mode) or found.st_mode & _STORE_MODE:
             wide.append(path)
     if wide:
-        return Check(
-            name="store",
-            state="fail",
-            found=f"{', '.join(map(shown, wide))}: not a plain file of mode 0640 at most",
-            remedy="chmod 640, and find out who changed it",
+        return _fail(
+            "store",
+            f"{', '.join(map(shown, wide))}: not a plain file of mode 0640 at most",
+            "chmod 640, and find out who changed it",
         )
     if not os.path.lexists(settings.db):
-        return Check(
-            name="store",
-            state="warn",
-            found=f"{shown(settings.db)} is not there yet",
-            remedy="the daemon makes it at its first start",
+        return _warn(
+            "store",
+            f"{shown(settings.db)} is not there yet",
+            "the daemon makes it at its first start",
         )
-    return Check(name="store", state="ok", found=f"{shown(settings.db)} is closed to other users")
+    return _ok("store", f"{shown(settings.db)} is closed to other users")
 
 
 def _attestation(_settings: Settings) -> Check:
@@ -288,31 +265,28 @@ def _attestation(_settings: Settings) -> Check:
         try:
             found = attest(here)
         except PeerError as fault:
-            return Check(name="attestation", state="fail", found=str(fault))
+            return _fail("attestation", str(fault))
     if found.peer.exe_status != "ok":
-        return Check(
-            name="attestation",
-            state="warn",
-            found=f"the program of a peer is {found.peer.exe_status}",
-            remedy="the daemon's unit must not hide /proc, nor map users",
+        return _warn(
+            "attestation",
+            f"the program of a peer is {found.peer.exe_status}",
+            "the daemon's unit must not hide /proc, nor map users",
         )
-    return Check(
-        name="attestation", state="ok", found=f"a peer is seen: {found.credential.exe_path}"
-    )
+    return _ok("attestation", f"a peer is seen: {found.credential.exe_path}")
 
 
 def _chain(settings: Settings) -> Check:
     if not _is_in_reach(settings.db):
-        return Check(name="chain", state="ok", found=_OUT_OF_REACH)
+        return _ok("chain", _OUT_OF_REACH)
     if not os.path.exists(settings.db):
-        return Check(name="chain", state="warn", found="there is no receipt yet")
+        return _warn("chain", "there is no receipt yet")
     if not os.access(settings.db, os.R_OK):
-        return Check(name="chain", state="ok", found=_OUT_OF_REACH)
+        return _ok("chain", _OUT_OF_REACH)
     public_key = published(settings.public_key)
     with LedgerReader(settings.db) as reader:
         newest = next(iter(reader.newest(limit=1)), None)
         if newest is None:
-            return Check(name="chain", state="warn", found="there is no receipt yet")
+            return _warn("chain", "there is no receipt yet")
         total = reader.count()
         # The root's end is the newest key's. What was written behind it may be an agent's end,
         # which after a rotation the outgoing key has signed.
@@ -324,10 +298,8 @@ def _chain(settings: Settings) -> Check:
             trusted = vouched_keys(public_key, archive, hand_overs(reader))
             public_key = _signing_key(newest.body, [one.public_key for one in trusted])
         checked(settings.db, _row(newest), public_key)
-    return Check(
-        name="chain",
-        state="ok",
-        found=f"{total} receipts; the last, {newest.sequence} of {newest.chain_id}, is sound",
+    return _ok(
+        "chain", f"{total} receipts; the last, {newest.sequence} of {newest.chain_id}, is sound"
     )
 
 
@@ -360,18 +332,3 @@ def _is_in_reach(path: str) -> bool:
     except OSError:
         pass  # it is not there, which others judge
     return True
-
-
-def _exchange(path: str, data: bytes) -> bytes:
-    inbound = Inbound()
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
-        line.settimeout(STATUS_MS_MAX / 1000)
-        line.connect(path)
-        line.sendall(data)
-        while received := line.recv(STATUS_BYTES_MAX):
-            bodies, fault = inbound.take(received)
-            if fault is not None:
-                raise ValueError("what answers is no daemon")
-            if bodies:
-                return bodies[0]
-    raise EOFError("the daemon hung up")

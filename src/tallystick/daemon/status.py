@@ -199,25 +199,38 @@ class _Asking:
 
 def ask_daemon(path: str, asked: str, *, wait_s: float = STATUS_MS_MAX / 1000) -> dict[str, Any]:
     """Return a daemon's answer to one request, or raise `UnreadableError`."""
-    body = _ENCODE({"ask": asked})
-    inbound = Inbound()
     try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-            connection.settimeout(wait_s)
-            connection.connect(path)
-            connection.sendall(framed(body))
-            while data := connection.recv(STATUS_BYTES_MAX):
-                bodies, fault = inbound.take(data)
-                if fault is not None:
-                    raise UnreadableError(f"what answers at {quoted(path)} is no daemon of ours")
-                if bodies:
-                    answer = parse_json(bodies[0], STATUS_BYTES_MAX)
-                    if isinstance(answer, dict):
-                        return answer
+        body = exchange(path, _ENCODE({"ask": asked}), wait_s=wait_s)
+        answer = parse_json(body, STATUS_BYTES_MAX)
     except (OSError, MalformedInput) as fault:
         why = fault.strerror if isinstance(fault, OSError) else None
         raise UnreadableError(f"no daemon answers at {quoted(path)}: {why or fault}") from None
-    raise UnreadableError(f"the daemon at {quoted(path)} gave no answer")
+    except ValueError:
+        raise UnreadableError(f"what answers at {quoted(path)} is no daemon of ours") from None
+    except EOFError:
+        answer = None
+    if not isinstance(answer, dict):
+        raise UnreadableError(f"the daemon at {quoted(path)} gave no answer")
+    return answer
+
+
+def exchange(path: str, body: bytes, *, wait_s: float) -> bytes:
+    """Send one body to a Unix socket, and return the one that comes back.
+
+    Raises OSError, EOFError where nothing comes back, and ValueError where it is no frame.
+    """
+    inbound = Inbound()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
+        line.settimeout(wait_s)
+        line.connect(path)
+        line.sendall(framed(body))
+        while received := line.recv(STATUS_BYTES_MAX):
+            bodies, fault = inbound.take(received)
+            if fault is not None:
+                raise ValueError("what answers is no daemon")
+            if bodies:
+                return bodies[0]
+    raise EOFError("the daemon hung up")
 
 
 def failed(fault: Exception) -> dict[str, Any]:
