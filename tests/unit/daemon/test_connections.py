@@ -302,6 +302,42 @@ def test_the_oldest_idle_line_gives_way(house_of: Callable[..., House]) -> None:
         line.close()
 
 
+def test_who_has_something_under_way_does_not_give_way(house_of: Callable[..., House]) -> None:
+    """Half of a frame, or one that waits to be stored, keeps its line, however old."""
+    house = house_of(connections=3, user_connections=3, frame_ms=600_000)
+    half, waits, idle = lines = [Line(house.path) for _ in range(3)]
+    half.send(framed(b"half")[:5])
+    waits.send(framed(b"waits"))
+    house.turn(lambda: len(house.connections) == 3 and house.bodies() == [b"waits"])
+    house.later(61_000)
+    with Line(house.path) as late:
+        late.send(framed(b"late"))
+        house.turn(lambda: b"late" in house.bodies())
+        assert idle.is_closed()
+        half.send(framed(b"half")[5:])
+        house.turn(lambda: b"half" in house.bodies())
+    assert not house.codes()
+    assert house.tallies.evicted == 1
+    for line in lines:
+        line.close()
+
+
+def test_a_user_at_the_bound_gives_way_to_itself(house_of: Callable[..., House]) -> None:
+    """Its own line that is idle the longest goes, and who comes may go on speaking."""
+    house = house_of(connections=10, user_connections=2)
+    lines = [Line(house.path) for _ in range(2)]
+    house.turn(lambda: len(house.connections) == 2)
+    house.later(61_000)
+    with Line(house.path) as late:
+        for body in (b"one", b"two"):
+            late.send(framed(body))
+            house.turn(lambda body=body: body in house.bodies())
+    assert lines[0].is_closed()
+    assert (house.tallies.evicted, house.tallies.over_quota) == (1, 0)
+    for line in lines:
+        line.close()
+
+
 def test_over_the_bound_they_wait_in_line(house_of: Callable[..., House]) -> None:
     """Where nobody gives way, further ones wait and lose nothing."""
     house = house_of(connections=2, user_connections=2)
