@@ -452,6 +452,10 @@ COMMIT_BYTES_MAX = 8 * 1024 * 1024
 # Frames of the daemon that share one commit: the next are drafted while it is written.
 DRAFTED_FRAMES_MAX = 512
 
+# The same where a signer elsewhere is asked for each: between two commits the daemon tells its
+# manager that it lives.
+SIGNED_ELSEWHERE_FRAMES_MAX = 64
+
 # Fewer than so many, where no other waits, are drafted and written by one thread: to change it
 # costs more.
 ALONE_FRAMES_MAX = 16

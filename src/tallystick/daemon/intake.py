@@ -35,6 +35,7 @@ from tallystick.limits import (
     ALONE_FRAMES_MAX,
     DRAFTED_FRAMES_MAX,
     HELD_FRAMES_MAX,
+    SIGNED_ELSEWHERE_FRAMES_MAX,
     SIGNER_PAUSE_MS_MAX,
     UNASKED_WAIT_MS_MAX,
 )
@@ -64,6 +65,10 @@ class Writes(Protocol):
 
     def stop(self, error: BaseException, /) -> None:
         """Write nothing any more: something that was drafted won't be written."""
+
+    @property
+    def signs_here(self) -> bool:
+        """Whether the key is in this process."""
 
     @property
     def losses(self) -> Losses:
@@ -114,7 +119,7 @@ class Intake:
         self._line: GroupCommit[Item, None] = GroupCommit(
             self._take,
             self._done,
-            count_max=DRAFTED_FRAMES_MAX,
+            count_max=SIGNED_ELSEWHERE_FRAMES_MAX,  # the first time
             waiting_max=HELD_FRAMES_MAX * 1024,
             waiting_bytes_max=_LINE_BYTES_MAX,
             name="tally-ledger",
@@ -224,6 +229,8 @@ class Intake:
         """Draft what came, and pass it on; do what is to be done between two drafts."""
         with self._drafting:
             self._began_ns = time.monotonic_ns()
+            is_quick = self._ledger.signs_here  # until a rotation
+            self._line.count_max = DRAFTED_FRAMES_MAX if is_quick else SIGNED_ELSEWHERE_FRAMES_MAX
             waiting: list[Arrived] = []
             try:
                 for item in batch:

@@ -124,9 +124,14 @@ class Ledger:
             number = self._unwritten.draft()
             return Drafted(number, answers, turn.batch.rows, heads, closed, turn.standing, taken)
 
+    @property
+    def signs_here(self) -> bool:
+        """Whether the key is in this process: another one takes its time for each receipt."""
+        return self._keys.sign_all is not None
+
     def is_prompt_at(self, moment_ms: int) -> bool:
         """Whether a draft of then waits for nobody: no signer elsewhere, and no end of a day."""
-        return self._keys.sign_all is not None and not self._is_due(moment_ms)
+        return self.signs_here and not self._is_due(moment_ms)
 
     def write(self, drafted: Drafted) -> list[Answer]:
         """Return the answers when a transaction is on stable storage; once for each, in order."""

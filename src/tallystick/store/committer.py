@@ -47,7 +47,8 @@ class GroupCommit(Generic[Item, Result]):
     ) -> None:
         self._commit = commit
         self._done = done
-        self._count_max = count_max
+        # From the next commit on.
+        self.count_max = count_max
         self._bytes_max = bytes_max
         self._waiting_max = waiting_max
         self._waiting_bytes_max = waiting_bytes_max
@@ -142,7 +143,7 @@ class GroupCommit(Generic[Item, Result]):
             while self._queue:
                 item, count, size = self._queue[0]
                 total, total_bytes = total + count, total_bytes + size
-                if batch and (total > self._count_max or total_bytes > self._bytes_max):
+                if batch and (total > self.count_max or total_bytes > self._bytes_max):
                     break
                 self._queue.popleft()
                 batch.append(item)

@@ -34,7 +34,7 @@ from tallystick.daemon.stand_in import StandIn
 from tallystick.daemon.tallies import Tallies
 from tallystick.daemon.terms import draft_settings_of
 from tallystick.errors import FrameRefused, SignerUnavailable, StoreError, StoreStoppedError
-from tallystick.limits import ALONE_BYTES_MAX, ALONE_FRAMES_MAX
+from tallystick.limits import ALONE_BYTES_MAX, ALONE_FRAMES_MAX, SIGNED_ELSEWHERE_FRAMES_MAX
 from tallystick.model.frame import Acknowledgement, Refusal
 
 
@@ -44,6 +44,7 @@ class Stumbling:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self.unavailable = 0
+        self.is_far = False  # whether it says that somebody else signs
         self.batches: list[int] = []
         self.holds: threading.Event | None = None
         self.held_in = "write"  # which of its steps waits for that
@@ -73,6 +74,10 @@ class Stumbling:
 
     def stop(self, error: BaseException, /) -> None:
         self._ledger.stop(error)
+
+    @property
+    def signs_here(self) -> bool:
+        return not self.is_far and self._ledger.signs_here
 
     def _wait_in(self, step: str) -> None:
         if self.holds is not None and self.held_in == step:
@@ -456,6 +461,16 @@ def send_in_a_crowd(house: House, *batches: list[bytes], meanwhile: Any = lambda
     holds.set()
     for _ in batches:
         assert house.done.acquire(timeout=20)
+
+
+def test_where_each_signature_takes_long_transactions_are_short(house: House) -> None:
+    """Between two of them the manager hears from us; a rotation may bring such a signer."""
+    count = SIGNED_ELSEWHERE_FRAMES_MAX // 4
+    for house.stumbling.is_far in (False, True):
+        house.stumbling.batches.clear()
+        send_in_a_crowd(house, *[[body(ack=True)] * 3] * (count + 2))
+        long, short = [3 * (count + 2)], [3 * count, 3 * 2]
+        assert house.stumbling.batches == (short if house.stumbling.is_far else long)
 
 
 def stated_by_another(house: House) -> int:
