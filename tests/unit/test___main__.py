@@ -26,4 +26,4 @@ def test_the_package_runs_as_a_module() -> None:
 
 def test_importing_it_runs_nothing() -> None:
     """Tools that import every module start no command."""
-    assert callable(vars(import_module("tallystick.__main__"))["main"])
+    assert callable(vars(import_module("tallystick.__main__"))["run"])
