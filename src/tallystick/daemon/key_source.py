@@ -19,6 +19,7 @@ from typing import Final, Protocol
 from tallystick.crypto import pem
 from tallystick.crypto.ed25519 import ErasableKey, overwrite
 from tallystick.durable.file import FilePath, reason_of, shown, sync_directory, write_new
+from tallystick.durable.whole import write_whole
 from tallystick.errors import DurableError, KeyFileError, SettingError, SigningError
 from tallystick.keys.file import GIVE_A_PATH, is_key_itself, read_key_file
 from tallystick.keys.local import generate_key_pair
@@ -121,7 +122,8 @@ class FileKeySource:
         pair = generate_key_pair()
         self.discard()
         try:
-            write_new(self._next_path, pair.private_key.encode(), 0o600)
+            # Whole or not there: who is killed here would else leave a file that stops each start.
+            write_whole(self._next_path, pair.private_key.encode(), 0o600)
         except DurableError as error:
             raise KeyFileError(f"the next key could not be written: {error}") from error
         self._next = _read(self._next_path)

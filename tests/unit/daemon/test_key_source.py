@@ -231,3 +231,19 @@ def test_a_closable_signer_is_closed() -> None:
     signer = Closing(generate_key_pair())
     SignerKeySource(signer, "m").teardown()
     assert signer.closed
+
+
+def test_who_is_killed_while_it_stages_leaves_no_part_of_a_key(
+    source: FileKeySource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An empty file in the place of the next key would stop each start from then on."""
+    child = os.fork()
+    if not child:  # it ends at its first byte
+        monkeypatch.setattr(os, "write", lambda *_: os._exit(9))
+        source.stage()
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    again = FileKeySource(source.path, source.verification_method)
+    again.init()
+    assert again.staged() is None
+    assert again.stage().get_public_key() != again.get_public_key()
