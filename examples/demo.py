@@ -23,8 +23,13 @@ from pathlib import Path
 
 from agent import Agent, work_on_files
 
-# The commands of this environment, whatever is on the PATH.
-COMMANDS = 'python() { "$PYTHON" "$@"; }; tally() { python -m tallystick "$@"; }'
+# The commands of this environment, whatever is on the PATH. At Ctrl-C the shell ends after them:
+# without a trap it would end at once, and leave them behind.
+COMMANDS = """\
+trap 'exit 130' INT
+python() { "$PYTHON" "$@"; }
+tally() { python -m tallystick "$@"; }
+"""
 
 KEYLESS = """\
 from tallystick import DaemonEmitter
@@ -40,6 +45,15 @@ INTENT = """\
 {"intentVersion": "1.0.0", "requester": "alice", "createdAt": "2026-01-02T03:00:00Z",
  "jobType": "SAFE_REPORT", "inputs": {"subject": "shopping", "data": {"milk": 2, "bread": 1}}}
 """
+
+
+@contextmanager
+def waited_for(process: subprocess.Popen[str]) -> Iterator[None]:
+    """Wait for a process's own end also at Ctrl-C, where Python waits for a quarter of a second."""
+    try:
+        yield
+    finally:
+        process.wait()
 
 
 class Story:
@@ -67,22 +81,23 @@ class Story:
     def run(self, command: str, *, code: int = 0, shows: str = "") -> None:
         """Run one command, and compare its exit code and what it prints with what should be."""
         print(f"\n$ {command}", flush=True)
-        done = subprocess.run(
-            ["sh", "-c", f"{COMMANDS}\n{command}"],
+        shell = subprocess.Popen(
+            ["sh", "-c", COMMANDS + command],
             cwd=self.place,
             env=self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            check=False,
         )
-        print(done.stdout, end="")
-        if done.returncode or code:
-            print(f"exit {done.returncode}")
+        with shell, waited_for(shell):
+            printed, _ = shell.communicate()
+        print(printed, end="")
+        if shell.returncode or code:
+            print(f"exit {shell.returncode}")
         self.outcomes += 1
-        if done.returncode != code:
-            self.surprises.append(f"`{command}` ended with {done.returncode}, not {code}")
-        if shows not in done.stdout:
+        if shell.returncode != code:
+            self.surprises.append(f"`{command}` ended with {shell.returncode}, not {code}")
+        if shows not in printed:
             self.surprises.append(f"`{command}` does not say {shows}")
 
     @contextmanager
@@ -98,13 +113,13 @@ class Story:
                 stderr=events,
                 text=True,
             )
-        with service:
-            assert service.stdout is not None
-            told = service.stdout.readline()
-            print(told, end="")
-            if tells not in told:
-                self.surprises.append((self.place / "service.log").read_text())
+        with service, waited_for(service):
             try:
+                assert service.stdout is not None
+                told = service.stdout.readline()
+                print(told, end="")
+                if tells not in told:
+                    self.surprises.append((self.place / "service.log").read_text())
                 yield told.rpartition(" ")[2].strip()
             finally:
                 service.terminate()
