@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,10 @@ PEER = Attestation(
 )
 
 
+class _Killed(BaseException):
+    """What ends a daemon between two steps."""
+
+
 class Home:
     """Where a ledger lives: opened as often as a test likes, by a clock that the test sets."""
 
@@ -69,6 +73,20 @@ class Home:
     def frame(self, **members: Any) -> AttestedFrame:
         """Return a frame that arrives now."""
         return AttestedFrame(frame=frame(**members), peer=PEER, received_ns=self.now_ms * 1_000_000)
+
+    def die_at(self, step: str) -> None:
+        """Leave what a daemon leaves that dies at a step of a rotation."""
+
+        def reached(now: str) -> None:
+            if now == step:
+                raise _Killed
+
+        ledger = self.open()
+        ledger.commit([self.frame(), self.frame(agent_id="a")])
+        with suppress(_Killed):
+            ledger.rotate(reached)
+        ledger._store.close()
+        ledger._heads.close()
 
     def bodies(self) -> list[str]:
         """Return all receipts as they are stored, in the order in which they were written."""

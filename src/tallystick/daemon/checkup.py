@@ -22,7 +22,7 @@ from tallystick.daemon.publishing import archived, published
 from tallystick.daemon.resume import checked
 from tallystick.daemon.settings import Settings
 from tallystick.daemon.status import ask_daemon, exchange
-from tallystick.daemon.vouching import hand_overs, is_signed, vouched_keys
+from tallystick.daemon.vouching import hand_overs, is_signed, unpublished_key, vouched_keys
 from tallystick.durable.file import shown
 from tallystick.errors import Error, MissingExtraError, PeerError, SigningError, UnreadableError
 from tallystick.keys.signer_uri import open_signer
@@ -212,13 +212,26 @@ def _signer(settings: Settings, *, is_up: bool) -> Check:
         if is_up:  # and so has signed: who asks is somebody else, as should be
             return _ok("key", f"{kind}: {_OUT_OF_REACH}")
         return _fail("key", str(fault), "`tally signer URI` as its user")
-    if _is_in_reach(settings.public_key) and published(settings.public_key) not in (None, held):
+    if not _follows_published(settings, held):
         return _fail(
             "key",
             f"{kind}: holds another key than {shown(settings.public_key)}",
             "name the signer that the last rotation handed over to",
         )
     return _ok("key", f"{kind}: holds the key {fingerprint_of(held)}")
+
+
+def _follows_published(settings: Settings, held: bytes) -> bool:
+    """Whether a signer's key is the published one, or the one that is to be published next."""
+    if not _is_in_reach(settings.public_key):
+        return True
+    public_key = published(settings.public_key)
+    if public_key in (None, held):
+        return True
+    if not os.access(settings.db, os.R_OK):
+        return False
+    with LedgerReader(settings.db) as reader:
+        return _successor(reader, public_key) == held
 
 
 def _public_key(settings: Settings) -> Check:
@@ -288,18 +301,44 @@ def _chain(settings: Settings) -> Check:
         if newest is None:
             return _warn("chain", "there is no receipt yet")
         total = reader.count()
-        # The root's end is the newest key's. What was written behind it may be an agent's end,
-        # which after a rotation the outgoing key has signed.
-        root = Filter(chain_id=root_of(newest.chain_id))
-        last = next(iter(reader.newest(root, limit=1)), newest)
-        checked(settings.db, _row(last), public_key)
-        if public_key is not None and last.mark != newest.mark:
-            archive = archived(settings.public_key)
-            trusted = vouched_keys(public_key, archive, hand_overs(reader))
-            public_key = _signing_key(newest.body, [one.public_key for one in trusted])
-        checked(settings.db, _row(newest), public_key)
-    return _ok(
-        "chain", f"{total} receipts; the last, {newest.sequence} of {newest.chain_id}, is sound"
+        successor = _successor(reader, public_key)
+        _check_end(settings, reader, newest, [one for one in (successor, public_key) if one])
+    found = f"{total} receipts; the last, {newest.sequence} of {newest.chain_id}, is sound"
+    return _ok("chain", found) if successor is None else _unfinished(settings, successor)
+
+
+def _successor(reader: LedgerReader, public_key: bytes | None) -> bytes | None:
+    """Return the key that follows the published one and is not published yet, if there is any."""
+    return None if public_key is None else unpublished_key(public_key, hand_overs(reader))
+
+
+def _check_end(
+    settings: Settings, reader: LedgerReader, newest: StoredReceipt, keys: Sequence[bytes]
+) -> None:
+    """Raise where the end is not sound under the first of the keys, the newest, or one before."""
+    public_key = keys[0] if keys else None
+    # The root's end is the newest key's. What was written behind it may be an agent's end,
+    # which after a rotation the outgoing key has signed.
+    root = Filter(chain_id=root_of(newest.chain_id))
+    last = next(iter(reader.newest(root, limit=1)), newest)
+    checked(settings.db, _row(last), public_key)
+    if public_key is not None and last.mark != newest.mark:
+        earlier = [*keys[1:], *archived(settings.public_key)]
+        trusted = vouched_keys(public_key, earlier, hand_overs(reader))
+        public_key = _signing_key(newest.body, [one.public_key for one in trusted])
+    checked(settings.db, _row(newest), public_key)
+
+
+def _unfinished(settings: Settings, successor: bytes) -> Check:
+    """Say what a rotation left that was committed and whose key is not published."""
+    remedy = "start the daemon: it publishes that key, where its settings lead to it"
+    if settings.key and os.path.lexists(f"{settings.key}.next"):
+        remedy = f"start the daemon: it makes {shown(settings.key)}.next the key, and publishes it"
+    return _warn(
+        "chain",
+        f"a rotation is not finished: the published key has handed over to "
+        f"{fingerprint_of(successor)}, which is not published yet",
+        remedy,
     )
 
 

@@ -10,7 +10,7 @@ hand-over: what it signs later, whoever has it by then, counts no more.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from tallystick.crypto.checking import check
 from tallystick.crypto.digest import sha256_tagged
@@ -52,15 +52,45 @@ def vouched_keys(
         incoming = incoming_key(rotation)
         if outgoing is None or incoming not in vouched or outgoing in vouched:
             continue
-        if (
-            not rotation_faults(rotation, outgoing)
-            and is_signed(receipt, statement, outgoing)
-            and is_signed(*last, incoming)
-            and last[0].link.chain_id == receipt.link.chain_id
-            and last[0].link.previous_receipt_hash == sha256_tagged(statement)
-        ):
+        if _is_sound((receipt, statement), last, outgoing, incoming):
             vouched[outgoing] = TrustedKey(public_key=outgoing, valid_until=receipt.issuanceDate)
     return list(vouched.values())
+
+
+def unpublished_key(published_key: bytes, given: Sequence[tuple[bytes, bytes]]) -> bytes | None:
+    """Return the key to which the newest hand-over goes from the published one, if it does.
+
+    So it is from when a rotation is committed until the next key is published: both have signed.
+    """
+    if not given:
+        return None
+    handed_over, behind = map(split_canonical, given[-1])
+    rotation = None if handed_over is None else handed_over[0].credentialSubject.keyRotation
+    if handed_over is None or behind is None or rotation is None:
+        return None
+    incoming = incoming_key(rotation)
+    if incoming is None or not _is_sound(handed_over, behind, published_key, incoming):
+        return None
+    return incoming
+
+
+def _is_sound(
+    handed_over: tuple[Receipt, bytes],
+    behind: tuple[Receipt, bytes],
+    outgoing: bytes,
+    incoming: bytes,
+) -> bool:
+    """Whether one key signed the hand-over to the other, which signed the receipt behind it."""
+    receipt, statement = handed_over
+    rotation = receipt.credentialSubject.keyRotation
+    return (
+        rotation is not None
+        and not rotation_faults(rotation, outgoing)
+        and is_signed(receipt, statement, outgoing)
+        and is_signed(*behind, incoming)
+        and behind[0].link.chain_id == receipt.link.chain_id
+        and behind[0].link.previous_receipt_hash == sha256_tagged(statement)
+    )
 
 
 def _announced(rotations: Iterable[Receipt]) -> Iterator[tuple[str, bytes]]:

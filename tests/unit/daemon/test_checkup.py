@@ -15,6 +15,7 @@ import pytest
 from tests.ledgers import Home
 
 from tallystick.daemon.checkup import Check, check_up, roundtrip
+from tallystick.daemon.key_source import make_keys
 from tallystick.daemon.settings import Settings, load_settings
 from tallystick.model.framing import framed
 
@@ -129,6 +130,61 @@ def test_a_rotation_vouches_for_no_other_key(home: Home) -> None:
             "UPDATE receipts SET receipt_json = ? WHERE receipt_json = ?", (forged, body)
         )
     assert "signature" in found(home)["chain"].found
+
+
+@pytest.mark.parametrize("step", ["committed", "installed"])
+def test_a_rotation_that_is_not_finished_is_told_as_such(home: Home, step: str) -> None:
+    """The published key has signed which one follows: nothing is wrong that a start won't mend."""
+    home.die_at(step)
+    check = found(home)["chain"]
+    assert check.state == "warn"
+    assert "a rotation is not finished" in check.found
+    assert "start the daemon" in check.remedy
+    assert (f"{home.key}.next" in check.remedy) is (step == "committed")
+    with sqlite3.connect(f"file:{home.db}?mode=ro", uri=True) as connection:
+        ((named,),) = connection.execute(
+            "SELECT receipt_json ->> '$.credentialSubject.keyRotation.new_key_fingerprint'"
+            " FROM receipts WHERE action_type = 'agent.key.rotate'"
+        )
+    connection.close()
+    assert named in check.found
+    home.open().close()
+    assert found(home)["chain"].state == "ok"
+
+
+def test_a_signer_that_is_to_be_published_is_no_other_key(home: Home) -> None:
+    """Settings that name it already, before the start that publishes it, are as they should be."""
+    before = home.public.read_bytes()
+    ledger = home.open()
+    ledger.commit([home.frame()])
+    ledger.rotate()
+    ledger.close()
+    home.public.write_bytes(before)
+    settings = msgspec.structs.replace(settings_of(home), signer=str(home.key), key="")
+    checks = {one.name: one for one in check_up(settings)}
+    assert checks["key"].state == "ok"
+    assert "where its settings lead to it" in checks["chain"].remedy
+    other = home.folder / "other.key"
+    make_keys(other, f"{other}.pub")
+    settings = msgspec.structs.replace(settings, signer=str(other))
+    assert {one.name: one.state for one in check_up(settings)}["key"] == "fail"
+
+
+@pytest.mark.parametrize("what", ["hand-over", "end"])
+def test_a_rotation_that_a_key_has_not_signed_is_tampering(home: Home, what: str) -> None:
+    """Only what both keys have signed is a rotation that waits for a start."""
+    home.die_at("committed")
+    at_end = "terminal = 1 AND chain_id NOT LIKE '%/agent/%'"
+    which = "action_type = 'agent.key.rotate'" if what == "hand-over" else at_end
+    with closing(sqlite3.connect(home.db)) as connection, connection:
+        connection.execute("DROP TRIGGER receipts_update")
+        ((body,),) = connection.execute(f"SELECT receipt_json FROM receipts WHERE {which}")
+        begin, middle, rest = body.partition('"proofValue":"u')
+        forged = f"{begin}{middle}{'B' if rest[0] == 'A' else 'A'}{rest[1:]}"
+        connection.execute(f"UPDATE receipts SET receipt_json = ? WHERE {which}", (forged,))
+    check = found(home)["chain"]
+    assert check.state == "fail"
+    assert "signature" in check.found
 
 
 def test_a_link_in_the_place_of_the_key_is_no_key(home: Home) -> None:

@@ -240,25 +240,6 @@ def test_a_planted_next_key_is_thrown_away(home: Home) -> None:
     ledger.close()
 
 
-class Killed(BaseException):
-    """What ends a daemon between two steps."""
-
-
-def ended_at(home: Home, step: str) -> None:
-    """Leave what a daemon leaves that dies at a step of a rotation."""
-
-    def reached(now: str) -> None:
-        if now == step:
-            raise Killed
-
-    ledger = home.open()
-    ledger.commit([home.frame()])
-    with pytest.raises(Killed):
-        ledger.rotate(reached)
-    ledger._store.close()
-    ledger._heads.close()
-
-
 def forge_hand_over(home: Home) -> None:
     """Have the hand-over carry a signature that the outgoing key has not made."""
     with closing(sqlite3.connect(home.db)) as connection, connection:
@@ -275,7 +256,7 @@ def forge_hand_over(home: Home) -> None:
 
 def test_a_forged_hand_over_installs_no_key(home: Home) -> None:
     """A staged key that the outgoing one has not signed for stays staged: nothing is changed."""
-    ended_at(home, "committed")
+    home.die_at("committed")
     forge_hand_over(home)
     key, before = home.key.read_bytes(), published(home.public)
     with pytest.raises(StoreCorruptError, match="not signed by the key before it"):
@@ -286,7 +267,7 @@ def test_a_forged_hand_over_installs_no_key(home: Home) -> None:
 
 def test_a_forged_hand_over_publishes_no_key(home: Home) -> None:
     """A key that lies in place without such a signature is not the published one's successor."""
-    ended_at(home, "installed")
+    home.die_at("installed")
     forge_hand_over(home)
     before = published(home.public)
     with pytest.raises(KeyFileError, match="another public key"):

@@ -11,7 +11,7 @@ import pytest
 from tests.ledgers import Home, type_of
 
 from tallystick.daemon.publishing import archive, archived, published
-from tallystick.daemon.vouching import hand_overs, vouched_keys
+from tallystick.daemon.vouching import hand_overs, unpublished_key, vouched_keys
 from tallystick.keys.local import generate_key_pair
 from tallystick.store.ledger_reads import LedgerReader
 from tallystick.verify.trust import TrustedKey
@@ -80,6 +80,18 @@ def test_a_hand_over_that_nobody_took_up_vouches_for_nothing(home: Home) -> None
             "(SELECT max(chain_id) FROM receipts WHERE action_type = 'agent.key.rotate')"
         )
     assert keys_of(home) == [published(home.public)]
+
+
+def test_a_key_that_is_not_published_yet_follows_the_published_one(home: Home) -> None:
+    """By the newest hand-over alone: which key an earlier one went on to says nothing of today."""
+    newest, middle, oldest = keys_of(home)
+    with LedgerReader(home.db) as reader:
+        given = hand_overs(reader)
+    found = {key: unpublished_key(key, given) for key in (newest, middle, oldest)}
+    assert found == {newest: None, middle: newest, oldest: None}
+    assert unpublished_key(middle, []) is None
+    assert unpublished_key(middle, [(given[-1][0], given[0][1])]) is None
+    assert unpublished_key(middle, [(b"{}", given[-1][1])]) is None
 
 
 def test_damaged_rows_are_passed_over(home: Home) -> None:
