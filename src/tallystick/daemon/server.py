@@ -55,6 +55,8 @@ class Daemon:
     _is_eager = False
     # Whether the manager knows that the end has begun, and nobody new finds the socket.
     _is_ending = False
+    # Whether a tick is in line: behind a signer that is away, each one more would only be the same.
+    _is_tick_in_line = False
 
     def __init__(
         self,
@@ -204,11 +206,17 @@ class Daemon:
 
     def _tick(self) -> None:
         """Have what is due without frames written: losses, and the end of a day."""
-        if self._intake.fault is None:
-            self._intake.do(self._ledger.tick, _note_tick)
+        if self._intake.fault is None and not self._is_tick_in_line:
+            self._is_tick_in_line = True
+            self._intake.do(self._ledger.tick, self._note_tick)
         for listener in (self._listener, self._status_listener):
             if not listener.is_in_place and not self._is_ending:
                 event(logging.WARNING, "socket_gone", socket=listener.path)
+
+    def _note_tick(self, _result: Any, fault: Exception | None) -> None:
+        self._is_tick_in_line = False
+        if fault is not None and not isinstance(fault, StoreError):
+            event(logging.ERROR, "tick_failed", kind=type(fault).__name__)
 
     def _sign_of_life(self) -> None:
         # A disk that hangs is a daemon that hangs: no sign, and the manager starts it anew. To wait
@@ -352,11 +360,6 @@ def _listen(settings: Settings) -> tuple[Listener, Listener]:
     except BaseException:
         listener.close()
         raise
-
-
-def _note_tick(_result: Any, fault: Exception | None) -> None:
-    if fault is not None and not isinstance(fault, StoreError):
-        event(logging.ERROR, "tick_failed", kind=type(fault).__name__)
 
 
 def _settle_garbage() -> None:

@@ -253,6 +253,44 @@ def test_a_signer_that_stays_away_does_not_hold_up_the_end(
     assert len(house.home.receipts()) == 1
 
 
+@pytest.fixture
+def is_ticking_fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ahead of `house`."""
+    monkeypatch.setattr(server, "_TICK_MS", 10)
+
+
+@pytest.mark.usefixtures("is_ticking_fast")
+def test_ticks_do_not_pile_up_behind_a_signer_that_is_away(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One waits at most, and when it is done the next one comes: none is forgotten."""
+    sign, is_back, behind = house.keys.sign, threading.Event(), []
+    tick = Ledger.tick
+
+    def ticks(ledger: Ledger) -> None:
+        behind.append(is_back.is_set())
+        tick(ledger)
+
+    def away(message: bytes) -> bytes:
+        if not is_back.is_set():
+            raise SignerUnavailable("not now")
+        return sign(message)
+
+    monkeypatch.setattr(house.ledger, "tick", lambda: ticks(house.ledger))
+    with Line(house.settings.socket, wait_s=20) as line:
+        line.ask()
+        monkeypatch.setattr(KeySuccession, "sign_all", None)  # as with a signer
+        monkeypatch.setattr(house.keys, "sign", away)
+        line.send(framed(body(ack=True)))
+        wait_until(lambda: house.daemon._intake.is_signer_away)
+        time.sleep(0.5)
+        waiting = house.daemon._intake._line.waiting
+        is_back.set()
+        assert line.answer()["sequence"] == 2
+        assert waiting <= 1
+        wait_until(lambda: sum(behind) > 3)
+
+
 def test_a_signer_that_is_back_in_time_is_waited_for_at_the_end(
     house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
