@@ -182,6 +182,8 @@ class Daemon:
         """Serve once for the thread that serves: it stores what came alone, and that takes long."""
         if self._signals.ask_for_an_end:
             self._begin_end()
+        elif self._signals.next(signal.SIGHUP) is not None:
+            self._take_settings()  # nothing of it needs the disk, and who asked waits for it
         self._loop.turn(_DRAIN_TURN_MS if self._is_ending else None)
         self._settle()
         if self._is_ending:

@@ -37,9 +37,14 @@ class Signals:
         self._caught.append(number)
         self._wake()
 
-    def next(self) -> int | None:
-        """Return the first that nobody has acted on, or None."""
-        return self._caught.pop(0) if self._caught else None
+    def next(self, only: int | None = None) -> int | None:
+        """Return the first that nobody has acted on, or None, also where it is another than this.
+
+        For one thread at a time.
+        """
+        if not self._caught or only not in (None, self._caught[0]):
+            return None
+        return self._caught.pop(0)
 
     @contextmanager
     def taken(self) -> Iterator[None]:

@@ -428,6 +428,34 @@ def test_a_stop_while_the_disk_hangs_is_heard(
     assert house.home.verify().verdict == "verified"
 
 
+def test_a_reload_while_the_disk_hangs_is_done(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a signal, as by the status socket; an end that comes behind it is not lost."""
+    with Line(house.settings.socket) as line:
+        line.ask()
+        disk = Disk(house, monkeypatch)
+        line.send(frame(ack=True))
+        assert disk.hangs.wait(20)
+        wait_until(lambda: house.daemon._stand_in.is_there)
+        try:
+            for timeout_ms in (777, 888):
+                house.next_settings = msgspec.structs.replace(
+                    house.settings, frame_timeout=timeout_ms
+                )
+                house.daemon._signals.note(signal.SIGHUP)
+                wait_until(lambda ms=timeout_ms: house.daemon._settings.frame_timeout == ms, 10)
+            for one in (signal.SIGTERM, signal.SIGHUP):
+                house.daemon._signals.note(one)
+            wait_until(lambda: not Path(house.settings.socket).exists())
+        finally:
+            disk.goes_on.set()
+        assert line.answer()["sequence"] == 2
+        house.thread.join(20)
+        assert not house.thread.is_alive()
+    assert house.home.verify().verdict == "verified"
+
+
 def test_a_disk_that_takes_its_time_takes_none_from_who_fetches_answers(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:

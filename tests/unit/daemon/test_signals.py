@@ -107,6 +107,16 @@ print(signals.next())
     assert (done.returncode, done.stdout.split()) == (0, ["2", "ended"]), done.stderr
 
 
+def test_one_alone_can_be_asked_for() -> None:
+    """What stands before it is left for who acts on that, and what stands behind it, too."""
+    signals = Signals(lambda: None)
+    assert signals.next(signal.SIGHUP) is None
+    for one in (signal.SIGHUP, signal.SIGTERM, signal.SIGHUP):
+        signals.note(one)
+    assert [signals.next(signal.SIGHUP) for _ in range(2)] == [signal.SIGHUP, None]
+    assert [*iter(signals.next, None)] == [signal.SIGTERM, signal.SIGHUP]
+
+
 def test_elsewhere_than_on_the_main_thread_none_is_taken() -> None:
     """Who runs a daemon in a thread of its own process keeps its signals."""
     found: list[int | None] = []
