@@ -245,6 +245,10 @@ LOGIN_WAIT_MS_MAX = 1000
 # How long the probe waits that asks whether a socket still has a daemon behind it.
 SOCKET_PROBE_MS_MAX = 100
 
+# How long an end waits for who binds at its socket's path: some probes. Whoever may look into the
+# folder could lock it forever, and then the path is taken away without.
+SOCKET_LOCK_MS_MAX = 500
+
 # Path of a Unix socket with its closing zero: what the kernels' `sun_path` holds.
 SOCKET_PATH_LINUX_BYTES_MAX = 108
 

@@ -5,10 +5,16 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 from typing import Final
 
-from tallystick.daemon.socket_path import DIRECTORY_MODE, SOCKET_MODE, listen, place_link
+from tallystick.daemon.socket_path import (
+    DIRECTORY_MODE,
+    SOCKET_MODE,
+    identity,
+    listen,
+    place_link,
+    remove,
+)
 from tallystick.errors import SettingError
 
 # What the kernel keeps in line; it cuts this to its own bound.
@@ -35,12 +41,12 @@ class Listener:
             backlog=BACKLOG,
         )
         self.socket.setblocking(False)
-        self._own = self._identity()
+        self._own = identity(path)
 
     @property
     def is_in_place(self) -> bool:
         """Whether the path still leads here: who may write to the folder can take it away."""
-        return self._own is not None and self._identity() == self._own
+        return self._own is not None and identity(self.path) == self._own
 
     def also_at(self, link: str | None) -> None:
         """Put a symbolic link where older emitters look; without one, go on without."""
@@ -49,11 +55,8 @@ class Listener:
 
     def withdraw(self) -> None:
         """Remove the path and its links, so that nobody new comes; who waits can be let in yet."""
-        if self.is_in_place:
-            try:
-                os.unlink(self.path)
-            except OSError:
-                pass  # the next daemon finds it stale and removes it
+        if self._own is not None:
+            remove(self.path, self._own)
         self._own = None
         for link in self._links:
             try:
@@ -67,13 +70,6 @@ class Listener:
         """Withdraw, and listen no more."""
         self.withdraw()
         self.socket.close()
-
-    def _identity(self) -> tuple[int, int] | None:
-        try:
-            found = os.lstat(self.path)
-        except OSError:
-            return None
-        return (found.st_dev, found.st_ino) if stat.S_ISSOCK(found.st_mode) else None
 
 
 def group_id(name: str) -> int | None:

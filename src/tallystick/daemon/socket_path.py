@@ -3,7 +3,7 @@
 
 A socket that nobody answers on is left over from a crash and is removed; one that a daemon answers
 on is left alone. Between that look and the bind the directory is locked, so that of two daemons
-that start at once exactly one gets the path.
+that start at once exactly one gets the path, and that one which ends takes no other's away.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ import os
 import re
 import socket
 import stat
+import time
 from collections.abc import Mapping
 from typing import Final
 
 from tallystick.errors import SocketPathError
 from tallystick.limits import (
+    SOCKET_LOCK_MS_MAX,
     SOCKET_PATH_LINUX_BYTES_MAX,
     SOCKET_PATH_MACOS_BYTES_MAX,
     SOCKET_PROBE_MS_MAX,
@@ -27,6 +29,8 @@ from tallystick.model.framing import data_home, default_socket_path
 
 DIRECTORY_MODE: Final = 0o750
 SOCKET_MODE: Final = 0o660
+
+_LOCK_PAUSE_S: Final = 0.01
 
 # `host:port`, `[::1]:80`, `tcp://…`: whatever a dialler would take for an address.
 _ADDRESS: Final = re.compile(
@@ -129,6 +133,31 @@ def clear_stale(path: str) -> None:
         os.unlink(path)
 
 
+def remove(path: str, own: tuple[int, int]) -> None:
+    """Remove the socket of this identity, unless there is another one, or one is being bound."""
+    try:
+        directory = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return  # the folder went first, or leads elsewhere
+    try:
+        _lock_for_a_while(directory)
+        if identity(path) == own:
+            os.unlink(path)
+    except OSError:
+        pass  # the next daemon finds it stale and removes it
+    finally:
+        os.close(directory)
+
+
+def identity(path: str) -> tuple[int, int] | None:
+    """Return what tells a socket from every other one that is there at the time, or None."""
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return None
+    return (found.st_dev, found.st_ino) if stat.S_ISSOCK(found.st_mode) else None
+
+
 def is_live(path: str) -> bool:
     """Whether somebody accepts connections at a path; raise where that can't be told."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
@@ -226,6 +255,20 @@ def _open_folder(folder: str, mode: int, group: int | None) -> int:
             "directory", f"{_shown(folder)} belongs to another user, or all may write to it"
         )
     return directory
+
+
+def _lock_for_a_while(directory: int) -> None:
+    """Lock a folder against who binds in it; who keeps the lock on purpose holds up no end."""
+    end_s = time.monotonic() + SOCKET_LOCK_MS_MAX / 1000
+    while True:
+        try:
+            fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= end_s:
+                return
+            time.sleep(_LOCK_PAUSE_S)
+        else:
+            return
 
 
 def _bind(

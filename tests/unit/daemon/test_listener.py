@@ -3,14 +3,20 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tallystick.daemon.listener import Listener, group_id
 from tallystick.errors import SettingError, SocketPathError
+from tallystick.limits import SOCKET_LOCK_MS_MAX
 
 
 @pytest.fixture
@@ -18,6 +24,17 @@ def path(tmp_path: Path) -> Path:
     folder = tmp_path / "run"
     folder.mkdir(mode=0o750)
     return folder / "s"
+
+
+@contextmanager
+def lock_of(folder: Path) -> Iterator[None]:
+    """Lock a folder, as who binds in it does."""
+    directory = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(directory, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(directory)
 
 
 def test_only_one_listens(path: Path) -> None:
@@ -54,6 +71,33 @@ def test_another_daemons_socket_is_left_alone(path: Path) -> None:
     path.unlink()
     path.parent.rmdir()
     other.close()  # the folder went first
+
+
+def test_a_socket_that_is_being_bound_is_left_alone(path: Path) -> None:
+    """Who ends waits for who binds, and looks whose the path is behind that, not before."""
+    listener = Listener(str(path))
+    with lock_of(path.parent), socket.socket(socket.AF_UNIX) as other:
+        ending = threading.Thread(target=listener.withdraw)
+        ending.start()
+        ending.join(0.2)
+        assert path.exists()
+        path.unlink()
+        other.bind(str(path))
+    ending.join(20)
+    assert path.exists()
+    listener.close()
+    assert path.exists()
+
+
+def test_who_keeps_the_lock_holds_up_no_end(path: Path) -> None:
+    """Each member of the group may lock the folder: the path goes all the same."""
+    listener = Listener(str(path))
+    began = time.monotonic()
+    with lock_of(path.parent):
+        listener.withdraw()
+    assert time.monotonic() - began >= SOCKET_LOCK_MS_MAX / 1000
+    assert not path.exists()
+    listener.close()
 
 
 def test_links_go_with_it(path: Path, tmp_path: Path) -> None:
