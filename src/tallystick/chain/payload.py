@@ -38,12 +38,19 @@ def with_parameters(
     return {**action, "parameters_hash": digest}
 
 
+def capped_error(error: str | None) -> str | None:
+    """Return an error text of bounded length."""
+    if error is None or len(error) <= ERROR_CHARS_MAX:
+        return error
+    return error[: ERROR_CHARS_MAX - 1] + "…"
+
+
 def capped_outcome(outcome: Outcome | Mapping[str, Any]) -> Outcome | Mapping[str, Any]:
     """Return the outcome with an error text of bounded length."""
     error = outcome.error if isinstance(outcome, Outcome) else outcome.get("error")
-    if not isinstance(error, str) or len(error) <= ERROR_CHARS_MAX:
+    short = capped_error(error) if isinstance(error, str) else error
+    if short is error:
         return outcome
-    short = error[: ERROR_CHARS_MAX - 1] + "…"
     if isinstance(outcome, Outcome):
         return msgspec.structs.replace(outcome, error=short)
     return {**outcome, "error": short}

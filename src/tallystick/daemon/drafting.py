@@ -13,12 +13,12 @@ from typing import Any, Final
 
 import msgspec
 
-from tallystick.chain.payload import payload_hash
+from tallystick.chain.payload import capped_error, capped_intent, payload_hash
 from tallystick.chain.straight import Checked
 from tallystick.crypto.canonical import is_plain
 from tallystick.daemon.attestation import Attestation
 from tallystick.daemon.disclosing import NOTHING, Disclosed, Disclosure
-from tallystick.limits import ERROR_CHARS_MAX, FRAME_USAGE_DEPTH_MAX, PREVIEW_CHARS_MAX
+from tallystick.limits import FRAME_USAGE_DEPTH_MAX
 from tallystick.model.action import Action, EmitterMetadata, Intent, Outcome, Target
 from tallystick.model.classify import claimed_risk, classify, settled_risk
 from tallystick.model.extension import Extension, Risk, Rule, runtime_with, with_extension
@@ -98,7 +98,7 @@ def draft_receipt(
         check_type=check_emitted_type,
     )
     if shown.prompt_preview is not None:
-        arguments["intent"] = _intent(shown.prompt_preview)
+        arguments["intent"] = capped_intent(Intent(prompt_preview=shown.prompt_preview))
     if shown.correlation_id is not None:
         arguments["correlation_id"] = shown.correlation_id
     return arguments
@@ -167,23 +167,11 @@ def _outcome(frame: Frame, shown: Frame, sealed: Disclosed) -> Outcome:
     else:
         status = "success"
     return Outcome(
-        error=_capped(shown.error),
+        error=capped_error(shown.error),
         response_disclosure=sealed.response,
         response_hash=None if frame.output is None else payload_hash(frame.output),
         status=status,  # type: ignore[arg-type]  # mypy widens the three literals
     )
-
-
-def _capped(error: str | None) -> str | None:
-    if error is None or len(error) <= ERROR_CHARS_MAX:
-        return error
-    return error[: ERROR_CHARS_MAX - 1] + "…"
-
-
-def _intent(preview: str) -> Intent:
-    if len(preview) <= PREVIEW_CHARS_MAX:
-        return Intent(prompt_preview=preview)
-    return Intent(prompt_preview=preview[:PREVIEW_CHARS_MAX], prompt_preview_truncated=True)
 
 
 def _rule(shown: Frame) -> Rule | None:

@@ -46,6 +46,7 @@ def test_a_hash_that_disagrees_is_refused() -> None:
 
 def test_long_errors_are_cut() -> None:
     """Exactly at the limit nothing happens; beyond it the text ends in an ellipsis."""
+    assert payload.capped_error(None) is None
     kept = payload.capped_outcome({"status": "failure", "error": "e" * ERROR_CHARS_MAX})
     assert kept == {"status": "failure", "error": "e" * ERROR_CHARS_MAX}
     cut = payload.capped_outcome(Outcome(status="failure", error="e" * (ERROR_CHARS_MAX + 1)))
