@@ -21,7 +21,7 @@ from typing import Any
 from tallystick.daemon.attested import AttestedFrame
 from tallystick.daemon.drafter import Drafter
 from tallystick.daemon.drafting import DraftSettings
-from tallystick.daemon.key_source import FileKeySource, make_keys
+from tallystick.daemon.key_file import FileKeySource, make_keys
 from tallystick.daemon.ledger import Ledger
 from tallystick.daemon.opening import open_ledger
 from tallystick.daemon.peer import attest

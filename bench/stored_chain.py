@@ -26,7 +26,7 @@ import msgspec
 import peer
 from measure import Row
 
-from tallystick.daemon.key_source import make_keys
+from tallystick.daemon.key_file import make_keys
 
 # The bounds of the issue.
 START_S, TIMES_THE_PEER = 1.0, 3

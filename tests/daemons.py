@@ -18,7 +18,7 @@ from typing import Any, Self
 from tests.command import environment, process
 from tests.frames import Line
 
-from tallystick.daemon.key_source import make_keys
+from tallystick.daemon.key_file import make_keys
 from tallystick.daemon.publishing import archived
 from tallystick.daemon.status import ask_daemon
 from tallystick.verify.report import Report

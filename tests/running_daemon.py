@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.command import environment, process, tally
 
-from tallystick.daemon.key_source import make_keys
+from tallystick.daemon.key_file import make_keys
 
 
 class RunningDaemon:

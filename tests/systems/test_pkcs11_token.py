@@ -23,7 +23,8 @@ from tests.systems.kept import written_by
 
 from tallystick import verify_chain
 from tallystick.crypto.multibase import did_key_encode
-from tallystick.daemon.key_source import KeySuccession, SignerKeySource
+from tallystick.daemon.key_source import SignerKeySource
+from tallystick.daemon.key_succession import KeySuccession
 from tallystick.daemon.status import ask_daemon
 from tallystick.errors import SigningError
 from tallystick.keys.pkcs11 import Pkcs11Signer

@@ -69,7 +69,7 @@ def command(config: str | None, forensic: bool, **flags: Any) -> None:
 
 def _made(settings: Any) -> bytes:
     """Make the key, or look a signer's up; publish and return its public half."""
-    from tallystick.daemon.key_source import make_keys
+    from tallystick.daemon.key_file import make_keys
     from tallystick.daemon.publishing import publish
 
     if not settings.signer:

@@ -13,7 +13,7 @@ from typing import Final
 
 from tallystick.daemon.hardening import harden_process
 from tallystick.daemon.key_choice import NextSigner, beside_key, key_source_of
-from tallystick.daemon.key_source import KeySuccession
+from tallystick.daemon.key_succession import KeySuccession
 from tallystick.daemon.ledger import Ledger
 from tallystick.daemon.listener import group_id
 from tallystick.daemon.opening import open_ledger

@@ -11,12 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from tallystick.daemon.key_source import (
-    FileKeySource,
-    KeySuccession,
-    SignerKeySource,
-    check_folders,
-)
+from tallystick.daemon.key_file import FileKeySource, check_folders
+from tallystick.daemon.key_source import SignerKeySource
+from tallystick.daemon.key_succession import KeySuccession
 from tallystick.daemon.settings import Settings
 from tallystick.keys.signer_uri import open_signer, parse_signer_uri
 from tallystick.ports import Signer

@@ -18,7 +18,7 @@ from tallystick.daemon.assembly import (
     set_umask,
     system_clock_ns,
 )
-from tallystick.daemon.key_source import make_keys
+from tallystick.daemon.key_file import make_keys
 from tallystick.daemon.settings import Settings, load_settings
 from tallystick.daemon.statements import Statements
 from tallystick.errors import SettingError, StoreLockedError

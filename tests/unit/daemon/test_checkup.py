@@ -15,7 +15,7 @@ import pytest
 from tests.ledgers import Home
 
 from tallystick.daemon.checkup import Check, check_up, roundtrip
-from tallystick.daemon.key_source import make_keys
+from tallystick.daemon.key_file import make_keys
 from tallystick.daemon.settings import Settings, load_settings
 from tallystick.model.framing import framed
 

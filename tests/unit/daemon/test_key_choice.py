@@ -15,7 +15,8 @@ from tallystick.daemon.key_choice import (
     key_source_of,
     successor_of,
 )
-from tallystick.daemon.key_source import FileKeySource, KeySuccession, make_keys
+from tallystick.daemon.key_file import FileKeySource, make_keys
+from tallystick.daemon.key_succession import KeySuccession
 from tallystick.daemon.settings import Settings, changed, load_settings, print_config
 from tallystick.errors import KeyFileError, SettingError
 

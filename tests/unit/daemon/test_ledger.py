@@ -20,7 +20,8 @@ from tallystick.daemon import ledger as module
 from tallystick.daemon.attested import ArrivedFrame, AttestedFrame
 from tallystick.daemon.batch import Draft
 from tallystick.daemon.head_file import HeadFile
-from tallystick.daemon.key_source import SignerKeySource, make_keys
+from tallystick.daemon.key_file import make_keys
+from tallystick.daemon.key_source import SignerKeySource
 from tallystick.daemon.ledger import Ledger
 from tallystick.daemon.turn import Turn
 from tallystick.errors import (

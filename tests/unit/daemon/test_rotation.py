@@ -15,7 +15,9 @@ import pytest
 from tests.ledgers import METHOD, Home, chain_of, type_of
 
 from tallystick.crypto.ed25519 import public_key_from
-from tallystick.daemon.key_source import FileKeySource, KeySuccession, SignerKeySource
+from tallystick.daemon.key_file import FileKeySource
+from tallystick.daemon.key_source import SignerKeySource
+from tallystick.daemon.key_succession import KeySuccession
 from tallystick.daemon.publishing import archive_path, archived, published
 from tallystick.errors import (
     KeyFileError,

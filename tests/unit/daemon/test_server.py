@@ -19,7 +19,8 @@ from tests.ledgers import METHOD, Home
 from tallystick.daemon import server
 from tallystick.daemon.attested import ArrivedFrame
 from tallystick.daemon.drafted import Drafted
-from tallystick.daemon.key_source import FileKeySource, KeySuccession
+from tallystick.daemon.key_file import FileKeySource
+from tallystick.daemon.key_succession import KeySuccession
 from tallystick.daemon.ledger import Ledger
 from tallystick.daemon.server import Daemon, bounds_of
 from tallystick.daemon.settings import Settings, load_settings
