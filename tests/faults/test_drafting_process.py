@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 from tests.frames import body
+from tests.intakes import House
 from tests.ledgers import ISSUER
 from tests.portions import TANGO, portion_of, usual_bodies
 from tests.unit.daemon.test_draft_process import USUAL, running
-from tests.unit.daemon.test_intake import House, send_in_a_crowd, stated_by_another
+from tests.unit.daemon.test_intake import send_in_a_crowd, stated_by_another
 
 from tallystick.daemon.disclosing import parse_policy
 from tallystick.daemon.drafter import Drafter

@@ -3,8 +3,7 @@
 
 One thread reads, drafts and signs, batch by batch, so that everything that waits shares one
 transaction and one fsync; where there is much to do, another one stores and answers meanwhile. What
-comes alone is not handed over at all: the thread that reads the sockets does all of it. A frame
-that our own code stumbles over is refused; its neighbours are stored.
+comes alone is not handed over at all: the thread that reads the sockets does all of it.
 """
 
 from __future__ import annotations
@@ -17,26 +16,25 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from struct import Struct
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Protocol
 
-from tallystick.daemon.attested import ArrivedFrame, as_attested
+from tallystick.daemon.attested import ArrivedFrame
 from tallystick.daemon.connection import Arrived
 from tallystick.daemon.drafted import Answer, Drafted
 from tallystick.daemon.drafting_ahead import DraftingAhead
-from tallystick.daemon.losses import Losses
+from tallystick.daemon.endurance import Drafts, Endurance
 from tallystick.daemon.reading import Outcomes, Reading, asks
 from tallystick.daemon.stand_in import StandIn
 from tallystick.daemon.tallies import Tallies
 from tallystick.daemon.task import Task
 from tallystick.daemon.writing import Writing
-from tallystick.errors import Error, SignerUnavailable, StoreError
+from tallystick.errors import StoreError
 from tallystick.limits import (
     ALONE_BYTES_MAX,
     ALONE_FRAMES_MAX,
     DRAFTED_FRAMES_MAX,
     HELD_FRAMES_MAX,
     SIGNED_ELSEWHERE_FRAMES_MAX,
-    SIGNER_PAUSE_MS_MAX,
     UNASKED_WAIT_MS_MAX,
 )
 from tallystick.model.frame import (
@@ -51,17 +49,11 @@ _HEADER: Final = Struct(">I")
 _LINE_BYTES_MAX: Final = 1 << 40
 
 
-class Writes(Protocol):
-    """What makes receipts of frames: the ledger."""
-
-    def draft(self, frames: Sequence[ArrivedFrame], /) -> Drafted:
-        """Return a transaction that is signed, and that `write` puts on stable storage."""
+class Writes(Drafts, Protocol):
+    """What makes receipts of frames, and puts them on stable storage: the ledger."""
 
     def write(self, drafted: Drafted, /) -> list[Answer]:
         """Return what became of each frame, when all of it is on stable storage."""
-
-    def commit(self, frames: Sequence[ArrivedFrame], /) -> list[Answer]:
-        """Do both."""
 
     def stop(self, error: BaseException, /) -> None:
         """Write nothing any more: something that was drafted won't be written."""
@@ -70,13 +62,8 @@ class Writes(Protocol):
     def signs_here(self) -> bool:
         """Whether the key is in this process."""
 
-    @property
-    def losses(self) -> Losses:
-        """Where frames are counted that become no receipt, until the chain says so."""
-
 
 Item = Arrived | Task
-Stored = TypeVar("Stored")
 
 
 class Intake:
@@ -108,11 +95,9 @@ class Intake:
         self._finished = finished
         self._on_stop = on_stop
         self._fault: Exception | None = None
-        # Since when this batch is drafted, and since when that one is written.
-        self._began_ns = self._write_began_ns = 0
-        # Whether frames wait for a signer that gives no signatures for now.
-        self.is_signer_away = False
-        self._is_closing = threading.Event()
+        self._endurance = Endurance(ledger, tallies)
+        # Since when a transaction is written.
+        self._write_began_ns = 0
         self._ending = threading.Lock()
         self._is_ended = False
         self._writing = Writing("tally-ledger-write", lambda fault: self._stop((), fault))
@@ -126,9 +111,14 @@ class Intake:
         )
 
     @property
+    def is_signer_away(self) -> bool:
+        """Whether frames wait for a signer that gives no signatures for now."""
+        return self._endurance.is_signer_away
+
+    @property
     def busy_ms(self) -> int:
         """How long the commit that runs now has been running; to wait for a signer is none."""
-        began_ns = [one for one in (self._began_ns, self._write_began_ns) if one]
+        began_ns = [one for one in (self._endurance.began_ns, self._write_began_ns) if one]
         return (time.monotonic_ns() - min(began_ns)) // 1_000_000 if began_ns else 0
 
     @property
@@ -165,7 +155,7 @@ class Intake:
 
     def _line_up(self, arrived: Arrived) -> None:
         """Put it in line; a few frames that nobody asks about wait for one that is."""
-        if self._began_ns or self._line.waiting:  # else it is its turn at once
+        if self._endurance.began_ns or self._line.waiting:  # else it is its turn at once
             self._reading.prepare(arrived)
         count = len(arrived.bodies) + 1
         is_few = count + self._line.waiting <= ALONE_FRAMES_MAX
@@ -197,7 +187,7 @@ class Intake:
             stand_in.back()
 
     def _do_alone(self, batch: list[Arrived]) -> None:
-        self._began_ns = time.monotonic_ns()
+        self._endurance.began_ns = time.monotonic_ns()
         try:
             outcomes, found, _ = self._drafted(batch)
         except BaseException as fault:  # noqa: BLE001 - whatever it is, who waits hears
@@ -209,12 +199,12 @@ class Intake:
         )
 
     def _drafted_alone(self) -> None:
-        self._began_ns = 0
+        self._endurance.began_ns = 0
         self._drafting.release()
 
     def close(self) -> None:
         """Commit what waits, and end the thread."""
-        self._is_closing.set()
+        self._endurance.end()
         with suppress(StoreError):
             self._line_up_lone()  # where the loop did not come to it
         self._line.close()
@@ -228,7 +218,7 @@ class Intake:
     def _take(self, batch: Sequence[Item]) -> None:
         """Draft what came, and pass it on; do what is to be done between two drafts."""
         with self._drafting:
-            self._began_ns = time.monotonic_ns()
+            self._endurance.began_ns = time.monotonic_ns()
             is_quick = self._ledger.signs_here  # until a rotation
             self._line.count_max = DRAFTED_FRAMES_MAX if is_quick else SIGNED_ELSEWHERE_FRAMES_MAX
             waiting: list[Arrived] = []
@@ -242,7 +232,7 @@ class Intake:
                     item.do()
                 self._store(waiting)
             finally:
-                self._began_ns = 0
+                self._endurance.began_ns = 0
 
     def _store(self, batch: list[Arrived]) -> None:
         """Draft what some connections sent, in one transaction, and have it stored."""
@@ -259,7 +249,7 @@ class Intake:
         frames: list[ArrivedFrame] = []
         # For each frame that came in: where its answer stands, or why it was refused.
         outcomes = [self._reading.read(arrived, frames) for arrived in batch]
-        found = self._draft(frames) if frames else []
+        found = self._endurance.draft(frames) if frames else []
         if isinstance(found, Drafted):
             self._reading.note_issued(found.standing.last_ms)
         for answer in found.answers if isinstance(found, Drafted) else found:
@@ -314,56 +304,6 @@ class Intake:
             self._finished(arrived)
         if is_first:
             self._on_stop(fault)  # last: it closes connections
-
-    # --------------------------------------------------------------------------- parts of these
-
-    def _draft(self, frames: list[ArrivedFrame]) -> Drafted | list[Answer]:
-        """Return what is to be written; where our own code stumbles, what was stored one by one."""
-        try:
-            return self._patiently(self._ledger.draft, frames)
-        except Error:
-            raise
-        except Exception:  # noqa: BLE001 - one frame's trouble is not another's
-            return self._commit(frames)
-
-    def _commit(self, frames: list[ArrivedFrame]) -> list[Answer]:
-        """Have frames stored; where that fails for another reason than the store, one by one."""
-        try:
-            return self._patiently(self._ledger.commit, frames)
-        except Error:
-            raise
-        except Exception as fault:  # noqa: BLE001 - one frame's trouble is not another's
-            if len(frames) == 1:
-                one = frames[0]
-                self._tallies.faults += 1
-                event(logging.ERROR, "frame_failed", kind=type(fault).__name__)
-                # In the tallies it is counted with its answer.
-                moment_ms = one.received_ns // 1_000_000
-                self._ledger.losses.note_refused("INTERNAL", moment_ms, one.drop_count)
-                return [Refusal(code="INTERNAL", message="the daemon failed on this frame")]
-            middle = len(frames) // 2
-            return self._commit(frames[:middle]) + self._commit(frames[middle:])
-
-    def _patiently(
-        self, work: Callable[[list[ArrivedFrame]], Stored], frames: list[ArrivedFrame]
-    ) -> Stored:
-        """Wait for a signer that is away for now: emitters are held back, and lose nothing."""
-        pause_ms = SIGNER_PAUSE_MS_MAX // 64
-        while True:
-            try:
-                done = work(frames)
-                self.is_signer_away = False
-                return done
-            except SignerUnavailable as fault:
-                self.is_signer_away = True
-                self._began_ns = 0  # nothing runs meanwhile that could hang
-                event(logging.WARNING, "signer_unavailable", reason=str(fault))
-                # While they wait the settings may change, and with them what is stated.
-                frames[:] = [as_attested(one) for one in frames]
-                if self._is_closing.wait(pause_ms / 1000):
-                    raise
-                pause_ms = min(2 * pause_ms, SIGNER_PAUSE_MS_MAX)
-                self._began_ns = time.monotonic_ns()
 
     def _done(self, batch: Sequence[Item], _: None, fault: Exception | None) -> None:
         """Answer what was not passed on because of a fault."""
