@@ -1,10 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reads a daemon's ledger without its help: while it writes, after it stopped, after it was killed.
 
-A reader needs no more than the right to read the files, and changes none. While there is a
-write-ahead log, SQLite's own locks are used (`mode=ro`). Where there is none the daemon is down and
-the file stands still: only then is it read without locks (`immutable=1`), and each answer counts
-only if the file was still the same behind it.
+A reader needs no more than the right to read the files, and changes none (`ledger_file`).
 
 The columns of a row are there to find it, and prove nothing: `column_faults` compares them with
 the bytes.
@@ -16,15 +13,22 @@ import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from typing import Final, Literal, Self
-from urllib.parse import quote
 
 import msgspec
 
-from tallystick.durable.file import FilePath, reason_of, shown
-from tallystick.errors import StoreCorruptError, StoreError
-from tallystick.limits import LEDGER_PAGE_BYTES_MAX, LEDGER_PAGE_ROWS_MAX, SQLITE_BUSY_MS
+from tallystick.durable.file import FilePath, shown
+from tallystick.errors import StoreCorruptError
+from tallystick.limits import LEDGER_PAGE_BYTES_MAX, LEDGER_PAGE_ROWS_MAX
 from tallystick.model.receipt import split_canonical, split_judged
 from tallystick.store.ledger import row_of
+from tallystick.store.ledger_file import (
+    TRIES,
+    check_shape,
+    check_there,
+    open_to_read,
+    state_of,
+    told,
+)
 from tallystick.store.sql import Row
 
 _COLUMNS: Final = (
@@ -44,7 +48,6 @@ _COLUMNS: Final = (
     "session_id",
     "terminal",
 )
-_TRIES: Final = 20
 
 
 class StoredReceipt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -108,12 +111,7 @@ class LedgerReader:
         self._connection: sqlite3.Connection | None = None
         # What the file was when it was opened without locks; None while SQLite's locks are used.
         self._still: tuple[int, ...] | None = None
-        try:
-            os.stat(self.path)
-        except FileNotFoundError:
-            raise StoreError(f"{self._shown} does not exist") from None
-        except OSError as fault:
-            raise StoreError(f"{self._shown} could not be opened: {reason_of(fault)}") from None
+        check_there(self.path, self._shown)
         self.mark()
 
     def __enter__(self) -> Self:
@@ -221,7 +219,7 @@ class LedgerReader:
     def _rows(self, statement: str, values: Sequence[object] = ()) -> list[Row]:
         """Ask until an answer comes of a file that was one file all the while."""
         fault: sqlite3.Error | None = None
-        for _ in range(_TRIES):
+        for _ in range(TRIES):
             try:
                 connection = self._opened()
                 rows: list[Row] = connection.execute(statement, values).fetchall()
@@ -234,64 +232,26 @@ class LedgerReader:
                 return []  # no row has a number that SQLite has not
             except UnicodeDecodeError as error:
                 raise StoreCorruptError(f"{self._shown} holds text that is none") from error
-            if self._still is None or self._still == _state(self.path):
+            if self._still is None or self._still == state_of(self.path):
                 return rows
             self.close()
-        raise self._told(fault)
+        raise told(self.path, self._shown, fault)
 
     def _opened(self) -> sqlite3.Connection:
         """Return the connection that fits what stands on disk now."""
-        state = _state(self.path)
+        state = state_of(self.path)
         if self._connection is not None and (self._still is None or self._still == state):
             return self._connection
         self.close()
         self._still = state
-        how = "mode=ro" if state is None else "mode=ro&immutable=1"
-        connection = sqlite3.connect(
-            f"file:{quote(self.path)}?{how}", uri=True, isolation_level=None
-        )
+        connection = open_to_read(self.path, state)
         try:
-            connection.execute(f"PRAGMA busy_timeout = {SQLITE_BUSY_MS}")
-            connection.execute("PRAGMA query_only = ON")
-            _check_shape(connection, self._shown)
+            check_shape(connection, self._shown)
         except BaseException:
             connection.close()
             raise
         self._connection = connection
         return connection
-
-    def _told(self, fault: sqlite3.Error | None) -> StoreError:
-        name = getattr(fault, "sqlite_errorname", None) or ""
-        if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")) or any(
-            one in str(fault) for one in ("no such", "Could not decode")
-        ):
-            return StoreCorruptError(f"{self._shown} is no ledger, or is damaged: {fault}")
-        if fault is None:
-            return StoreError(f"{self._shown} changed at each look", is_transient=True)
-        hint = ""
-        if name.startswith("SQLITE_CANTOPEN") and os.path.exists(f"{self.path}-wal"):
-            hint = f"; to read beside a daemon, {self._shown}-wal and -shm must be readable, too"
-        return StoreError(f"{self._shown} could not be read: {fault}{hint}")
-
-
-def _check_shape(connection: sqlite3.Connection, path: str) -> None:
-    """Raise where a list could show rows that a walk from the first mark on does not meet.
-
-    Rows are walked by their marks, from 1. So the marks have to be SQLite's own, and none before 1.
-    """
-    connection.execute("SELECT 1 FROM receipts LIMIT 1").fetchall()
-    found = connection.execute(
-        "SELECT type, rootpage FROM sqlite_master WHERE lower(name) = 'receipts'"
-    ).fetchall()
-    columns = connection.execute("SELECT lower(name) FROM pragma_table_xinfo('receipts')")
-    names = {name for (name,) in columns}
-    if len(found) != 1 or found[0][0] != "table" or not found[0][1] or "rowid" in names:
-        raise StoreCorruptError(f"{path} is no ledger: what it calls receipts is no plain table")
-    (least,) = connection.execute("SELECT min(rowid) FROM receipts").fetchone()
-    if least is not None and least < 1:
-        raise StoreCorruptError(
-            f"{path} holds rows that were put before the first one ({least}): no daemon does that"
-        )
 
 
 def column_faults(stored: StoredReceipt, *, is_judged: bool = False) -> list[str]:
@@ -306,7 +266,7 @@ def column_faults(stored: StoredReceipt, *, is_judged: bool = False) -> list[str
     from tallystick.crypto.digest import sha256_tagged
 
     receipt, statement = found
-    told = row_of(receipt, stored.body.decode(), sha256_tagged(statement))
+    says = row_of(receipt, stored.body.decode(), sha256_tagged(statement))
     has = (
         stored.id,
         stored.chain_id,
@@ -318,13 +278,13 @@ def column_faults(stored: StoredReceipt, *, is_judged: bool = False) -> list[str
         stored.timestamp,
         stored.issuer_id,
         stored.principal_id,
-        told[10],
+        says[10],
         stored.hash,
         stored.previous_hash,
         stored.session_id,
         1 if stored.terminal else 0,
     )
-    return [name for name, one, other in zip(_COLUMNS, has, told, strict=True) if one != other]
+    return [name for name, one, other in zip(_COLUMNS, has, says, strict=True) if one != other]
 
 
 def _clause(wanted: Filter) -> tuple[str, list[object]]:
@@ -384,14 +344,3 @@ def _text(value: object) -> str:
 
 def _whole(value: object) -> int:
     return value if isinstance(value, int) else -1
-
-
-def _state(path: str) -> tuple[int, ...] | None:
-    """Return what tells a file that stands still from another, or None while it has a log."""
-    if os.path.lexists(f"{path}-wal"):
-        return None
-    try:
-        status = os.stat(path)
-    except OSError:
-        return (0,)
-    return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
