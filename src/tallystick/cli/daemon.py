@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`tally daemon`: makes its key, runs it, asks how it is, rotates its key, looks for trouble."""
+"""`tally daemon`: makes its key, runs it, asks how it is, rotates its key, backs its store up."""
 
 from __future__ import annotations
 
@@ -8,7 +8,13 @@ from typing import Any, Final
 
 import click
 
-from tallystick.cli import daemon_doctor, daemon_init, daemon_install, daemon_status
+from tallystick.cli import (
+    daemon_backup,
+    daemon_doctor,
+    daemon_init,
+    daemon_install,
+    daemon_status,
+)
 from tallystick.cli.daemon_settings import daemon_settings
 from tallystick.cli.groups import VerbGroup
 from tallystick.cli.output import say
@@ -87,6 +93,7 @@ for _verb in (
     daemon_status.status,
     daemon_status.rotate,
     daemon_doctor.command,
+    daemon_backup.command,
     daemon_install.command,
 ):
     command.add_command(_verb)

@@ -13,7 +13,7 @@ import os
 import select
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, BinaryIO, Final, Protocol, cast
 
@@ -148,17 +148,17 @@ def paths_of(paths: tuple[str, ...], store: str | None) -> tuple[str, ...]:
 
 @contextmanager
 def opened_sources(
-    paths: Sequence[str], *, is_judged: bool = False
+    paths: Sequence[str], *, is_judged: bool = False, called: Callable[[str], str] = str
 ) -> Iterator[tuple[list[Source], list[Reads]]]:
     """Yield a source for each path, and the files behind them; a daemon's store is one, too.
 
-    `is_judged`: all that is read gets verified by who asks.
+    `is_judged`: all that is read gets verified by who asks; `called`: how reports name a path.
     """
-    files = [_file_of(path, is_judged=is_judged) for path in paths]
+    files = [_file_of(path, is_judged=is_judged, called=called) for path in paths]
     sources = [
         Source(
             one,
-            name=_name_of(one.path),
+            name=_name_of(called(one.path)),
             form="lines" if one.path.endswith(".jsonl") or _is_list(one.path) else "auto",
             whole=not isinstance(one, InputFile),
         )
@@ -228,13 +228,13 @@ class Damage:
         )
 
 
-def _file_of(path: str, *, is_judged: bool) -> Any:
+def _file_of(path: str, *, is_judged: bool, called: Callable[[str], str]) -> Any:
     if path != STDIN and not path.startswith(_URL):
         from tallystick.cli.ledger_input import LedgerInput, begins, is_store
         from tallystick.model.bundle import BEGINNINGS
 
         if is_store(path):
-            return LedgerInput(path, is_judged=is_judged)
+            return LedgerInput(path, is_judged=is_judged, called=called)
         if begins(path, BEGINNINGS):
             raise Stop(Exit.USAGE, f"{path} is a bundle of evidence: see `tally evidence --help`")
     return InputFile(path)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from tallystick.errors import MalformedInput, StoreError
@@ -50,12 +50,16 @@ def with_imported(path: str) -> list[str]:
 class LedgerInput:
     """All receipts of a store, in the order in which they were written; reads twice alike."""
 
-    def __init__(self, path: str, *, is_judged: bool = False) -> None:
+    def __init__(
+        self, path: str, *, is_judged: bool = False, called: Callable[[str], str] = str
+    ) -> None:
         """Remember the path; the store is opened by the first pass.
 
         `is_judged`: who reads it verifies each receipt, and only the columns are looked at here.
+        `called`: how what is said of the path has to call it.
         """
         self.path = path
+        self._called = called
         self._is_judged = is_judged
         self.bytes_read = 0
         self._reader: LedgerReader | None = None
@@ -78,7 +82,7 @@ class LedgerInput:
         try:
             yield from self._receipts()
         except StoreError as fault:
-            yield MalformedInput("SOURCE_UNREADABLE", str(fault))
+            yield MalformedInput("SOURCE_UNREADABLE", self._called(str(fault)))
 
     def _receipts(self) -> Iterator[bytes | Noted]:
         if self._reader is None:

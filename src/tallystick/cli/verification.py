@@ -133,8 +133,12 @@ def verify_paths(
     trust: Trust,
     options: Mapping[str, Any],
     proof: ExportProof | None = None,
+    called: Callable[[str], str] = str,
 ) -> Report:
-    """Return the report on all receipts of the paths; with a proof, they must be those of it."""
+    """Return the report on all receipts of the paths; with a proof, they must be those of it.
+
+    `called`: how the report names a path.
+    """
     folder = options["responses"]
     expectations = Expectations(
         chain_id=options["chain"],
@@ -146,7 +150,7 @@ def verify_paths(
         responses=ResponseFolder(folder) if folder is not None else {},
     )
     with (
-        opened_sources(paths, is_judged=True) as (sources, files),
+        opened_sources(paths, is_judged=True, called=called) as (sources, files),
         holdings_of(options["log"]) as holdings,
         _progress(files) as progress,
     ):
@@ -178,13 +182,18 @@ def answer(report: Report, *, as_json: bool) -> None:
         for chain in report.chains:
             nobody = not chain.keys and knows_keys
             say(*_chain_line(chain), ", signed with no key that was given" if nobody else "")
-        for finding in report.findings:
-            say(*finding_line(finding))
-        if report.unlisted:
-            say(f"and {count(report.unlisted, 'further finding')}, not listed")
-        say(*_verdict_line(report))
+        say_verdict(report)
     if not report.verified:
         raise Stop(EXIT_OF[report.verdict], first_reason(report))
+
+
+def say_verdict(report: Report) -> None:
+    """Tell what was found, and the verdict."""
+    for finding in report.findings:
+        say(*finding_line(finding))
+    if report.unlisted:
+        say(f"and {count(report.unlisted, 'further finding')}, not listed")
+    say(*_verdict_line(report))
 
 
 def _public_key(text: str) -> bytes:
