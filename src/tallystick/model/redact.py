@@ -191,7 +191,7 @@ def read_patterns(data: bytes) -> tuple[Pattern, ...]:
         raise PatternError(f"{len(data)} bytes, over the limit of {PATTERN_FILE_BYTES_MAX}")
     try:
         content = tomllib.loads(data.decode("utf-8"))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as fault:
+    except (ValueError, RecursionError) as fault:  # also of a number with too many digits
         raise PatternError(f"no TOML: {fault}") from None
     tables = content.pop("pattern", None)
     if content:

@@ -198,6 +198,8 @@ def test_own_patterns() -> None:
         (b"", "no [[pattern]]"),
         (b"\xff", "no TOML"),
         (b"x =", "no TOML"),
+        (b"x = " + b"9" * 5000, "no TOML"),
+        (b"x = " + b"[" * 5000, "no TOML"),
         (b"patterns = 1", "unknown key"),
         (b"pattern = 1", "no [[pattern]]"),
         (b"[[pattern]]\nname = 'a'", "pattern 1"),

@@ -188,6 +188,7 @@ KEY_LINE = f'[[issuer.key]]\nkey = "{DID}"\n'
         (b"\xff", "not TOML"),
         (b"a = ", "not TOML"),
         (b"a = " + b"[" * 10_000, "not TOML"),
+        (b"a = " + b"9" * 5000, "not TOML"),
         (issuer(KEY_LINE) + b"[[keys]]\n", "'keys' is not known"),
         (issuer(KEY_LINE + 'colour = "red"\n'), "'colour' is not known"),
         (issuer('colour = "red"\n' + KEY_LINE), "'colour' is not known"),
