@@ -3,8 +3,9 @@
 
 An open chain can lose its end, and nothing in what is left says so. Whoever stored the receipts
 can: a later receipt, signed with the chain's key, proves that the input is not all there is. So the
-comparison believes no log. What it holds counts only where the chain's own key signed it; anybody
-may send a collector receipts under any name.
+comparison believes no log. What it holds counts only where a key of the chain's own signed it: a
+trusted one, the newest, or the one that the chain stood on in that place. Anybody may send a
+collector receipts under any name.
 """
 
 from __future__ import annotations
@@ -106,6 +107,8 @@ class Coverage:
         keys = [entry.public_key for entry in self._trust.keys_for(issuer.id)]
         if state.active_key is not None:
             keys.append(state.active_key)
+        # A key in the middle of a chain: up to its hand-over it spoke for the issuer, too.
+        keys += state.earlier_keys(receipt.link.sequence)
         return any(check(signature, body, key) for key in dict.fromkeys(keys))
 
     def _drop_what_is_there(self, stream: Input) -> None:

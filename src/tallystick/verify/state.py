@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from operator import itemgetter
+
 from tallystick.limits import CHAIN_STATE_BYTES_EACH
 from tallystick.model.chain import Delegation, Termination
 from tallystick.model.extension import MEMBER
@@ -37,7 +40,6 @@ class ChainState:
         "active_key",
         "chain_id",
         "delegation",
-        "fingerprint",
         "head",
         "is_closed",
         "issued",
@@ -73,10 +75,9 @@ class ChainState:
         self.is_closed = False
         self.status: Termination = "unknown"
         self.active_key: bytes | None = None
-        self.fingerprint = ""
         self.windows: tuple[TrustedKey, ...] = ()
-        # (fingerprint, first sequence, last sequence) of each key that signed a stretch.
-        self.key_uses: list[tuple[str, int, int]] = []
+        # (key, first sequence, last sequence) of each key that signed a stretch.
+        self.key_uses: list[tuple[bytes, int, int]] = []
         self.signed_first = self.signed_last = 0
 
     def bytes_kept(self) -> int:
@@ -95,7 +96,6 @@ class ChainState:
         """Make `key` the one that the next receipts are signed with."""
         self._close_stretch()
         self.active_key = key
-        self.fingerprint = fingerprint_of(key)
         same = tuple(entry for entry in trusted if entry.public_key == key)
         # A key that is trusted without a window counts always, whatever other entries say.
         limited = all(entry.valid_from or entry.valid_until for entry in same)
@@ -107,9 +107,15 @@ class ChainState:
         if not self.signed_first:
             self.signed_first = sequence
 
+    def earlier_keys(self, sequence: int) -> list[bytes]:
+        """Return the key that signed the stretch with that sequence, where it handed over since."""
+        # Stretches follow each other. Where they don't, the chain is refused for that.
+        at = bisect_left(self.key_uses, sequence, key=itemgetter(2))
+        return [key for key, first, _ in self.key_uses[at : at + 1] if first <= sequence]
+
     def _close_stretch(self) -> None:
-        if self.signed_first:
-            self.key_uses.append((self.fingerprint, self.signed_first, self.signed_last))
+        if self.signed_first and self.active_key is not None:
+            self.key_uses.append((self.active_key, self.signed_first, self.signed_last))
             self.signed_first = self.signed_last = 0
 
     def report(self) -> ChainReport:
@@ -122,7 +128,7 @@ class ChainState:
             head=self.head,
             termination=self.status,
             keys=tuple(
-                KeyUse(fingerprint=mark, first_sequence=first, last_sequence=last)
-                for mark, first, last in self.key_uses
+                KeyUse(fingerprint=fingerprint_of(key), first_sequence=first, last_sequence=last)
+                for key, first, last in self.key_uses
             ),
         )

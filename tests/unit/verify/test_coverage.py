@@ -7,8 +7,21 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from tests.material import CHAIN, KEY, OTHER_KEY, PUBLIC, chain_of, signed, statement
+from tests.material import (
+    CHAIN,
+    KEY,
+    OTHER_KEY,
+    OTHER_PUBLIC,
+    PUBLIC,
+    Members,
+    chain_of,
+    hash_of,
+    rotation,
+    signed,
+    statement,
+)
 
+from tallystick.crypto.ed25519 import KeyPair
 from tallystick.verify import coverage
 from tallystick.verify.report import Report
 from tallystick.verify.source import Source
@@ -50,6 +63,37 @@ def test_only_the_chains_key_counts() -> None:
     assert report.findings[0].found == "2"
     genuine = signed(statement(3, "sha256:" + "0" * 64), KEY)
     assert compared(whole, [*whole, genuine]).codes() == ["LOG_HOLDS_MORE"]
+
+
+def handed_over_twice(name: str) -> list[Members]:
+    """Return a chain of three keys, of which the middle one signed receipts 3 to 5."""
+    third = KeyPair.from_seed(bytes(range(2, 34)))
+    hand_overs = {2: (PUBLIC, OTHER_PUBLIC), 5: (OTHER_PUBLIC, third.signing_key().public_key)}
+    receipts: list[Members] = []
+    previous = None
+    for sequence, key in enumerate((KEY, KEY, OTHER_KEY, OTHER_KEY, OTHER_KEY, third), 1):
+        receipt = statement(sequence, previous)
+        if sequence in hand_overs:
+            receipt["credentialSubject"]["keyRotation"] = rotation(*hand_overs[sequence])
+        if sequence == 4:
+            receipt["issuer"]["name"] = name
+        receipts.append(signed(receipt, key))
+        previous = hash_of(receipt)
+    return receipts
+
+
+def test_a_key_between_two_hand_overs_counts_in_its_place() -> None:
+    """What it signed besides, the issuer said. What it signs behind its hand-over, anybody may."""
+    whole, other = handed_over_twice("one"), handed_over_twice("other")
+    assert compared(whole, whole).codes() == []
+    report = compared(whole, other[:4])
+    assert str(report.verdict) == "refused"
+    assert [one.where for one in report.findings if one.code == "LOG_HOLDS_OTHER"] == [
+        "log:receipt[3]"
+    ]
+    late = signed(statement(6, "sha256:" + "0" * 64), OTHER_KEY)
+    report = compared(whole, [*whole, late])
+    assert (report.verified, report.codes()) == (True, ["log_unsigned"])
 
 
 def test_junk_in_a_log_is_passed_over() -> None:

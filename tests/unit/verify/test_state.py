@@ -85,6 +85,20 @@ def test_stretches_of_keys_are_told_in_order() -> None:
     assert state.report() == state.report()
 
 
+def test_a_key_that_handed_over_is_known_by_its_stretch() -> None:
+    """It is told for the places that it signed, both ends included, and for no other."""
+    state = ChainState(CHAIN, SMALL, "w")
+    state.stand_on(PUBLIC, ())
+    for sequence in (2, 3):
+        state.note_signed(sequence)
+    state.stand_on(OTHER_PUBLIC, ())
+    state.note_signed(4)
+    state.stand_on(PUBLIC, ())
+    state.note_signed(6)
+    found = [state.earlier_keys(sequence) for sequence in range(1, 8)]
+    assert found == [[], [PUBLIC], [PUBLIC], [OTHER_PUBLIC], [], [], []]
+
+
 def test_windows_are_those_of_the_active_key() -> None:
     """Only entries of the active key limit it, and an entry without limits lifts them all."""
     limited = TrustedKey(public_key=PUBLIC, valid_until="2026-01-01T00:00:00Z")
