@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from hashlib import sha256
 from typing import Any, Final
 
@@ -23,7 +24,14 @@ import msgspec
 
 from tallystick.crypto.nesting import is_shallow
 from tallystick.durable.file import FilePath, make_directory, read_bounded, shown, write_replace
-from tallystick.errors import DurableError, LogFormatError, MalformedInput, RefusedInput
+from tallystick.errors import (
+    DurableError,
+    LimitError,
+    LogFormatError,
+    MalformedInput,
+    RefusedInput,
+    UnreadableError,
+)
 from tallystick.limits import ANSWER_BODY_BYTES_MAX, EMIT_WAIT_MS_MAX, LOG_PROOF_BYTES_MAX
 from tallystick.model.receipt import Receipt
 
@@ -62,6 +70,8 @@ class Settled(msgspec.Struct, frozen=True, kw_only=True):
     waiting: int
     # Files whose proof shows something else than was promised: evidence, and left as they are.
     broken: tuple[str, ...] = ()
+    # Files that hold no promise any more: a power cut may leave one empty.
+    spoiled: tuple[str, ...] = ()
 
 
 class _Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,10 +106,15 @@ class PromiseFolder:
     def settle(self, fetch: Callable[[int], bytes | None]) -> Settled:
         """Replace promises by proofs. `fetch` gives the `.tlog-proof` of an index, or None."""
         proven = waiting = 0
-        broken = []
+        broken, spoiled = [], []
         for name in list(self.waiting()):
-            body = read_bounded(self._file(name), ANSWER_BODY_BYTES_MAX)
-            promise, entry = promise_in(body, self._sheet)
+            try:
+                body = read_bounded(self._file(name), ANSWER_BODY_BYTES_MAX)
+                promise, entry = promise_in(body, self._sheet)
+            except (LogFormatError, LimitError, UnreadableError):
+                if os.path.lexists(self._file(name)):  # or another process has settled it
+                    spoiled.append(self._file(name))
+                continue
             proof = fetch(promise.index)
             if proof is None:
                 waiting += 1
@@ -108,12 +123,13 @@ class PromiseFolder:
                 proven += 1
             else:
                 broken.append(self._file(name))
-        return Settled(proven=proven, waiting=waiting, broken=tuple(broken))
+        return Settled(proven=proven, waiting=waiting, broken=tuple(broken), spoiled=tuple(spoiled))
 
     def _replace(self, name: str, proof: bytes) -> None:
         # Stable before the promise goes: until then that is the only evidence.
         write_replace(self._file(name.removesuffix(_KEPT) + _PROOF), proof, 0o600)
-        os.unlink(self._file(name))
+        with suppress(FileNotFoundError):  # another process settles, too
+            os.unlink(self._file(name))
 
     def _file(self, name: str) -> str:
         return os.path.join(self._path, name)

@@ -24,6 +24,7 @@ from tallystick.deliver.http import HttpEmitter, HttpEmitterConfig
 from tallystick.deliver.promises import LogTrust, PromiseFolder
 from tallystick.deliver.wal import WalEmitter
 from tallystick.errors import EmitError, RefusedInput, SettingError
+from tallystick.limits import ANSWER_BODY_BYTES_MAX
 from tallystick.model.log_proof import parse_log_proof
 from tallystick.verify.log import verify_logged
 
@@ -248,6 +249,46 @@ def test_a_broken_promise_stays(
     name = sha256(receipts(1)[0].id.encode()).hexdigest()
     assert settled.broken == (str(tmp_path / "promises" / f"{name}.json"),)
     assert Path(settled.broken[0]).exists()
+
+
+def test_what_a_power_cut_left_stops_no_other(
+    emitter: HttpEmitter, collector: PromisingCollector, tmp_path: Path
+) -> None:
+    """A file that is empty, torn or too large is named; sent again, the receipt has it anew."""
+    folder = tmp_path / "promises"
+    for receipt in receipts(4):
+        emitter.emit(receipt)
+    names = [sha256(receipt.id.encode()).hexdigest() + ".json" for receipt in receipts(4)]
+    whole = (folder / names[1]).read_bytes()
+    for name, left in zip(
+        names, (b"", whole[:-9], b" " * (ANSWER_BODY_BYTES_MAX + 1)), strict=False
+    ):
+        (folder / name).write_bytes(left)
+    collector.sign()
+    settled = emitter.settle_promises()
+    assert (settled.proven, settled.waiting, settled.broken) == (1, 0, ())
+    assert sorted(settled.spoiled) == sorted(str(folder / name) for name in names[:3])
+    emitter.emit(receipts(1)[0])
+    settled = emitter.settle_promises()
+    assert (settled.proven, len(settled.spoiled)) == (1, 2)
+
+
+def test_two_may_settle_at_once(
+    emitter: HttpEmitter, collector: PromisingCollector, tmp_path: Path
+) -> None:
+    """What another process has settled meanwhile is no fault."""
+    for receipt in receipts(3):
+        emitter.emit(receipt)
+    collector.sign()
+    ours, theirs = (PromiseFolder(tmp_path / "promises", TRUST) for _ in range(2))
+
+    def fetch(index: int) -> bytes:
+        theirs.settle(emitter._fetch_proof)
+        return emitter._fetch_proof(index) or b""
+
+    settled = ours.settle(fetch)
+    assert (settled.proven, settled.broken, settled.spoiled) == (1, (), ())
+    assert len(list((tmp_path / "promises").glob("*.tlog-proof"))) == 3
 
 
 def test_what_is_no_proof_replaces_nothing(
