@@ -344,6 +344,7 @@ KEEP_ALIVE_MS_MAX = 65_000
 SERVED_CONNECTIONS_MAX = 2048
 
 # Bodies under way at one moment, over all connections: parsed they take up some five times as much.
+# One tenant holds at most three times what it leaves to others, or one body.
 BODIES_BYTES_MAX = 64 * 1024 * 1024
 
 # The body of a post that a connection collects before anything is decided about it: 32 MiB where

@@ -129,12 +129,12 @@ class Receiving:
         tenant = self._gate.admit(scope, "write").tenant
         check_media_type(headers, RECEIPT_TYPES)
         self._slow_down(tenant, 1)
-        body = await self._door.read(headers, receive, self._body_bytes_max)
+        body = await self._door.read(headers, receive, self._body_bytes_max, tenant)
         try:
             submission = parse_submission(tenant, body)
             placed = await self._sequencer.place(submission)
         finally:
-            self._door.leave(len(body))
+            self._door.leave(len(body), tenant)
         return self.answer_one(submission, placed)
 
     def admit(self, head: Mapping[bytes, bytes], state: Mapping[str, Any]) -> str:
@@ -152,16 +152,16 @@ class Receiving:
         Its room is taken until `end`.
         """
         self._slow_down(tenant, 1)
-        self._door.enter(len(body), self._body_bytes_max)
+        self._door.enter(len(body), self._body_bytes_max, tenant)
         try:
             return parse_submission(tenant, body)
         except BaseException:
-            self._door.leave(len(body))
+            self._door.leave(len(body), tenant)
             raise
 
     def end(self, submission: Submission) -> None:
         """Give back the room of a post."""
-        self._door.leave(len(submission.body))
+        self._door.leave(len(submission.body), submission.tenant)
 
     def answer_one(self, submission: Submission, placed: Placed) -> Answer:
         """Return the answer to a post that has its place, or raise `Refusal` where it had it."""
@@ -194,7 +194,7 @@ class Receiving:
         tenant = self._gate.admit(scope, "write").tenant
         check_media_type(headers, BATCH_TYPES)
         self._slow_down(tenant, 0)
-        body = await self._door.read(headers, receive, BATCH_BODY_BYTES_MAX)
+        body = await self._door.read(headers, receive, BATCH_BODY_BYTES_MAX, tenant)
         try:
             numbers, lines = _lines_of(body)
             if not lines:
@@ -205,7 +205,7 @@ class Receiving:
             good = [one for _, one in parsed if isinstance(one, Submission)]
             placed = iter(await self._sequencer.place_all(good) if good else ())
         finally:
-            self._door.leave(len(body))
+            self._door.leave(len(body), tenant)
         parts: list[bytes] = []
         for start in range(0, len(parsed), _LINES_AT_ONCE):
             parts.append(self._answer_part(parsed[start : start + _LINES_AT_ONCE], placed))

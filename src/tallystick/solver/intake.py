@@ -106,7 +106,7 @@ class SolverApp:
         tenant = self._gate.admit(scope, "write").tenant
         headers = scope["headers"]
         check_media_type(headers, _TYPES)
-        body = await self._door.read(headers, receive, INTENT_BYTES_MAX)
+        body = await self._door.read(headers, receive, INTENT_BYTES_MAX, tenant)
         try:
             if not body:
                 raise Refusal("empty-body", "an intent is wanted")
@@ -123,7 +123,7 @@ class SolverApp:
             finally:
                 self._meters.count("tally_solver_intents_total", outcome)
         finally:
-            self._door.leave(len(body))
+            self._door.leave(len(body), tenant)
 
     def _accept(self, body: bytes, tenant: str) -> Answer:
         try:

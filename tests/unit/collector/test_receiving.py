@@ -103,6 +103,23 @@ def test_a_failure_is_not_an_answer(fault: Exception) -> None:
             asyncio.run(takes.take_one(scope(b"application/json"), sent(RECEIPT)))
 
 
+def test_one_tenant_leaves_room_to_others() -> None:
+    """Posts, single ones and batches, count for whoever sends them, until they are answered."""
+    takes = receiving(Sequencer(), room=20 * len(RECEIPT))
+    for _ in range(15):
+        takes.begin("greedy", RECEIPT)
+    with pytest.raises(Refusal, match="one caller"):
+        takes.begin("greedy", RECEIPT)
+    for kind, take in (
+        (b"application/json", takes.take_one),
+        (b"application/jsonl", takes.take_batch),
+    ):
+        asyncio.run(take(scope(kind), sent(RECEIPT)))
+    for _ in range(10):
+        takes.end(takes.begin("modest", RECEIPT))
+    assert takes._door._held == {"greedy": 15 * len(RECEIPT)}
+
+
 def test_a_batch_is_one_call() -> None:
     """All good lines go to the sequencer at once; none of them where none is good."""
     sequencer = Sequencer()

@@ -75,6 +75,43 @@ def test_all_bodies_share_one_room() -> None:
     assert len(read(door, 10, b"1234567890")) == 10
 
 
+def test_nobody_gets_the_room_of_all() -> None:
+    """One owner holds three times what it leaves; others find a place, and it does again later."""
+    door = BodyDoor(100)
+    for _ in range(15):
+        door.enter(5, 5, "greedy")
+    for size in (5, 1):
+        with pytest.raises(Refusal) as caught:
+            door.enter(size, 5, "greedy")
+        assert (caught.value.name, "one caller" in caught.value.detail) == ("busy", True)
+    for _ in range(3):
+        door.enter(5, 5, "modest")
+    door.leave(15, "modest")
+    for _ in range(15):
+        door.leave(5, "greedy")
+    assert door._held == {}
+    door.enter(75, 5 * 15, "greedy")
+
+
+def test_a_body_that_is_not_whole_counts_for_its_owner() -> None:
+    """What has come of it takes up room, and is given back where it is refused."""
+    door = BodyDoor(100)
+    headers: list[tuple[bytes, bytes]] = []
+    assert asyncio.run(door.read(headers, receiving(b"x" * 35, b"x" * 25), 60, "greedy"))
+    with pytest.raises(Refusal) as caught:
+        asyncio.run(door.read(headers, receiving(b"x" * 10, b"x" * 10), 60, "greedy"))
+    assert caught.value.name == "busy"
+    assert len(asyncio.run(door.read(headers, receiving(b"x" * 15, b"x" * 15), 60, "modest"))) == 30
+
+
+def test_one_body_may_be_as_large_as_all_the_room() -> None:
+    """Who asks for bodies that large gets them, one at a time."""
+    door = BodyDoor(100)
+    assert asyncio.run(door.read([], receiving(b"x" * 50, b"x" * 50), 100, "one"))
+    door.leave(100, "one")
+    door.enter(100, 100, "one")
+
+
 @pytest.mark.parametrize("parts", [(None,), (b"12", None)])
 def test_a_client_that_goes_leaves_nothing(parts: tuple[bytes | None, ...]) -> None:
     """Nobody is answered, and no room is lost."""
