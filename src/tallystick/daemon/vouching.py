@@ -53,7 +53,9 @@ def vouched_keys(
         if outgoing is None or incoming not in vouched or outgoing in vouched:
             continue
         if _is_sound((receipt, statement), last, outgoing, incoming):
-            vouched[outgoing] = TrustedKey(public_key=outgoing, valid_until=receipt.issuanceDate)
+            vouched[outgoing] = TrustedKey(
+                public_key=outgoing, valid_until=receipt.issuanceDate, is_earlier=True
+            )
     return list(vouched.values())
 
 

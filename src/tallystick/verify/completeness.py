@@ -7,11 +7,14 @@ to change a signed receipt in another. What nothing speaks of yet are the newest
 newest receipts: for these the daemon keeps its file of heads, and an auditor the proof file of an
 export.
 
-Only sources that have to be whole are looked at, and there only chains that a daemon issued.
+Only sources that have to be whole are looked at, and there only chains that a daemon issued. But an
+earlier key, for which only a later one vouches, may be anybody's by now: whatever chain it signed,
+a later one must speak of it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Final
 
 import msgspec
@@ -26,8 +29,10 @@ from tallystick.verify.receipt import Examined
 from tallystick.verify.report import Findings
 from tallystick.verify.source import Input
 from tallystick.verify.state import ChainState, bytes_of
+from tallystick.verify.trust import Trust
 
 _MISSING: Final = "CHAIN_MISSING"
+_UNANNOUNCED: Final = "CHAIN_UNANNOUNCED"
 
 
 class _Announcement(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,10 +47,16 @@ class _Announcement(msgspec.Struct, frozen=True, kw_only=True):
 class Completeness:
     """Takes what the judge has taken; tells at the end what is spoken of and not there."""
 
-    def __init__(self, judge: Judge, stream: Input, findings: Findings) -> None:
+    def __init__(
+        self, judge: Judge, stream: Input, findings: Findings, trust: Trust, ends: Container[str]
+    ) -> None:
+        """Take whose keys count, and the chains of which the caller knows the ends."""
         self._judge = judge
         self._stream = stream
         self._findings = findings
+        self._trust = trust
+        self._named = {one.public_key for one in trust.anyone if not one.is_earlier}
+        self._ends = ends
         # Each chain that a daemon began, and the one that it says it goes on from.
         self._begun: dict[str, PreviousChain | None] = {}
         self._announced: dict[str, _Announcement] = {}
@@ -89,6 +100,8 @@ class Completeness:
             return  # what was not read may hold what is missed here
         chains = self._judge.chains
         first_roots: dict[str | None, str] = {}
+        # Each root that another one goes on from, and that one.
+        followed: dict[str, str] = {}
         for chain_id, previous in self._begun.items():
             state = chains.get(chain_id)
             if state is None:
@@ -100,6 +113,14 @@ class Completeness:
             elif previous is None and first_roots.setdefault(state.issuer, chain_id) != chain_id:
                 message = "names no root before it, and another one is the first"
                 self._findings.add(_MISSING, state.where, message)
+            elif previous is not None:
+                other = followed.setdefault(previous.chain_id, chain_id)
+                if other != chain_id:
+                    message = f"goes on from {previous.chain_id!r}, as {other!r} does"
+                    self._findings.add("CHAIN_REPLACED", state.where, message)
+        if self._trust.has_earlier:
+            for state in chains.values():
+                self._tell_earlier_key(state, followed)
         for chain_id, announced in self._announced.items():
             if chain_id not in chains:
                 message = "announces a chain that is not there"
@@ -130,11 +151,24 @@ class Completeness:
         announced = self._announced.get(state.chain_id)
         if announced is None or announced.chain_id != parent_id:
             message = "begins a chain that its root does not announce"
-            self._findings.add("CHAIN_UNANNOUNCED", state.where, message)
+            self._findings.add(_UNANNOUNCED, state.where, message)
         parent = self._judge.chains.get(parent_id) if parent_id is not None else None
         if parent is not None and parent.is_closed and not state.is_closed:
             message = "begins a chain that is open below a root that is closed"
             self._findings.add("CHAIN_CUT", state.where, message)
+
+    def _tell_earlier_key(self, state: ChainState, followed: Container[str]) -> None:
+        """Refuse a chain of an earlier key that is no part of what the later ones go on from."""
+        first, last = state.signers()
+        if first is None or state.chain_id in self._ends:
+            return
+        own = {one.public_key for one in self._trust.issuers.get(state.issuer or "", ())}
+        if not {first, last}.isdisjoint(self._named | own):
+            return
+        is_agents = state.delegation is not None  # whose root was looked at
+        if state.chain_id not in self._begun or not (is_agents or state.chain_id in followed):
+            message = "begins a chain of an earlier key, and no later chain speaks of it"
+            self._findings.add(_UNANNOUNCED, state.where, message)
 
 
 def _is_daemons(receipt: Receipt) -> bool:

@@ -71,11 +71,11 @@ _REFUSED = {
         "Receipts were removed, or the store is not whole: look for the missing chain in a backup.",
     ),
     "CHAIN_REPLACED": (
-        "A chain goes on from a receipt of another one, and another receipt stands there.",
+        "Another receipt stands where a chain says that it goes on from, or two go on from one root.",
         "Both were signed: ask the keeper of the key. Compare with a backup, or what a log holds.",
     ),
     "CHAIN_UNANNOUNCED": (
-        "A chain hangs below one that does not say so.",
+        "No other chain speaks of one that hangs below it, or that stands on an earlier key.",
         "The daemon says so first, always: somebody else who has the key wrote this chain.",
     ),
     "CHAIN_CUT": (

@@ -113,6 +113,13 @@ class ChainState:
         at = bisect_left(self.key_uses, sequence, key=itemgetter(2))
         return [key for key, first, _ in self.key_uses[at : at + 1] if first <= sequence]
 
+    def signers(self) -> tuple[bytes | None, bytes | None]:
+        """Return the first and the last key that signed a receipt of the chain."""
+        keys: list[bytes | None] = [key for key, _, _ in (*self.key_uses[:1], *self.key_uses[-1:])]
+        if self.signed_first or not keys:
+            keys.append(self.active_key)  # None where nobody has signed
+        return keys[0], keys[-1]
+
     def _close_stretch(self) -> None:
         if self.signed_first and self.active_key is not None:
             self.key_uses.append((self.active_key, self.signed_first, self.signed_last))

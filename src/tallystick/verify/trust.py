@@ -40,6 +40,8 @@ class TrustedKey(msgspec.Struct, frozen=True, kw_only=True):
     public_key: bytes
     valid_from: str | None = None
     valid_until: str | None = None
+    # Nobody named it: a later key vouches for it, and for what later chains speak of.
+    is_earlier: bool = False
 
     def counts_at(self, instant: str) -> bool:
         """Whether the key is valid at an instant of the protocol's shape."""
@@ -61,6 +63,11 @@ class Trust(msgspec.Struct, frozen=True, kw_only=True):
         """Return the keys that may have signed for an issuer, its own first."""
         own = self.issuers.get(issuer)
         return self.anyone if own is None else own + self.anyone
+
+    @property
+    def has_earlier(self) -> bool:
+        """Whether there are keys that nobody named."""
+        return any(entry.is_earlier for entry in self.anyone)
 
     def with_issuers(self, other: Trust) -> Trust:
         """Return this trust together with the issuers of another."""

@@ -144,7 +144,9 @@ def verify_input(
         method=expectations.verification_method,
     )
     responses = _Responses(expectations.responses, findings)
-    completeness = Completeness(judge, stream, findings) if stream.has_whole else None
+    completeness = None
+    if stream.has_whole or trust.has_earlier:
+        completeness = Completeness(judge, stream, findings, trust, expectations.ends)
 
     examined = partial(examine_all, accept_nulls=accept_nulls)
     for index, one in enumerate(tried(stream, examined, judge.guess_key, workers)):

@@ -57,6 +57,7 @@ def test_a_key_counts_up_to_its_hand_over(home: Home) -> None:
     ends = [one["issuanceDate"] for one in reversed(handed_over)]
     assert [one.valid_until for one in trusted(home)] == [None, *ends]
     assert all(one.valid_from is None for one in trusted(home))
+    assert [one.is_earlier for one in trusted(home)] == [False, True, True]
 
 
 def test_only_the_first_key_needs_its_file(home: Home) -> None:

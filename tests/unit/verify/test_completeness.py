@@ -8,18 +8,24 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.ledgers import DAY_MS, Home, chain_of
+from tests.material import OTHER_KEY, Members, hash_of, rotation, signed, uuid
 
 from tallystick.cli.inputs import opened_sources
+from tallystick.crypto.ed25519 import KeyPair, public_key_from
 from tallystick.daemon.publishing import archived
+from tallystick.daemon.vouching import hand_overs, vouched_keys
 from tallystick.errors import LogRolledBackError
+from tallystick.store.ledger_reads import LedgerReader
 from tallystick.verify.source import Source
-from tallystick.verify.verification import verify_input
+from tallystick.verify.trust import Trust, trust_of
+from tallystick.verify.verification import Expectations, verify_input
 
 
 @pytest.fixture
@@ -106,6 +112,116 @@ def test_nothing_in_the_store_speaks_of_the_newest_root(home: Home, gone: str) -
     assert found_in(home, f"DELETE FROM receipts WHERE {gone}") == set()
     with pytest.raises(LogRolledBackError, match="is behind what was acknowledged"):
         home.open()
+
+
+# ---- an earlier key that somebody else has by now
+
+
+def handed_over(home: Home) -> tuple[KeyPair, Trust]:
+    """Rotate on the last day; return the earlier key, and what the published one vouches for."""
+    stolen = KeyPair.from_private_pem(home.key.read_text())
+    ledger = home.open()
+    ledger.commit([home.frame(), home.frame(agent_id="a")])
+    ledger.rotate()
+    ledger.close()
+    return stolen, vouched_by(home)
+
+
+def vouched_by(home: Home) -> Trust:
+    """Return the trust of who has only the published key."""
+    with LedgerReader(home.db) as reader:
+        published = public_key_from(home.public.read_bytes())
+        keys = vouched_keys(published, archived(home.public), hand_overs(reader))
+    return Trust(anyone=tuple(keys))
+
+
+def forged(
+    home: Home, key: KeyPair, day: str, change: Callable[[Members], object]
+) -> list[Members]:
+    """Return a chain as the root of that day began, of the same time, by somebody with a key."""
+    source = [one for one in home.receipts() if chain_of(one)["chain_id"] == day][:1]
+    made: list[Members] = []
+    for sequence in (1, 2):
+        receipt = json.loads(json.dumps(source[0]))
+        receipt |= {"id": f"urn:receipt:{uuid(10**6 + sequence)}"}
+        receipt["credentialSubject"]["action"] |= {"id": f"act_{uuid(10**6 + sequence)}"}
+        previous = hash_of(made[-1]) if made else None
+        link = {"chain_id": "forged", "previous_receipt_hash": previous, "sequence": sequence}
+        receipt["credentialSubject"]["chain"] = link
+        change(receipt)
+        made.append(signed({name: receipt[name] for name in receipt if name != "proof"}, key))
+    return made
+
+
+def nothing(_receipt: Members) -> None:
+    """Change nothing: a second root that goes on from the one before."""
+
+
+def no_daemons(receipt: Members) -> None:
+    """A chain as a program writes it by itself."""
+    del receipt["issuer"]["type"]
+
+
+def of_another(receipt: Members) -> None:
+    """A first root of another daemon."""
+    receipt["issuer"] |= {"id": "did:agent:other", "runtime": {}}
+
+
+@pytest.mark.parametrize("change", [nothing, no_daemons, of_another])
+def test_an_earlier_key_writes_nothing_new(home: Home, change: Callable[[Members], object]) -> None:
+    """Dated before the hand-over, in the store or beside it: no later chain speaks of it."""
+    stolen, trust = handed_over(home)
+    lines = [json.dumps(one).encode() for one in home.receipts()]
+    assert verify_input([Source(lines, whole=True)], trust).codes() == []
+    more = [json.dumps(one).encode() for one in forged(home, stolen, "2026-03-11", change)]
+    inside = verify_input([Source(lines + more, whole=True)], trust)
+    beside = verify_input([Source(lines, whole=True), Source(more)], trust)
+    alone = verify_input([Source(more)], trust)
+    for report in (inside, beside, alone):
+        assert "CHAIN_UNANNOUNCED" in report.codes()
+        assert str(report.verdict) == "refused"
+    named = Trust(anyone=(*trust.anyone, *trust_of([stolen]).anyone))
+    assert change is nothing or verify_input([Source(more)], named).verified
+
+
+@pytest.mark.parametrize("outgoing", ["own", "published"])
+def test_an_earlier_key_hands_over_to_nobody_else(home: Home, outgoing: str) -> None:
+    """Neither a key of the thief's nor the published one makes his chain sound, unless it signs."""
+    stolen, trust = handed_over(home)
+    new = OTHER_KEY.signing_key().public_key if outgoing == "own" else trust.anyone[0].public_key
+    old = stolen.signing_key().public_key
+
+    def change(receipt: Members) -> None:
+        no_daemons(receipt)
+        if chain_of(receipt)["sequence"] == 2:
+            receipt["credentialSubject"]["keyRotation"] = rotation(old, new)
+
+    more = forged(home, stolen, "2026-03-11", change)
+    report = verify_input([Source(more)], trust)
+    assert [one.code for one in report.findings if one.severity == "refused"] == [
+        "CHAIN_UNANNOUNCED"
+    ]
+
+
+def test_a_known_end_speaks_for_a_chain(home: Home) -> None:
+    """As in the proof of an export, which holds the head of each chain in it."""
+    _, trust = handed_over(home)
+    part = [one for one in home.receipts() if day_of(one) == "2026-03-11"]
+    assert "CHAIN_UNANNOUNCED" in verify_input([Source(part)], trust).codes()
+    ends = {}
+    for one in part:
+        link = chain_of(one)
+        ends[link["chain_id"]] = (link["sequence"], hash_of(one))
+    assert verify_input([Source(part)], trust, Expectations(ends=ends)).verified
+
+
+def test_two_roots_behind_one(home: Home) -> None:
+    """Also where the key is the same: a daemon writes one, and the next behind that."""
+    key = KeyPair.from_private_pem(home.key.read_text())
+    more = forged(home, key, "2026-03-12", nothing)
+    whole = Source([*home.receipts(), *more], whole=True)
+    report = verify_input([whole], home.public.read_text())
+    assert [one.code for one in report.findings if one.severity == "refused"] == ["CHAIN_REPLACED"]
 
 
 def test_a_part_of_a_store_lacks_nothing(home: Home) -> None:

@@ -85,6 +85,21 @@ def test_stretches_of_keys_are_told_in_order() -> None:
     assert state.report() == state.report()
 
 
+def test_who_signed_first_and_last() -> None:
+    """A key that was handed to and has signed nothing is not the last one."""
+    state = ChainState(CHAIN, SMALL, "w")
+    assert state.signers() == (None, None)
+    state.stand_on(PUBLIC, ())
+    state.note_signed(1)
+    assert state.signers() == (PUBLIC, PUBLIC)
+    state.stand_on(OTHER_PUBLIC, ())
+    assert state.signers() == (PUBLIC, PUBLIC)
+    state.note_signed(2)
+    assert state.signers() == (PUBLIC, OTHER_PUBLIC)
+    state.report()
+    assert state.signers() == (PUBLIC, OTHER_PUBLIC)
+
+
 def test_a_key_that_handed_over_is_known_by_its_stretch() -> None:
     """It is told for the places that it signed, both ends included, and for no other."""
     state = ChainState(CHAIN, SMALL, "w")

@@ -107,6 +107,14 @@ def test_an_issuers_own_keys_come_first() -> None:
     assert Trust(issuers={"a": (own,)}).keys_for("b") == ()
 
 
+def test_a_trust_knows_whether_it_has_keys_that_nobody_named() -> None:
+    """One such key is enough; keys from the caller are none."""
+    named, earlier = TrustedKey(public_key=PUBLIC), TrustedKey(public_key=PUBLIC, is_earlier=True)
+    assert not trust_of([PUBLIC]).has_earlier
+    assert not Trust(anyone=(named,), issuers={"a": (named,)}).has_earlier
+    assert Trust(anyone=(named, earlier)).has_earlier
+
+
 def test_trusts_are_joined() -> None:
     """Keys for anyone add up, and issuers of the other one replace those of the same name."""
     own, other = TrustedKey(public_key=PUBLIC), TrustedKey(public_key=OTHER_PUBLIC)
