@@ -81,8 +81,6 @@ class Monitor:
                 raise UnreadableError("the log has no sheet")
             self._sheet, self._sheet_note = parse_sheet(data, self._log_key), data
             self._prosecutor = Prosecutor(data, self._log_key)
-            if self._seen is not None and self._reader.get(SHEET) != data:
-                self._alarms.append("the log serves another sheet than before, or none")
         return self._sheet
 
     def watch(self, promises: Iterable[WatchedPromise]) -> None:
@@ -130,6 +128,9 @@ class Monitor:
 
     def _newest(self) -> Spoken:
         sheet = self.sheet
+        # At each look: promises under another sheet's keys are no evidence under this one.
+        if self._reader.get(SHEET) != self._sheet_note:
+            self._alarms.append("the log serves another sheet than before, or none")
         note = self._reader.get(CHECKPOINT)
         if note is None:
             raise UnreadableError("the log serves no checkpoint")

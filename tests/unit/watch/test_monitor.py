@@ -326,6 +326,7 @@ def test_another_sheet_is_an_alarm() -> None:
     other = SHEET.encode().replace("max-delay-ms 5000", "max-delay-ms 9000")
     log.sheet = sign_note(other, [logs.LOG_KEY])
     Watch(log, first.saved[-1]).alarmed("another sheet")
+    first.alarmed("another sheet")  # also of a monitor that has run since
 
 
 def test_a_checkpoint_without_time_is_refused() -> None:
