@@ -24,6 +24,28 @@ def rlp_encode(item: Item) -> bytes:
     return _headed(0xC0, b"".join(map(rlp_encode, item)))
 
 
+def rlp_texts(data: bytes, count: int) -> list[bytes]:
+    """Return the first items of a list that `rlp_encode` wrote; they are no lists themselves."""
+    at, found = _body(data, 0)[0], []
+    for _ in range(count):
+        start, end = _body(data, at)
+        found.append(data[start:end])
+        at = end
+    return found
+
+
+def _body(data: bytes, at: int) -> tuple[int, int]:
+    """Return where the body of the item at a place begins, and where it ends."""
+    head = data[at]
+    if head < 0x80:
+        return at, at + 1
+    short = head - (0x80 if head < 0xC0 else 0xC0)
+    if short < 56:
+        return at + 1, at + 1 + short
+    start = at + 1 + short - 55
+    return start, start + int.from_bytes(data[at + 1 : start], "big")
+
+
 def _headed(offset: int, body: bytes) -> bytes:
     if len(body) < 56:
         return bytes((offset + len(body),)) + body

@@ -17,7 +17,7 @@ import msgspec
 
 from tallystick.crypto.canonical import canonicalize
 from tallystick.crypto.keccak import keccak256
-from tallystick.crypto.rlp import rlp_encode
+from tallystick.crypto.rlp import rlp_encode, rlp_texts
 from tallystick.crypto.secp256k1 import EvmSignature, read_address
 from tallystick.crypto.strict import parse_json
 from tallystick.errors import RefusedInput, StatementError
@@ -132,6 +132,12 @@ class Transaction(msgspec.Struct, frozen=True, kw_only=True):
         ]
 
 
+def recipient_of(signed: bytes) -> bytes:
+    """Return the address that a transaction of ours goes to; none where it makes a contract."""
+    return rlp_texts(signed.removeprefix(_TYPE_2), _TO + 1)[_TO]
+
+
+_TO: Final = 5  # the place of `to` among the members
 _NUMBERS: Final = (
     "chain_id",
     "nonce",

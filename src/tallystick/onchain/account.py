@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """An account that sends transactions: each wish once, whatever crashes in between.
 
-A wish has a name (`post:0x…`). Its transaction is signed, written to a journal and synced before a
-node sees it. Who asks for the same wish again gets the same transaction: sent once more if the node
-forgot it, waited for if it is under way, told of if it is done. A second one is signed for a wish
-only when the first can never count any more: its nonce went to another, or it failed.
+A wish has a name (`answer:1`) and a contract that it is for: others on the chain have a dispute 1,
+too. Its transaction is signed, written to a journal and synced before a node sees it. Who asks for
+the same wish again gets the same transaction: sent once more if the node forgot it, waited for if
+it is under way, told of if it is done. A second one is signed for a wish only when the first can
+never count any more: its nonce went to another, or it failed.
 
 One process at a time draws a nonce for an account, under the journal's lock.
 """
@@ -33,7 +34,7 @@ from tallystick.errors import (
     WalLockedError,
 )
 from tallystick.limits import CONFIRMATIONS_MAX, SENT_BYTES_MAX
-from tallystick.model.evm_statement import Transaction
+from tallystick.model.evm_statement import Transaction, recipient_of
 from tallystick.onchain.amount import shown_amount
 from tallystick.onchain.node import Fees, Mined, Node
 from tallystick.ports import EvmSigner
@@ -60,7 +61,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to be done once: its name, and the call that does it."""
+    """What is to be done once for a contract: its name, and the call that does it."""
 
     name: str
     to: str | None
@@ -76,6 +77,11 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
     max_fee: int
     raw: bytes
     hash: bytes
+
+    def is_of(self, wish: Wish) -> bool:
+        """Whether it is a wish's: other contracts on the chain have wishes of the same name."""
+        to = b"" if wish.to is None else read_address(wish.to)
+        return self.wish == wish.name and recipient_of(self.raw) == to
 
 
 def created_address(sender: bytes, nonce: int) -> bytes:
@@ -165,7 +171,7 @@ class Account:
         try:
             items = [msgspec.msgpack.decode(journal.read(one), type=Sent) for one in journal.found]
             following = self.node.nonce(self.address)
-            earlier = tuple(one for one in items if one.wish == wish.name)
+            earlier = tuple(one for one in items if one.is_of(wish))
             if earlier:
                 latest = tuple(one for one in earlier if one.nonce == earlier[-1].nonce)
                 done = self._done(latest)

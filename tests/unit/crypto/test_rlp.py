@@ -10,7 +10,7 @@ import rlp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tallystick.crypto.rlp import rlp_encode
+from tallystick.crypto.rlp import rlp_encode, rlp_texts
 from tallystick.errors import EncodingError
 
 
@@ -51,3 +51,11 @@ def test_what_has_no_encoding(item: Any) -> None:
     """Negative numbers and truth values are refused."""
     with pytest.raises(EncodingError):
         rlp_encode(item)
+
+
+@given(st.lists(st.binary(max_size=70), max_size=8), st.binary(min_size=60, max_size=300))
+def test_the_first_items_come_back(items: list[bytes], more: bytes) -> None:
+    """Short, long and empty ones, out of short and long lists, whatever comes behind them."""
+    encoded = rlp_encode([*items, more, [b"a list"]])
+    assert rlp_texts(encoded, len(items)) == items
+    assert rlp_texts(rlp_encode(items), len(items)) == items

@@ -23,6 +23,7 @@ from tallystick.model.evm_statement import (
     ManifestStatement,
     Transaction,
     digest_of,
+    recipient_of,
 )
 
 KEY = CurveKey(0xABCDEF)
@@ -116,6 +117,7 @@ def test_transactions(members: dict[str, Any]) -> None:
     raw = ours.signed(sign_digest(KEY.secret, ours.digest()))
     assert raw == bytes(theirs.raw_transaction)
     assert keccak256(raw) == bytes(theirs.hash)
+    assert recipient_of(raw) == (b"" if ours.to is None else bytes.fromhex(ours.to[2:]))
 
 
 @pytest.mark.parametrize(

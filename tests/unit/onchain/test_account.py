@@ -55,6 +55,18 @@ def test_once(node: EmbeddedNode, tmp_path: Path) -> None:
     assert node.balance(TO) == 2
 
 
+def test_once_for_each_contract(node: EmbeddedNode, tmp_path: Path) -> None:
+    """Contracts number their disputes from 1: what is done for one of them is not for another."""
+    elsewhere = CurveKey(0x71).address
+    first = account_on(node, tmp_path).do(gift("answer:1"))
+    second = Wish(name="answer:1", to=elsewhere, data=b"", value=1)
+    assert account_on(node, tmp_path).do(second).hash != first.hash
+    assert node.balance(elsewhere) == 1
+    assert account_on(node, tmp_path).do(gift("answer:1")) == first
+    assert account_on(node, tmp_path).do(Wish(name="answer:1", to=None, data=b"")).contract
+    assert (node.balance(TO), node.balance(elsewhere)) == (1, 1)
+
+
 def test_a_damaged_journal_says_what_is_given_up(node: EmbeddedNode, tmp_path: Path) -> None:
     """Nothing is sent while it is not known what was; the file that may be moved is named."""
     account_on(node, tmp_path).do(gift())

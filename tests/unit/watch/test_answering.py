@@ -6,13 +6,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.chains import CHALLENGER, SOLVER, embedded
+from tests.chains import CHALLENGER, REQUESTER, SOLVER, Chain, embedded
 from tests.hostile_posts import post_at
 from tests.posts import committed, make_bundle
 
 from tallystick.errors import NodeError
 from tallystick.onchain import challenging
 from tallystick.onchain.contracts import Contracts, Posted
+from tallystick.onchain.deployment import deploy
 from tallystick.watch.answering import answer_questions, path_of
 
 
@@ -72,3 +73,27 @@ def test_a_question_that_can_not_be_read(tmp_path: Path, monkeypatch: pytest.Mon
         )
         assert told[0] == "failed: another form"
         assert told[1].startswith("answered in 0x")
+
+
+def test_two_deployments_on_one_chain(tmp_path: Path) -> None:
+    """Both have a solver 1, this intent and a dispute 1: each is posted to, asked and answered."""
+    _, made = make_bundle(tmp_path / "runs")
+    with embedded(tmp_path / "chain") as first:
+        owner = first.account(CHALLENGER)
+        at = deploy(owner, REQUESTER.address, lambda _told: None)
+        second = Chain(first.node, first.home, at, first.accounts)
+        second.register()
+        for chain in (first, second):
+            posted = chain.contracts.posted(chain.post(committed(chain, made)))
+            wish = challenging.question(chain.contracts, posted, None)
+            chain.account(CHALLENGER).do(wish)
+            told: list[str] = []
+            answer_questions(
+                chain.contracts,
+                chain.account(SOLVER),
+                chain.solver_id,
+                str(tmp_path),
+                lambda _question, words, into=told: into.append(words),  # type: ignore[misc]
+            )
+            assert told[0].startswith("answered in 0x")
+            assert not chain.contracts.is_open(1)
