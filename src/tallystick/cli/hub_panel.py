@@ -188,4 +188,4 @@ def file_digest(file: str) -> bytes:
 def _path(opened: Any, dispute: int) -> str:
     from tallystick.onchain.arbitrating import vote_path
 
-    return vote_path(opened.home, opened.node.chain_id, dispute, opened.account.address)
+    return vote_path(opened.contracts, opened.home, dispute, opened.account.address)

@@ -106,9 +106,22 @@ def panel_of(contracts: Contracts, dispute_id: int) -> list[str]:
     return [one for one in found if int(one, 16)]
 
 
-def vote_path(directory: str | os.PathLike[str], chain_id: int, vote: int, voter: str) -> str:
-    """Return where a vote is kept."""
-    return os.path.join(directory, f"vote-{chain_id}-{vote}-{voter[2:].lower()}.json")
+def vote_path(
+    contracts: Contracts, directory: str | os.PathLike[str], dispute_id: int, voter: str
+) -> str:
+    """Return where a vote is kept: one for each dispute of each contract.
+
+    With another contract's salt it would be known to all before it is opened. Files of earlier
+    versions name no contract: one is taken where this contract has its commitment.
+    """
+    at, who = contracts.at, voter[2:].lower()
+    earlier = os.path.join(directory, f"vote-{at.chain_id}-{dispute_id}-{who}.json")
+    if os.path.lexists(earlier):
+        told = contracts.read(DISPUTES, "commitments", dispute_id, voter)
+        if read_vote(earlier).commitment() == told:
+            return earlier
+    name = f"vote-{at.chain_id}-{at.disputes[2:].lower()}-{dispute_id}-{who}.json"
+    return os.path.join(directory, name)
 
 
 def keep_vote(path: str, dispute_id: int, arbitrator: str, *, fault: bool) -> Vote:

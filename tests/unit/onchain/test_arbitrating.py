@@ -8,6 +8,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from eth_abi.abi import encode as abi_encode
 from tests.chains import CHALLENGER, SOLVER, Chain, embedded, words
@@ -18,7 +19,8 @@ from tallystick.errors import PostingError, RevertError
 from tallystick.onchain import arbitrating
 from tallystick.onchain.artifact import DISPUTES
 from tallystick.onchain.challenging import resolution
-from tallystick.onchain.contracts import PostStatus
+from tallystick.onchain.contracts import Contracts, PostStatus
+from tallystick.onchain.deployment import deploy
 
 JUDGES = tuple(CurveKey(number) for number in (0xA1, 0xA2, 0xA3))
 DAY = 86_400
@@ -65,6 +67,7 @@ def test_from_application_to_verdict(chain: Chain) -> None:
     ]
     for judge, vote in zip(JUDGES, votes, strict=False):
         chain.account(judge).do(arbitrating.committing(contracts, vote))
+    assert_kept_apart(chain, votes[0])
     with pytest.raises(RevertError, match="ArbitrationActive"):
         chain.account(JUDGES[0]).do(arbitrating.leaving(contracts, "one"))
     chain.pass_time(4 * DAY)
@@ -78,9 +81,23 @@ def test_from_application_to_verdict(chain: Chain) -> None:
     assert contracts.read(DISPUTES, "arbitrators", JUDGES[0].address)[0] == 0
 
 
+def assert_kept_apart(chain: Chain, vote: arbitrating.Vote) -> None:
+    """A vote of an earlier version is found by the contract that has it committed, and no other."""
+    voter = vote.arbitrator
+    old = chain.home / f"vote-{chain.node.chain_id}-1-{voter[2:].lower()}.json"
+    place = arbitrating.vote_path(chain.contracts, chain.home, 1, voter)
+    assert place != str(old)
+    old.write_bytes(msgspec.json.encode(vote))
+    old.chmod(0o600)
+    assert arbitrating.vote_path(chain.contracts, chain.home, 1, voter) == str(old)
+    at = deploy(chain.account(CHALLENGER), SOLVER.address, lambda _told: None)
+    other = arbitrating.vote_path(Contracts(chain.node, at), chain.home, 1, voter)
+    assert other not in (place, str(old))
+
+
 def test_a_vote_is_kept_once(tmp_path: Path) -> None:
     """It is nobody else's to read, the same a second time, and never turned."""
-    path = arbitrating.vote_path(tmp_path, 1, 7, JUDGES[0].address)
+    path = str(tmp_path / "vote.json")
     vote = arbitrating.keep_vote(path, 7, JUDGES[0].address, fault=True)
     assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
     assert len(vote.salt) == 32
