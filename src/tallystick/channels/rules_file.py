@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Meta
 
 from tallystick.channels.json_path import JsonPath
-from tallystick.channels.mcp_methods import OPERATIONS, Operation
+from tallystick.channels.mcp_methods import ACTING, HOUSEKEEPING, OPERATIONS, TELLING, Operation
 from tallystick.channels.rule_match import ArgumentTest, TextTest, glob_test
 from tallystick.channels.rules import Action, Hours, Rate, Rule, Rules
 from tallystick.errors import MissingExtraError, RulesError, how_to_install
@@ -210,7 +210,7 @@ def _rule_of(given: dict[str, Any], where: str) -> Rule:
             name=told.name,
             reason=told.reason,
             servers=_globs(told.server, exact=exact),
-            methods=_globs(told.method, exact=exact),
+            methods=_methods(told.method, exact=exact),
             tools=_globs(told.tool, exact=exact),
             operations=frozenset(operations),
             risk=told.risk,
@@ -229,6 +229,18 @@ def _globs(given: Globs | None, *, exact: bool) -> tuple[TextTest, ...]:
     if not globs or len(globs) > RULE_PATTERNS_MAX or not all(globs):
         raise RulesError(f"wanted are 1 to {RULE_PATTERNS_MAX} globs, none of them empty")
     return tuple(glob_test(one, exact=exact) for one in globs)
+
+
+def _methods(given: Globs | None, *, exact: bool) -> tuple[TextTest, ...]:
+    """Return tests for methods; refuse one that could hold back only what asks no rule."""
+    tests = _globs(given, exact=exact)
+    for glob, test in zip([given] if isinstance(given, str) else given or [], tests, strict=True):
+        if exact or any(map(test, ACTING)):
+            continue
+        always = sorted(filter(test, HOUSEKEEPING | TELLING))
+        if always:
+            raise RulesError(f"method {glob!r} holds nothing back: {always[0]} always passes")
+    return tests
 
 
 def _argument(told: _Argument, *, exact: bool) -> ArgumentTest:

@@ -86,6 +86,9 @@ def test_everything_at_once() -> None:
         f"rate: {{calls: {RULE_RATE_CALLS_MAX + 1}, seconds: 1}}",
         f"rate: {{calls: 1, seconds: {RULE_RATE_SECONDS_MAX + 1}}}",
         "rate: {calls: 1}",
+        "method: completion/complete",
+        "method: [tools/call, PING]",
+        "method: 'completion/*'",
         "action: block",
         "reason: " + "x" * (RULE_REASON_CHARS_MAX + 1),
         "tool: [" + "a," * RULE_PATTERNS_MAX + "a]",
@@ -125,6 +128,14 @@ def test_what_is_no_rules_file(text: str) -> None:
     """Refused whole, with a reason."""
     with pytest.raises(RulesError):
         read_rules(text.encode())
+
+
+def test_methods_that_no_rule_is_asked_of() -> None:
+    """Letting them through is no harm, and a glob that means calls, too, is none."""
+    for text in ("pass, method: initialize", "block, method: 'tasks/*'", "block, method: made/up"):
+        read_rules(f"{HEAD}  - {{name: a, action: {text}}}\n".encode())
+    with pytest.raises(RulesError, match="completion/complete always passes"):
+        read_rules(f"{HEAD}  - {{name: a, action: flag, method: 'comp*'}}\n".encode())
 
 
 def test_scalars() -> None:
