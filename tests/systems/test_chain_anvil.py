@@ -99,6 +99,30 @@ def test_a_transaction_that_nobody_mines(chain: Chain, tmp_path: Path) -> None:
     assert chain.node.nonce(account.address) == before + 1
 
 
+def test_one_that_was_replaced_holds_nobody_up(chain: Chain, tmp_path: Path) -> None:
+    """While a dearer transaction waits with its nonce, the next wish is sent all the same."""
+    account = Account(
+        chain.node, signer_of(CHALLENGER), tmp_path, Terms(wait_seconds=0.3, poll_seconds=0.05)
+    )
+    before = chain.node.nonce(account.address)
+    gifts = [Wish(name=name, to=SOLVER.address, data=b"", value=1) for name in ("one", "other")]
+    ask(chain.node, "evm_setAutomine", False)
+    try:
+        with pytest.raises(UnminedError):
+            account.do(gifts[0])
+        ask(chain.node, "anvil_setNextBlockBaseFeePerGas", hex(20 * 10**9))
+        ask(chain.node, "evm_mine")
+        for gift in gifts:
+            with pytest.raises(UnminedError):
+                account.do(gift)
+        ask(chain.node, "anvil_setNextBlockBaseFeePerGas", hex(10**9))
+    finally:
+        ask(chain.node, "evm_setAutomine", True)
+        ask(chain.node, "evm_mine")
+    assert all(account.do(gift).ok for gift in gifts)
+    assert chain.node.nonce(account.address) == before + 2
+
+
 def test_many_at_a_time(chain: Chain, tmp_path: Path) -> None:
     """Threads with accounts of their own draw no nonce twice."""
     before = chain.node.nonce(SOLVER.address)

@@ -180,10 +180,11 @@ class Account:
                 if not self._never_counts(latest[-1].nonce, done):
                     return latest
                 # It failed, or its nonce went to another transaction, for good.
-            for one in items:  # what a node forgot would hold up all that comes after it
-                if one.nonce >= following:
-                    self.node.send(one.raw)
-            under_way = {one.nonce for one in items}
+            # What a node forgot would hold up all that comes after it. Of those with one nonce the
+            # last is the dearest: where that one waits, the others are refused.
+            under_way = {one.nonce: one for one in items if one.nonce >= following}
+            for one in under_way.values():
+                self.node.send(one.raw)
             while following in under_way:
                 following += 1
             gas, fees = quote or self.price(wish)

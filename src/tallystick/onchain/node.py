@@ -47,6 +47,8 @@ _POOR: Final = ("insufficient funds", "does not have enough", "cannot afford")
 # What nodes say when they have the transaction already, or its nonce.
 _KNOWN: Final = ("already known", "already imported", "known transaction")
 _SPENT: Final = ("nonce too low", "nonce is too low", "invalid transaction nonce")
+# What nodes say when a dearer one with this nonce waits: ours, or another program's.
+_HELD: Final = ("replacement transaction underpriced", "could not replace existing tx")
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -162,7 +164,7 @@ class Node:
         return self.ask("estimate", lambda: _number(self.web3.eth.estimate_gas(dict(transaction))))
 
     def send(self, raw: bytes) -> bool:
-        """Hand a signed transaction in; False where its nonce is spent already."""
+        """Hand a signed transaction in; False where its nonce is spent, or another's that waits."""
         try:
             self.web3.eth.send_raw_transaction(raw)
         except NodeError as error:
@@ -172,7 +174,7 @@ class Node:
             said = str(error).lower()
             if any(words in said for words in _KNOWN):
                 return True
-            if any(words in said for words in _SPENT):
+            if any(words in said for words in _SPENT + _HELD):
                 return False
             fault = _fault_of(error, f"{self.name} did not take the transaction")
         else:

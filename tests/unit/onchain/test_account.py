@@ -189,6 +189,39 @@ def test_fees_that_rose(
     assert node.nonce(SOLVER.address) == 1
 
 
+def test_what_was_replaced_is_not_sent_again(
+    node: EmbeddedNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nodes refuse the cheaper of two with one nonce: it must not keep the next wish from them."""
+    hasty = Terms(wait_seconds=0.01, poll_seconds=0.01)
+    raws: list[bytes] = []
+
+    def forget(raw: bytes) -> bool:
+        raws.append(raw)
+        return True
+
+    with monkeypatch.context() as patch:
+        patch.setattr(node, "send", forget)
+        for gwei in (2, 40):
+            fees = Fees(max_fee=gwei * GWEI, priority_fee=GWEI)
+            patch.setattr(node, "fees", lambda found=fees: found)
+            with pytest.raises(UnminedError):
+                account_on(node, tmp_path, hasty).do(gift())
+    cheap, dear = raws[0], raws[-1]
+    assert cheap != dear
+    send, sent = node.send, []
+
+    def take(raw: bytes) -> bool:
+        sent.append(raw)
+        return send(raw)
+
+    monkeypatch.setattr(node, "send", take)
+    account_on(node, tmp_path).do(gift("other"))
+    assert sent[0] == dear
+    assert cheap not in sent
+    assert (node.balance(TO), node.nonce(SOLVER.address)) == (2, 2)
+
+
 def test_what_the_contract_refuses(node: EmbeddedNode, tmp_path: Path) -> None:
     """A wish that would fail is not sent; more ether than there is, neither."""
     reverting = Wish(name="x", to=None, data=bytes.fromhex("60006000fd"))

@@ -121,10 +121,11 @@ def test_addresses_that_are_none(url: str) -> None:
         ("already known", True),
         ("nonce too low: next 5, tx 3", False),
         ("AlreadyKnown already known", True),
+        ("{'code': -32000, 'message': 'replacement transaction underpriced'}", False),
     ],
 )
 def test_transactions_that_are_there(words: str, taken: bool) -> None:
-    """A node that has a transaction has it; one whose nonce is spent does not take it."""
+    """A node that has a transaction has it; one whose nonce is spent or held does not take it."""
     assert node_that(ValueError(words)).send(b"x") is taken
 
 
@@ -134,6 +135,8 @@ def test_transactions_that_are_not_taken() -> None:
         node_that(ValueError("insufficient funds for gas * price + value")).send(b"x")
     with pytest.raises(NodeError, match="did not take the transaction: KeyError"):
         node_that(KeyError("x")).send(b"x")
+    with pytest.raises(NodeError, match="did not take the transaction: ValueError"):
+        node_that(ValueError("transaction underpriced")).send(b"x")
 
 
 def test_events_in_pieces() -> None:
