@@ -137,7 +137,14 @@ def recipient_of(signed: bytes) -> bytes:
     return rlp_texts(signed.removeprefix(_TYPE_2), _TO + 1)[_TO]
 
 
-_TO: Final = 5  # the place of `to` among the members
+def priority_fee_of(signed: bytes) -> int:
+    """Return what a transaction of ours gives for each unit of gas to who makes the block."""
+    return int.from_bytes(rlp_texts(signed.removeprefix(_TYPE_2), _TIP + 1)[_TIP], "big")
+
+
+# The places of these among the members
+_TIP: Final = 2
+_TO: Final = 5
 _NUMBERS: Final = (
     "chain_id",
     "nonce",

@@ -34,7 +34,7 @@ from tallystick.errors import (
     WalLockedError,
 )
 from tallystick.limits import CONFIRMATIONS_MAX, SENT_BYTES_MAX
-from tallystick.model.evm_statement import Transaction, recipient_of
+from tallystick.model.evm_statement import Transaction, priority_fee_of, recipient_of
 from tallystick.onchain.amount import shown_amount
 from tallystick.onchain.node import Fees, Mined, Node
 from tallystick.ports import EvmSigner
@@ -218,10 +218,11 @@ class Account:
             self.node.send(sent.raw)
             return ()
         gas, offered = quote or self.price(wish)
-        least = sent.max_fee * 9 // 8 + 1  # nodes replace for an eighth more
+        # Nodes replace for an eighth more, of the one fee and of the other.
+        least, tip = (one * 9 // 8 + 1 for one in (sent.max_fee, priority_fee_of(sent.raw)))
         if offered.max_fee < least:
             raise SpendRefused(f"{wish.name} waits: fees have risen above the cap")
-        offered = Fees(max_fee=offered.max_fee, priority_fee=max(offered.priority_fee, least // 2))
+        offered = Fees(max_fee=offered.max_fee, priority_fee=max(offered.priority_fee, tip))
         return (self._signed(journal, wish, sent.nonce, gas, offered),)
 
     def _signed(self, journal: Journal, wish: Wish, nonce: int, gas: int, fees: Fees) -> Sent:

@@ -21,6 +21,7 @@ from tallystick.errors import (
     UnminedError,
     WalCorruptError,
 )
+from tallystick.model.evm_statement import priority_fee_of
 from tallystick.onchain.account import GWEI, Account, Terms, Wish, created_address
 from tallystick.onchain.embedded import EmbeddedNode
 from tallystick.onchain.node import Fees
@@ -202,13 +203,14 @@ def test_what_was_replaced_is_not_sent_again(
 
     with monkeypatch.context() as patch:
         patch.setattr(node, "send", forget)
-        for gwei in (2, 40):
-            fees = Fees(max_fee=gwei * GWEI, priority_fee=GWEI)
+        for gwei, tip in ((4, 4), (40, 1)):
+            fees = Fees(max_fee=gwei * GWEI, priority_fee=tip * GWEI)
             patch.setattr(node, "fees", lambda found=fees: found)
             with pytest.raises(UnminedError):
                 account_on(node, tmp_path, hasty).do(gift())
     cheap, dear = raws[0], raws[-1]
     assert cheap != dear
+    assert priority_fee_of(dear) * 10 >= priority_fee_of(cheap) * 11  # geth asks for it
     send, sent = node.send, []
 
     def take(raw: bytes) -> bool:
