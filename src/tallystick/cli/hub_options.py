@@ -114,13 +114,18 @@ class Session:
             mined = self.account.do(wish)
             say(f"{done}  (transaction 0x{mined.hash.hex()}, {mined.gas} gas)")
             return mined
-        gas, fees = self.account.price(wish)
-        needed = wish.value + gas * fees.max_fee
+        # A node that was asked for the price of such a call could send it in our place.
+        gas, fees = (0, None) if wish.is_open else self.account.price(wish)
+        cost = 0 if fees is None else gas * fees.max_fee
+        needed = wish.value + cost
         has = self.node.balance(self.account.address)
         say(f"would send {wish.name}")
         say(f"  to     {wish.to or 'a new contract'}")
         say(f"  value  {shown_amount(wish.value)}")
-        say(f"  gas    at most {gas}, for {shown_amount(gas * fees.max_fee)} or less")
+        if wish.is_open:
+            say("  gas    not asked for: anyone who sees the call can send it")
+        else:
+            say(f"  gas    at most {gas}, for {shown_amount(cost)} or less")
         if has < needed:
             say(f"  short  {self.account.address} has {shown_amount(has)}")
         return None

@@ -67,6 +67,8 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     to: str | None
     data: bytes
     value: int = 0
+    # Whoever sees the call can send it: what it needs is a signature in it, and not who sends it.
+    is_open: bool = False
 
 
 class Sent(msgspec.Struct, frozen=True, kw_only=True):

@@ -111,7 +111,7 @@ def posting(
     )
     signature = operator.sign(typed).to_bytes()
     data = call_data(RECEIPTS, "postReceiptTyped", members, offer.location, signature)
-    return typed.digest(), Wish(name=name, to=at.receipts, data=data)
+    return typed.digest(), Wish(name=name, to=at.receipts, data=data, is_open=True)
 
 
 def finalization(contracts: Contracts, receipt_id: bytes) -> Wish:

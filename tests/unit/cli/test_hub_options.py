@@ -9,9 +9,10 @@ from pathlib import Path
 
 import click
 import pytest
+from tests.chains import REQUESTER, SOLVER, embedded
 from tests.command import tally
 
-from tallystick.cli.hub_options import Patience, address, exits, solver_word, word
+from tallystick.cli.hub_options import Patience, Session, address, exits, solver_word, word
 from tallystick.cli.output import Exit, Stop
 from tallystick.errors import (
     NodeError,
@@ -22,6 +23,7 @@ from tallystick.errors import (
     WalLockedError,
     how_to_install,
 )
+from tallystick.onchain.solving import Offer, posting
 
 
 @pytest.mark.parametrize(
@@ -49,6 +51,30 @@ def test_refusals_have_words() -> None:
         fault.name = name
         with pytest.raises(Stop, match=words), exits():
             raise fault
+
+
+def test_a_dry_run_hands_nothing_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A post that anyone may send is shown to no node before it is sent; others have a price."""
+    seen: list[object] = []
+    with embedded(tmp_path) as chain:
+        opened = Session(chain.node, {"dry_run": True}, str(tmp_path))
+        opened._account = account = chain.account(SOLVER)
+        ask = chain.node.gas
+
+        def gas(call: object) -> int:
+            seen.append(call)
+            return ask(call)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(chain.node, "gas", gas)
+        for offer in (Offer(requester=REQUESTER.address), Offer()):
+            _, wish = posting(chain.contracts, account.signer, chain.commitment(), offer)
+            opened.do(wish, "posted")
+    assert len(seen) == 1
+    told = capsys.readouterr().out
+    assert "not asked for: anyone who sees the call can send it" in told
+    assert "at most" in told
 
 
 class Terminal(StringIO):
