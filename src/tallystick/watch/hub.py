@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from typing import BinaryIO, Final, Protocol
 
 import msgspec
@@ -236,16 +236,18 @@ class PostWatcher:
     def _judged(self, seen: Seen, posted: Posted, posted_at: int) -> tuple[list[Ground], str]:
         """Return the grounds; where there is none, what the evidence is worth, told once."""
         grounds = [*self._replays(seen, posted_at), *self._equivocations(posted)]
-        try:
-            with self._fetch(posted) as stream:
+        with ExitStack() as held:
+            try:
+                stream = held.enter_context(self._fetch(posted))
                 grounds += grounds_in(stream, posted.commitment)
-                if grounds or SOUND in seen.acted:
-                    return grounds, ""
-                stream.seek(0)
-                operator = self._contracts.operator_at(posted.commitment.solver_id, posted_at)
-                return [], judge_evidence(stream, operator, self._beliefs)
-        except (NodeError, PostingError, UnreadableError) as fault:
-            return [*grounds, Ground(kind="unavailable", told=str(fault))], ""
+            except (NodeError, PostingError, UnreadableError) as fault:
+                return [*grounds, Ground(kind="unavailable", told=str(fault))], ""
+            if grounds or SOUND in seen.acted:
+                return grounds, ""
+            # Where this fails, it is the node that does not answer, and no solver that withholds.
+            operator = self._contracts.operator_at(posted.commitment.solver_id, posted_at)
+            stream.seek(0)
+            return [], judge_evidence(stream, operator, self._beliefs)
 
     def _replays(self, seen: Seen, posted_at: int) -> Iterator[Ground]:
         """Yield the earlier posts with this one's evidence; of one block, as the contract counts.

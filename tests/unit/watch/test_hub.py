@@ -231,6 +231,31 @@ def test_one_bad_post_hides_no_other(chain: Chain, monkeypatch: pytest.MonkeyPat
         look(chain, Bundles())
 
 
+@pytest.mark.parametrize("is_transient", [True, False])
+def test_a_node_that_fails_asks_no_solver(
+    chain: Chain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_transient: bool
+) -> None:
+    """Whose key it was, the node did not tell: no bond is put down for a bundle that is there."""
+    path, made = make_bundle(tmp_path)
+    receipt_id = chain.post(committed(chain, made))
+    bundles = Bundles()
+    bundles.paths[bytes.fromhex(made.manifest_sha256)] = path
+    chain.pass_time(3000)  # ten minutes are left
+
+    def operator_at(_self: Contracts, _solver: bytes, _moment: int) -> str:
+        raise NodeError("away", is_transient=is_transient)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Contracts, "operator_at", operator_at)
+        if is_transient:
+            with pytest.raises(NodeError, match="away"):
+                look(chain, bundles, ACTIVE)
+        else:
+            assert look(chain, bundles, ACTIVE)[receipt_id].verdict == "not looked at: away"
+    assert chain.contracts.questions() == []
+    assert look(chain, bundles, ACTIVE)[receipt_id].action == ""
+
+
 def test_of_two_in_one_block_the_later_by_number_is_proven(
     chain: Chain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
