@@ -14,6 +14,7 @@ was set aside when it was asked. What it wins stays claimable; a watcher claims 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from typing import BinaryIO, Final, Protocol
@@ -95,12 +96,15 @@ class PostWatcher:
         confirmations: int = 1,
         beliefs: Beliefs | None = None,
         signed: Callable[[], Iterable[SignedPost]] = tuple,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`account` sends what the policy allows; `signed` gives posts that were signed besides.
 
         `asker` is whose questions are followed; without, the account's.
         """
         self._signed = signed
+        self._clock = clock
+        self._took = 0.0  # seconds, for the last round
         self._beliefs = beliefs or Beliefs()
         self._contracts = contracts
         self._fetch = fetch
@@ -120,6 +124,7 @@ class PostWatcher:
         Return how many blocks are left for the next round: one goes so far and no further, also
         where a node tells of a head that never was.
         """
+        begun = self._clock()
         head = self._contracts.node.head()[0]
         self._step_back(head)
         newest = head - self._confirmations + 1
@@ -143,6 +148,7 @@ class PostWatcher:
             # Who has no such block, as one of several behind an address, tells of no post in it.
             self._cursor.block, self._cursor.block_hash = stop, found.hex()
         self._keep()
+        self._took = self._clock() - begun
         return max(0, newest - self._cursor.block)
 
     @property
@@ -274,7 +280,8 @@ class PostWatcher:
 
     def _act(self, seen: Seen, posted: Posted, ground: Ground, left: int) -> str:
         if ground.kind in ("unavailable", "unopened"):
-            if ground.kind == "unavailable" and left > ASK_BEFORE_SECONDS:
+            # Locations that answer slowly make rounds long: the next look may come too late.
+            if ground.kind == "unavailable" and left > ASK_BEFORE_SECONDS + self._took:
                 return "waiting for it"
             if not self._policy.ask:
                 return "would ask for it"

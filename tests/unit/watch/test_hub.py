@@ -231,6 +231,21 @@ def test_one_bad_post_hides_no_other(chain: Chain, monkeypatch: pytest.MonkeyPat
         look(chain, Bundles())
 
 
+def test_slow_locations_hide_no_post(chain: Chain) -> None:
+    """Where rounds take long, what can't be had is asked for before its window is over."""
+    receipt_id = chain.post(chain.commitment())
+    moments = iter((0.0, 1000.0, 1000.0, 2000.0))
+    told: list[Sighting] = []
+    watcher = PostWatcher(
+        chain.contracts, chain.home / "watch", Bundles(), clock=lambda: next(moments)
+    )
+    watcher.round(told.append)
+    chain.pass_time(1800)  # half an hour is left: after the next round there may be none
+    watcher.round(told.append)
+    assert [one.action for one in told] == ["waiting for it", "would ask for it"]
+    assert {one.receipt_id for one in told} == {receipt_id}
+
+
 @pytest.mark.parametrize("is_transient", [True, False])
 def test_a_node_that_fails_asks_no_solver(
     chain: Chain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_transient: bool
