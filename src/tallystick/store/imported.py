@@ -13,7 +13,8 @@ from contextlib import closing
 from urllib.parse import quote
 
 from tallystick.crypto.digest import sha256_tagged
-from tallystick.durable.file import make_directory, read_bounded, shown, write_new
+from tallystick.durable.file import make_directory, read_bounded, shown
+from tallystick.durable.whole import write_whole
 from tallystick.errors import (
     LimitError,
     PathTakenError,
@@ -63,7 +64,7 @@ def keep_chain(store: str, chain_id: str, receipts: Iterable[bytes]) -> tuple[st
     path = _place(store, chain_id)
     make_directory(os.path.dirname(path), 0o750)
     try:
-        write_new(path, body, 0o640)
+        write_whole(path, body, 0o640)
     except PathTakenError:
         if read_bounded(path, IMPORTED_CHAIN_BYTES_MAX) != body:
             raise StoreError(

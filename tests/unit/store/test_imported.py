@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 
@@ -46,3 +47,18 @@ def test_receipts_of_a_store(tmp_path: Path) -> None:
     for path in ("x", "nowhere"):
         with pytest.raises(StoreError):
             list(stored_receipts(str(tmp_path / path)))
+
+
+def test_who_is_killed_on_the_way_keeps_no_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A part of a chain would be taken for another one, and could never be completed."""
+    store = str(tmp_path / "receipts.db")
+    child = os.fork()
+    if not child:  # it ends at its first byte
+        monkeypatch.setattr(os, "write", lambda *_: os._exit(9))
+        keep_chain(store, "c", [b"{}", b"[]"])
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    path, is_new = keep_chain(store, "c", [b"{}", b"[]"])
+    assert (is_new, Path(path).read_bytes()) == (True, b"{}\n[]\n")
