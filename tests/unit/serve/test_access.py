@@ -72,8 +72,30 @@ def test_keys_may_come_in_either_header(book: tuple[TokenBook, dict[str, str]]) 
     assert gate.admit(spaced, "write").tenant == "a"
     both = scope(bearer(text), (b"x-api-key", text.encode()))
     assert gate.admit(both, "write").tenant == "a"
-    assert refusal(gate, scope(bearer(text), (b"x-api-key", b"other"))) == "not-authorised"
+    right, wrong = bearer(text), (b"x-api-key", b"other")
+    assert refusal(gate, scope(right, wrong)) == "not-authorised"
+    assert refusal(gate, scope(wrong, right)) == "not-authorised"
     assert credential_in([]) is None
+    assert credential_in([(b"host", b"log.example"), right, (b"accept", b"*/*")]) == text
+
+
+def test_only_bearer_is_a_scheme_of_ours(book: tuple[TokenBook, dict[str, str]]) -> None:
+    """A token that is known is refused too where Authorization names another scheme, or none."""
+    gate = Gate(tokens=book[0])
+    text = book[1]["all"].encode()
+    for given in (b"Basic " + text, b"Token " + text, text, b" " + text):
+        assert refusal(gate, scope((b"authorization", given))) == "not-authorised"
+
+
+def test_only_who_says_nothing_is_let_in_unasked(book: tuple[TokenBook, dict[str, str]]) -> None:
+    """And only where nobody is asked: a credential or a certificate is always looked at."""
+    anyone, known = Gate(tokens=book[0], is_open=True), Gate(tokens=book[0])
+    certified = {"certificate": ("cn:agent",)}
+    assert anyone.admits_anyone({b"host": b"log.example"}, {})
+    assert not known.admits_anyone({}, {})
+    assert not anyone.admits_anyone({b"authorization": b"Bearer x"}, {})
+    assert not anyone.admits_anyone({b"x-api-key": b"x"}, {})
+    assert not anyone.admits_anyone({}, certified)
 
 
 def test_a_wrong_credential_is_refused_also_where_none_is_needed(
