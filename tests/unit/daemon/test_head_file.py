@@ -48,6 +48,28 @@ def test_the_file_stays_short(tmp_path: Path) -> None:
     again.close()
 
 
+def test_a_file_that_is_mostly_needed_is_left_as_it_is(tmp_path: Path) -> None:
+    """Writing it anew costs a rename and two syncs, and frees nothing."""
+    heads = HeadFile(tmp_path / "heads")
+    heads.write([head("a", 1)])
+    heads.write([head("a", 2)])
+    before = (tmp_path / "heads").stat()
+    heads.shorten()
+    after = (tmp_path / "heads").stat()
+    assert (after.st_ino, after.st_size) == (before.st_ino, before.st_size)
+    heads.close()
+
+
+def test_a_head_without_a_receipt_is_read_again(tmp_path: Path) -> None:
+    """A chain that has a name and nothing in it yet doesn't make the file unreadable."""
+    heads = HeadFile(tmp_path / "heads")
+    heads.write([Head(chain_id="a")])
+    heads.close()
+    again = HeadFile(tmp_path / "heads")
+    assert again.heads == {"a": (0, "")}
+    again.close()
+
+
 def test_a_torn_end_is_no_damage(tmp_path: Path) -> None:
     """Half a last item, as a power cut leaves it, is cut away."""
     heads = HeadFile(tmp_path / "heads")
@@ -63,7 +85,7 @@ def test_a_torn_end_is_no_damage(tmp_path: Path) -> None:
 
 
 def test_what_is_no_file_of_heads_is_refused(tmp_path: Path) -> None:
-    """Garbage, another journal, and one that somebody holds."""
+    """Garbage, another journal, and one that somebody holds; what is refused is let go of."""
     (tmp_path / "garbage").write_bytes(b"x" * 100)
     journal = Journal(tmp_path / "journal", bytes_max=1000)
     journal.append(b"not heads")
@@ -75,8 +97,13 @@ def test_what_is_no_file_of_heads_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="in use"):
         HeadFile(tmp_path / "journal")
     journal.close()
-    with pytest.raises(StoreError, match=f"can't be read.*move {tmp_path / 'journal'} away"):
+    with pytest.raises(
+        StoreError, match=f"can't be read.*move {tmp_path / 'journal'} away"
+    ) as kept:
         HeadFile(tmp_path / "journal")
+    # Also while somebody holds on to the error.
+    Journal(tmp_path / "journal", bytes_max=1000).close()
+    assert "not heads" not in str(kept.value)
 
 
 def test_a_sync_at_the_end_is_none(tmp_path: Path) -> None:

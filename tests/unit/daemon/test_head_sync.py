@@ -76,3 +76,19 @@ def test_a_sync_that_fails_is_the_last(home: Home, monkeypatch: pytest.MonkeyPat
     one.close()
     monkeypatch.undo()
     ledger.close()
+
+
+def test_who_closes_waits_for_the_sync_that_runs() -> None:
+    """What `sync` works on may be closed right behind it."""
+    hangs, goes_on, done = threading.Event(), threading.Event(), threading.Event()
+
+    def slowly() -> None:
+        hangs.set()
+        assert goes_on.wait(20)
+        done.set()
+
+    one = HeadSync(slowly, period_s=0.01)
+    assert hangs.wait(20)
+    threading.Timer(0.05, goes_on.set).start()
+    one.close()
+    assert done.is_set()
