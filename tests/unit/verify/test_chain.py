@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import copy
+import io
 from typing import Any
 
 import pytest
@@ -29,8 +30,10 @@ from tests.material import (
 )
 
 from tallystick.verify import chain as judging
-from tallystick.verify.report import Report
+from tallystick.verify.receipt import examine
+from tallystick.verify.report import Findings, Report
 from tallystick.verify.source import Source
+from tallystick.verify.trust import Trust, TrustedKey, trust_of
 from tallystick.verify.verification import verify_chain, verify_input
 
 S = "/credentialSubject"
@@ -154,6 +157,74 @@ def test_a_chain_closes_once() -> None:
         report = report_on([*FIVE[:4], closing, after])
         assert report.codes() == ["CHAIN_AFTER_TERMINAL"]
         assert report.chains[0].termination == termination
+
+
+def test_each_receipt_is_held_against_the_key() -> None:
+    """Also one whose place and link are those of the next receipt, behind others that fit."""
+    for at in range(5):
+        forged = [*FIVE[:at], signed(FIVE[at], OTHER_KEY), *FIVE[at + 1 :]]
+        assert places_of(forged) == [("SIGNATURE_INVALID", f"receipt[{at}]/proof/proofValue")]
+
+
+@pytest.mark.parametrize(("sequence", "code"), [(9, "CHAIN_GAP"), (2, "CHAIN_REPEAT")])
+def test_a_link_does_not_make_up_for_a_number(sequence: int, code: str) -> None:
+    """A receipt that names the one before it, and is signed, has to be the next one too."""
+    odd = signed(with_member(FIVE[2], f"{S}/chain/sequence", sequence))
+    assert places_of([*FIVE[:2], odd]) == [(code, f"receipt[2]{S}/chain/sequence")]
+
+
+def test_a_key_that_was_tried_ahead_is_not_the_chain_s() -> None:
+    """Another thread guesses the key: where it guessed another one, that one's fit says nothing."""
+    trust = trust_of([PUBLIC, OTHER_PUBLIC])
+    findings = Findings()
+    judge = judging.Judge(trust, findings, "receipt[{}]".format, sole_chain=True, method=None)
+    for at, (key, tried) in enumerate([(KEY, PUBLIC), (OTHER_KEY, OTHER_PUBLIC)]):
+        examined = examine(wire(signed(FIVE[at], key)))
+        examined.tried_key, examined.fits_tried_key = tried, True
+        judge.take(examined, at)
+    assert [one.code for one in findings.report((), 2).findings] == ["KEY_CHANGED"]
+
+
+def test_a_window_is_looked_at_behind_the_first_receipt() -> None:
+    """A key that counted when the chain began may be over by its fourth receipt."""
+    receipts = chain_of(
+        5, change=lambda one, at: one.update(issuanceDate=f"203{at}-01-01T00:00:00Z")
+    )
+    for one in receipts:  # else each has an advisory, and none is ordinary
+        one["proof"]["created"] = one["issuanceDate"]
+    until = TrustedKey(public_key=PUBLIC, valid_until=receipts[2]["issuanceDate"])
+    report = verify_chain([wire(one) for one in receipts], Trust(anyone=(until,)))
+    assert [(one.code, one.where) for one in report.findings] == [
+        ("KEY_NOT_VALID_THEN", f"receipt[{at}]/issuanceDate") for at in (3, 4)
+    ]
+
+
+def test_a_key_has_signed_only_what_it_signed() -> None:
+    """A receipt of someone else, or without a number, is none that the chain's key stands for."""
+    odd = signed(with_member(FIVE[1], f"{S}/chain/sequence", "2"))
+    for receipts, last in (([*FIVE[:4], signed(FIVE[4], OTHER_KEY)], 4), ([FIVE[0], odd], 1)):
+        (chain,) = report_on(receipts).chains
+        assert [(use.first_sequence, use.last_sequence) for use in chain.keys] == [(1, last)]
+
+
+class BreaksOff(io.BytesIO):
+    """A stream whose disk fails where its bytes end."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Return some of the bytes, or raise."""
+        data = super().read(size)
+        if not data:
+            raise OSError("the disk is gone")
+        return data
+
+
+def test_what_could_not_be_read_is_no_receipt() -> None:
+    """It is not counted; one that was read and is no JSON is, and what follows is judged."""
+    report = verify_input([Source(BreaksOff(wire(FIVE[0]) + b"\n"))], PUBLIC)
+    assert (report.codes(), report.receipts) == (["SOURCE_UNREADABLE"], 1)
+    report = verify_chain([wire(FIVE[0]), b"{", wire(FIVE[1])], PUBLIC)
+    assert (report.codes(), report.receipts) == (["MALFORMED_JSON"], 3)
+    assert report.chains[0].length == 2
 
 
 def test_an_unsigned_closing_closes_nothing() -> None:
