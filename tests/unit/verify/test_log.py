@@ -14,7 +14,9 @@ from tests.logs import LOG_KEY, ORIGIN, lookup
 
 from tallystick.crypto.merkle import consistency
 from tallystick.crypto.multibase import b64_encode
+from tallystick.crypto.note import sign_note
 from tallystick.model.log_entry import receipt_digest, receipt_id_hash
+from tallystick.model.log_proof import LogProof
 from tallystick.verify.log import LogReport, verify_checkpoints, verify_logged
 from tallystick.verify.report import VerificationError
 
@@ -72,6 +74,64 @@ def test_receipts_that_no_collector_takes() -> None:
     for data in (b"", b"[]", b"{}", b'{"id":1}', b'{"id":"a"} x', b"\xff", b'{"id":1e400}'):
         report = verify_logged(data, LOG, proof=log.proof(3, note, 6))
         assert str(report.verdict) == "refused", data
+
+
+def test_a_number_that_no_collector_takes_is_told() -> None:
+    """A proof that states the entry itself doesn't make up for a receipt without a digest."""
+    log, note = logged()
+    data = b'{"id":"urn:receipt:1","n":9007199254740993}'
+    report = verify_logged(data, LOG, proof=log.proof(3, note, 6))
+    assert report.codes() == ["MALFORMED_NUMBER"]
+
+
+def test_a_promise_is_of_one_place() -> None:
+    """The same entry elsewhere in the tree doesn't keep it."""
+    log, _ = logged()
+    log.add(log.entries[3])
+    note = log.sign(START_MS)
+    promised = {"promise": log.promise(3), "sheet": SHEET_NOTE}
+    assert verify_logged(BYTES, LOG, proof=log.proof(6, note, 7)).index == 6
+    report = verify_logged(BYTES, LOG, proof=log.proof(6, note, 7), **promised)
+    assert report.codes() == ["LOG_NOT_INCLUDED"]
+    assert report.index == 3  # as promised
+
+
+def test_a_proof_need_not_state_its_entry() -> None:
+    """A promise says when it was; a path that leads elsewhere is then all that is wrong."""
+    log, note = logged()
+    promised = {"promise": log.promise(3), "sheet": SHEET_NOTE}
+    bare = LogProof(index=3, path=log.path(3, 6), note=note)
+    assert verify_logged(BYTES, LOG, proof=bare.encode(), **promised).verified
+    wrong = LogProof(index=3, path=log.path(2, 6), note=note)
+    report = verify_logged(BYTES, LOG, proof=wrong.encode(), **promised)
+    assert report.codes() == ["LOG_NOT_INCLUDED"]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "codes"),
+    [
+        (((4, 10), (6, 20)), []),
+        (((4, 10), (6, 10)), []),
+        (((6, 20), (4, 10)), []),
+        (((6, 20), (6, 10)), []),
+        (((6, 10), (4, 20)), ["LOG_INCONSISTENT"]),
+        (((4, None), (6, 10)), []),
+        (((4, 10), (6, None)), []),
+    ],
+)
+def test_a_log_that_grows_has_not_shrunk(
+    sizes: tuple[tuple[int, int | None], ...], codes: list[str]
+) -> None:
+    """Only where the smaller one is the later one, by times that both of them have."""
+    log, _ = logged()
+    notes = [
+        sign_note(log.text(size), [LOG_KEY]) if time_s is None else log.sign_size(size, time_s)
+        for size, time_s in sizes
+    ]
+    path = [b64_encode(one) for one in consistency(lookup(log.leaves), 4, 6)]
+    answer = json.dumps({"from": 4, "to": 6, "path": path}).encode()
+    report = verify_checkpoints(notes[0], notes[1], LOG, proof=answer, sheet=SHEET_NOTE)
+    assert report.codes() == codes
 
 
 @given(st.data())
