@@ -7,19 +7,23 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from tallystick.durable.file import (
     Durable,
+    hold,
     lock,
     make_directory,
     open_directory,
     read_bounded,
     read_descriptor,
     reason_of,
+    refuse_planted,
     shown,
+    sync_directory,
     unlock,
     write_at,
     write_new,
@@ -32,6 +36,9 @@ from tallystick.errors import (
     UnreadableError,
     WalLockedError,
 )
+
+# Any number but ours: the kernel asks for no account.
+_OTHER = 65534
 
 Write = Callable[..., None]
 WRITERS = pytest.mark.parametrize("write", [write_new, write_replace])
@@ -284,6 +291,8 @@ def test_directory_that_cannot_be_made(tmp_path: Path) -> None:
         make_directory(tmp_path / "no" / "keys", 0o700)
     with pytest.raises(DurableError, match=r"could not be made: Input/output"):
         make_directory(tmp_path / "keys", 0o700, fsync=WatchedFsync("directory"))
+    with pytest.raises(DurableError, match=r"could not be made: embedded null"):
+        make_directory(tmp_path / "bad\0name", 0o700)
     assert os.listdir(tmp_path) == []
     assert _descriptors() == before
 
@@ -331,6 +340,80 @@ def test_a_lock_is_held_by_one(tmp_path: Path) -> None:
     unlock(lock(name, directory, "shown"))
     os.close(copy)
     os.close(directory)
+
+
+def test_a_lock_leaves_no_descriptor_and_one_name(tmp_path: Path) -> None:
+    """Be it refused or given back; a longer number that was there goes."""
+    (tmp_path / "lock").write_bytes(b"12345678901234567890\n")
+    before = _descriptors()
+    directory, name = open_directory(tmp_path / "lock")
+    first = lock(name, directory, "shown")
+    held = _descriptors()
+    with pytest.raises(WalLockedError, match=f"in use by process {os.getpid()}$"):
+        lock(name, directory, "shown")
+    assert _descriptors() == held
+    unlock(first)
+    os.close(directory)
+    assert _descriptors() == before
+
+
+def test_a_file_is_held_by_one(tmp_path: Path) -> None:
+    """Whoever took its lock file away: until the first lets go."""
+    first, second = (os.open(tmp_path / "file", os.O_RDWR | os.O_CREAT) for _ in range(2))
+    hold(first, "shown")
+    with pytest.raises(WalLockedError, match=r"^shown is in use, though its lock file is gone$"):
+        hold(second, "shown")
+    unlock(first)
+    hold(second, "shown")
+    os.close(second)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files to another user")
+@pytest.mark.parametrize(
+    ("mode", "folder_of", "file_of", "is_refused"),
+    [
+        (0o1777, 0, _OTHER, True),
+        (0o1770, 0, _OTHER, True),
+        (0o1755, 0, _OTHER, False),
+        (0o755, 0, _OTHER, False),
+        (0o1777, 0, 0, False),
+        (0o1777, _OTHER, _OTHER, False),
+        (0o1777, _OTHER, 0, False),
+        (0o1777, _OTHER, _OTHER + 1, True),
+    ],
+)
+def test_a_planted_file_is_refused(
+    tmp_path: Path, mode: int, folder_of: int, file_of: int, is_refused: bool
+) -> None:
+    """One of somebody who is neither we nor the folder's owner, where all may put one."""
+    folder, path = tmp_path / "folder", tmp_path / "folder" / "file"
+    folder.mkdir()
+    path.touch()
+    os.chown(path, file_of, -1)
+    os.chown(folder, folder_of, -1)
+    folder.chmod(mode)
+    directory, _ = open_directory(path)
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        with pytest.raises(ValueError, match="another user") if is_refused else nullcontext():
+            refuse_planted(descriptor, directory)
+    finally:
+        os.close(descriptor)
+        os.close(directory)
+
+
+def test_a_name_is_made_stable(tmp_path: Path) -> None:
+    """The folder is synced, and a failure is told; nothing stays open."""
+    before = _descriptors()
+    fsync = WatchedFsync()
+    sync_directory(tmp_path / "file", fsync=fsync)
+    assert fsync.calls == ["directory"]
+    with pytest.raises(DurableError, match="Input/output error"):
+        sync_directory(tmp_path / "file", fsync=WatchedFsync("directory"))
+    for path in (tmp_path / "no" / "file", f"{tmp_path}/"):
+        with pytest.raises(DurableError, match="is not safe"):
+            sync_directory(path)
+    assert _descriptors() == before
 
 
 def test_reasons_are_the_system_s_own_words() -> None:

@@ -71,6 +71,7 @@ def test_both_syncs_come_before_the_answer(tmp_path: Path) -> None:
 
     write_whole(tmp_path / "file", b"x", 0o600, fsync=fsync)
     assert seen == [False, True]
+    assert (tmp_path / "file").read_bytes() == b"x"
 
 
 @pytest.mark.parametrize("failing", [0, 1])
@@ -89,7 +90,17 @@ def test_a_failed_sync_leaves_nothing(tmp_path: Path, failing: int) -> None:
 
 
 def test_places_where_nothing_can_be_written(tmp_path: Path) -> None:
-    """A folder that is not there, and a path that is one."""
-    for path in (tmp_path / "no" / "file", f"{tmp_path}/", "bad\0name"):
+    """A folder that is not there, a path that is one, and a name that is too long for any."""
+    for path in (tmp_path / "no" / "file", f"{tmp_path}/", "bad\0name", tmp_path / ("x" * 300)):
         with pytest.raises(DurableError):
             write_whole(path, b"x", 0o600)
+
+
+def test_no_descriptor_is_left_open(tmp_path: Path) -> None:
+    """Neither of a file that is finished nor of one that can't begin, or was taken."""
+    before = len(os.listdir("/dev/fd"))
+    write_whole(tmp_path / "file", b"x", 0o600)
+    for path in (tmp_path / "file", tmp_path / ("x" * 300), tmp_path / "bad\0name"):
+        with pytest.raises((DurableError, PathTakenError)):
+            write_whole(path, b"x", 0o600)
+    assert len(os.listdir("/dev/fd")) == before
