@@ -76,14 +76,6 @@ def test_receipts_that_no_collector_takes() -> None:
         assert str(report.verdict) == "refused", data
 
 
-def test_a_number_that_no_collector_takes_is_told() -> None:
-    """A proof that states the entry itself doesn't make up for a receipt without a digest."""
-    log, note = logged()
-    data = b'{"id":"urn:receipt:1","n":9007199254740993}'
-    report = verify_logged(data, LOG, proof=log.proof(3, note, 6))
-    assert report.codes() == ["MALFORMED_NUMBER"]
-
-
 def test_a_promise_is_of_one_place() -> None:
     """The same entry elsewhere in the tree doesn't keep it."""
     log, _ = logged()
