@@ -232,6 +232,27 @@ def test_salvage_keeps_the_damaged_file_and_what_is_whole(tmp_path: Path) -> Non
         assert [position for position, _, _ in contents(path)] == [1, 3, 4]
 
 
+def test_the_damaged_file_has_its_name_before_it_loses_the_other(tmp_path: Path) -> None:
+    """On stable storage: a crash in between must not take what salvage was to keep."""
+    path = tmp_path / "journal"
+    damaged(path)
+    calls: list[str] = []
+
+    def recorded(name: str) -> Callable[..., Any]:
+        real = getattr(Durable(), name)
+
+        def call(*arguments: Any) -> Any:
+            is_folder = name == "fsync" and stat.S_ISDIR(os.fstat(arguments[0]).st_mode)
+            calls.append("fsync folder" if is_folder else name)
+            return real(*arguments)
+
+        return call
+
+    durable = Durable(**{name: recorded(name) for name in ("link", "fsync", "rename")})
+    opened(path, salvage=True, durable=durable).close()
+    assert calls == ["link", "fsync folder", "fsync", "rename", "fsync folder"]
+
+
 def test_salvage_of_a_lost_header_begins_anew(tmp_path: Path) -> None:
     """Without its seed no item can be proven whole; the file is kept all the same."""
     path = tmp_path / "journal"
@@ -276,6 +297,8 @@ def test_paths_that_cannot_be_opened(tmp_path: Path) -> None:
         with pytest.raises(WalError, match="can't be opened"):
             Journal(f"{tmp_path}/{name}", bytes_max=SIZE)
     assert len(os.listdir("/dev/fd")) == before
+    with pytest.raises(WalError, match="it is not a regular file"):
+        opened(tmp_path / "pipe")
 
 
 @pytest.mark.parametrize("bytes_max", [0, HEADER_BYTES + ITEM_BYTES, 2**31])
@@ -361,6 +384,26 @@ os.wait()
     assert contents(tmp_path / "journal") == [(1, 0, b"parent"), (2, 0, b"parent")]
 
 
+def test_a_child_of_who_was_killed_keeps_no_lock(tmp_path: Path) -> None:
+    """Nobody gave it back: it goes with the parent, though the child lives on."""
+    program = """
+import os, sys
+from tallystick.durable.journal import Journal
+journal = Journal(sys.argv[1], bytes_max=10000)
+read, write = os.pipe()
+if os.fork() == 0:
+    os.write(write, b"1")
+    sys.stdin.read()
+    os._exit(0)
+os.read(read, 1)
+os._exit(0)
+"""
+    command = [sys.executable, "-c", program, str(tmp_path / "journal")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as parent:
+        assert parent.wait(30) == 0
+        opened(tmp_path / "journal").close()
+
+
 def test_it_grows_to_its_bound_and_not_beyond(tmp_path: Path) -> None:
     """The item that fits exactly is taken, the next is refused with both numbers."""
     bound = HEADER_BYTES + 2 * (ITEM_BYTES + 10)
@@ -390,6 +433,13 @@ def test_compaction_keeps_what_it_is_told(tmp_path: Path) -> None:
     assert not (tmp_path / "journal.new").exists()
 
 
+def test_what_a_crash_left_of_the_first_file_is_removed(tmp_path: Path) -> None:
+    """Else nobody could make the journal any more."""
+    (tmp_path / "journal.new").write_bytes(b"half")
+    opened(tmp_path / "journal").close()
+    assert contents(tmp_path / "journal") == []
+
+
 def test_positions_are_never_used_twice(tmp_path: Path) -> None:
     """Not even where nothing is left of those that were given away."""
     journal = opened(tmp_path / "journal")
@@ -415,7 +465,7 @@ def test_what_a_crash_left_of_a_compaction_is_removed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["open", "pwrite", "fsync", "rename"])
 def test_a_compaction_that_fails_changes_nothing(tmp_path: Path, name: str) -> None:
-    """Before the rename the old file stands, whatever fails; it is used on."""
+    """Before the rename the old file stands, whatever fails; it is used on, and the next works."""
     switch = Switch(name)
     path = tmp_path / "journal"
     journal = opened(path, durable=switch.durable)
@@ -426,8 +476,10 @@ def test_a_compaction_that_fails_changes_nothing(tmp_path: Path, name: str) -> N
     switch.fault = None
     assert journal.read(item) == b"one"
     journal.append(b"two")
+    assert [journal.read(one) for one in journal.compact([item])] == [b"one"]
+    journal.append(b"three")
     journal.close()
-    assert [payload for _, _, payload in contents(path)] == [b"one", b"two"]
+    assert [payload for _, _, payload in contents(path)] == [b"one", b"three"]
 
 
 def test_a_rename_that_may_not_last_stops_the_journal(tmp_path: Path) -> None:
@@ -451,6 +503,8 @@ def test_a_rename_that_may_not_last_stops_the_journal(tmp_path: Path) -> None:
             journal.append(b"two")
     assert journal.read(item) == b"one"
     journal.close()
+    with pytest.raises(WalError, match="could not be replaced for good"):
+        journal.append(b"two")
     assert [payload for _, _, payload in contents(tmp_path / "journal")] == [b"one"]
 
 
