@@ -155,48 +155,71 @@ def test_canonical_bytes_are_split(receipt: dict[str, Any]) -> None:
     assert split_judged(wire(receipt)) == split
 
 
-@pytest.mark.parametrize(
-    "data",
-    [
-        b"",
-        b"{}",
-        b"[]",
-        b"null",
-        b"\xff",
-        b"{" * 100_000,
-        wire(SMALL) + b"\n",
-        b" " + wire(SMALL),
-        wire(SMALL)[:-1],
-        json.dumps(SMALL).encode(),
-        wire(SMALL).replace(b'"sequence":1', b'"sequence":1.0'),
-        wire(SMALL).replace(b'"sequence":1', b'"sequence":"1"'),
-        wire(SMALL).replace(b'"sequence":1', b'"sequence":1e0'),
-        wire(SMALL).replace(b'"sequence":1', b'"sequence":1,"sequence":1'),
-        wire(SMALL).replace(b'"sequence":1', b'"sequence":1,"terminal":null'),
-        wire(SMALL).replace(b'"low"', b'"l\\u006fw"'),
-        wire(SMALL).replace(b"filesystem.file", b"filesystem\\/file"),
-        wire(SMALL).replace(b"did:agent:a", b"did:agent:\\ud800"),
-        wire(with_member(SMALL, "/colour", "red")),
-        wire(with_member(SMALL, "/credentialSubject/colour", "red")),
-        wire(with_member(SMALL, "/proof/colour", "red")),
-        wire(without_member(SMALL, "/proof")),
-        wire(without_member(SMALL, "/credentialSubject/action/risk_level")),
-        wire(without_member(SMALL, "/credentialSubject/action/id")),
-        wire(without_member(SMALL, "/credentialSubject/action/timestamp")),
-        wire(with_member(SMALL, "/proof/created", "yesterday")),
-        wire(with_member(SMALL, "/proof/proofValue", SMALL["proof"]["proofValue"] + "=")),
-        wire(with_member(SMALL, "/version", "0.7.0")),
-        wire(FULL),
-        wire(signed(with_member(statement(), "/issuer/runtime", {"\U0001f600": 1}))),
-        wire(with_member(SMALL, "/issuer/runtime", {"n": 7})).replace(b"7}", b"9007199254740992}"),
-        wire(with_member(SMALL, "/issuanceDate", "2026-02-30T00:00:00Z")),
-        wire(signed(statement(version="0.2.0") | {"id": "urn:receipt:001"})),
-    ],
-)  # fmt: skip
+ACTION = "/credentialSubject/action"
+# What is no receipt, or has another spelling, or a member or a text that is out of shape.
+UNUSUAL = [
+    b"",
+    b"{}",
+    b"[]",
+    b"null",
+    b"\xff",
+    b"{" * 100_000,
+    wire(SMALL) + b"\n",
+    b" " + wire(SMALL),
+    wire(SMALL)[:-1],
+    json.dumps(SMALL).encode(),
+    wire(SMALL).replace(b'"sequence":1', b'"sequence":1.0'),
+    wire(SMALL).replace(b'"sequence":1', b'"sequence":"1"'),
+    wire(SMALL).replace(b'"sequence":1', b'"sequence":1e0'),
+    wire(SMALL).replace(b'"sequence":1', b'"sequence":1,"sequence":1'),
+    wire(SMALL).replace(b'"sequence":1', b'"sequence":1,"terminal":null'),
+    wire(SMALL).replace(b'"low"', b'"l\\u006fw"'),
+    wire(SMALL).replace(b"filesystem.file", b"filesystem\\/file"),
+    wire(SMALL).replace(b"did:agent:a", b"did:agent:\\ud800"),
+    wire(with_member(SMALL, "/colour", "red")),
+    wire(with_member(SMALL, "/credentialSubject/colour", "red")),
+    wire(with_member(SMALL, "/proof/colour", "red")),
+    wire(without_member(SMALL, "/proof")),
+    wire(without_member(SMALL, "/credentialSubject/action/risk_level")),
+    wire(without_member(SMALL, "/credentialSubject/action/id")),
+    wire(without_member(SMALL, "/credentialSubject/action/timestamp")),
+    wire(with_member(SMALL, "/proof/created", "yesterday")),
+    wire(with_member(SMALL, "/proof/proofValue", SMALL["proof"]["proofValue"] + "=")),
+    wire(with_member(SMALL, "/version", "0.7.0")),
+    wire(FULL),
+    wire(signed(with_member(statement(), "/issuer/runtime", {"\U0001f600": 1}))),
+    wire(with_member(SMALL, "/issuer/runtime", {"n": 7})).replace(b"7}", b"9007199254740992}"),
+    wire(with_member(SMALL, "/issuanceDate", "2026-02-30T00:00:00Z")),
+    wire(signed(statement(version="0.2.0") | {"id": "urn:receipt:001"})),
+    wire(SMALL) + b"\n" + wire(SMALL),
+    wire(with_member(SMALL, f"{ACTION}/timestamp", "yesterday")),
+    wire(with_member(SMALL, "/issuer/runtime", {"n": 7})).replace(b"7}", b"7.0}"),
+    wire(with_member(SMALL, f"{ACTION}/parameters_disclosure", {"n": 7})).replace(b"7}", b"7.0}"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("data", UNUSUAL)
 def test_other_bytes_are_left_to_the_strict_parser(data: bytes) -> None:
     """Bytes with anything unusual about them are not split, and nothing is raised."""
     assert split_canonical(data) is None
     split_judged(data)
+
+
+@pytest.mark.parametrize("data", [*UNUSUAL, wire(SMALL), wire(ROTATING)])
+def test_lines_are_split_together_as_each_alone(data: bytes) -> None:
+    """What is unusual in one line is so among others, and then none of them is split."""
+    alone, sound = split_canonical(data, is_shaped=False), split_canonical(wire(SMALL))
+    together = split_canonical_lines([wire(SMALL), data, wire(SMALL)])
+    assert together == (None if alone is None else [sound, alone, sound])
+
+
+def test_shapes_are_left_to_who_asks_for_none() -> None:
+    """A text that is out of shape has its one spelling all the same."""
+    data = wire(with_member(SMALL, "/proof/created", "yesterday"))
+    split = split_canonical(data, is_shaped=False)
+    assert split is not None
+    assert split == (split[0], body_of(SMALL))
+    assert split_canonical_lines([data]) == [split]
 
 
 @pytest.mark.parametrize(
@@ -338,6 +361,15 @@ def test_signed_bytes_are_kept_beside_closed_receipts_only() -> None:
     runtime["a"] = 2
     assert statement_of(opened) != before
     assert statement_of(opened) == encode(opened.unsigned())
+    disclosure: dict[str, Any] = {"a": "1"}
+    action = msgspec.structs.replace(
+        receipt.credentialSubject.action, parameters_disclosure=disclosure
+    )
+    subject = msgspec.structs.replace(receipt.credentialSubject, action=action)
+    opened = msgspec.structs.replace(receipt, credentialSubject=subject)
+    before = statement_of(opened)
+    disclosure["a"] = "2"
+    assert statement_of(opened) != before
 
 
 @pytest.mark.parametrize("member", ["context", "scopes"])
