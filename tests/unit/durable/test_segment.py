@@ -190,6 +190,7 @@ def test_positions_only_grow() -> None:
         data += item_bytes(HEADER, len(data), position=1, kind=0, stable=len(data), payload=b"x")
     assert len(read_contents(data, HEADER).items) == 1
     assert fault_of(data) is not None
+    assert len(list(whole_items(data, HEADER))) == 1
 
 
 @given(st.integers(0, 3), st.data())

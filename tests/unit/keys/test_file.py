@@ -87,6 +87,9 @@ def test_the_public_half_is_told_by_its_name(key_file: Path) -> None:
     assert "is a public key by its name" in message
     assert str(key_file) in message
     assert "chmod" not in message
+    key_file.rename(public)  # a private key may have any name
+    public.chmod(0o600)
+    assert read_key_file(public) == PAIR.private_key.encode()
 
 
 def test_the_command_quotes_the_path(key_file: Path) -> None:
@@ -146,6 +149,8 @@ def test_missing_files_say_what_makes_one(tmp_path: Path) -> None:
     assert "`tally keygen --out home`" in _refusal("home/signing.key")
     assert "`tally keygen` makes" in _refusal("signing.key")
     assert "could not be opened: Not a directory" in _refusal("/dev/null/key")
+    with pytest.raises(KeyFileError, match=r"no\.key does not exist$"):
+        read_key_file(tmp_path / "no.key", made_by=None)
 
 
 @pytest.mark.parametrize("path", ["", "a\0b", "\ud800", "a\nb", "n" * 5000])

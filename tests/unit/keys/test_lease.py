@@ -34,7 +34,7 @@ class CountingRoot:
     """A root signer that counts, and that can be away."""
 
     def __init__(self) -> None:
-        self.signatures = 0
+        self.signatures = self.keys_given = 0
         self.is_away = False
 
     def sign(self, message: bytes, /) -> bytes:
@@ -44,6 +44,9 @@ class CountingRoot:
         return ROOT.signing_key().sign(message)
 
     def get_public_key(self) -> bytes:
+        if self.is_away:
+            raise SigningError("away")
+        self.keys_given += 1
         return ROOT_PUBLIC
 
 
@@ -392,6 +395,25 @@ def test_bounds(settings: dict[str, object]) -> None:
     """A lease without an end is refused."""
     with pytest.raises(LimitError, match="wanted is"):
         SessionSigner(ROOT, **settings)  # type: ignore[arg-type]  # one setting at a time
+
+
+def test_the_longest_lease() -> None:
+    """Both bounds may be reached."""
+    longest = timedelta(seconds=LEASE_SECONDS_MAX)
+    lease = SessionSigner(ROOT, max_age=longest, max_receipts=LEASE_RECEIPTS_MAX)
+    assert (lease.max_age, lease.max_receipts) == (longest, LEASE_RECEIPTS_MAX)
+
+
+def test_warming_up_asks_the_root_for_its_key_alone() -> None:
+    """Where the root is away, that is told before a request waits for it; nothing is signed."""
+    root = CountingRoot()
+    lease = SessionSigner(root)
+    assert root.keys_given == 0
+    lease.warm_up()
+    assert (root.keys_given, root.signatures) == (1, 0)
+    root.is_away = True
+    with pytest.raises(SigningError, match="away"):
+        SessionSigner(root).warm_up()
 
 
 def test_the_key_is_not_shown() -> None:

@@ -345,6 +345,24 @@ def test_what_could_not_be_read_at_all_is_no_receipt() -> None:
     assert alone.where(0) == "input"
 
 
+def test_what_was_read_and_is_no_receipt_has_its_place() -> None:
+    """An element over the limit is one that stands there, also as the first."""
+    long = b'"' + b"a" * RECEIPT_BYTES_MAX + b'"\n'
+    stream = Input([Source(long + lines(THREE), form="lines")])
+    first, *rest = stream
+    assert isinstance(first, MalformedInput)
+    assert len(rest) == 3
+    assert stream.where(0) == "receipt[0]"
+
+
+def test_one_source_that_has_to_be_whole_is_enough() -> None:
+    """Be the others as they are: an export beside a daemon's store excuses nothing."""
+    part, whole = Source([b"1"]), Source([b"2"], whole=True)
+    assert Input([part, whole]).has_whole
+    assert Input([part, Source([b"3"], whole=frozenset({CHAIN}))]).has_whole
+    assert not Input([part, Source([b"4"])]).has_whole
+
+
 def outcome(report: Report) -> tuple[str, list[str], int]:
     return str(report.verdict), report.codes(), report.receipts
 

@@ -206,6 +206,7 @@ KEY_LINE = f'[[issuer.key]]\nkey = "{DID}"\n'
         (issuer(KEY_LINE, name=""), "id is missing"),
         (b"[[issuer]]\nid = 5\n" + KEY_LINE.encode(), "id is missing"),
         (issuer(KEY_LINE) * 2, "comes twice"),
+        (issuer(f'key = [{{key = "{DID}"}}, 5]\n'), "needs one or more"),
         (issuer("[[issuer.key]]\n"), "key is missing"),
         (issuer("[[issuer.key]]\nkey = 5\n"), "key is missing"),
         (issuer('[[issuer.key]]\nkey = "x"\n'), "key"),
