@@ -28,6 +28,19 @@ def questions(draw: st.DrawFn) -> Question:
     return signature, message, draw(st.sampled_from([KEY, KEY, OTHER])).public_key
 
 
+def test_other_sizes_are_not_accepted() -> None:
+    """Not even where the bytes before or behind would make up for it: C measures nothing."""
+    seeds = (number.to_bytes(32, "big") for number in range(10_000))
+    # Behind the bytes of a Python value stands a zero, which would be read for the last one.
+    key = next(key for key in map(SigningKey.from_seed, seeds) if key.public_key[31] == 0)
+    public, signature = key.public_key, key.sign(b"message")
+    assert check(signature, b"message", public)
+    assert not check(signature, b"message", public[:31])
+    assert not check(signature, b"message", public + b"x")
+    assert not check(signature[:63], signature[63:] + b"message", public)
+    assert not check(signature + b"m", b"essage", public)
+
+
 @given(st.lists(questions(), max_size=9))
 def test_packed_answers_are_those_of_one_at_a_time(asked: list[Question]) -> None:
     """A byte a question, in order, each the answer of `check`."""

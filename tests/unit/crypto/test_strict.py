@@ -148,6 +148,10 @@ def test_depth_at_the_limit(opening: str, closing: str) -> None:
     assert parse(deepest)
     assert code_of(opening + deepest + closing) == "MALFORMED_DEPTH"
     assert code_of(opening * 100_000) == "MALFORMED_DEPTH"
+    # Where there are more brackets than levels, they are counted one by one.
+    inner = opening * (JSON_DEPTH_MAX - 2) + "[]" + closing * (JSON_DEPTH_MAX - 2)
+    assert parse(f"[[],{inner}]")
+    assert code_of(f"[[],{deepest}]") == "MALFORMED_DEPTH"
 
 
 def test_brackets_that_are_text_do_not_count() -> None:
@@ -216,6 +220,13 @@ def test_values_at_the_limit(item: str, ends: str) -> None:
     with pytest.raises(MalformedInput, match="more than 300 values") as caught:
         parse_json(longer.encode(), 10_000, 300)
     assert caught.value.code == "MALFORMED_SIZE"
+
+
+def test_values_at_the_limit_are_counted_one_by_one() -> None:
+    """Where commas in texts might be values, they are told apart, to the last one."""
+    assert parse_json(b'["a,,,,",0]', 100, 2) == ["a,,,,", 0]
+    with pytest.raises(MalformedInput, match="more than 2 values"):
+        parse_json(b'["a,,,,",0,0]', 100, 2)
 
 
 def test_commas_that_are_text_do_not_count() -> None:

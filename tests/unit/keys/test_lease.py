@@ -14,6 +14,7 @@ from tests.leaks import everything_shown_by
 from tallystick import verify_chain
 from tallystick.chain.issue import create_receipt, issue
 from tallystick.crypto.checking import check
+from tallystick.crypto.digest import sha256_tagged
 from tallystick.crypto.ed25519 import KeyPair, SigningKey
 from tallystick.errors import LeaseExpired, LimitError, SigningError
 from tallystick.keys.lease import SessionSigner
@@ -155,10 +156,25 @@ def test_the_root_signs_the_hand_over_only() -> None:
     """Any other statement is refused before the root is asked: also one for another session."""
     root = CountingRoot()
     lease, other = SessionSigner(root), SessionSigner(root)
-    for message in (b"x", b"", statement_of(hand_over(other))):
+    sound = statement_of(hand_over(lease))
+    of_another_root = sound.replace(
+        sha256_tagged(ROOT_PUBLIC).encode(), sha256_tagged(bytes(32)).encode()
+    )
+    assert of_another_root != sound
+    for message in (b"x", b"", statement_of(hand_over(other)), of_another_root):
         with pytest.raises(SigningError, match="and only that"):
             lease.root.sign(message)
     assert root.signatures == 0
+
+
+def test_the_longest_hand_over_is_signed() -> None:
+    """The bound may be reached, and not passed."""
+    lease = SessionSigner(ROOT)
+    statement = statement_of(hand_over(lease))
+    longest = statement + b" " * (HAND_OVER_BYTES_MAX - len(statement))
+    with pytest.raises(LimitError):
+        lease.root.sign(longest + b" ")
+    assert len(lease.root.sign(longest)) == 64
 
 
 def test_the_root_signs_once() -> None:

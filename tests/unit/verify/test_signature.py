@@ -22,6 +22,7 @@ from tests.material import (
     statement,
     wire,
     with_member,
+    without_member,
 )
 
 from tallystick.crypto.ed25519 import KeyPair
@@ -170,6 +171,19 @@ def limited(start: str | None, end: str | None, *more: TrustedKey) -> Trust:
 def test_validity_is_checked_at_each_receipt(trust: Trust, codes: list[str]) -> None:
     """A receipt that was issued outside of its key's validity is refused, the first as the last."""
     assert report_on(chain_of(3), trust).codes() == codes
+
+
+@pytest.mark.parametrize("at", [0, 1])
+def test_what_can_not_be_checked_is_not_judged_again(at: int) -> None:
+    """Without a signature, or without the bytes that it would be of, the fault is told once."""
+    receipts = chain_of(3)
+    unsigned = without_member(receipts[at], "/proof/proofValue")
+    report = verify_chain([*receipts[:at], unsigned, *receipts[at + 1 :]], PUBLIC)
+    assert report.codes() == ["FIELD_MISSING"]
+    bodiless = with_member(receipts[at], "/issuer/name", "\ud800")
+    report = verify_chain([*receipts[:at], bodiless, *receipts[at + 1 :]], PUBLIC)
+    assert "MALFORMED_SURROGATE" in report.codes()
+    assert "SIGNATURE_INVALID" not in report.codes()
 
 
 def test_a_refused_date_is_not_judged_again() -> None:
