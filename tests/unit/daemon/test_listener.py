@@ -140,3 +140,25 @@ def test_groups_have_names_or_numbers() -> None:
     for number in ("4294967295", "4294967296", "99999999999", "9" * 5000):
         with pytest.raises(SettingError, match="no group"):
             group_id(number)
+
+
+def test_who_listens_waits_for_nobody(path: Path) -> None:
+    """The thread that serves asks all sockets: where nobody comes, it goes on at once."""
+    listener = Listener(str(path))
+    with pytest.raises(BlockingIOError):
+        listener.socket.accept()
+    listener.close()
+
+
+def test_a_path_that_was_withdrawn_is_not_ours(path: Path) -> None:
+    """Neither while it is gone nor when another daemon has it."""
+    listener = Listener(str(path))
+    told = [listener.is_in_place]
+    listener.withdraw()
+    told.append(listener.is_in_place)
+    other = Listener(str(path))
+    told += (listener.is_in_place, other.is_in_place)
+    assert told == [True, False, False, True]
+    listener.close()
+    assert other.is_in_place
+    other.close()

@@ -11,9 +11,11 @@ from tests.stores import SqliteLog
 from tests.submissions import ORIGIN, note_of, submissions
 
 from tallystick.crypto.note import NoteKey, private_key_text, sign_note
+from tallystick.limits import FSCK_FAULTS_MAX
 from tallystick.model.checkpoint import Checkpoint
 from tallystick.model.submission import Intent
 from tallystick.store.fsck import check_engine
+from tallystick.store.fsck_heads import StoreReport, TooManyFaults
 
 LOG = NoteKey.parse(private_key_text(ORIGIN, 1, bytes(range(32))))
 TIME = NoteKey.parse(private_key_text(ORIGIN, 4, bytes(range(32, 64))))
@@ -41,11 +43,24 @@ def store(tmp_path: Path) -> SqliteLog:
     return one
 
 
+def test_so_many_faults_are_enough() -> None:
+    """The last one that is noted ends the search; what holds is none."""
+    report = StoreReport()
+    for number in range(FSCK_FAULTS_MAX - 1):
+        report.expect(is_true=True, fault="none")
+        report.expect(is_true=False, fault=f"fault {number}")
+    with pytest.raises(TooManyFaults):
+        report.expect(is_true=False, fault="one more")
+    assert len(report.faults) == FSCK_FAULTS_MAX
+    assert report.faults[-1] == "one more"
+
+
 @pytest.mark.parametrize(
     ("statement", "fault"),
     [
         ("DELETE FROM checkpoint WHERE number = 1", "checkpoint 2: the one before it is 0"),
         ("UPDATE checkpoint SET time_s = 1 WHERE number = 2", "checkpoint 2: goes back"),
+        ("UPDATE checkpoint SET size = 15 - size", "checkpoint 2: goes back"),
         ("UPDATE checkpoint SET note = NULL WHERE number = 1", "without a note, not only the last"),
         ("UPDATE checkpoint SET size = 5 WHERE number = 2", "note speaks of another head"),
         ("UPDATE checkpoint SET note = x'00' WHERE number = 2", "its note is not one"),

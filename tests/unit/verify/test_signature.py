@@ -86,6 +86,8 @@ def test_a_chain_stays_with_its_first_key() -> None:
     receipts = chain_of(3)
     mixed = [receipts[0], signed(receipts[1], OTHER_KEY), receipts[2]]
     assert report_on(mixed, [PUBLIC, OTHER_PUBLIC]).codes() == ["KEY_CHANGED"]
+    strange = [receipts[0], signed(receipts[1], THIRD_KEY), receipts[2]]
+    assert report_on(strange, [PUBLIC, OTHER_PUBLIC]).codes() == ["SIGNATURE_INVALID"]
     assert report_on(mixed, PUBLIC).codes() == ["SIGNATURE_INVALID"]
     assert report_on(chain_of(3, key=OTHER_KEY), [PUBLIC, OTHER_PUBLIC]).verified
 
