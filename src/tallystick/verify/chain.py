@@ -23,7 +23,7 @@ from tallystick.model.chain import Link
 from tallystick.model.receipt import Receipt
 from tallystick.model.shapes import is_before
 from tallystick.model.taxonomy import DAEMON_ISSUER
-from tallystick.verify.fingerprints import Fingerprints, fingerprint
+from tallystick.verify.fingerprints import Fingerprints, fingerprint, in_chain
 from tallystick.verify.receipt import Examined
 from tallystick.verify.report import Findings
 from tallystick.verify.signature import SignatureJudge
@@ -272,7 +272,7 @@ class Judge:
                 "is not the one of the chain's first receipt",
             )
         if subject.action is not None and subject.action.idempotency_key is not None:
-            self.idempotency_keys.add(f"{state.chain_id}\0{subject.action.idempotency_key}")
+            self.idempotency_keys.add(in_chain(state.chain_id, subject.action.idempotency_key))
         if subject.outcome is not None:
             self._follow_call(state, subject.outcome.status, subject.correlation_id, at)
 
@@ -352,7 +352,7 @@ class Judge:
         key = (
             -self.receipts
             if correlation is None
-            else fingerprint(f"{state.chain_id}\0{correlation}")
+            else fingerprint(in_chain(state.chain_id, correlation))
         )
         self._open_calls[key] = at
 
@@ -361,10 +361,10 @@ class Judge:
 
         A call may outlast the key that its chain stands on; its result is then in the next chain.
         """
-        at = self._open_calls.pop(fingerprint(f"{state.chain_id}\0{correlation}"), None)
+        at = self._open_calls.pop(fingerprint(in_chain(state.chain_id, correlation)), None)
         before = self.chains.get(state.previous) if state.previous is not None else None
         if at is None and before is not None and before.issuer == state.issuer:
-            self._open_calls.pop(fingerprint(f"{before.chain_id}\0{correlation}"), None)
+            self._open_calls.pop(fingerprint(in_chain(before.chain_id, correlation)), None)
 
     def open_calls(self) -> Iterator[tuple[str, str]]:
         """Yield (where, message) of every call that has no result."""

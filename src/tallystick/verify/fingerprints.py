@@ -21,6 +21,11 @@ def fingerprint(text: str) -> int:
     return hash(text) & _MASK
 
 
+def in_chain(chain_id: str | None, text: str) -> str:
+    """Return a text that is another one in each chain, whatever characters both are made of."""
+    return f"{len(chain_id or '')}:{chain_id}:{text}"
+
+
 def _bucket() -> array[int]:
     return array("Q")
 

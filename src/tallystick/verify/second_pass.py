@@ -9,7 +9,7 @@ from typing import Final
 
 from tallystick.limits import REPEATS_MAX
 from tallystick.verify.chain import Judge
-from tallystick.verify.fingerprints import fingerprint
+from tallystick.verify.fingerprints import fingerprint, in_chain
 from tallystick.verify.receipt import examine
 from tallystick.verify.report import Findings
 from tallystick.verify.source import Input, is_unreadable
@@ -142,7 +142,7 @@ class SecondPass:
             if receipt.id is not None and fingerprint(receipt.id) in ids:
                 self._note_repeat(_ID, receipt.id, receipt.id, index)
             if action is not None and action.idempotency_key is not None:
-                key = f"{chain_id}\0{action.idempotency_key}"
+                key = in_chain(chain_id, action.idempotency_key)
                 if fingerprint(key) in keys:
                     self._note_repeat(_KEY, key, action.idempotency_key, index)
             if chain_id is not None and self._wanted_parents:

@@ -388,18 +388,21 @@ def test_calls_without_a_result(
     assert calls(*outcomes) == [f"receipt[{index}]" for index in open_calls]
 
 
-def test_results_count_in_their_own_chain() -> None:
-    """A result with the same correlation id in another chain closes no call."""
+@pytest.mark.parametrize(
+    ("chains", "ids"), [(("a", "b"), ("a", "a")), (("a", "a\0b"), ("b\0c", "c"))]
+)
+def test_results_count_in_their_own_chain(chains: tuple[str, str], ids: tuple[str, str]) -> None:
+    """A result with the same correlation id in another chain closes no call, however named."""
 
-    def change(status: str) -> Any:
+    def change(status: str, correlation: str) -> Any:
         def set_outcome(one: Members, at: int) -> None:
             one["credentialSubject"]["outcome"]["status"] = status
-            one["credentialSubject"]["correlation_id"] = "a"
+            one["credentialSubject"]["correlation_id"] = correlation
 
         return set_outcome
 
-    call = chain_of(1, change=change("pending"))
-    answer = chain_of(1, chain_id="b", first_number=9, change=change("success"))
+    call = chain_of(1, chain_id=chains[0], change=change("pending", ids[0]))
+    answer = chain_of(1, chain_id=chains[1], first_number=9, change=change("success", ids[1]))
     report = verify_input([Source([wire(call[0]), wire(answer[0])])], PUBLIC)
     assert report.codes() == ["incomplete_tool_roundtrip"]
 

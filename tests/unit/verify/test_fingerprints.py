@@ -11,7 +11,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tallystick.verify.fingerprints import Fingerprints, fingerprint
+from tallystick.verify.fingerprints import Fingerprints, fingerprint, in_chain
 
 
 def test_fingerprints_fit_in_eight_bytes() -> None:
@@ -64,3 +64,9 @@ def test_every_process_has_its_own_key() -> None:
         for _ in range(3)
     }
     assert len(marks) == 3
+
+
+@given(*[st.text(alphabet="a1:\0", max_size=3)] * 4)
+def test_texts_of_different_chains_differ(one: str, text: str, other: str, its: str) -> None:
+    """Wherever the name of a chain ends, and whatever follows it."""
+    assert (in_chain(one, text) == in_chain(other, its)) == ((one, text) == (other, its))
