@@ -184,9 +184,7 @@ def _proof_of(lines: _Lines, paths: Sequence[str], key: str | None) -> Any:
         raise Stop(Exit.USAGE, f"--key: {fault}") from None
     return ExportProof(
         chains=tuple(lines.heads()),
-        hand_overs=tuple(
-            HandOver(outgoing=one.decode(), behind=behind.decode()) for one, behind in pairs
-        ),
+        hand_overs=tuple(HandOver.of(*pair) for pair in pairs),
         keys=tuple(did_key_encode(one) for one in earlier),
         receipts=lines.count,
     )

@@ -40,10 +40,7 @@ def proof_of(
             chains.setdefault(chain.chain_id, chain)
     return ExportProof(
         chains=tuple(chains[name] for name in sorted(chains)),
-        hand_overs=tuple(
-            HandOver(outgoing=one.decode(errors="replace"), behind=behind.decode(errors="replace"))
-            for one, behind in pairs
-        ),
+        hand_overs=tuple(HandOver.of(*pair) for pair in pairs),
         keys=tuple(did_key_encode(one) for one in earlier),
         receipts=receipts,
     )

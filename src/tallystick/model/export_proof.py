@@ -10,7 +10,7 @@ everybody else it shows what was lost or changed since.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
 import msgspec
 
@@ -47,6 +47,13 @@ class HandOver(Fact, frozen=True, kw_only=True):
 
     behind: str
     outgoing: str
+
+    @classmethod
+    def of(cls, outgoing: bytes, behind: bytes) -> Self:
+        """Return the hand-over in these bytes; what is no text is signed by nobody either way."""
+        return cls(
+            behind=behind.decode(errors="replace"), outgoing=outgoing.decode(errors="replace")
+        )
 
 
 class ExportProof(Fact, frozen=True, kw_only=True):

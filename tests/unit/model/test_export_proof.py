@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from tallystick.errors import RefusedInput
@@ -34,6 +35,13 @@ def test_it_is_read_as_it_was_written() -> None:
     assert read_export_proof(data) == PROOF
     assert json.loads(data)["format"] == "tally-export/v1"
     assert PROOF.stored() == {"day"}
+
+
+def test_a_hand_over_that_is_no_text_can_be_written_and_read() -> None:
+    """A store whose bytes were changed is exported all the same, and refused by who verifies it."""
+    strange = msgspec.structs.replace(PROOF, hand_overs=(HandOver.of(b'{"\xff', b"\x00\xed\xa0"),))
+    assert read_export_proof(strange.encoded()) == strange
+    assert HandOver.of("{é".encode(), b"{}") == HandOver(outgoing="{é", behind="{}")
 
 
 def changed(**members: Any) -> bytes:
