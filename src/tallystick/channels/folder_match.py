@@ -52,8 +52,19 @@ def _may_be_in(text: str, wanted: str) -> bool:
     if not text.startswith("/"):
         # Where a relative path ends up depends on a folder that we don't know.
         return ".." in text or text[:1] in ("~", "$")
+    if _climbs(text):
+        return True
     normal = posixpath.normpath(text).lstrip("/")
     return _ELSEWHERE.match(normal) is not None or _is_below(_folded(normal), wanted)
+
+
+def _climbs(text: str) -> bool:
+    """Whether a name stands before a `..`: it may be a link, and then that leads elsewhere.
+
+    `/var/run/../etc` is `/var/etc` by its words, and `/etc` where `/var/run` is a link to `/run`.
+    """
+    names = iter(text.split("/"))
+    return any(name not in ("", ".", "..") for name in names) and ".." in names
 
 
 def _is_below(normal: str, wanted: str) -> bool:
