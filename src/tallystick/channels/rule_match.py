@@ -137,10 +137,19 @@ def readings_of(arguments: Any) -> tuple[Any, ...]:
             parsed[name] = TOO_MUCH
             continue
         try:
-            parsed[name] = json.loads(value)
-        except (ValueError, RecursionError):
+            parsed[name] = json.loads(value, parse_int=_whole)
+        except ValueError:
             pass  # then it is a text for everybody
+        except RecursionError:
+            parsed[name] = TOO_MUCH  # others read deeper than we do
     return (arguments, {**arguments, **parsed}) if parsed else (arguments,)
+
+
+def _whole(digits: str) -> int | float:
+    try:
+        return int(digits)
+    except ValueError:
+        return float(digits)  # more digits than Python likes, and others read them
 
 
 _TEXT_KINDS: Final = frozenset(("glob", "regex", "within"))
@@ -194,15 +203,20 @@ _NO: Final = {"false", "0", "no", "off", "n", "f"}
 
 
 def _plain(text: str) -> str:
-    """Return a text as it is compared: 5, 5.0, 05 and 5e0 are one number."""
+    """Return a text as it is compared: 5, 5.0, 05, 5e0, 0x5, 0_5 and digits of any script are 5."""
     text = text.strip().casefold()
-    if not _NUMBER.fullmatch(text):
-        return text
-    number = float(text)
-    return str(int(number)) if number.is_integer() else str(number)
+    for read in (float, _with_prefix):
+        try:
+            number = read(text)
+        except (ValueError, OverflowError):
+            continue
+        return str(int(number)) if number.is_integer() else str(number)
+    return text
 
 
-_NUMBER: Final = re.compile(r"[+-]?[0-9]{1,64}(?:\.[0-9]{0,64})?(?:e[+-]?[0-9]{1,3})?", re.ASCII)
+def _with_prefix(text: str) -> float:
+    """Return what `0x`, `0o` and `0b` begin, as Python and JavaScript read it."""
+    return float(int(text, 0))
 
 
 def _shown(value: Any) -> str:

@@ -64,6 +64,12 @@ def test_patterns() -> None:
         (5.0, {"equals": 5}, True, False),
         ("5e0", {"equals": 5}, True, False),
         ("05", {"in": [5]}, True, False),
+        ("0" * 99 + "5", {"equals": 5}, True, False),
+        ("5." + "0" * 99, {"equals": 5}, True, False),
+        ("0_5", {"equals": 5}, True, False),
+        ("0x5", {"equals": 5}, True, False),
+        ("\uff15", {"equals": 5}, True, False),
+        ("0x" + "f" * 999, {"equals": 5}, False, False),
         (5, {"equals": "5"}, True, False),
         ("yes", {"equals": True}, True, False),
         (0.0, {"equals": False}, True, False),
@@ -130,6 +136,9 @@ def test_how_servers_read_arguments() -> None:
     assert readings_of(given) == (given, {**given, "a": {"danger": 1}, "b": ["/etc/x"]})
     assert readings_of({"a": 1}) == ({"a": 1},)
     assert readings_of([1]) == ([1],)
+    deep = readings_of({"a": "[" * (RULE_TEXT_CHARS_MAX // 2) + "]" * (RULE_TEXT_CHARS_MAX // 2)})
+    assert deep[1]["a"] is TOO_MUCH
+    assert readings_of({"a": f'[{"9" * 9999}, "x"]'})[1]["a"] == [float("inf"), "x"]
     large = readings_of({"a": "[" + "1," * RULE_TEXT_CHARS_MAX})
     assert large[1]["a"] is TOO_MUCH
     for path in ("$.a", "$.a.b", "$..b", "$.a[0]"):
