@@ -7,6 +7,7 @@ A second line, with a fault, says that the program did not start.
 
 With namespaces the program sees its own process tree, no network (unless allowed), and a file
 system that it can only read, but for its working directory, a `/tmp` and a `/dev/shm` of its own.
+Of devices it has a few that are harmless: disks, terminals and logs are not there.
 """
 
 from __future__ import annotations
@@ -29,9 +30,18 @@ _MS_NOSUID, _MS_NODEV, _MS_NOEXEC = 0x2, 0x4, 0x8
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
 _MOUNT_SETATTR = 442  # the same number on every architecture
 _AT_FDCWD, _AT_RECURSIVE = -100, 0x8000
-_ATTR_RDONLY, _ATTR_NOSUID = 0x1, 0x2
+_ATTR_RDONLY, _ATTR_NOSUID, _ATTR_NODEV = 0x1, 0x2, 0x4
 # Where others leave files, and shared memory: the program gets new ones, to write into.
 _NEW = ("/tmp", "/dev/shm")  # noqa: S108  # these are
+# A device is written to also where its file system is read-only: there are these, and no other.
+_DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
+_DEVICE_LINKS = {
+    "fd": "/proc/self/fd",
+    "stdin": "/proc/self/fd/0",
+    "stdout": "/proc/self/fd/1",
+    "stderr": "/proc/self/fd/2",
+    "ptmx": "pts/ptmx",
+}
 # Who the program is inside: nobody, who has no capabilities there once it has started.
 _INSIDE = 65534
 
@@ -95,6 +105,7 @@ def _mounts(order: dict[str, Any]) -> None:
     held = os.open(order["cwd"], os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     shown = [(path, os.open(path, os.O_PATH | os.O_CLOEXEC)) for path in order["shown"]]
     _mount(None, "/", None, _MS_REC | _MS_PRIVATE)
+    devices = _new_devices()
     new = [path for path in _NEW if os.path.isdir(path)]
     for path in new:
         _mount("tmpfs", path, "tmpfs", _MS_NOSUID | _MS_NODEV, "mode=1777")
@@ -107,9 +118,31 @@ def _mounts(order: dict[str, Any]) -> None:
             _mount("/dev/null", path, None, _MS_BIND)
     _bind(held, order["cwd"])
     _mount("proc", "/proc", "proc", _MS_NOSUID | _MS_NODEV | _MS_NOEXEC)
-    _attributes("/", _AT_RECURSIVE, set_=_ATTR_RDONLY | _ATTR_NOSUID)
+    _attributes("/", _AT_RECURSIVE, set_=_ATTR_RDONLY | _ATTR_NOSUID | _ATTR_NODEV)
+    for path in devices:
+        _attributes(path, 0, clear=_ATTR_NODEV)
     for path in (*new, order["cwd"]):
         _attributes(path, 0, clear=_ATTR_RDONLY)
+
+
+def _new_devices() -> list[str]:
+    """Put a folder of a few harmless devices in the place of `/dev`; return where devices work."""
+    held = [
+        (path, os.open(path, os.O_PATH | os.O_CLOEXEC))
+        for path in (f"/dev/{name}" for name in _DEVICES)
+        if os.path.exists(path)
+    ]
+    has_memory = os.path.isdir("/dev/shm")  # noqa: S108  # to have one of its own
+    _mount("tmpfs", "/dev", "tmpfs", _MS_NOSUID, "mode=755")
+    for path, source in held:
+        _bind(source, path)
+    for name, target in _DEVICE_LINKS.items():
+        os.symlink(target, f"/dev/{name}")
+    if has_memory:
+        os.mkdir("/dev/shm")  # noqa: S108  # likewise
+    os.mkdir("/dev/pts")
+    _mount("devpts", "/dev/pts", "devpts", _MS_NOSUID | _MS_NOEXEC, "newinstance,ptmxmode=0666")
+    return [*(path for path, _ in held), "/dev/pts"]
 
 
 def _bind(source: int, path: str) -> None:

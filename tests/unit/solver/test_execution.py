@@ -6,6 +6,7 @@ from __future__ import annotations
 import io
 import os
 import socket
+import stat
 import sys
 import tempfile
 import time
@@ -172,6 +173,33 @@ def test_a_confined_program_can_only_write_its_directory(tmp_path: Path, kind: K
     assert not os.path.exists("/etc/tally-test")
     assert not os.path.exists(f"/tmp/{own}")
     assert own.encode() in out
+
+
+@pytest.mark.parametrize("kind", _CONFINED)
+def test_no_device_of_the_machine_is_there(tmp_path: Path, kind: Kind) -> None:
+    """Disks, terminals and logs can't be opened, in `/dev` or elsewhere; what all need is there."""
+    _, out = _sh("ls /dev", tmp_path, kind)
+    few = {"core", "console", "fd", "full", "null", "ptmx", "pts", "random", "shm", "stderr"}
+    assert set(out.decode().split()) <= few | {"stdin", "stdout", "tty", "urandom", "zero"}
+    script = "echo x > /dev/null && head -c 3 /dev/zero | tr '\\0' z; exec 2>&1; ls /dev/pts"
+    done, out = _sh(script, tmp_path, kind)
+    assert (done.exit_code, out) == (0, b"zzzptmx\n")
+    program = "import os, pty; os.close(pty.openpty()[1]); print('pty')"
+    cell = Cell(cwd=os.path.realpath(tmp_path), shown=(sys.prefix, sys.base_prefix))
+    _, out = _sh(f'{sys.executable} -c "{program}"', tmp_path, kind, cell=cell)
+    assert out == b"pty\n"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes devices")
+@pytest.mark.parametrize("kind", _CONFINED)
+def test_a_device_elsewhere_is_none(tmp_path: Path, kind: Kind) -> None:
+    """A file of a device does not work outside of `/dev`."""
+    try:
+        os.mknod(tmp_path / "null", stat.S_IFCHR | 0o666, os.makedev(1, 3))
+    except OSError as fault:
+        pytest.skip(f"no devices can be made here: {fault}")
+    _, out = _sh("(echo x > null) 2> /dev/null || echo none", tmp_path, kind)
+    assert out == b"none\n"
 
 
 @pytest.mark.skipif(not os.path.isdir("/dev/shm"), reason="no shared memory has files here")
