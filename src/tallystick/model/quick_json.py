@@ -75,7 +75,8 @@ def make_decode(
                 _bound(bare)
             try:
                 value, end = scan(bare, 0)
-            except StopIteration:
+            except (StopIteration, SystemError):
+                # Python 3.11 has no error to raise where nobody has imported `json`.
                 raise ValueError("this is no JSON") from None
             if end != len(bare):
                 raise ValueError("something follows the JSON value")

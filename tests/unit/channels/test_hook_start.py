@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from tests.hook_payloads import claude
 
 from tallystick.channels import hook_start
@@ -19,10 +20,12 @@ HEAVY = {"re", "enum", "typing", "asyncio", "click", "cryptography", "hashlib", 
 NEEDED = {"re", "enum"}
 
 
-def isolated(*arguments: str, event: object = None) -> subprocess.CompletedProcess[bytes]:
+def isolated(
+    *arguments: str, event: object = None, given: bytes | None = None
+) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(
         [sys.executable, "-I", "-S", *arguments],
-        input=json.dumps(event).encode(),
+        input=json.dumps(event).encode() if given is None else given,
         capture_output=True,
         check=False,
         cwd="/",
@@ -34,6 +37,31 @@ def test_it_runs_without_packages_and_environment() -> None:
     """An isolated interpreter finds the rest from the file's own place."""
     done = isolated(hook_start.__file__, "claude-code", event=claude("Stop"))
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+@pytest.mark.parametrize("given", [b"{", b'{"a"', b'{"a": 1', b"[1", b'"a', b'"\n"', b'"\\x"'])
+def test_an_input_that_is_cut_off_is_recorded(tmp_path: Path, given: bytes) -> None:
+    """Also by an interpreter that has not imported what JSON's own faults are made of."""
+    spool = tmp_path / "spool"
+    places = ("--socket", "/nowhere/s", "--spool", str(spool))
+    done = isolated(hook_start.__file__, "claude-code", *places, given=given)
+    assert (done.returncode, done.stderr) == (0, b"")
+    [frame] = spool.glob("*.frame")
+    assert b"is not strict JSON" in frame.read_bytes()
+
+
+def test_a_transcript_that_is_cut_off_costs_no_receipt(tmp_path: Path) -> None:
+    """The host may just be writing its last line."""
+    event = claude("PreToolUse")
+    written = tmp_path / "transcript.jsonl"
+    written.write_text(f'{{"type": "assistant", "id": "{event["tool_use_id"]}')
+    event["transcript_path"] = str(written)
+    spool = tmp_path / "spool"
+    places = ("--socket", "/nowhere/s", "--spool", str(spool))
+    done = isolated(hook_start.__file__, "claude-code", *places, event=event)
+    assert (done.returncode, done.stderr) == (0, b"")
+    [frame] = spool.glob("*.frame")
+    assert event["tool_use_id"].encode() in frame.read_bytes()
 
 
 def test_it_imports_little() -> None:
