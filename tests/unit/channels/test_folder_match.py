@@ -22,6 +22,8 @@ from tallystick.errors import RulesError
         ("/dev/fd/%2e%2e/root/etc/x", True, False),
         ("/.././../etc/x", True, False),
         ("/.././../srv/x", False, False),
+        ("file:///etc/.\t./.\n./srv/x", True, False),
+        ("/etc/.%09./.%0d./srv/x", True, False),
         ("/srv/..x/a", False, False),
         ("file:///etc/x", True, True),
         ("file://localhost/etc/x", True, False),
