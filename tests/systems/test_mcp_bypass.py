@@ -97,6 +97,17 @@ ATTEMPTS = {
     "as an answer, too": (swapped(b'"id": 7', b'"id": 7, "result": {}'), -32600),
     "in another case": (text(call(7, "DELETE_ALL")) + b"\n", -32010),
     "a path with dots": (text(call(7, "read", {"path": "/srv/../etc/passwd"})) + b"\n", -32010),
+    "a path over a link": (text(call(7, "read", {"path": "/var/run/../etc/x"})) + b"\n", -32010),
+    "with a NUL behind the method": (swapped(b"tools/call", b"tools/call\\u0000x"), -32601),
+    "with a NUL behind the name": (swapped(b"delete_all", b"a_delete\\u0000x"), -32602),
+    "a second params with a NUL": (
+        swapped(b'"params"', b'"params": {"name": "read"}, "params\\u0000x"'),
+        -32600,
+    ),
+    "a path with a NUL in its name": (
+        text(call(7, "read", {"path\0x": "/etc/passwd"})) + b"\n",
+        -32010,
+    ),
     "a path in capitals": (text(call(7, "read", {"Path": "/etc/passwd"})) + b"\n", -32010),
     "a path in a list": (text(call(7, "read", {"path": ["/srv", "/etc/x"]})) + b"\n", -32010),
     "a path as a URL": (text(call(7, "read", {"path": "file:///%65tc/x"})) + b"\n", -32010),

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
+from tallystick.channels.jsonrpc import folded
 from tallystick.errors import RulesError
 from tallystick.limits import RULE_PATH_STEPS_MAX, RULE_VALUES_MAX
 
@@ -110,9 +111,9 @@ def _children(
             budget[0] -= 1
             if key in value:
                 yield value[key]
-            folded = key.casefold()
+            wanted = key.casefold()
             for name, inner in value.items():
-                if name != key and name.strip().casefold() == folded:
+                if name != key and folded(name) == wanted:
                     variants[0] = True  # some servers take it for the one that is meant
                     yield inner
     elif isinstance(value, list):

@@ -146,12 +146,17 @@ def is_id(value: object) -> bool:
     return type(value) is int and abs(value) < 1 << 128
 
 
+def folded(name: str) -> str:
+    """Return a name as the most careless reader compares it: for some, a NUL ends a text."""
+    return name.partition("\0")[0].strip().casefold()
+
+
 def refuse_case_variants(members: dict[str, Any], known: frozenset[str], where: str) -> None:
     """Raise where a member is a known one in another spelling: some parsers would take it."""
     if members.keys() <= known:
         return
     for name in members.keys() - known:
-        if name.strip().casefold() in known:
+        if folded(name) in known:
             raise MessageRefused(INVALID_REQUEST, f"{where} holds a known member in another case")
 
 

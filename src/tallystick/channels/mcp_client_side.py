@@ -268,6 +268,8 @@ def check_call(request: Request) -> None:
     name, arguments = params.get("name"), params.get("arguments")
     if not isinstance(name, str) or not name:
         raise MessageRefused(INVALID_PARAMS, "a tool's name is a text", request.id)
+    if "\0" in name:
+        raise MessageRefused(INVALID_PARAMS, "a tool's name holds a NUL", request.id)
     if arguments is not None and not isinstance(arguments, dict):
         raise MessageRefused(INVALID_PARAMS, "arguments are an object", request.id)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Final, Literal, get_args
 
+from tallystick.channels.jsonrpc import folded
 from tallystick.model.taxonomy import TAXONOMY
 
 TOOL_CALL: Final = "tools/call"
@@ -90,7 +91,7 @@ def operation_of(action_type: str | None) -> Operation:
 
 def is_disguised(method: str) -> bool:
     """Whether a method is a known one in another spelling, which some servers would take."""
-    return method not in KNOWN and method.strip().casefold() in _FOLDED
+    return method not in KNOWN and folded(method) in _FOLDED
 
 
 _FOLDED: Final = frozenset(method.casefold() for method in KNOWN)

@@ -185,6 +185,8 @@ def _texts_in(value: Any) -> list[str] | None:
             return None
         else:
             texts.append(_shown(one))
+            if "\0" in texts[-1]:
+                texts.insert(0, texts[-1].partition("\0")[0])  # where it ends for some
         if seen > RULE_VALUES_MAX or (texts and len(texts[-1]) > RULE_TEXT_CHARS_MAX):
             return None
     return texts

@@ -39,6 +39,7 @@ def test_other_spellings_are_found_and_told() -> None:
     found = JsonPath("$.path").find(VALUE)
     assert (found.values, found.has_variants) == ([4], True)
     assert JsonPath("$.a").find({"a": 1, " A ": 2}).values == [1, 2]
+    assert JsonPath("$.a").find({"a\0b": 1}).values == [1]
     assert not JsonPath("$.Path").find(VALUE).has_variants
 
 

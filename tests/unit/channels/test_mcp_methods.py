@@ -34,5 +34,5 @@ def test_operations() -> None:
 
 def test_disguises() -> None:
     """A known method in another spelling is none of its own."""
-    assert all(map(is_disguised, ("Tools/Call", " tools/call", "tools/call\t", "PING")))
+    assert all(map(is_disguised, ("Tools/Call", " tools/call", "tools/call\t", "PING", "ping\0x")))
     assert not any(map(is_disguised, ("tools/call", "ping", "vendor/thing")))

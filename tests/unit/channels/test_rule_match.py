@@ -67,6 +67,8 @@ def test_patterns() -> None:
         ("0" * 99 + "5", {"equals": 5}, True, False),
         ("5." + "0" * 99, {"equals": 5}, True, False),
         ("0_5", {"equals": 5}, True, False),
+        ("rm -r\0 ok", {"glob": "rm -r"}, True, False),
+        ("5\0", {"equals": 5}, True, False),
         ("0x5", {"equals": 5}, True, False),
         ("\uff15", {"equals": 5}, True, False),
         ("0x" + "f" * 999, {"equals": 5}, False, False),
