@@ -12,7 +12,7 @@ from typing import Any
 
 from tallystick.channels.approvals import Paused
 from tallystick.channels.jsonrpc import is_id
-from tallystick.channels.mcp_calls import Open
+from tallystick.channels.mcp_calls import Open, alike
 from tallystick.channels.mcp_session import (
     APPROVAL_TIMED_OUT,
     DENIED,
@@ -91,13 +91,18 @@ class Approving:
 
     def cancel(self, request_id: Any) -> bool:
         """Note that the client wants no answer; tell whether the server has to hear of it."""
+        if type(request_id) is float and request_id.is_integer():
+            request_id = int(request_id)  # 7.0 is 7 for many clients
         if not is_id(request_id):
             return True
         key = (type(request_id), request_id)
-        paused = self._session.approvals.take_call(key)
-        if paused is not None:  # the server has never seen it
-            self._session.drop(paused, "the client cancelled it before anybody decided")
-            return False
+        # What is held may go on once somebody approves it: a doubt is taken for a cancel.
+        is_known = self._session.calls.find("client", key) is not None
+        for each in (key,) if is_known else alike(key):
+            paused = self._session.approvals.take_call(each)
+            if paused is not None:  # the server has never seen it
+                self._session.drop(paused, "the client cancelled it before anybody decided")
+                return False
         one = self._session.calls.find("client", key)
         if one is None:
             return True

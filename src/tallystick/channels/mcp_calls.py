@@ -239,14 +239,14 @@ class Calls:
                     del self._asked[key]
                     self._lock.notify()
                 return ""
-            if any(hash(each) in self._answered for each in (key, *_alike(key))):
+            if any(hash(each) in self._answered for each in (key, *alike(key))):
                 return "it answers a call that has been answered, or given up"
         return None
 
     def _find(self, direction: Direction, key: Key) -> Open | None:
         found = self._open.get((direction, key))
         if found is None and direction == "client" and key not in self._asked:
-            for other in _alike(key):
+            for other in alike(key):
                 found = found or self._open.get((direction, other))
         return found
 
@@ -323,7 +323,7 @@ def fitting(text: str, bytes_max: int = FRAME_IDENTITY_BYTES_MAX) -> str:
     return data[: bytes_max - len(mark.encode())].decode("utf-8", "ignore") + mark
 
 
-def _alike(key: Key) -> tuple[Key, ...]:
+def alike(key: Key) -> tuple[Key, ...]:
     """Return the ids that clients take for the same: many read "7" as 7."""
     given = key[1]
     if isinstance(given, int):

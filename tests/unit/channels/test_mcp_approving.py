@@ -114,6 +114,21 @@ def test_what_is_cancelled_while_it_waits() -> None:
         assert len(b"".join(one.server).splitlines()) == 2
 
 
+@pytest.mark.parametrize("other", ["7", 7.0, "7.0"])
+def test_a_cancel_under_an_id_that_is_alike(other: object) -> None:
+    """It ends what is held, unless a call has that very id."""
+    with between(RULES) as one:
+        one.say(call(7, "push"))
+        cancel = {"jsonrpc": "2.0", "method": "notifications/cancelled"}
+        one.say({**cancel, "params": {"requestId": other}})
+        assert not one.inspection.approving.listing()
+        assert [frame.decision for frame in one.frames(2)] == ["pending", "denied"]
+        one.say(call(7, "push"), call("7", "x"))
+        one.say({**cancel, "params": {"requestId": "7"}})
+        assert held(one)
+        assert len(one.server) == 2
+
+
 def test_a_cancel_while_it_is_approved(monkeypatch: pytest.MonkeyPatch) -> None:
     """Storing who approved takes a moment; what is cancelled in it is not forwarded."""
     with between(RULES) as one:
