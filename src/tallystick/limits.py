@@ -974,6 +974,12 @@ FETCHED_BYTES_MAX = 256 * 1024 * 1024
 # How long one such bundle may take to come.
 FETCHED_SECONDS_MAX = 120
 
+# Bundles that a watcher fetches at a time: 2 GiB of the temporary folder where all are the largest.
+FETCHES_AT_ONCE_MAX = 8
+
+# How long into a round a watcher begins to fetch bundles; the others have their turn in the next.
+FETCHING_SECONDS_MAX = 480
+
 # Blocks that a watcher goes back when the chain was reorganised under its cursor.
 REORG_BLOCKS_MAX = 128
 

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import inf
 from typing import Any, BinaryIO
 
 import click
@@ -80,6 +81,7 @@ def watch(**options: Any) -> None:
     unless --dry-run is given. Its own questions are followed to their end; it claims nothing.
     """
     from tallystick.errors import NodeError, PostingError
+    from tallystick.limits import FETCHING_SECONDS_MAX
     from tallystick.onchain.amount import parse_amount
     from tallystick.watch.hub import PostWatcher, WatchPolicy
 
@@ -105,6 +107,7 @@ def watch(**options: Any) -> None:
             confirmations=options["confirmations"],
             beliefs=_beliefs(options),
             signed=_signed(options["signed"]),
+            fetching_seconds=inf if options["once"] else FETCHING_SECONDS_MAX,
         )
         while True:
             left = 0

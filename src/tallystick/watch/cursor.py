@@ -11,10 +11,11 @@ import os
 import msgspec
 
 from tallystick.durable.file import FilePath, read_bounded, shown, write_replace
-from tallystick.errors import PostingError
-from tallystick.limits import RESPONSE_BYTES_MAX
-from tallystick.onchain.contracts import DisputeState
+from tallystick.errors import NodeError, PostingError
+from tallystick.limits import REORG_BLOCKS_MAX, RESPONSE_BYTES_MAX
+from tallystick.onchain.contracts import Contracts, DisputeState
 from tallystick.onchain.deployment import Deployment
+from tallystick.watch.post_evidence import SOUND
 
 
 class Seen(msgspec.Struct, kw_only=True):
@@ -25,6 +26,9 @@ class Seen(msgspec.Struct, kw_only=True):
     intent: str
     evidence: str
     is_over: bool = False
+    looks: int = 0  # at its bundle
+    look_at: int = 0  # the contracts' moment from which on the next one is wanted
+    is_missing: bool = False  # as the last look found
     acted: list[str] = []
     paid: dict[str, int] = {}  # by wish: wei that is set aside for it, however often it is tried
 
@@ -59,3 +63,33 @@ def read_cursor(path: FilePath, at: Deployment) -> Cursor:
 def keep_cursor(path: FilePath, cursor: Cursor) -> None:
     """Return when the cursor is on stable storage."""
     write_replace(path, msgspec.json.encode(cursor), 0o600)
+
+
+def step_back(cursor: Cursor, contracts: Contracts, head: int) -> None:
+    """Go back where the chain is no longer the one that the cursor stood in."""
+    if not cursor.block_hash:
+        return
+    found = contracts.node.block_hash(cursor.block)
+    if found is not None and found.hex() == cursor.block_hash:
+        return
+    # A node that told of a head which never was must not hide what came below it.
+    first = contracts.at.first_block
+    cursor.block = max(first - 1, min(cursor.block, head) - REORG_BLOCKS_MAX)
+    cursor.block_hash = ""
+    # What was mined in blocks that are gone may be gone, too: it is noted anew, and what was
+    # sent is looked for again, under its wish's name.
+    cursor.posts = {key: one for key, one in cursor.posts.items() if _is_there(contracts, one)}
+    cursor.asker = ""
+    for seen in cursor.posts.values():
+        seen.acted = [one for one in seen.acted if one == SOUND]
+        seen.look_at = 0  # windows may end at other moments, too
+
+
+def _is_there(contracts: Contracts, seen: Seen) -> bool:
+    try:
+        contracts.post(bytes.fromhex(seen.receipt_id))
+    except NodeError as fault:
+        if fault.is_transient:
+            raise
+        return False
+    return True

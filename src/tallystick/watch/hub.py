@@ -16,8 +16,8 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, ExitStack
-from typing import BinaryIO, Final, Protocol
+from contextlib import closing, contextmanager
+from typing import BinaryIO, Final
 
 import msgspec
 
@@ -32,18 +32,22 @@ from tallystick.errors import (
     UnreadableError,
     WalError,
 )
-from tallystick.limits import REORG_BLOCKS_MAX, WATCHED_BLOCKS_MAX, WATCHED_POSTS_MAX
+from tallystick.limits import (
+    FETCHING_SECONDS_MAX,
+    WATCHED_BLOCKS_MAX,
+    WATCHED_POSTS_MAX,
+)
 from tallystick.onchain import challenging
 from tallystick.onchain.account import Account, Wish
-from tallystick.onchain.contracts import Contracts, DisputeState, Posted, PostStatus
+from tallystick.onchain.contracts import Contracts, DisputeState, Posted, PostState, PostStatus
 from tallystick.onchain.signed_post import SignedPost
-from tallystick.watch.cursor import Seen, keep_cursor, read_cursor
+from tallystick.watch.cursor import Seen, keep_cursor, read_cursor, step_back
 from tallystick.watch.equivocation import is_equivocation
+from tallystick.watch.fetching_ahead import Fetch, FetchingAhead
 from tallystick.watch.post_evidence import SOUND, Beliefs, judge_evidence
-from tallystick.watch.post_grounds import Ground, grounds_in
+from tallystick.watch.post_grounds import Ground, grounds_in, wish_of
+from tallystick.watch.turns import Open, in_turn, is_due, looked
 
-# How long before its window ends a post must have shown its bundle.
-ASK_BEFORE_SECONDS: Final = 15 * 60
 # Set aside with each question, to end it: `contracts/GAS.md` has 231,660 for that. Without it a cap
 # could be reached by questions alone, and their bonds would lie there until somebody came.
 RESOLUTION_GAS: Final = 300_000
@@ -52,14 +56,6 @@ RESOLUTION_GAS: Final = 300_000
 _REFUSED: Final = "refused: "
 _SENT: Final = "sent in "
 _OVER: Final = (PostStatus.FINALIZED, PostStatus.SLASHED, PostStatus.UNRESOLVED)
-
-
-class Fetch(Protocol):
-    """Opens the bundle of a post; raises NodeError for now, PostingError for good."""
-
-    def __call__(self, posted: Posted, /) -> AbstractContextManager[BinaryIO]:
-        """Return the bundle as a stream."""
-        ...
 
 
 class WatchPolicy(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,17 +93,20 @@ class PostWatcher:
         beliefs: Beliefs | None = None,
         signed: Callable[[], Iterable[SignedPost]] = tuple,
         clock: Callable[[], float] = time.monotonic,
+        fetching_seconds: float = FETCHING_SECONDS_MAX,
     ) -> None:
         """`account` sends what the policy allows; `signed` gives posts that were signed besides.
 
-        `asker` is whose questions are followed; without, the account's.
+        `asker` is whose questions are followed; without, the account's. So long into a round
+        bundles are begun to be fetched: what comes then waits for the next round.
         """
         self._signed = signed
         self._clock = clock
         self._took = 0.0  # seconds, for the last round
+        self._fetching_seconds = fetching_seconds
         self._beliefs = beliefs or Beliefs()
         self._contracts = contracts
-        self._fetch = fetch
+        self._ahead = FetchingAhead(fetch)
         self._policy = policy or WatchPolicy()
         self._account = account
         self._asker = asker or ("" if account is None else account.address)
@@ -117,6 +116,9 @@ class PostWatcher:
         name = f"watch-{at.chain_id}-{at.receipts[2:].lower()}.json"
         self._path = os.path.join(directory, name)
         self._cursor = read_cursor(self._path, at)
+        for seen in self._cursor.posts.values():
+            if seen.is_missing:
+                seen.look_at = 0  # this watcher may have other ways to it
 
     def round(self, tell: Callable[[Sighting], None]) -> int:
         """Look at what is new and at what is open; tell of each finding once it is acted on.
@@ -126,23 +128,14 @@ class PostWatcher:
         """
         begun = self._clock()
         head = self._contracts.node.head()[0]
-        self._step_back(head)
+        step_back(self._cursor, self._contracts, head)
         newest = head - self._confirmations + 1
         stop = min(newest, self._cursor.block + WATCHED_BLOCKS_MAX)
         self._follow(stop, tell)  # first: bonds lie there, however many posts there are
         fresh = self._contracts.posts(self._cursor.block + 1, stop)
         for _, receipt_id in fresh:
             self._note(receipt_id)
-        for seen in [one for one in self._cursor.posts.values() if not one.is_over]:
-            try:
-                self._look(seen, tell)
-            except (NodeError, PostingError) as fault:
-                if isinstance(fault, NodeError) and fault.is_transient:
-                    raise
-                # It is this one's: the others are looked at.
-                receipt_id = bytes.fromhex(seen.receipt_id)
-                tell(Sighting(receipt_id=receipt_id, verdict=f"not looked at: {fault}"))
-            self._keep()
+        self._look_at_all(begun, tell)
         found = self._contracts.node.block_hash(stop) if stop >= self._cursor.block else None
         if found is not None:
             # Who has no such block, as one of several behind an address, tells of no post in it.
@@ -150,6 +143,48 @@ class PostWatcher:
         self._keep()
         self._took = self._clock() - begun
         return max(0, newest - self._cursor.block)
+
+    def _look_at_all(self, begun: float, tell: Callable[[Sighting], None]) -> None:
+        """Look at each open post: at its bundle where that has its turn, and at the chain."""
+        open_posts = []
+        for seen in [one for one in self._cursor.posts.values() if not one.is_over]:
+            with self._by_itself(bytes.fromhex(seen.receipt_id), tell):
+                deadline = self._contracts.post(bytes.fromhex(seen.receipt_id)).deadline
+                open_posts.append(Open(seen=seen, deadline=deadline))
+        turns = {one.seen.receipt_id: one.seen for one in in_turn(open_posts, self._now())}
+        for one in open_posts:
+            if one.seen.receipt_id not in turns:
+                self._look(one.seen, None, tell)
+        wanted = self._wanted(list(turns.values()), begun, tell)
+        with closing(self._ahead.each(wanted)) as fetched:
+            for posted, bundle in fetched:
+                self._look(turns.pop(posted.receipt_id.hex()), bundle, tell)
+        for seen in turns.values():
+            self._look(seen, None, tell)
+
+    def _wanted(
+        self, turns: list[Seen], begun: float, tell: Callable[[Sighting], None]
+    ) -> Iterator[Posted]:
+        for seen in turns:
+            if self._clock() - begun > self._fetching_seconds:
+                return
+            with self._by_itself(bytes.fromhex(seen.receipt_id), tell):
+                yield self._contracts.posted(bytes.fromhex(seen.receipt_id))
+
+    @contextmanager
+    def _by_itself(
+        self, receipt_id: bytes, tell: Callable[[Sighting], None], what: str = ""
+    ) -> Iterator[None]:
+        """Let what is wrong with one post or question keep no other from being looked at."""
+        try:
+            yield
+        except (NodeError, PostingError) as fault:
+            if isinstance(fault, NodeError) and fault.is_transient:
+                raise
+            tell(Sighting(receipt_id=receipt_id, verdict=f"{what}not looked at: {fault}"))
+
+    def _now(self) -> int:
+        return self._contracts.clock()
 
     @property
     def spent(self) -> int:
@@ -188,13 +223,8 @@ class PostWatcher:
             cursor.asked = list(known.values())
         cursor.asker = self._asker
         for question in [one for one in cursor.asked if self._asker]:
-            try:
+            with self._by_itself(question.receipt_id, tell, f"question {question.dispute_id} "):
                 self._end(question, stop, tell)
-            except (NodeError, PostingError) as fault:
-                if isinstance(fault, NodeError) and fault.is_transient:
-                    raise
-                verdict = f"question {question.dispute_id} not looked at: {fault}"
-                tell(Sighting(receipt_id=question.receipt_id, verdict=verdict))
 
     def _end(self, question: DisputeState, stop: int, tell: Callable[[Sighting], None]) -> None:
         contracts, number = self._contracts, question.dispute_id
@@ -216,17 +246,27 @@ class PostWatcher:
         tell(Sighting(receipt_id=question.receipt_id, verdict=told, action=action))
         self._keep()
 
-    def _look(self, seen: Seen, tell: Callable[[Sighting], None]) -> None:
+    def _look(
+        self, seen: Seen, bundle: BinaryIO | Exception | None, tell: Callable[[Sighting], None]
+    ) -> None:
+        """Look at one post, with what was fetched for it, if anything was."""
+        with self._by_itself(bytes.fromhex(seen.receipt_id), tell):
+            self._look_at(seen, bundle, tell)
+        self._keep()
+
+    def _look_at(
+        self, seen: Seen, bundle: BinaryIO | Exception | None, tell: Callable[[Sighting], None]
+    ) -> None:
         receipt_id = bytes.fromhex(seen.receipt_id)
-        state = self._contracts.post(receipt_id)
-        left = state.deadline - self._contracts.clock()
+        state = self._contracts.post(receipt_id)  # now: fetching took its time
+        left = state.deadline - self._now()
         if state.status in _OVER or left < 0:
             seen.is_over = True
             tell(Sighting(receipt_id=receipt_id, verdict=state.status.name.lower()))
             return
         posted = self._contracts.posted(receipt_id)
-        grounds, judged = self._judged(seen, posted, state.posted_at)
-        if state.promised and not state.settled and self._contracts.clock() > state.expiry:
+        grounds, judged = self._judged(seen, posted, state, bundle)
+        if state.promised and not state.settled and self._now() > state.expiry:
             grounds.insert(0, Ground(kind="timeout", told="a promised settlement is missing"))
         if not grounds and judged:
             seen.acted.append(SOUND)
@@ -239,21 +279,30 @@ class PostWatcher:
             if not action.startswith(_REFUSED):
                 break  # one is enough to slash
 
-    def _judged(self, seen: Seen, posted: Posted, posted_at: int) -> tuple[list[Ground], str]:
+    def _judged(
+        self, seen: Seen, posted: Posted, state: PostState, bundle: BinaryIO | Exception | None
+    ) -> tuple[list[Ground], str]:
         """Return the grounds; where there is none, what the evidence is worth, told once."""
-        grounds = [*self._replays(seen, posted_at), *self._equivocations(posted)]
-        with ExitStack() as held:
-            try:
-                stream = held.enter_context(self._fetch(posted))
-                grounds += grounds_in(stream, posted.commitment)
-            except (NodeError, PostingError, UnreadableError) as fault:
-                return [*grounds, Ground(kind="unavailable", told=str(fault))], ""
-            if grounds or SOUND in seen.acted:
-                return grounds, ""
+        grounds = [*self._replays(seen, state.posted_at), *self._equivocations(posted)]
+        if bundle is None:
+            told = "its bundle could not be had when it was looked at"
+            return grounds + [Ground(kind="unavailable", told=told)] * seen.is_missing, ""
+        try:
+            if isinstance(bundle, Exception):
+                raise bundle
+            shown = grounds_in(bundle, posted.commitment)
+        except (NodeError, PostingError, UnreadableError) as fault:
+            shown = [Ground(kind="unavailable", told=str(fault))]
+        is_missing = any(one.kind == "unavailable" for one in shown)
+        judged = ""
+        if not (grounds or shown or SOUND in seen.acted or isinstance(bundle, Exception)):
             # Where this fails, it is the node that does not answer, and no solver that withholds.
-            operator = self._contracts.operator_at(posted.commitment.solver_id, posted_at)
-            stream.seek(0)
-            return [], judge_evidence(stream, operator, self._beliefs)
+            operator = self._contracts.operator_at(posted.commitment.solver_id, state.posted_at)
+            bundle.seek(0)
+            judged = judge_evidence(bundle, operator, self._beliefs)
+        again = bool(shown) and not is_missing  # what convicts is not remembered
+        looked(seen, self._now(), state.deadline, is_missing=is_missing, again=again)
+        return grounds + shown, judged
 
     def _replays(self, seen: Seen, posted_at: int) -> Iterator[Ground]:
         """Yield the earlier posts with this one's evidence; of one block, as the contract counts.
@@ -280,14 +329,14 @@ class PostWatcher:
 
     def _act(self, seen: Seen, posted: Posted, ground: Ground, left: int) -> str:
         if ground.kind in ("unavailable", "unopened"):
-            # Locations that answer slowly make rounds long: the next look may come too late.
-            if ground.kind == "unavailable" and left > ASK_BEFORE_SECONDS + self._took:
+            # What makes rounds long makes the next look late.
+            if ground.kind == "unavailable" and not is_due(left, self._took):
                 return "waiting for it"
             if not self._policy.ask:
                 return "would ask for it"
         elif not self._policy.prove:
             return "would prove it"
-        action = self._sent(seen.paid, lambda: self._wish(posted, ground))
+        action = self._sent(seen.paid, lambda: wish_of(self._contracts, posted, ground))
         if action.startswith(_SENT):
             seen.acted.append(ground.kind)
         return action
@@ -335,52 +384,6 @@ class PostWatcher:
         if self._cursor.spent + wei > self._policy.spend_max:
             return False
         self._cursor.spent += wei
-        return True
-
-    def _wish(self, posted: Posted, ground: Ground) -> Wish:
-        contracts = self._contracts
-        if ground.kind in ("unavailable", "unopened"):
-            index = None if ground.kind == "unavailable" else ground.index
-            return challenging.question(contracts, posted, index)
-        if ground.kind == "timeout":
-            return challenging.timeout(contracts, posted)
-        if ground.signed is not None:
-            return challenging.equivocation(contracts, posted, ground.signed)
-        if ground.kind == "replay":
-            return challenging.replay(contracts, posted, contracts.posted(ground.earlier))
-        if ground.kind == "artifact":
-            return challenging.artifact_mismatch(
-                contracts, posted, ground.entries, ground.index, ground.artifact
-            )
-        return challenging.manifest_mismatch(
-            contracts, posted, ground.manifest, ground.member, ground.entries
-        )
-
-    def _step_back(self, head: int) -> None:
-        """Go back where the chain is no longer the one that the cursor stood in."""
-        cursor = self._cursor
-        if not cursor.block_hash:
-            return
-        found = self._contracts.node.block_hash(cursor.block)
-        if found is None or found.hex() != cursor.block_hash:
-            first = self._contracts.at.first_block
-            # A node that told of a head which never was must not hide what came below it.
-            cursor.block = max(first - 1, min(cursor.block, head) - REORG_BLOCKS_MAX)
-            cursor.block_hash = ""
-            # What was mined in blocks that are gone may be gone, too: it is noted anew, and what
-            # was sent is looked for again, under its wish's name.
-            cursor.posts = {key: one for key, one in cursor.posts.items() if self._is_there(one)}
-            cursor.asker = ""
-            for seen in cursor.posts.values():
-                seen.acted = [one for one in seen.acted if one == SOUND]
-
-    def _is_there(self, seen: Seen) -> bool:
-        try:
-            self._contracts.post(bytes.fromhex(seen.receipt_id))
-        except NodeError as fault:
-            if fault.is_transient:
-                raise
-            return False
         return True
 
     def _keep(self) -> None:

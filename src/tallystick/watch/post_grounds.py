@@ -16,6 +16,9 @@ from tallystick.model.artifact import ArtifactEntry, encode_entry
 from tallystick.model.bundle import BundleReader, exactly
 from tallystick.model.bundle_head import BundleHead, read_head
 from tallystick.model.post import Commitment
+from tallystick.onchain import challenging
+from tallystick.onchain.account import Wish
+from tallystick.onchain.contracts import Contracts, Posted
 from tallystick.onchain.signed_post import SignedPost
 from tallystick.verify.post import WORDS, contradictions
 
@@ -95,3 +98,23 @@ def _wrong_sizes(head: BundleHead, reader: BundleReader) -> list[Ground]:
 
 def _lies(entry: ArtifactEntry, data: bytes) -> bool:
     return entry.size != len(data) and entry.sha256 == sha256(data).hexdigest()
+
+
+def wish_of(contracts: Contracts, posted: Posted, ground: Ground) -> Wish:
+    """Return the wish that challenges a post on a ground."""
+    if ground.kind in ("unavailable", "unopened"):
+        index = None if ground.kind == "unavailable" else ground.index
+        return challenging.question(contracts, posted, index)
+    if ground.kind == "timeout":
+        return challenging.timeout(contracts, posted)
+    if ground.signed is not None:
+        return challenging.equivocation(contracts, posted, ground.signed)
+    if ground.kind == "replay":
+        return challenging.replay(contracts, posted, contracts.posted(ground.earlier))
+    if ground.kind == "artifact":
+        return challenging.artifact_mismatch(
+            contracts, posted, ground.entries, ground.index, ground.artifact
+        )
+    return challenging.manifest_mismatch(
+        contracts, posted, ground.manifest, ground.member, ground.entries
+    )

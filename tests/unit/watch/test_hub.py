@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Event
 from typing import Any, BinaryIO
 
 import msgspec
@@ -26,6 +27,7 @@ from tests.hostile_posts import post_at
 from tests.posts import committed, lying_bundle, make_bundle
 
 from tallystick.errors import NodeError, PostingError, RevertError, SignerUnavailable
+from tallystick.limits import FETCHES_AT_ONCE_MAX
 from tallystick.onchain import challenging
 from tallystick.onchain.account import Account
 from tallystick.onchain.artifact import REGISTRY
@@ -234,16 +236,95 @@ def test_one_bad_post_hides_no_other(chain: Chain, monkeypatch: pytest.MonkeyPat
 def test_slow_locations_hide_no_post(chain: Chain) -> None:
     """Where rounds take long, what can't be had is asked for before its window is over."""
     receipt_id = chain.post(chain.commitment())
-    moments = iter((0.0, 1000.0, 1000.0, 2000.0))
+    moment = 0.0
     told: list[Sighting] = []
-    watcher = PostWatcher(
-        chain.contracts, chain.home / "watch", Bundles(), clock=lambda: next(moments)
-    )
+    bundles = Slow()
+    watcher = PostWatcher(chain.contracts, chain.home / "watch", bundles, clock=lambda: moment)
+
+    def late(_posted: Posted) -> None:
+        nonlocal moment
+        moment += 1000.0
+
+    bundles.before = late
     watcher.round(told.append)
     chain.pass_time(1800)  # half an hour is left: after the next round there may be none
     watcher.round(told.append)
     assert [one.action for one in told] == ["waiting for it", "would ask for it"]
     assert {one.receipt_id for one in told} == {receipt_id}
+
+
+class Slow(Bundles):
+    """Bundles before which something happens, in whatever thread they are opened."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.before: Callable[[Posted], object] = lambda _posted: None
+
+    @contextmanager
+    def __call__(self, posted: Posted, /) -> Iterator[BinaryIO]:
+        self.before(posted)
+        with super().__call__(posted) as stream:
+            yield stream
+
+
+def test_a_tarpit_holds_up_no_other_post(chain: Chain) -> None:
+    """Locations that answer late are waited for at the same time, and the others meanwhile."""
+    names = [f"tarpit {number}" for number in range(FETCHES_AT_ONCE_MAX - 1)]
+    tarpits = {chain.post(chain.commitment(name)) for name in names}
+    withheld = chain.post(chain.commitment("withheld"))
+    chain.pass_time(3000)
+    told: list[Sighting] = []
+    bundles, is_looked_at = Slow(), Event()
+
+    def late(posted: Posted) -> None:
+        assert posted.receipt_id == withheld or is_looked_at.wait(20)
+
+    def tell(one: Sighting) -> None:
+        told.append(one)
+        is_looked_at.set()
+
+    bundles.before = late
+    watcher = PostWatcher(chain.contracts, chain.home / "watch", bundles)
+    watcher.round(tell)
+    assert told[0].receipt_id == withheld
+    assert {one.receipt_id for one in told[1:]} == tarpits
+    assert {one.action for one in told} == {"would ask for it"}
+
+
+def test_a_burst_of_tarpits_keeps_no_due_post_unasked(chain: Chain) -> None:
+    """What could not be had, and is due, is asked for also in a round that has no time for it."""
+    withheld = chain.post(chain.commitment("withheld"))
+    assert look(chain, Bundles())[withheld].action == "waiting for it"
+    chain.post(chain.commitment("tarpit"))
+    chain.pass_time(3000)
+    bundles = Slow()
+    opened: list[bytes] = []
+    bundles.before = lambda posted: opened.append(posted.receipt_id)
+    told = sightings(chain, bundles, fetching_seconds=-1.0)  # over before it began
+    assert opened == []
+    assert [(one.receipt_id, one.action) for one in told] == [(withheld, "would ask for it")]
+
+
+def test_a_sound_bundle_is_not_fetched_in_every_round(chain: Chain, tmp_path: Path) -> None:
+    """It is remembered; pauses grow, a new process keeps to them, and one look is near the end."""
+    path, made = make_bundle(tmp_path)
+    receipt_id = chain.post(committed(chain, made))
+    bundles = Slow()
+    opened: list[bytes] = []
+    bundles.paths[bytes.fromhex(made.manifest_sha256)] = path
+    bundles.before = lambda posted: opened.append(posted.receipt_id)
+
+    def looks(seconds: int) -> int:
+        chain.pass_time(seconds)
+        opened.clear()
+        look(chain, bundles)
+        return len(opened)
+
+    assert [looks(seconds) for seconds in (1, 10, 60, 60, 1800, 200)] == [1, 0, 1, 0, 1, 0]
+    bundles.paths.clear()  # it was shown, and is withheld now
+    chain.pass_time(600)  # a quarter of an hour is left
+    assert look(chain, bundles, ACTIVE)[receipt_id].action.startswith("sent in 0x")
+    assert len(chain.contracts.questions(receipt_id)) == 1
 
 
 @pytest.mark.parametrize("is_transient", [True, False])
