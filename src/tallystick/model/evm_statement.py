@@ -18,7 +18,7 @@ import msgspec
 from tallystick.crypto.canonical import canonicalize
 from tallystick.crypto.keccak import keccak256
 from tallystick.crypto.rlp import rlp_encode, rlp_texts
-from tallystick.crypto.secp256k1 import EvmSignature, read_address
+from tallystick.crypto.secp256k1 import EvmSignature, checksum_address, read_address
 from tallystick.crypto.strict import parse_json
 from tallystick.errors import RefusedInput, StatementError
 from tallystick.limits import EVM_STATEMENT_BYTES_MAX, MANIFEST_BYTES_MAX
@@ -140,6 +140,21 @@ def recipient_of(signed: bytes) -> bytes:
 def priority_fee_of(signed: bytes) -> int:
     """Return what a transaction of ours gives for each unit of gas to who makes the block."""
     return int.from_bytes(rlp_texts(signed.removeprefix(_TYPE_2), _TIP + 1)[_TIP], "big")
+
+
+def transaction_of(signed: bytes) -> Transaction:
+    """Return the transaction of ours that a signature was put to."""
+    chain, nonce, tip, fee, gas, to, value, data = rlp_texts(signed.removeprefix(_TYPE_2), 8)
+    return Transaction(
+        chain_id=int.from_bytes(chain, "big"),
+        nonce=int.from_bytes(nonce, "big"),
+        gas=int.from_bytes(gas, "big"),
+        max_fee_per_gas=int.from_bytes(fee, "big"),
+        max_priority_fee_per_gas=int.from_bytes(tip, "big"),
+        to=checksum_address(to) if to else None,
+        value=int.from_bytes(value, "big"),
+        data=data,
+    )
 
 
 # The places of these among the members

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from threading import Lock
 from typing import Any, Final
 
@@ -34,7 +34,12 @@ from tallystick.errors import (
     WalLockedError,
 )
 from tallystick.limits import CONFIRMATIONS_MAX, SENT_BYTES_MAX
-from tallystick.model.evm_statement import Transaction, priority_fee_of, recipient_of
+from tallystick.model.evm_statement import (
+    Transaction,
+    priority_fee_of,
+    recipient_of,
+    transaction_of,
+)
 from tallystick.onchain.amount import shown_amount
 from tallystick.onchain.node import Fees, Mined, Node
 from tallystick.ports import EvmSigner
@@ -69,6 +74,8 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     value: int = 0
     # Whoever sees the call can send it: what it needs is a signature in it, and not who sends it.
     is_open: bool = False
+    # It is lost if it comes late: what stands before it must not hold it up.
+    is_urgent: bool = False
 
 
 class Sent(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,6 +91,17 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
         """Whether it is a wish's: other contracts on the chain have wishes of the same name."""
         to = b"" if wish.to is None else read_address(wish.to)
         return self.wish == wish.name and recipient_of(self.raw) == to
+
+
+def _is_left_behind(sent: Sent, fees: Fees) -> bool:
+    """Whether no block has room for it any more: the base fee, offered twice, is above its own."""
+    return fees.max_fee - fees.priority_fee > 2 * sent.max_fee
+
+
+def _replacing(sent: Sent, fees: Fees) -> Fees:
+    """Return fees for which nodes replace: an eighth more, of the one and of the other."""
+    least, tip = (one * 9 // 8 + 1 for one in (sent.max_fee, priority_fee_of(sent.raw)))
+    return Fees(max_fee=max(fees.max_fee, least), priority_fee=max(fees.priority_fee, tip))
 
 
 def created_address(sender: bytes, nonce: int) -> bytes:
@@ -127,12 +145,7 @@ class Account:
         """Return gas and fees of a wish, or raise: refused by the contract, or over a cap."""
         gas = self.node.gas(self._call_of(wish))
         gas += gas * _GAS_MARGIN_PERCENT // 100
-        fees = self.node.fees()
-        if fees.max_fee > self.terms.max_fee:
-            fees = Fees(
-                max_fee=self.terms.max_fee,
-                priority_fee=min(fees.priority_fee, self.terms.max_fee),
-            )
+        fees = self._capped(self.node.fees())
         cost = gas * fees.max_fee
         if cost > self.terms.max_cost:
             raise SpendRefused(
@@ -140,6 +153,12 @@ class Account:
                 f"over the cap of {shown_amount(self.terms.max_cost)}"
             )
         return gas, fees
+
+    def _capped(self, fees: Fees) -> Fees:
+        most = self.terms.max_fee
+        if fees.max_fee <= most:
+            return fees
+        return Fees(max_fee=most, priority_fee=min(fees.priority_fee, most))
 
     def do(
         self,
@@ -178,16 +197,17 @@ class Account:
                 latest = tuple(one for one in earlier if one.nonce == earlier[-1].nonce)
                 done = self._done(latest)
                 if done is None and latest[-1].nonce >= following:
+                    before = (one for one in items if following <= one.nonce < latest[-1].nonce)
+                    if wish.is_urgent:
+                        self._hand_in_again(journal, before, is_urgent=True)
                     return latest + self._dearer(journal, wish, latest[-1], quote)
                 if not self._never_counts(latest[-1].nonce, done):
                     return latest
                 # It failed, or its nonce went to another transaction, for good.
-            # What a node forgot would hold up all that comes after it. Of those with one nonce the
-            # last is the dearest: where that one waits, the others are refused.
-            under_way = {one.nonce: one for one in items if one.nonce >= following}
-            for one in under_way.values():
-                self.node.send(one.raw)
-            while following in under_way:
+            under_way = [one for one in items if one.nonce >= following]
+            self._hand_in_again(journal, under_way, is_urgent=wish.is_urgent)
+            taken = {one.nonce for one in under_way}
+            while following in taken:
                 following += 1
             gas, fees = quote or self.price(wish)
             if earlier:
@@ -195,6 +215,38 @@ class Account:
             return (self._signed(journal, wish, following, gas, fees),)
         finally:
             journal.close()
+
+    def _hand_in_again(self, journal: Journal, sent: Iterable[Sent], *, is_urgent: bool) -> None:
+        """Send what waits once more: what a node forgot would hold up all that comes after it.
+
+        Of those with one nonce the last is the dearest: where that one waits, others are refused.
+        """
+        fees = self.node.fees() if is_urgent else None
+        for one in {one.nonce: one for one in sent}.values():
+            if fees is None or not self._raised(journal, one, fees):
+                self.node.send(one.raw)
+
+    def _raised(self, journal: Journal, sent: Sent, fees: Fees) -> bool:
+        """Put a dearer one in the place of what fees have left behind, if the caps allow that."""
+        if not _is_left_behind(sent, fees):
+            return False
+        transaction = transaction_of(sent.raw)
+        offered = _replacing(sent, self._capped(fees))
+        cost = transaction.gas * offered.max_fee
+        if offered.max_fee > self.terms.max_fee or cost > self.terms.max_cost:
+            return False
+        if self.node.balance(self.address) < transaction.value + cost:
+            return False  # no node takes it, and the old one may have its day yet
+        self._handed_in(
+            journal,
+            sent.wish,
+            msgspec.structs.replace(
+                transaction,
+                max_fee_per_gas=offered.max_fee,
+                max_priority_fee_per_gas=offered.priority_fee,
+            ),
+        )
+        return True
 
     def _never_counts(self, nonce: int, done: Mined | None) -> bool:
         """Whether nothing signed for a nonce can count any more, reorganisations included."""
@@ -216,19 +268,16 @@ class Account:
     ) -> tuple[Sent, ...]:
         """Send a transaction again, or one in its place where fees have risen above its own."""
         fees = self.node.fees()
-        if fees.max_fee - fees.priority_fee <= 2 * sent.max_fee:  # twice the base fee
+        if not _is_left_behind(sent, fees):
             self.node.send(sent.raw)
             return ()
         gas, offered = quote or self.price(wish)
-        # Nodes replace for an eighth more, of the one fee and of the other.
-        least, tip = (one * 9 // 8 + 1 for one in (sent.max_fee, priority_fee_of(sent.raw)))
-        if offered.max_fee < least:
+        dearer = _replacing(sent, offered)
+        if dearer.max_fee > offered.max_fee:
             raise SpendRefused(f"{wish.name} waits: fees have risen above the cap")
-        offered = Fees(max_fee=offered.max_fee, priority_fee=max(offered.priority_fee, tip))
-        return (self._signed(journal, wish, sent.nonce, gas, offered),)
+        return (self._signed(journal, wish, sent.nonce, gas, dearer),)
 
     def _signed(self, journal: Journal, wish: Wish, nonce: int, gas: int, fees: Fees) -> Sent:
-        """Sign, write down, and only then hand in: all while the lock on the nonces is held."""
         transaction = Transaction(
             chain_id=self.node.chain_id,
             nonce=nonce,
@@ -239,8 +288,18 @@ class Account:
             value=wish.value,
             data=wish.data,
         )
+        return self._handed_in(journal, wish.name, transaction)
+
+    def _handed_in(self, journal: Journal, name: str, transaction: Transaction) -> Sent:
+        """Sign, write down, and only then hand in: all while the lock on the nonces is held."""
         raw = transaction.signed(self.signer.sign(transaction))
-        sent = Sent(wish=wish.name, nonce=nonce, max_fee=fees.max_fee, raw=raw, hash=keccak256(raw))
+        sent = Sent(
+            wish=name,
+            nonce=transaction.nonce,
+            max_fee=transaction.max_fee_per_gas,
+            raw=raw,
+            hash=keccak256(raw),
+        )
         journal.append(msgspec.msgpack.encode(sent))
         self.node.send(raw)
         return sent

@@ -78,7 +78,7 @@ def judgement(contracts: Contracts, posted: Posted, evidence_hash: bytes) -> Wis
 def evidence(contracts: Contracts, dispute_id: int, evidence_hash: bytes, location: str) -> Wish:
     """Return a party's wish to tell the panel where evidence lies."""
     data = call_data(DISPUTES, "submitEvidence", dispute_id, evidence_hash, location)
-    return _wish(contracts, f"evidence:{dispute_id}:0x{evidence_hash.hex()}", data)
+    return _wish(contracts, f"evidence:{dispute_id}:0x{evidence_hash.hex()}", data, is_urgent=True)
 
 
 def draw(contracts: Contracts, dispute_id: int, name: str) -> Wish:
@@ -91,13 +91,13 @@ def draw(contracts: Contracts, dispute_id: int, name: str) -> Wish:
 def committing(contracts: Contracts, vote: Vote) -> Wish:
     """Return the wish that commits to a vote."""
     data = call_data(DISPUTES, "commitVote", vote.dispute_id, vote.commitment())
-    return _wish(contracts, f"commit:{vote.dispute_id}", data)
+    return _wish(contracts, f"commit:{vote.dispute_id}", data, is_urgent=True)
 
 
 def revealing(contracts: Contracts, vote: Vote) -> Wish:
     """Return the wish that opens a vote."""
     data = call_data(DISPUTES, "revealVote", vote.dispute_id, vote.fault, vote.salt)
-    return _wish(contracts, f"reveal:{vote.dispute_id}", data)
+    return _wish(contracts, f"reveal:{vote.dispute_id}", data, is_urgent=True)
 
 
 def panel_of(contracts: Contracts, dispute_id: int) -> list[str]:
@@ -151,5 +151,8 @@ def read_vote(path: str) -> Vote:
         raise PostingError(f"{path} holds no vote") from None
 
 
-def _wish(contracts: Contracts, name: str, data: bytes, value: int = 0) -> Wish:
-    return Wish(name=name, to=contracts.at.disputes, data=data, value=value)
+def _wish(
+    contracts: Contracts, name: str, data: bytes, value: int = 0, *, is_urgent: bool = False
+) -> Wish:
+    to = contracts.at.disputes
+    return Wish(name=name, to=to, data=data, value=value, is_urgent=is_urgent)

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from hashlib import sha256
 from typing import Any, Final
 
+import msgspec
+
 from tallystick.crypto.merkle import leaf_hash, path_in, tree_rows
 from tallystick.errors import PostingError
 from tallystick.model.artifact import outcome_hash
@@ -68,7 +70,8 @@ def equivocation(contracts: Contracts, posted: Posted, other: SignedPost) -> Wis
 def settlement(contracts: Contracts, posted: Posted, entries: Sequence[bytes], index: int) -> Wish:
     """Return the wish that proves a promised settlement: its entry is in the outcome."""
     data = call_data(DISPUTES, "proveSettlement", *_entry(posted, entries, index))
-    return _proof(contracts, "settlement", posted, data)
+    wish = _proof(contracts, "settlement", posted, data)
+    return msgspec.structs.replace(wish, is_urgent=True)  # the promise has a time
 
 
 def _entry(posted: Posted, entries: Sequence[bytes], index: int) -> tuple[Any, ...]:

@@ -145,7 +145,7 @@ def entry_answer(
         entries[index] if is_there else b"",
         path_in(rows, index) if is_there else [],
     )
-    return Wish(name=f"answer:{dispute_id}", to=contracts.at.disputes, data=data)
+    return _answer(contracts, dispute_id, data)
 
 
 def manifest_answer(contracts: Contracts, dispute_id: int, posted: Posted, manifest: bytes) -> Wish:
@@ -157,4 +157,9 @@ def manifest_answer(contracts: Contracts, dispute_id: int, posted: Posted, manif
         raise PostingError("the manifest contradicts the post, and so it is no answer")
     outcome = (said.artifact_count, said.root)
     data = call_data(DISPUTES, "answerManifest", dispute_id, posted.claim(), manifest, *outcome)
-    return Wish(name=f"answer:{dispute_id}", to=contracts.at.disputes, data=data)
+    return _answer(contracts, dispute_id, data)
+
+
+def _answer(contracts: Contracts, dispute_id: int, data: bytes) -> Wish:
+    name = f"answer:{dispute_id}"
+    return Wish(name=name, to=contracts.at.disputes, data=data, is_urgent=True)

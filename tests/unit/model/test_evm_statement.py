@@ -25,6 +25,7 @@ from tallystick.model.evm_statement import (
     digest_of,
     priority_fee_of,
     recipient_of,
+    transaction_of,
 )
 
 KEY = CurveKey(0xABCDEF)
@@ -118,6 +119,7 @@ def test_transactions(members: dict[str, Any]) -> None:
     raw = ours.signed(sign_digest(KEY.secret, ours.digest()))
     assert raw == bytes(theirs.raw_transaction)
     assert keccak256(raw) == bytes(theirs.hash)
+    assert transaction_of(raw) == ours
     assert priority_fee_of(raw) == ours.max_priority_fee_per_gas
     assert recipient_of(raw) == (b"" if ours.to is None else bytes.fromhex(ours.to[2:]))
 

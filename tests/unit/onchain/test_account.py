@@ -8,6 +8,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+import msgspec
 import pytest
 from tests.chains import ETHER, FAST, SOLVER, signer_of
 from tests.curve import CurveKey
@@ -21,7 +22,7 @@ from tallystick.errors import (
     UnminedError,
     WalCorruptError,
 )
-from tallystick.model.evm_statement import priority_fee_of
+from tallystick.model.evm_statement import priority_fee_of, transaction_of
 from tallystick.onchain.account import GWEI, Account, Terms, Wish, created_address
 from tallystick.onchain.embedded import EmbeddedNode
 from tallystick.onchain.node import Fees
@@ -222,6 +223,65 @@ def test_what_was_replaced_is_not_sent_again(
     assert sent[0] == dear
     assert cheap not in sent
     assert (node.balance(TO), node.nonce(SOLVER.address)) == (2, 2)
+
+
+def test_what_is_urgent_is_held_up_by_nothing_cheap(
+    node: EmbeddedNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What fees left behind stands before an answer by its number: it is made dearer, too, within
+    the caps; for what has time it is sent as it is.
+    """
+    hasty = Terms(wait_seconds=0.01, poll_seconds=0.01)
+    sent: list[bytes] = []
+
+    def forget(raw: bytes) -> bool:
+        sent.append(raw)
+        return True
+
+    with monkeypatch.context() as patch:
+        patch.setattr(node, "send", forget)
+        patch.setattr(node, "fees", lambda: Fees(max_fee=4 * GWEI, priority_fee=GWEI))
+        with pytest.raises(UnminedError):
+            account_on(node, tmp_path, hasty).do(gift())
+        cheap = sent[-1]
+        patch.setattr(node, "fees", lambda: Fees(max_fee=40 * GWEI, priority_fee=GWEI))
+        for wish, max_fee in (("other", 200), ("answer", 4), ("answer", 200)):
+            sent.clear()
+            urgent = Wish(name=wish, to=TO, data=b"", value=1, is_urgent=wish == "answer")
+            terms = msgspec.structs.replace(hasty, max_fee=max_fee * GWEI)
+            with pytest.raises((UnminedError, SpendRefused)):
+                account_on(node, tmp_path, terms).do(urgent)
+            assert (sent[0] == cheap) is (max_fee == 4 or wish == "other")
+    dear = transaction_of(sent[0])
+    assert dear.max_fee_per_gas == 40 * GWEI
+    assert dear == msgspec.structs.replace(
+        transaction_of(cheap),
+        max_fee_per_gas=dear.max_fee_per_gas,
+        max_priority_fee_per_gas=dear.max_priority_fee_per_gas,
+    )
+    assert dear.max_priority_fee_per_gas * 10 >= 11 * GWEI
+    for name in ("gift", "other", "answer"):
+        account_on(node, tmp_path).do(gift(name))
+    assert (node.balance(TO), node.nonce(SOLVER.address)) == (3, 3)
+
+
+def test_what_is_urgent_spends_nothing_that_is_not_there(
+    node: EmbeddedNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the account can't pay for the dearer one, no node takes it: the old one goes again."""
+    sent: list[bytes] = []
+    monkeypatch.setattr(node, "send", sent.append)
+    with pytest.raises(UnminedError):
+        account_on(node, tmp_path, Terms(wait_seconds=0)).do(gift())
+    high = Fees(max_fee=100 * GWEI, priority_fee=GWEI)
+    monkeypatch.setattr(node, "fees", lambda: high)
+    monkeypatch.setattr(node, "balance", lambda _address: 1000)
+    urgent = Wish(name="answer", to=TO, data=b"", value=1, is_urgent=True)
+    cheap = sent[0]
+    sent.clear()
+    with pytest.raises(UnminedError):
+        account_on(node, tmp_path, Terms(wait_seconds=0)).do(urgent)
+    assert sent[0] == cheap
 
 
 def test_what_the_contract_refuses(node: EmbeddedNode, tmp_path: Path) -> None:
