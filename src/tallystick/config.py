@@ -336,6 +336,13 @@ VARIABLES: Final = (
         secret=True,
     ),
     Variable(
+        name="evm_chain_id",
+        environment="TALLY_EVM_CHAIN_ID",
+        kind="number",
+        default="",
+        purpose="The number that the chain of `tally hub` must have; else a node names it.",
+    ),
+    Variable(
         name="onchain_home",
         environment="TALLY_ONCHAIN_HOME",
         kind="path",

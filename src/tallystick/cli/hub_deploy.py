@@ -14,7 +14,7 @@ _DEPLOY_EPILOG = """\
 \b
 Examples
   tally hub deploy --rpc embedded --signer 'keystore:evm.json?password-file=evm.password'
-  tally hub deploy --rpc https://node.example --signer awskms:alias/owner --treasury 0x…
+  tally hub deploy --rpc https://node.example --chain-id 1 --signer awskms:alias/owner
 
 \b
 Exit codes: 0 done, 1 refused, 2 usage, 3 the node could not do it now.
@@ -28,15 +28,18 @@ def deploy(treasury: str | None, **options: Any) -> None:
     """Put registry, receipts and disputes on chain, wire them, and write their addresses down.
 
     A second time with the same signer and treasury it goes on where it stopped, or shows what is
-    there already.
+    there already. On a node it wants --chain-id: nothing else says which chain is meant.
     """
     from tallystick.onchain.account import Wish
     from tallystick.onchain.artifact import CONTRACTS, REGISTRY
     from tallystick.onchain.codec import constructor_data
     from tallystick.onchain.deployment import deploy as put
     from tallystick.onchain.deployment import keep_deployment
+    from tallystick.onchain.embedded import EmbeddedNode
 
     with session(options) as opened:
+        if opened.node.pinned is None and not isinstance(opened.node, EmbeddedNode):
+            raise Stop(Exit.USAGE, "which chain is meant? Give --chain-id, or TALLY_EVM_CHAIN_ID")
         to = address(treasury) if treasury else opened.account.address
         if opened.is_dry:
             data = constructor_data(REGISTRY, to)

@@ -13,7 +13,7 @@ import click
 
 from tallystick.cli.hub_refusals import MEANING
 from tallystick.cli.output import Exit, Stop, complain, error_is_terminal, say
-from tallystick.config import read
+from tallystick.config import read, read_number
 from tallystick.errors import (
     NodeError,
     PostingError,
@@ -26,6 +26,7 @@ from tallystick.errors import (
 Verb = TypeVar("Verb", bound=Callable[..., Any])
 
 _HOME: Final = "onchain"
+_CHAIN_ID: Final = click.IntRange(1, (1 << 64) - 1)
 # A solver's number counts registrations: more digits than these are an id, or a typing error.
 _NUMBER_DIGITS_MAX: Final = 20
 # Where the source's own contracts are. That build is older than its source.
@@ -42,6 +43,12 @@ def reading(verb: Verb) -> Verb:
     for option in (
         click.option(
             "--contracts", metavar="FILE", help="Where the contracts are; as `deploy` wrote it."
+        ),
+        click.option(
+            "--chain-id",
+            type=_CHAIN_ID,
+            metavar="N",
+            help="The number that the chain must have; a node that names another is refused.",
         ),
         click.option("--home", metavar="DIR", help="Where state is kept [onchain]."),
         click.option("--rpc", metavar="URL|embedded", help="The node, or the embedded chain."),
@@ -99,11 +106,11 @@ class Session:
     def contracts(self) -> Any:
         """The contracts on this chain."""
         from tallystick.onchain.contracts import Contracts
-        from tallystick.onchain.deployment import deployment_path, read_deployment
+        from tallystick.onchain.deployment import own_deployment, read_deployment
 
         path = self.options.get("contracts")
         if path is None:
-            path = deployment_path(self.home, self.node.chain_id)
+            return Contracts(self.node, own_deployment(self.home, self.node))
         return Contracts(self.node, read_deployment(path))
 
     def do(self, wish: Any, done: str) -> Any:
@@ -173,8 +180,10 @@ def session(options: dict[str, Any]) -> Iterator[Session]:
     if not url:
         raise Stop(Exit.USAGE, "which chain? Give --rpc URL or --rpc embedded, or set TALLY_RPC")
     home = options.get("home") or read("TALLY_ONCHAIN_HOME") or _HOME
+    pinned = options.get("chain_id") or read_number("TALLY_EVM_CHAIN_ID")
     with exits():
         node = _opened(url, home)
+        node.pinned = pinned
         try:
             yield Session(node, options, home)
         finally:

@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
+from typing import Final
 
 import msgspec
 
@@ -15,6 +17,9 @@ from tallystick.limits import KEY_FILE_BYTES_MAX
 from tallystick.onchain.account import Account, Wish
 from tallystick.onchain.artifact import CONTRACTS, DISPUTES, RECEIPTS, REGISTRY
 from tallystick.onchain.codec import call_data, constructor_data
+from tallystick.onchain.node import Node
+
+_NAME: Final = re.compile(r"contracts-([0-9]{1,20})\.json")
 
 
 class Deployment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -71,6 +76,25 @@ def deploy(account: Account, treasury: str, tell: Callable[[str], None]) -> Depl
 def deployment_path(directory: str | os.PathLike[str], chain_id: int) -> str:
     """Return where a deployment is kept."""
     return os.path.join(directory, f"contracts-{chain_id}.json")
+
+
+def own_deployment(directory: str | os.PathLike[str], node: Node) -> Deployment:
+    """Return the deployment of a node's chain that a directory holds.
+
+    Of several it is no node's to choose: what is signed for one chain would be signed for another.
+    """
+    name = os.fspath(directory)
+    held = sorted(
+        int(one[1])
+        for one in map(_NAME.fullmatch, os.listdir(name) if os.path.isdir(name) else ())
+        if one is not None
+    )
+    if len(held) > 1 and node.pinned is None:
+        raise PostingError(
+            f"{name} has contracts on the chains {', '.join(map(str, held))}: "
+            "say which with --chain-id, or give the contracts' file"
+        )
+    return read_deployment(deployment_path(name, node.chain_id))
 
 
 def keep_deployment(directory: str | os.PathLike[str], deployment: Deployment) -> str:

@@ -86,12 +86,17 @@ class Node:
         self.web3 = web3
         self.name = name
         self._chain_id: int | None = None
+        # What the number must be. Without it, what is signed counts on the chain that a node names.
+        self.pinned: int | None = None
 
     @property
     def chain_id(self) -> int:
-        """The chain's number, asked for once."""
+        """The chain's number, asked for once; raise PostingError where it is not the pinned one."""
         if self._chain_id is None:
-            self._chain_id = self.ask("chain id", lambda: _number(self.web3.eth.chain_id))
+            found = self.ask("chain id", lambda: _number(self.web3.eth.chain_id))
+            if self.pinned not in (None, found):
+                raise PostingError(f"{self.name} is on chain {found}, and not on {self.pinned}")
+            self._chain_id = found
         return self._chain_id
 
     def ask(self, wish: str, request: Callable[[], Answer]) -> Answer:

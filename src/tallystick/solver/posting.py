@@ -25,7 +25,7 @@ from tallystick.model.post import Commitment, commitment_of
 from tallystick.onchain.account import Account, Terms, Wish
 from tallystick.onchain.artifact import RECEIPTS
 from tallystick.onchain.contracts import Contracts, PostState, PostStatus
-from tallystick.onchain.deployment import deployment_path, read_deployment
+from tallystick.onchain.deployment import own_deployment, read_deployment
 from tallystick.onchain.embedded import EMBEDDED, EmbeddedNode
 from tallystick.onchain.node import Node, open_node
 from tallystick.onchain.solving import Offer, finalization, posting
@@ -104,8 +104,12 @@ class Poster:
         with held(os.path.join(self._home.path, "posting.lock"), "the posts", wait=True):
             node = self._open_chain()
             try:
-                path = self._contracts or deployment_path(self._directory, node.chain_id)
-                contracts = Contracts(node, read_deployment(path))
+                at = (
+                    read_deployment(self._contracts)
+                    if self._contracts
+                    else own_deployment(self._directory, node)
+                )
+                contracts = Contracts(node, at)
                 yield contracts, Account(node, self._signer, self._directory, self._terms)
             finally:
                 if isinstance(node, EmbeddedNode):

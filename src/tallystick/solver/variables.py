@@ -65,7 +65,7 @@ SOLVER: Final = (
         "TALLY_SOLVER_CONTRACTS",
         "path",
         "",
-        "Where the contracts are, as `tally hub deploy` wrote it; else in onchain_home.",
+        "Where the contracts are, as `tally hub deploy` wrote it; else the one in onchain_home.",
     ),
     _row(
         "onchain_home",

@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
 from tests.command import tally
 
 
@@ -19,3 +22,19 @@ def test_deploying_wants_a_signer() -> None:
     answer = tally("hub", "deploy", "--rpc", "embedded", "--home", "chain")
     assert answer.code == 2
     assert "--signer" in answer.err
+
+
+def test_deploying_says_which_chain_is_meant(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A node is not asked which; one that names another chain gets nothing that is signed."""
+    answer = tally("hub", "deploy", "--rpc", "http://127.0.0.1:1", "--home", str(tmp_path))
+    assert answer.code == 2
+    assert "--chain-id" in answer.err
+    node = ("--rpc", "embedded", "--home", str(tmp_path))
+    for pin in (("--chain-id", "5"), ()):
+        if not pin:
+            monkeypatch.setenv("TALLY_EVM_CHAIN_ID", "5")
+        answer = tally("hub", "show", *node, *pin)
+        assert answer.code == 2
+        assert "the embedded chain is on chain 131277322940537, and not on 5" in answer.err

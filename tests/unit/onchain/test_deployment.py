@@ -16,6 +16,7 @@ from tallystick.onchain.deployment import (
     Deployment,
     deploy,
     keep_deployment,
+    own_deployment,
     read_deployment,
 )
 
@@ -70,3 +71,19 @@ def test_addresses_are_checksummed() -> None:
         first_block=0,
     )
     assert made.registry == "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
+
+
+def test_no_node_chooses_the_chain(tmp_path: Path) -> None:
+    """Of several deployments in one home the one that is pinned is used, and else none."""
+    home = tmp_path / "home"
+    with embedded(tmp_path / "chain") as chain:
+        at, node = chain.deployment, chain.node
+        with pytest.raises(PostingError, match="does not exist"):
+            own_deployment(home, node)
+        keep_deployment(home, at)
+        assert own_deployment(home, node) == at
+        keep_deployment(home, msgspec.structs.replace(at, chain_id=1))
+        with pytest.raises(PostingError, match=f"chains 1, {at.chain_id}: say which"):
+            own_deployment(home, node)
+        node.pinned = at.chain_id
+        assert own_deployment(home, node) == at
