@@ -37,6 +37,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     headers: Mapping[str, str] = {}
     body: bytes | None = None
+    also: tuple[int, ...] = ()  # statuses besides 200 whose body is wanted
 
 
 class Oversized(Exception):
@@ -76,7 +77,7 @@ class Connection(http.client.HTTPConnection):
 def receive(
     connection: Connection, request: Request, take: Callable[[bytes], object], bounds: Bounds
 ) -> int:
-    """Give a good answer's body to `take`, and return the status.
+    """Give the body of an answer that is wanted to `take`, and return the status.
 
     Raises NodeError where no whole answer comes, and Oversized. After both, and after another
     status than 200, the connection is closed.
@@ -108,7 +109,7 @@ def _received(
     method = "GET" if request.body is None else "POST"
     connection.request(method, request.path, request.body, dict(request.headers))
     with connection.getresponse() as answer:
-        if answer.status != _OK:
+        if answer.status != _OK and answer.status not in request.also:
             return answer.status
         size = 0
         while chunk := answer.read(_CHUNK):

@@ -14,12 +14,27 @@ from threading import Lock
 from typing import Any, Final
 from urllib.parse import SplitResult, unquote
 
+import msgspec
+
 from tallystick.errors import NodeError
 from tallystick.limits import NODE_ANSWER_BYTES_MAX, NODE_ANSWER_SECONDS_MAX
 from tallystick.onchain.exchange import Bounds, Connection, Oversized, Request, receive
 
 _BOUNDS: Final = Bounds(bytes_max=NODE_ANSWER_BYTES_MAX, seconds_max=NODE_ANSWER_SECONDS_MAX)
 _OK: Final = 200
+# With these, some servers send the error of a question that they did answer: a revert, above all.
+_FAULTS: Final = (400, 500)
+# Errors of JSON-RPC that say "later": of the server itself, and of its limits.
+_LATER: Final = (-32603, -32005)
+
+
+class _Fault(msgspec.Struct):
+    code: int
+    message: str = ""
+
+
+class _Refusal(msgspec.Struct):
+    error: _Fault
 
 
 class Transport:
@@ -53,7 +68,7 @@ class Transport:
 
     def _asked(self, connection: Connection, body: bytes) -> bytes:
         taken = bytearray()
-        request = Request(path=self._path, headers=self._headers, body=body)
+        request = Request(path=self._path, headers=self._headers, body=body, also=_FAULTS)
         try:
             status = receive(connection, request, taken.extend, self._bounds)
         except Oversized:
@@ -61,11 +76,22 @@ class Transport:
         except NodeError as fault:
             why = f"it can't be reached or is busy ({fault})"
             raise NodeError(why, is_transient=True) from None
+        if status in _FAULTS and _is_final(bytes(taken)):
+            return bytes(taken)
         if status != _OK:
             raise NodeError(f"it answered with HTTP {status}", is_transient=True)
         with self._lock:
             self._idle.append(connection)
         return bytes(taken)
+
+
+def _is_final(body: bytes) -> bool:
+    """Whether a body is an error of JSON-RPC that another try would not mend."""
+    try:
+        fault = msgspec.json.decode(body, type=_Refusal).error
+    except (msgspec.MsgspecError, RecursionError):
+        return False
+    return fault.code not in _LATER or "revert" in fault.message.lower()
 
 
 def _close(idle: list[Connection]) -> None:

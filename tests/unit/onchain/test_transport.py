@@ -10,7 +10,7 @@ import pytest
 from eth_abi.abi import encode
 from tests.systems.http_service import Answer, HttpService, Request, reset
 
-from tallystick.errors import NodeError
+from tallystick.errors import NodeError, RevertError
 from tallystick.onchain.node import open_node
 
 # OffchainLookup(address,string[],bytes,bytes4,bytes) of EIP-3668
@@ -55,6 +55,31 @@ def test_refusals(rpc: Rpc) -> None:
             node.balance(ADDRESS)
         assert caught.value.is_transient
     assert len(rpc.requests) == 4
+
+
+@pytest.mark.parametrize("status", [400, 500])
+def test_errors_in_answers_that_are_none(rpc: Rpc, status: int) -> None:
+    """Some servers send a revert with HTTP 400 or 500: it is one, and no later try mends it."""
+    node = open_node(rpc.url)
+    rpc.status = status
+    for code, message in ((3, "execution reverted"), (-32603, "reverted with custom error")):
+        rpc.told = {"error": {"code": code, "message": message, "data": "0x"}}
+        with pytest.raises(RevertError):
+            node.call({"to": ADDRESS, "data": b""})
+    rpc.told = {"error": {"code": -32000, "message": "nonce too low"}}
+    assert not node.send(b"\2")
+    for told in (
+        {"error": {"code": -32603, "message": "Internal error"}},
+        {"error": {"code": -32005, "message": "limit exceeded"}},
+        {"error": "busy"},
+        {"result": "0x7"},
+    ):
+        rpc.told = told
+        with pytest.raises(NodeError, match=f"HTTP {status}") as caught:
+            node.balance(ADDRESS)
+        assert caught.value.is_transient
+    rpc.status, rpc.told = 200, {"result": "0x7"}
+    assert node.balance(ADDRESS) == 7
 
 
 def test_a_node_names_no_further_address(rpc: Rpc) -> None:
