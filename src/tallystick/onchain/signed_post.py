@@ -93,7 +93,7 @@ def relaying(contracts: Contracts, signed: SignedPost) -> tuple[bytes, Wish]:
         RECEIPTS, "postReceiptTyped", signed.claim(), signed.location, signed.signature
     )
     name = f"post:0x{told.solver_id.hex()}:0x{told.intent_hash.hex()}"
-    return statement.digest(), Wish(name=name, to=at.receipts, data=data)
+    return statement.digest(), Wish(name=name, to=at.receipts, data=data, is_open=True)
 
 
 def keep_signed(path: str | os.PathLike[str], signed: SignedPost) -> None:

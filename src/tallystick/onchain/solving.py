@@ -51,7 +51,8 @@ def registration(contracts: Contracts, operator: EvmSigner, metadata: bytes) -> 
     )
     signature = operator.sign(statement).to_bytes()
     data = call_data(REGISTRY, "registerSolver", operator.get_address(), metadata, signature)
-    return Wish(name=f"register:{operator.get_address()}", to=contracts.at.registry, data=data)
+    name = f"register:{operator.get_address()}"
+    return Wish(name=name, to=contracts.at.registry, data=data, is_open=True)
 
 
 def deposit(contracts: Contracts, wei: int, name: str) -> Wish:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 import pytest
-from tests.chains import REQUESTER, SOLVER, embedded
+from tests.chains import REQUESTER, SOLVER, embedded, signer_of
 from tests.command import tally
 
 from tallystick.cli.hub_options import Patience, Session, address, exits, solver_word, word
@@ -23,7 +23,8 @@ from tallystick.errors import (
     WalLockedError,
     how_to_install,
 )
-from tallystick.onchain.solving import Offer, posting
+from tallystick.onchain.signed_post import relaying, sign_post
+from tallystick.onchain.solving import Offer, posting, registration
 
 
 @pytest.mark.parametrize(
@@ -56,7 +57,7 @@ def test_refusals_have_words() -> None:
 def test_a_dry_run_hands_nothing_out(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A post that anyone may send is shown to no node before it is sent; others have a price."""
+    """What anyone may send is shown to no node before it is sent; the rest has a price."""
     seen: list[object] = []
     with embedded(tmp_path) as chain:
         opened = Session(chain.node, {"dry_run": True}, str(tmp_path))
@@ -68,12 +69,18 @@ def test_a_dry_run_hands_nothing_out(
             return ask(call)  # type: ignore[arg-type]
 
         monkeypatch.setattr(chain.node, "gas", gas)
-        for offer in (Offer(requester=REQUESTER.address), Offer()):
-            _, wish = posting(chain.contracts, account.signer, chain.commitment(), offer)
-            opened.do(wish, "posted")
+        offer = Offer(requester=REQUESTER.address)
+        signed = sign_post(chain.contracts, account.signer, chain.commitment("two"), offer)
+        for wish in (
+            posting(chain.contracts, account.signer, chain.commitment(), offer)[1],
+            relaying(chain.contracts, signed)[1],
+            registration(chain.contracts, signer_of(REQUESTER), bytes(32)),
+            posting(chain.contracts, account.signer, chain.commitment(), Offer())[1],
+        ):
+            opened.do(wish, "done")
     assert len(seen) == 1
     told = capsys.readouterr().out
-    assert "not asked for: anyone who sees the call can send it" in told
+    assert told.count("not asked for: anyone who sees the call can send it") == 3
     assert "at most" in told
 
 
