@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from tempfile import TemporaryFile
 from typing import Any, BinaryIO, Final
@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from tallystick.errors import NodeError, PostingError
+from tallystick.errors import DurableError, NodeError, PostingError
 from tallystick.limits import FETCHED_BYTES_MAX, FETCHED_SECONDS_MAX, URL_CHARS_MAX
 from tallystick.onchain.exchange import Bounds, Connection, Oversized, Request, receive
 
@@ -37,7 +37,10 @@ class Reach(msgspec.Struct, frozen=True, kw_only=True):
 
 @contextmanager
 def fetched(location: str, reach: Reach | None = None) -> Iterator[BinaryIO]:
-    """Yield what lies at a location, or raise: PostingError for good, NodeError for now."""
+    """Yield what lies at a location, or raise: PostingError for good, NodeError for now.
+
+    DurableError says that it could not be kept here, which is no fault of the location's.
+    """
     reach = reach or Reach()
     with TemporaryFile() as file:
         _fetch(location, reach, file)
@@ -54,7 +57,7 @@ def _fetch(location: str, reach: Reach, file: BinaryIO) -> None:
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     bounds = Bounds(bytes_max=reach.bytes_max, seconds_max=reach.seconds_max)
     try:
-        status = receive(connection, Request(path=path), file.write, bounds)
+        status = receive(connection, Request(path=path), _keeping(file), bounds)
     except Oversized:
         raise PostingError(f"the bundle is larger than {reach.bytes_max} bytes") from None
     except NodeError as fault:
@@ -67,6 +70,18 @@ def _fetch(location: str, reach: Reach, file: BinaryIO) -> None:
             f"the bundle's location answers with HTTP {status}",
             is_transient=status in (408, 429) or status >= 500,
         )
+
+
+def _keeping(file: BinaryIO) -> Callable[[bytes], None]:
+    def keep(chunk: bytes) -> None:
+        try:
+            file.write(chunk)
+            file.flush()
+        except OSError as fault:
+            why = fault.strerror or type(fault).__name__
+            raise DurableError(f"a fetched bundle can't be kept here: {why}") from None
+
+    return keep
 
 
 def _parts(location: str, reach: Reach) -> Any:

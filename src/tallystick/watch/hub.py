@@ -23,6 +23,7 @@ import msgspec
 
 from tallystick.durable.file import make_directory
 from tallystick.errors import (
+    DurableError,
     LimitError,
     NodeError,
     PostingError,
@@ -149,7 +150,8 @@ class PostWatcher:
         open_posts = []
         for seen in [one for one in self._cursor.posts.values() if not one.is_over]:
             with self._by_itself(bytes.fromhex(seen.receipt_id), tell):
-                deadline = self._contracts.post(bytes.fromhex(seen.receipt_id)).deadline
+                state = self._contracts.post(bytes.fromhex(seen.receipt_id))
+                deadline = -1 if state.status in _OVER else state.deadline
                 open_posts.append(Open(seen=seen, deadline=deadline))
         turns = {one.seen.receipt_id: one.seen for one in in_turn(open_posts, self._now())}
         for one in open_posts:
@@ -178,7 +180,7 @@ class PostWatcher:
         """Let what is wrong with one post or question keep no other from being looked at."""
         try:
             yield
-        except (NodeError, PostingError) as fault:
+        except (NodeError, PostingError, DurableError) as fault:
             if isinstance(fault, NodeError) and fault.is_transient:
                 raise
             tell(Sighting(receipt_id=receipt_id, verdict=f"{what}not looked at: {fault}"))

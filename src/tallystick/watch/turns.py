@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """When the bundle of a post is looked at again, and whose turn comes first.
 
-Who was never looked at comes before who was, and then whose window ends first: a crowd of posts
-that answer slowly holds up no other by being looked at again and again. Moments are the contracts'.
+Who is due comes first. Else, who was never looked at comes before who was, and then whose window
+ends first: a crowd of posts that answer slowly holds up no other by being looked at again and
+again. Moments are the contracts'.
 """
 
 from __future__ import annotations
@@ -33,14 +34,14 @@ def in_turn(open_posts: list[Open], now: int) -> list[Open]:
     """Return the posts whose bundles are to be looked at now, in the order of their turns."""
 
     def place(one: Open) -> tuple[bool, int, int]:
-        # What will be asked next: another look may spare it.
-        is_urgent = one.seen.is_missing and is_due(one.deadline - now)
-        return not is_urgent, one.seen.looks, one.deadline
+        return not is_due(one.deadline - now), one.seen.looks, one.deadline
 
     return sorted((one for one in open_posts if _is_wanted(one, now)), key=place)
 
 
 def _is_wanted(one: Open, now: int) -> bool:
+    if one.deadline < now:
+        return False
     if one.seen.is_missing and one.deadline - now <= LAST_LOOK_SECONDS:
         return False
     return one.seen.look_at <= now

@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from io import FileIO
 
 import pytest
 from tests.systems.http_service import Answer, HttpService, Request, hang, reset
 
-from tallystick.errors import NodeError, PostingError
+from tallystick.errors import DurableError, NodeError, PostingError
 from tallystick.limits import URL_CHARS_MAX
 from tallystick.onchain.fetching import Reach, fetched
 
@@ -40,6 +41,16 @@ def content(location: str, reach: Reach | None = None) -> bytes:
 def test_a_bundle(shelf: Shelf) -> None:
     """Path and query are asked for as they stand."""
     assert content(f"{shelf.url}/run.tally?v=1", HERE) == b"bundle"
+
+
+def test_a_full_disk_is_no_fault_of_the_location(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who was asked for a bundle that this machine could not keep would be asked for nothing."""
+    module = "tallystick.onchain.fetching.TemporaryFile"
+    monkeypatch.setattr(module, lambda: FileIO("/dev/full", "w+"))
+    with pytest.raises(DurableError, match="can't be kept here: No space left"):
+        content(f"{shelf.url}/run.tally?v=1", HERE)
 
 
 @pytest.mark.parametrize(

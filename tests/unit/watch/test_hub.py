@@ -26,7 +26,7 @@ from tests.curve import CurveKey
 from tests.hostile_posts import post_at
 from tests.posts import committed, lying_bundle, make_bundle
 
-from tallystick.errors import NodeError, PostingError, RevertError, SignerUnavailable
+from tallystick.errors import DurableError, NodeError, PostingError, RevertError, SignerUnavailable
 from tallystick.limits import FETCHES_AT_ONCE_MAX
 from tallystick.onchain import challenging
 from tallystick.onchain.account import Account
@@ -325,6 +325,20 @@ def test_a_sound_bundle_is_not_fetched_in_every_round(chain: Chain, tmp_path: Pa
     chain.pass_time(600)  # a quarter of an hour is left
     assert look(chain, bundles, ACTIVE)[receipt_id].action.startswith("sent in 0x")
     assert len(chain.contracts.questions(receipt_id)) == 1
+
+
+def test_a_full_disk_asks_no_solver(chain: Chain) -> None:
+    """What can't be kept here may be there all the same: it is told of, and no bond is put down."""
+    receipt_id = chain.post(chain.commitment())
+    chain.pass_time(3000)
+
+    def full(_posted: Posted) -> None:
+        raise DurableError("no room")
+
+    bundles = Slow()
+    bundles.before = full
+    assert look(chain, bundles, ACTIVE)[receipt_id].verdict == "not looked at: no room"
+    assert chain.contracts.questions() == []
 
 
 @pytest.mark.parametrize("is_transient", [True, False])

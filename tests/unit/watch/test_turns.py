@@ -32,7 +32,7 @@ def test_pauses_grow_until_a_look_near_the_end() -> None:
 
 
 def test_who_was_not_looked_at_comes_first() -> None:
-    """Then whose window ends first; what will be asked next comes before all of them."""
+    """Then whose window ends first; what is due comes before all of them."""
     first, later, again, urgent = (seen(name) for name in ("first", "later", "again", "urgent"))
     looked(again, 0, END, is_missing=True)
     looked(urgent, 0, END, is_missing=True)
@@ -54,6 +54,10 @@ def test_who_is_not_looked_at() -> None:
     looked(one, 0, END, is_missing=True)
     at = Open(seen=one, deadline=END)
     assert [bool(in_turn([at], now)) for now in (59, 60)] == [False, True]
+    assert [bool(in_turn([Open(seen=seen("two"), deadline=END)], END + n)) for n in (0, 1)] == [
+        True,
+        False,
+    ]
     late = END - LAST_LOOK_SECONDS
     assert [bool(in_turn([at], now)) for now in (late - 1, late)] == [True, False]
     looked(one, 0, END, is_missing=False, again=True)
