@@ -20,6 +20,9 @@ JSON_VALUES_MAX = 64 * 1024
 # Characters of one JSON number. The longest exact double in ES6 form needs 25.
 JSON_NUMBER_CHARS_MAX = 64
 
+# Parts of one key in TOML, between its dots; ours need two. A parser takes the square of them.
+TOML_KEY_PARTS_MAX = 32
+
 # Largest integer that every IEEE 754 implementation reads alike (I-JSON, RFC 7493).
 JSON_INTEGER_MAX = 2**53 - 1
 

@@ -9,10 +9,10 @@ way (inline, or with dotted keys) are refused.
 from __future__ import annotations
 
 import json
-import tomllib
 from typing import Any, Final
 
-from tallystick.errors import ClientConfigError
+from tallystick.crypto.strict_toml import parse_toml
+from tallystick.errors import ClientConfigError, RefusedInput
 
 _ELSEWHERE: Final = "has a table in a form that is not edited here; nothing was changed"
 
@@ -133,6 +133,6 @@ def _written(value: str | list[str]) -> str:
 
 def _says(text: str) -> dict[str, Any] | None:
     try:
-        return tomllib.loads(text)
-    except (ValueError, RecursionError):  # of a number with thousands of digits, too
+        return parse_toml(text)
+    except RefusedInput:
         return None

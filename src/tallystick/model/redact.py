@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from collections.abc import Iterable, Sequence
 from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
 
+from tallystick.crypto.strict_toml import parse_toml
 from tallystick.errors import PatternError
 from tallystick.limits import (
     CLEAN_TEXT_CHARS_MAX,
@@ -190,8 +190,8 @@ def read_patterns(data: bytes) -> tuple[Pattern, ...]:
     if len(data) > PATTERN_FILE_BYTES_MAX:
         raise PatternError(f"{len(data)} bytes, over the limit of {PATTERN_FILE_BYTES_MAX}")
     try:
-        content = tomllib.loads(data.decode("utf-8"))
-    except (ValueError, RecursionError) as fault:  # also of a number with too many digits
+        content = parse_toml(data.decode("utf-8"))
+    except ValueError as fault:  # also of what is no text
         raise PatternError(f"no TOML: {fault}") from None
     tables = content.pop("pattern", None)
     if content:

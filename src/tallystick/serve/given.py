@@ -8,15 +8,15 @@ value keeps from where it came.
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeGuard
 
 import msgspec
 
 from tallystick.config import Variable, read
+from tallystick.crypto.strict_toml import parse_toml
 from tallystick.durable.file import FilePath, read_bounded, shown
-from tallystick.errors import LimitError, SettingError
+from tallystick.errors import LimitError, RefusedInput, SettingError
 from tallystick.limits import SETTINGS_FILE_BYTES_MAX
 
 # As many digits as a float takes exactly: what is bounded later must be a number first.
@@ -60,11 +60,15 @@ def given_values(
 def read_settings_file(path: FilePath, known: Sequence[str]) -> dict[str, Any]:
     """Return what a TOML file sets; what is no setting is refused."""
     try:
-        table = tomllib.loads(read_bounded(path, SETTINGS_FILE_BYTES_MAX).decode("utf-8"))
+        text = read_bounded(path, SETTINGS_FILE_BYTES_MAX).decode("utf-8")
     except LimitError as fault:
         raise SettingError(str(fault)) from None
-    except (ValueError, RecursionError) as fault:  # also of a number with too many digits
+    except ValueError as fault:
         raise SettingError(f"{shown(path)} is no TOML: {fault}") from None
+    try:
+        table = parse_toml(text)
+    except RefusedInput as fault:
+        raise SettingError(f"{shown(path)} is no TOML that we read: {fault}") from None
     unknown = sorted(set(table) - set(known))
     if unknown:
         raise SettingError(f"{shown(path)} sets {unknown[0]!r}, which is no setting")

@@ -13,7 +13,6 @@ A trust file is TOML:
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
@@ -22,6 +21,7 @@ import msgspec
 
 from tallystick.crypto.digest import sha256_tagged
 from tallystick.crypto.ed25519 import NOT_ON_CURVE, KeyPair, key_weakness, public_key_from
+from tallystick.crypto.strict_toml import parse_toml
 from tallystick.errors import KeyFormatError, LimitError, RefusedInput
 from tallystick.limits import KEYS_PER_ISSUER_MAX, TRUST_FILE_BYTES_MAX
 from tallystick.model.shapes import instant_ns, is_calendar_day, is_instant
@@ -127,8 +127,8 @@ def parse_trust(data: bytes) -> Trust:
     if len(data) > TRUST_FILE_BYTES_MAX:
         raise TrustFileError(f"over {TRUST_FILE_BYTES_MAX} bytes")
     try:
-        document = tomllib.loads(data.decode("utf-8"))
-    except (ValueError, RecursionError) as fault:  # also of a number with too many digits
+        document = parse_toml(data.decode("utf-8"))
+    except ValueError as fault:  # also of what is no text
         raise TrustFileError(f"not TOML: {fault}") from None
     _only(document, {"issuer"}, "the file")
     issuers: dict[str, tuple[TrustedKey, ...]] = {}

@@ -200,6 +200,7 @@ def test_own_patterns() -> None:
         (b"x =", "no TOML"),
         (b"x = " + b"9" * 5000, "no TOML"),
         (b"x = " + b"[" * 5000, "no TOML"),
+        (b"a." * 100_000 + b"a = 1", "no TOML: a key of more than 32 parts"),
         (b"patterns = 1", "unknown key"),
         (b"pattern = 1", "no [[pattern]]"),
         (b"[[pattern]]\nname = 'a'", "pattern 1"),

@@ -73,6 +73,7 @@ def test_what_is_not_of_its_type_is_refused(environ: dict[str, str], words: str)
         f"count = {'9' * 400}",
         f"count = {'9' * 5000}",
         f"count = {'[' * 20_000}",
+        f"{'a.' * 100_000}a = 1",
     ],
     ids=lambda text: text[:20],
 )

@@ -197,6 +197,7 @@ KEY_LINE = f'[[issuer.key]]\nkey = "{DID}"\n'
         (b"a = ", "not TOML"),
         (b"a = " + b"[" * 10_000, "not TOML"),
         (b"a = " + b"9" * 5000, "not TOML"),
+        (b"a." * 100_000 + b"a = 1", "not TOML: a key of more than 32 parts"),
         (issuer(KEY_LINE) + b"[[keys]]\n", "'keys' is not known"),
         (issuer(KEY_LINE + 'colour = "red"\n'), "'colour' is not known"),
         (issuer('colour = "red"\n' + KEY_LINE), "'colour' is not known"),
