@@ -32,6 +32,7 @@ class LogReads:
         self.engine = engine
         self.index = KeyIndex()
         self._indexing = threading.Lock()
+        self._last_leaf: tuple[int, bytes] | None = None  # of the last entry that is known
         with engine.reading() as access:
             self.index.load(access)
             self.catch_up(access, _next_index(access))
@@ -219,12 +220,14 @@ class LogReads:
         """Learn the keys of entries that another process has written, or an earlier life."""
         with self._indexing:
             while (start := self.index.known) < stop:
+                self.expect_the_same(access)
                 upto = min(stop, start + INDEX_SEGMENT_ENTRIES)
                 salts: dict[bytes, int] = {}
                 keys = []
-                for tenant, digest, id_hash in access.rows(
-                    "SELECT tenant, digest, id_hash FROM entry WHERE idx >= ? AND idx < ? "
-                    "ORDER BY idx",
+                last = b""
+                for tenant, digest, id_hash, leaf in access.rows(
+                    "SELECT tenant, digest, id_hash, leaf_hash FROM entry "
+                    "WHERE idx >= ? AND idx < ? ORDER BY idx",
                     (start, upto),
                 ):
                     name = bytes(tenant)
@@ -232,9 +235,19 @@ class LogReads:
                     if salt is None:
                         salt = salts[name] = salt_of(name)
                     keys.append((key_of(salt, digest), key_of(salt, id_hash)))
+                    last = bytes(leaf)
                 if len(keys) != upto - start:
                     raise StoreCorruptError(f"entries {start} to {upto - 1} have gaps")
                 self.index.add(start, keys)
+                self._last_leaf = (upto - 1, last)
+
+    def expect_the_same(self, access: Access) -> None:
+        """Raise where another entry has the last known place: a standby lagged, and grew since."""
+        if self._last_leaf is None or self.engine.is_exclusive:
+            return
+        index, leaf = self._last_leaf
+        if leaves_of(access, index, index + 1) != [leaf]:
+            raise StoreCorruptError(f"the store has gone back: entry {index} is another one")
 
     def digest_at(
         self,

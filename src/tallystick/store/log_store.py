@@ -20,7 +20,7 @@ from tallystick.model.submission import Intent, Placed, Submission
 from tallystick.store.integration import edge_of, head_of, integrate
 from tallystick.store.log_reads import LogReads, leaves_of, newest_checkpoints
 from tallystick.store.sequencing import KnownChains, Sequencing
-from tallystick.store.sql import Engine
+from tallystick.store.sql import Access, Engine
 
 
 class SqlLogStore(LogReads):
@@ -48,7 +48,7 @@ class SqlLogStore(LogReads):
             start, last_ms = access.rows(
                 f"SELECT next_index, last_ms FROM log_head WHERE one = 1{engine.for_update}"
             )[0]
-            self._expect_no_less(start)
+            self._expect_no_less(access, start)
             time_ms = max(engine.clock_ms(access), last_ms)  # read after the lock is held
             self.catch_up(access, start)
             self._known.begin(start)
@@ -108,6 +108,8 @@ class SqlLogStore(LogReads):
             with self._indexing:
                 if self.index.known >= done.rows.start:
                     self.index.add(done.rows.start, done.keys)
+                    if self.index.known == done.rows.start + len(done.keys):
+                        self._last_leaf = (self.index.known - 1, done.rows.leaves[-1])
         self._known.remember(done.changed.values())
 
     def _fence(self) -> tuple[int, int]:
@@ -117,12 +119,12 @@ class SqlLogStore(LogReads):
             size, last_ms = access.rows(
                 f"SELECT next_index, last_ms FROM log_head WHERE one = 1{engine.for_update}"
             )[0]
-            self._expect_no_less(size)
+            self._expect_no_less(access, size)
             now = max(engine.clock_ms(access), last_ms)
             access.run("UPDATE log_head SET last_ms = ? WHERE one = 1", (now,))
         return size, now // 1000
 
-    def _expect_no_less(self, next_index: int) -> None:
+    def _expect_no_less(self, access: Access, next_index: int) -> None:
         """Raise where the database forgot entries that this process has seen.
 
         It was restored under us, or a standby was promoted that lagged.
@@ -131,6 +133,7 @@ class SqlLogStore(LogReads):
             raise StoreCorruptError(
                 f"the store has gone back: it has {next_index} entries, and had {self.index.known}"
             )
+        self.expect_the_same(access)
 
     def _intend(self, size: int, time_s: int) -> Intent | None:
         """Integrate up to `size` and store the intent; None where another process was faster."""

@@ -219,3 +219,36 @@ def test_a_database_that_goes_back_is_noticed(postgres: PostgresServer) -> None:
             store.advance()
     assert store.next_index() == 3
     store.close()
+
+
+@pytest.mark.parametrize("asks", ["place", "advance", "read"])
+@pytest.mark.parametrize("count", [2, 6])
+def test_a_database_that_goes_back_and_grows_is_noticed(
+    postgres: PostgresServer, asks: str, count: int
+) -> None:
+    """Another process fills the places that were lost, all or more: who knew them stops."""
+    url = postgres.new_database()
+    store, other = PostgresLog(url), PostgresLog(url)
+    store.place(submissions(3))
+    other.place(submissions(1, start=3))
+    store.place(submissions(1, start=4))
+    store.place(submissions(1, start=5))
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("SET session_replication_role = replica")  # no tripwires
+        for statement in (
+            "DELETE FROM body WHERE idx >= 4",
+            "DELETE FROM entry WHERE idx >= 4",
+            "DELETE FROM batch WHERE start >= 4",
+            "UPDATE log_head SET next_index = 4",
+        ):
+            connection.execute(statement)
+    assert other.place(submissions(count, start=10))[0].index == 4
+    if asks == "read" and count > 2:
+        with pytest.raises(StoreCorruptError, match="has gone back"):
+            store.by_id("t", "urn:receipt:1")  # it must not take the new ones for granted
+    for _ in range(2):
+        with pytest.raises(StoreCorruptError, match="has gone back"):
+            store.advance() if asks == "advance" else store.place(submissions(1, start=20))
+    assert store.next_index() == 4 + count
+    store.close()
+    other.close()
