@@ -31,6 +31,27 @@ def test_the_loops_own_threads_stay_free() -> None:
     assert threading.active_count() <= before + ASYNC_CALLS_MAX
 
 
+def test_who_is_cancelled_leaves_the_call_in_line() -> None:
+    """Also while no thread was free: what has run is recorded, whoever still waits for it."""
+    gate = threading.Event()
+    done: list[int] = []
+
+    async def crowd() -> None:
+        threads = Threads()
+        busy = [asyncio.create_task(threads.run(gate.wait)) for _ in range(ASYNC_CALLS_MAX)]
+        last = asyncio.create_task(threads.run(done.append, 1))
+        await asyncio.sleep(0.01)
+        last.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await last
+        gate.set()
+        await asyncio.gather(*busy)
+        await threads.run(done.append, 2)
+
+    asyncio.run(crowd())
+    assert done == [1, 2]
+
+
 def test_results_faults_and_context_pass() -> None:
     """As if the function had been called here."""
     name: contextvars.ContextVar[str] = contextvars.ContextVar("name")
