@@ -115,10 +115,10 @@ class HttpService:
         """Where the service listens."""
         return f"{self._scheme}://127.0.0.1:{self._server.server_address[1]}"
 
-    def use_tls(self) -> None:
-        """Serve TLS from now on, under an authority that nobody knows."""
+    def use_tls(self, authority: trustme.CA | None = None) -> None:
+        """Serve TLS from now on, under an authority that nobody knows where none is given."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+        (authority or trustme.CA()).issue_cert("127.0.0.1").configure_cert(context)
         self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         self._scheme = "https"
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import hvac
 import pytest
+import trustme
 from tests.leaks import everything_shown_by
 from tests.systems import http_service
 from tests.systems.kept import READ, SUCCESS, Kept, chain_by, written_by
@@ -131,6 +133,34 @@ def test_a_certificate_that_nobody_knows(monkeypatch: pytest.MonkeyPatch) -> Non
         TransitSigner(NAME, url=service.url, retry=EAGER).warm_up()
     assert not isinstance(caught.value, SignerUnavailable)
     assert not service.requests
+
+
+@pytest.mark.parametrize("is_safe", [False, True])
+def test_no_redirect_leads_out_of_tls(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, is_safe: bool
+) -> None:
+    """A standby may send us on to another node; never to one whose wire anybody reads."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    monkeypatch.setenv("VAULT_TOKEN", TOKEN)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "ca.pem"))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    standby, active = TransitService(), TransitService()
+    standby.use_tls(authority)
+    if is_safe:
+        active.use_tls(authority)
+    active.rotate(NAME, SEED)
+    standby.tricks.append(
+        lambda request, *_: http_service.Answer(307, b"", {"Location": active.url + request.path})
+    )
+    signer = TransitSigner(NAME, url=standby.url, retry=EAGER)
+    with standby, active:
+        if is_safe:
+            signer.warm_up()
+            return
+        with pytest.raises(SigningError, match="without TLS"):
+            signer.warm_up()
+    assert not active.requests
 
 
 def test_permanent_faults_are_not(vault: TransitService, monkeypatch: pytest.MonkeyPatch) -> None:

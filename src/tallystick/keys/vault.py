@@ -12,6 +12,7 @@ import re
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from typing import Any, Final
+from urllib.parse import urljoin, urlsplit
 
 from tallystick.keys.remote import (
     TIMEOUT_SECONDS,
@@ -86,10 +87,8 @@ class TransitSigner(RemoteSigner):
         self.key_name = key_name
         self._key_version = key_version
         self._mount_point = mount_point
-        self._client = client or vendor("hvac", "vault").Client(
-            url=url,
-            namespace=namespace,
-            timeout=TIMEOUT_SECONDS if timeout is None else timeout,
+        self._client = client or _client(
+            url, namespace, TIMEOUT_SECONDS if timeout is None else timeout
         )
 
     def _request_key(self) -> NamedKey:
@@ -124,6 +123,22 @@ class TransitSigner(RemoteSigner):
         if found[1] != key.name:
             raise Unusable(f"version {found[1]} signed, where {key.name} was asked for")
         return sound_signature(b64decode(found[2]))
+
+
+def _client(url: str | None, namespace: str | None, timeout: float) -> Any:
+    client = vendor("hvac", "vault").Client(url=url, namespace=namespace, timeout=timeout)
+    # A standby sends its clients on to the active node, and hvac sends the token along.
+    client.session.hooks["response"].append(_stay_with_tls)
+    return client
+
+
+def _stay_with_tls(answer: Any, **_: Any) -> None:
+    """Follow no redirect out of TLS: the token would go over the wire for all to read."""
+    if not answer.is_redirect:
+        return
+    there = urljoin(answer.url, answer.headers["location"])
+    if urlsplit(answer.url).scheme == "https" and urlsplit(there).scheme != "https":
+        raise Unusable("it sends the request on to an address without TLS, where no token goes")
 
 
 def _data(answer: object) -> Mapping[str, Any]:
