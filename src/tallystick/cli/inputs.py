@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import select
 import sys
 import tempfile
@@ -237,6 +238,13 @@ def _file_of(path: str, *, is_judged: bool, called: Callable[[str], str]) -> Any
             return LedgerInput(path, is_judged=is_judged, called=called)
         if begins(path, BEGINNINGS):
             raise Stop(Exit.USAGE, f"{path} is a bundle of evidence: see `tally evidence --help`")
+    elif path != STDIN and "@" in re.split(r"[/?#\\]", path.partition("://")[2], maxsplit=1)[0]:
+        # Refused before any report names what it is about by its address.
+        raise Stop(
+            Exit.USAGE,
+            "a collector's URL that holds a user name or a password is not used, and not shown; "
+            "set AGENTRECEIPTS_COLLECTOR_TOKEN",
+        )
     return InputFile(path)
 
 

@@ -19,6 +19,8 @@ from tallystick.cli.inputs import Damage, InputFile, examined_receipts, opened_s
 from tallystick.cli.output import Exit, Stop
 from tallystick.verify.source import Input
 
+KEY = "did:key:z6MkhaXgBZDvotDkL5257faiztiGiC2QtKLGpbnnEGta2doK"
+
 
 def descriptors() -> set[str]:
     """Return where the open descriptors of this process lead."""
@@ -202,3 +204,27 @@ def test_damage_names_the_place(place: Path, data: bytes, told: str) -> None:
     )
     with pytest.raises(Stop, match=told):
         damage.stop()
+
+
+@pytest.mark.parametrize("verb", [f"verify --key {KEY}", f"verify --json --key {KEY}", "show"])
+@pytest.mark.parametrize("user", ["me:hunter2", "me:hun%20ter2@x", "hunter2"])
+def test_a_password_in_an_address_is_not_shown(verb: str, user: str) -> None:
+    """Reports and errors name their input by its address: such a one is refused before that."""
+    address = f"https://{user}@127.0.0.1:1/chains/a@b"
+    done = subprocess.run(
+        process(*verb.split(), address),
+        capture_output=True, text=True, check=False, env=environment(),
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "AGENTRECEIPTS_COLLECTOR_TOKEN" in done.stderr
+    assert "ter2" not in done.stdout + done.stderr
+
+
+def test_an_at_behind_the_host_is_no_password() -> None:
+    """Ids of chains may hold one."""
+    done = subprocess.run(
+        process("show", "https://127.0.0.1:1/chains/a@b"),
+        capture_output=True, text=True, check=False, env=environment(),
+    )  # fmt: skip
+    assert done.returncode == 3
+    assert "https://127.0.0.1:1/chains/a@b: Connection refused" in done.stderr
