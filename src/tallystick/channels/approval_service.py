@@ -20,6 +20,7 @@ from typing import Any, ClassVar, Final
 
 import msgspec
 
+from tallystick.channels.approvals import Settled
 from tallystick.crypto.strict import parse_json
 from tallystick.errors import MalformedInput
 from tallystick.limits import (
@@ -34,12 +35,26 @@ PATH: Final = "/v1/approvals"
 _LENGTH_DIGITS: Final = 9
 
 
+def _problem(message: str) -> dict[str, str]:
+    return {"error": message}
+
+
+_UNDONE: Final[dict[Settled, tuple[int, Any]]] = {
+    "gone": (404, _problem("nothing waits under this id any more")),
+    "cancelled": (409, _problem("the call was cancelled by its client, and not made")),
+    "not_recorded": (
+        503,
+        _problem("the approval could not be recorded, so the call was denied: is the daemon up?"),
+    ),
+}
+
+
 class Desk(msgspec.Struct, frozen=True, kw_only=True):
-    """What the service can do: list what waits, and settle one of it (False: it is gone)."""
+    """What the service can do: list what waits, and settle one of it."""
 
     server: str
     listing: Callable[[], list[dict[str, Any]]]
-    settle: Callable[..., bool]
+    settle: Callable[..., Settled]
 
 
 class ApprovalService:
@@ -105,9 +120,10 @@ class ApprovalService:
             return 400, _problem("by says who decides, in up to 64 characters")
         if reason is not None and (type(reason) is not str or len(reason) > RULE_REASON_CHARS_MAX):
             return 400, _problem(f"reason is a text of up to {RULE_REASON_CHARS_MAX} characters")
-        if not self._desk.settle(id, approve=decision == "approve", approver=by, reason=reason):
-            return 404, _problem("nothing waits under this id any more")
-        return 200, {"id": id, "decision": decision}
+        settled = self._desk.settle(id, approve=decision == "approve", approver=by, reason=reason)
+        if settled == "done":
+            return 200, {"id": id, "decision": decision}
+        return _UNDONE[settled]
 
 
 class _Http(ThreadingHTTPServer):
@@ -188,7 +204,3 @@ class _Request(BaseHTTPRequestHandler):
             self.wfile.write(data)
         except OSError:
             pass  # who asked is gone
-
-
-def _problem(told: str) -> dict[str, str]:
-    return {"error": told}

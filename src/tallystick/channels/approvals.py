@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from threading import Lock
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -20,6 +20,9 @@ from tallystick.limits import (
     PAUSED_CALLS_MAX,
 )
 from tallystick.model.redact import Redactor
+
+# What became of a decision. To approve can come too late, or find no receipt to stand in.
+Settled = Literal["done", "gone", "cancelled", "not_recorded"]
 
 
 class Paused(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from tallystick.channels.approvals import Paused
+from tallystick.channels.approvals import Paused, Settled
 from tallystick.channels.jsonrpc import is_id
 from tallystick.channels.mcp_calls import Open, alike
 from tallystick.channels.mcp_session import (
@@ -47,27 +47,28 @@ class Approving:
         else:
             self._session.reject(paused, TOO_MANY, "too many calls wait for an approver")
 
-    def settle(self, id: str, *, approve: bool, approver: str, reason: str | None) -> bool:  # noqa: A002
-        """Approve or deny what waits under an id; tell whether it still did."""
+    def settle(self, id: str, *, approve: bool, approver: str, reason: str | None) -> Settled:  # noqa: A002
+        """Approve or deny what waits under an id; tell what became of that."""
         paused = self._session.approvals.take(id)
         if paused is None:
-            return False
+            return "gone"
         for one in paused.calls:
             one.approver = approver
             one.reason = reason or one.reason
         if not approve:
             why = f"denied by {approver}: {reason or 'no reason given'}"
             self._session.reject(paused, DENIED, why)
-        elif self._are_recorded(paused.calls):
-            for one in paused.calls:
-                one.is_forwarded = True
-            if any(one.is_cancelled for one in paused.calls):
-                self._session.drop(paused, "the client cancelled it while it was approved")
-            else:
-                self._session.to_server(paused.line)
-        else:
+            return "done"
+        if not self._are_recorded(paused.calls):
             self._session.reject(paused, NOT_RECORDED, UNRECORDED)
-        return True
+            return "not_recorded"
+        for one in paused.calls:
+            one.is_forwarded = True
+        if any(one.is_cancelled for one in paused.calls):
+            self._session.drop(paused, "the client cancelled it while it was approved")
+            return "cancelled"
+        self._session.to_server(paused.line)
+        return "done"
 
     def _are_recorded(self, calls: Sequence[Open]) -> bool:
         """Tell the daemon who approved each of them."""

@@ -23,7 +23,7 @@ Examples
 \b
 Exit codes
   0  listed, or decided
-  1  refused: nothing waits under that id, or its proxy refuses
+  1  refused: nothing waits under that id, its proxy refuses, or what was approved was not made
   2  usage
   3  the announcements can't be read
 """

@@ -16,6 +16,7 @@ import pytest
 from tallystick.channels import approval_service
 from tallystick.channels.approval_places import Place, ask
 from tallystick.channels.approval_service import PATH, ApprovalService, Desk
+from tallystick.channels.approvals import Settled
 from tallystick.errors import ApprovalError
 from tallystick.limits import (
     APPROVAL_BODY_BYTES_MAX,
@@ -26,15 +27,24 @@ from tallystick.limits import (
 TOKEN = "t" * 43
 
 
+# What becomes of a decision on each id, and the status of its answer.
+BECOMES: dict[str, Settled] = {
+    "here": "done",
+    "gone": "gone",
+    "late": "cancelled",
+    "lost": "not_recorded",
+}
+
+
 class Served:
     """A service, and what it was told."""
 
     def __init__(self) -> None:
         self.settled: list[dict[str, Any]] = []
 
-        def settle(id: str, **given: Any) -> bool:  # noqa: A002
+        def settle(id: str, **given: Any) -> Settled:  # noqa: A002
             self.settled.append({"id": id, **given})
-            return id == "here"
+            return BECOMES[id]
 
         self.service = ApprovalService(
             Desk(server="s", listing=lambda: [{"id": "here"}], settle=settle), TOKEN
@@ -68,6 +78,15 @@ def test_listed_and_settled(served: Served) -> None:
     body = {"decision": "deny", "by": "ada"}
     assert served.request("POST", f"{PATH}/gone", body)[0] == 404
     assert served.settled[-1]["approve"] is False
+
+
+def test_who_approves_in_vain_hears_it(served: Served) -> None:
+    """The call was cancelled meanwhile, or the approval could not be recorded: it was not made."""
+    body = {"decision": "approve", "by": "ada"}
+    status, told = served.request("POST", f"{PATH}/late", body)
+    assert (status, "cancelled by its client" in told["error"]) == (409, True)
+    status, told = served.request("POST", f"{PATH}/lost", body)
+    assert (status, "could not be recorded" in told["error"]) == (503, True)
 
 
 @pytest.mark.parametrize(

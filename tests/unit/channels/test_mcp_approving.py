@@ -28,9 +28,9 @@ def test_held_and_approved() -> None:
         assert one.server == [line_of(call(2, "x"))]
         id = held(one)  # noqa: A001
         settle = one.inspection.approving.settle
-        assert settle(id, approve=True, approver="ada", reason=None)
+        assert settle(id, approve=True, approver="ada", reason=None) == "done"
         assert one.server[1] == line
-        assert not settle(id, approve=True, approver="ada", reason=None)
+        assert settle(id, approve=True, approver="ada", reason=None) == "gone"
         approved = one.frames(3)[2]
         assert approved.rule is not None
         assert (approved.rule.approver, approved.rule.name) == ("ada", "ask")
@@ -40,7 +40,8 @@ def test_denied() -> None:
     """The client hears by whom and why; the server hears nothing."""
     with between(RULES) as one:
         one.say(call(1, "push"))
-        one.inspection.approving.settle(held(one), approve=False, approver="a", reason="no")
+        settle = one.inspection.approving.settle
+        assert settle(held(one), approve=False, approver="a", reason="no") == "done"
         assert json.loads(one.client[0])["error"] == {"code": -32011, "message": "denied by a: no"}
         assert not one.server
         assert [frame.decision for frame in one.frames(2)] == ["pending", "denied"]
@@ -96,7 +97,8 @@ def test_approved_without_a_receipt() -> None:
         one.say(call(1, "push"))
         id = held(one)  # noqa: A001
         one.listener.stop()
-        one.inspection.approving.settle(id, approve=True, approver="a", reason=None)
+        settle = one.inspection.approving.settle
+        assert settle(id, approve=True, approver="a", reason=None) == "not_recorded"
         assert json.loads(one.client[0])["error"]["code"] == -32013
         assert not one.server
         one.listener.__enter__()
@@ -141,6 +143,7 @@ def test_a_cancel_while_it_is_approved(monkeypatch: pytest.MonkeyPatch) -> None:
             return approved(call)
 
         monkeypatch.setattr(one.receipts, "approved", slow)
-        one.inspection.approving.settle(held(one), approve=True, approver="ada", reason=None)
+        settle = one.inspection.approving.settle
+        assert settle(held(one), approve=True, approver="ada", reason=None) == "cancelled"
         assert not one.server
         assert [frame.decision for frame in one.frames(3)] == ["pending", "pending", "denied"]
