@@ -26,6 +26,10 @@ from tallystick.model.host import is_loopback
 from tallystick.serve.given import Flags, given_values, quoted
 from tallystick.serve.tokens import check_tenant
 
+# A connection as libpq also writes it, password and all: it would be a strange name for a file.
+_LIBPQ: Final = re.compile(
+    r"\s*(?:host|hostaddr|port|dbname|user|password|passfile|service|sslmode)\s*="
+)
 _BY_NAME: Final = {setting.name: setting for setting in COLLECTOR}
 _CERTIFICATE_NAME: Final = re.compile(r"(?:sha256:[0-9a-f]{64}|(?:uri|dns|email|cn):.+)")
 
@@ -129,7 +133,7 @@ def _checked(values: dict[str, Any]) -> Settings:
     db = values["db"]
     if db in ("", ":memory:"):
         raise SettingError("db must name a file or a database: a log must outlive its process")
-    if "://" in db and not is_postgres(db):
+    if ("://" in db and not is_postgres(db)) or _LIBPQ.match(db):
         raise SettingError("db must be the path of a file, or postgresql://…")
     values["max_body_bytes"] = values["max_body_bytes"] or RECEIPT_BYTES_MAX
     for name, least, most in (

@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final, Protocol
-from urllib.parse import urlsplit
 
 from tallystick.errors import KeyMismatchError
 from tallystick.keys.remote import (
@@ -29,7 +28,7 @@ from tallystick.keys.remote import (
 )
 from tallystick.keys.secret import RemoteKeyProvider
 from tallystick.limits import AWS_KMS_MESSAGE_BYTES_MAX
-from tallystick.model.host import is_loopback
+from tallystick.model.host import is_open_http
 
 # Pure Ed25519 of RFC 8032. The prehashed ED25519_PH_SHA_512 is another signature.
 _ALGORITHM: Final = "ED25519_SHA_512"
@@ -250,7 +249,7 @@ def client_of(
         if any(one is not None for one in (region, endpoint_url, timeout)):
             raise ValueError("region, endpoint_url and timeout are for a client that is made here")
         return client
-    if endpoint_url is not None and not _is_sound(endpoint_url):
+    if endpoint_url is not None and is_open_http(endpoint_url):
         raise ValueError(PLAIN_HTTP)
     boto3 = vendor("boto3", "aws")
     seconds = TIMEOUT_SECONDS if timeout is None else timeout
@@ -266,14 +265,6 @@ def client_of(
             service, region_name=region, endpoint_url=endpoint_url, config=config
         ),
     )
-
-
-def _is_sound(endpoint_url: str) -> bool:
-    """Whether what goes there is protected, or stays on this machine; boto3 reads the rest."""
-    parts = urlsplit(endpoint_url)  # as boto3 does: blanks in front, and tabs anywhere, are nothing
-    # Where there is only a host, whoever connects finds no other one.
-    is_bare = not {"@", "\\"} & set(parts.netloc)
-    return parts.scheme != "http" or (is_bare and is_loopback(parts.hostname or ""))
 
 
 def aws_fault(error: Exception) -> Fault:

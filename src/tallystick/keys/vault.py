@@ -15,6 +15,7 @@ from typing import Any, Final
 from urllib.parse import urljoin, urlsplit
 
 from tallystick.keys.remote import (
+    PLAIN_HTTP,
     TIMEOUT_SECONDS,
     Fault,
     Line,
@@ -27,6 +28,7 @@ from tallystick.keys.remote import (
     sound_signature,
     vendor,
 )
+from tallystick.model.host import is_open_http
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _SIGNATURE: Final = re.compile(r"vault:(v[1-9][0-9]{0,8}):([A-Za-z0-9+/]{86}==)")
@@ -127,6 +129,8 @@ class TransitSigner(RemoteSigner):
 
 def _client(url: str | None, namespace: str | None, timeout: float) -> Any:
     client = vendor("hvac", "vault").Client(url=url, namespace=namespace, timeout=timeout)
+    if is_open_http(client.url):
+        raise ValueError(PLAIN_HTTP)
     # A standby sends its clients on to the active node, and hvac sends the token along.
     client.session.hooks["response"].append(_stay_with_tls)
     return client

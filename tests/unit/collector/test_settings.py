@@ -180,3 +180,13 @@ def test_a_password_is_not_shown() -> None:
     for odd in ("postgresql://u:secret/x@h/n", "postgresql://u@h/n?password=secret&a=b"):
         assert "secret" not in hidden_password(odd)
     assert default_beside(db, "keys") == "collector.keys"
+
+
+@pytest.mark.parametrize(
+    "db", ["host=h password=secret", " dbname = tally", "mysql://u:secret@h/n"]
+)
+def test_another_form_of_a_database_is_no_file(db: str) -> None:
+    """It would be made as one, and its name be shown."""
+    with pytest.raises(SettingError, match="postgresql://…") as caught:
+        load_settings({"db": db}, environ={})
+    assert "secret" not in str(caught.value)

@@ -35,6 +35,19 @@ def test_shapes(answer: object) -> None:
         TransitSigner("agent", client=client_that_answers(answer)).warm_up()
 
 
+@pytest.mark.parametrize(
+    "url", ["http://vault.example:8200", " HTTP://10.0.0.1", "http://localhost@127.0.0.1"]
+)
+def test_plain_http_stays_on_this_machine(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The token would go over the wire for all to read, wherever the address comes from."""
+    with pytest.raises(ValueError, match="endpoint is http"):
+        TransitSigner("agent", url=url)
+    monkeypatch.setenv("VAULT_ADDR", url)
+    with pytest.raises(ValueError, match="endpoint is http"):
+        TransitSigner("agent")
+    TransitSigner("agent", url="http://127.0.0.1:8200")
+
+
 def test_without_hvac(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who has not installed it reads which extra brings it."""
     monkeypatch.setitem(sys.modules, "hvac", None)
