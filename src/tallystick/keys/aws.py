@@ -22,13 +22,13 @@ from tallystick.keys.remote import (
     Retry,
     Unusable,
     fault_of,
+    is_open_http,
     sound_key,
     sound_signature,
     vendor,
 )
 from tallystick.keys.secret import RemoteKeyProvider
 from tallystick.limits import AWS_KMS_MESSAGE_BYTES_MAX
-from tallystick.model.host import is_open_http
 
 # Pure Ed25519 of RFC 8032. The prehashed ED25519_PH_SHA_512 is another signature.
 _ALGORITHM: Final = "ED25519_SHA_512"

@@ -16,6 +16,7 @@ from copy import copy
 from importlib import import_module
 from threading import Lock
 from typing import Any, ClassVar, Final, Self, TypeVar
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -32,12 +33,21 @@ from tallystick.errors import (
     how_to_install,
 )
 from tallystick.limits import RECEIPT_BYTES_MAX, REMOTE_ATTEMPTS_MAX, REMOTE_DEADLINE_MS_MAX
+from tallystick.model.host import is_loopback
 
 # How long one attempt may take. A healthy service answers in tens of milliseconds.
 TIMEOUT_SECONDS: Final = 3.0
 PLAIN_HTTP: Final = "endpoint is http, where anybody could answer: only for this machine"
 
 Answer = TypeVar("Answer")
+
+
+def is_open_http(url: str) -> bool:
+    """Whether what goes there is for all to read, and to answer; what is no address is not."""
+    parts = urlsplit(url)  # as clients do: blanks in front, and tabs anywhere, are nothing
+    # Where there is only a host, whoever connects finds no other one.
+    is_bare = not {"@", "\\"} & set(parts.netloc)
+    return parts.scheme == "http" and not (is_bare and is_loopback(parts.hostname or ""))
 
 
 class Retry(msgspec.Struct, frozen=True, kw_only=True):

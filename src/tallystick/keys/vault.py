@@ -24,11 +24,11 @@ from tallystick.keys.remote import (
     Retry,
     Unusable,
     fault_of,
+    is_open_http,
     sound_key,
     sound_signature,
     vendor,
 )
-from tallystick.model.host import is_open_http
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _SIGNATURE: Final = re.compile(r"vault:(v[1-9][0-9]{0,8}):([A-Za-z0-9+/]{86}==)")

@@ -30,6 +30,7 @@ from tallystick.keys.remote import (
     Retry,
     Unusable,
     fault_of,
+    is_open_http,
     sound_key,
     sound_signature,
     vendor,
@@ -341,3 +342,22 @@ def test_a_missing_client_names_its_extra() -> None:
         vendor("no_such_vendor", "aws")
     assert isinstance(caught.value, ImportError)
     assert vendor("json", "aws").dumps
+
+
+@pytest.mark.parametrize(
+    ("url", "is_open"),
+    [
+        ("http://example", True),
+        (" HTTP://10.0.0.1:1/x", True),
+        ("http://localhost@127.0.0.1", True),
+        ("http://example\\@127.0.0.1", True),
+        ("http://", True),
+        ("http://127.0.0.1:8200", False),
+        ("http://[::1]", False),
+        ("https://example", False),
+        ("example", False),
+    ],
+)
+def test_plain_http_is_open_beyond_this_machine(url: str, is_open: bool) -> None:
+    """Also where its host can be read in two ways."""
+    assert is_open_http(url) == is_open
