@@ -56,7 +56,8 @@ class Completeness:
         self._findings = findings
         self._trust = trust
         self._named = {one.public_key for one in trust.anyone if not one.is_earlier}
-        self._ends = ends
+        # A store shows by itself what later chains speak of; its proof may be made of it just now.
+        self._ends: Container[str] = () if stream.has_store else ends
         # Each chain that a daemon began, and the one that it says it goes on from.
         self._begun: dict[str, PreviousChain | None] = {}
         self._announced: dict[str, _Announcement] = {}

@@ -136,6 +136,11 @@ class Input:
         return whole if isinstance(whole, bool) else chain_id in whole
 
     @property
+    def has_store(self) -> bool:
+        """Whether there is a source of which each chain is one of a store that has to be whole."""
+        return any(source.whole is True for source in self._sources)
+
+    @property
     def has_whole(self) -> bool:
         """Whether there is a source that has to be whole."""
         return any(source.whole for source in self._sources)

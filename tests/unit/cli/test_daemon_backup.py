@@ -15,13 +15,21 @@ from pathlib import Path
 
 import pytest
 from tests.command import environment, tally
-from tests.ledgers import Home
-from tests.material import PUBLIC, chain_of, lines
+from tests.ledgers import DAY_MS, Home
+from tests.material import PUBLIC, Members, chain_of, hash_of, lines, wire
 from tests.stored import fill
 from tests.terminals import is_gone, watched
 
-from tallystick.crypto.ed25519 import public_key_pem
+from tallystick.crypto.ed25519 import KeyPair, public_key_pem
 from tallystick.keys.local import generate_key_pair
+from tallystick.model.receipt import split_canonical
+from tallystick.store.ledger import row_of
+
+_INSERT = (
+    "INSERT INTO receipts (id, chain_id, sequence, action_type, tool_name, risk_level, status, "
+    "timestamp, issuer_id, principal_id, receipt_json, receipt_hash, previous_receipt_hash, "
+    "session_id, terminal) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
 
 
 @pytest.fixture
@@ -100,6 +108,40 @@ def test_after_rotations_the_newest_key_is_enough(home: Home) -> None:
         assert "2 earlier keys" in answer.out
         verify = ("verify", "--store", f"{name}/receipts.db", "--key", f"{name}/signing.key.pub")
         assert tally(*verify).code == 0
+
+
+def put_into(db: Path, receipts: list[Members]) -> None:
+    """Write a chain into a store, with columns that say what its receipts say."""
+    with closing(sqlite3.connect(db)) as connection, connection:
+        for one in receipts:
+            body = wire(one)
+            found = split_canonical(body)
+            assert found is not None
+            connection.execute(_INSERT, row_of(found[0], body.decode(), hash_of(one)))
+
+
+@pytest.mark.parametrize("place", ["in the store", "beside it"])
+def test_its_own_proof_speaks_for_no_chain(home: Home, place: str) -> None:
+    """A chain of an earlier key that no later one speaks of is refused, as `tally verify` does."""
+    stolen = KeyPair.from_private_pem(home.key.read_text())
+    forged = chain_of(2, key=stolen, chain_id="forged")
+    home.now_ms += 99 * DAY_MS  # they are dated before the hand-over
+    ledger = home.open()
+    ledger.commit([home.frame()])
+    ledger.rotate()
+    ledger.close()
+    if place == "in the store":
+        put_into(home.db, forged)
+    else:
+        Path("run.jsonl").write_bytes(lines(forged))
+        assert tally("import-chain", "run.jsonl", "--store", "home/receipts.db").code == 0
+    key = ("--key", "home/signing.key.pub")
+    plain = tally("verify", "--store", "home/receipts.db", *key)
+    made = tally("daemon", "backup", "b", "--store", "home/receipts.db")
+    proven = tally("verify", "--store", "b/receipts.db", *key, "--proof", "b/receipts.proof")
+    for answer in (plain, made, proven):
+        assert answer.code == 1
+        assert "no later chain speaks of it" in answer.out
 
 
 def test_imported_chains_need_their_keys(home: Home) -> None:

@@ -213,6 +213,23 @@ def test_a_known_end_speaks_for_a_chain(home: Home) -> None:
         link = chain_of(one)
         ends[link["chain_id"]] = (link["sequence"], hash_of(one))
     assert verify_input([Source(part)], trust, Expectations(ends=ends)).verified
+    whole = frozenset(ends)
+    assert verify_input([Source(part, whole=whole)], trust, Expectations(ends=ends)).codes() == [
+        "CHAIN_MISSING"
+    ]
+
+
+def test_beside_a_store_no_end_speaks_for_a_chain(home: Home) -> None:
+    """The store shows what its chains speak of, and its proof may be made of it just now."""
+    stolen, trust = handed_over(home)
+    more = forged(home, stolen, "2026-03-11", no_daemons)
+    expected = Expectations(ends={"forged": (2, hash_of(more[-1]))})
+    for sources in (
+        [Source([*home.receipts(), *more], whole=True)],
+        [Source(home.receipts(), whole=True), Source(more)],
+    ):
+        assert "CHAIN_UNANNOUNCED" in verify_input(sources, trust, expected).codes()
+    assert verify_input([Source(more)], trust, expected).verified
 
 
 def test_two_roots_behind_one(home: Home) -> None:

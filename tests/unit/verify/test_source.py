@@ -361,6 +361,8 @@ def test_one_source_that_has_to_be_whole_is_enough() -> None:
     assert Input([part, whole]).has_whole
     assert Input([part, Source([b"3"], whole=frozenset({CHAIN}))]).has_whole
     assert not Input([part, Source([b"4"])]).has_whole
+    assert Input([part, whole]).has_store
+    assert not Input([part, Source([b"3"], whole=frozenset({CHAIN}))]).has_store
 
 
 def outcome(report: Report) -> tuple[str, list[str], int]:
