@@ -180,7 +180,7 @@ class PostWatcher:
         """Let what is wrong with one post or question keep no other from being looked at."""
         try:
             yield
-        except (NodeError, PostingError, DurableError) as fault:
+        except (NodeError, PostingError, DurableError, OSError) as fault:
             if isinstance(fault, NodeError) and fault.is_transient:
                 raise
             tell(Sighting(receipt_id=receipt_id, verdict=f"{what}not looked at: {fault}"))

@@ -327,13 +327,17 @@ def test_a_sound_bundle_is_not_fetched_in_every_round(chain: Chain, tmp_path: Pa
     assert len(chain.contracts.questions(receipt_id)) == 1
 
 
-def test_a_full_disk_asks_no_solver(chain: Chain) -> None:
-    """What can't be kept here may be there all the same: it is told of, and no bond is put down."""
+@pytest.mark.parametrize("fault", [DurableError("no room"), OSError("no room")])
+def test_a_full_disk_asks_no_solver(chain: Chain, fault: Exception) -> None:
+    """What can't be kept here may be there all the same: it is told of, and no bond is put down.
+
+    Nor does a temporary folder that is gone, or too many open files, end the watch.
+    """
     receipt_id = chain.post(chain.commitment())
     chain.pass_time(3000)
 
     def full(_posted: Posted) -> None:
-        raise DurableError("no room")
+        raise fault
 
     bundles = Slow()
     bundles.before = full
