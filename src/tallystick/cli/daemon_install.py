@@ -14,6 +14,9 @@ import click
 
 from tallystick.cli.output import Exit, Stop, say
 
+# What systemd makes where it runs the system; sd_booted(3) looks for the same.
+_BOOTED: Final = "/run/systemd/system"
+
 _EPILOG: Final = """\
 \b
 Examples
@@ -24,7 +27,7 @@ Examples
 \b
 Exit codes
   0  done, or shown
-  2  usage, also a file in the way that is not of our making
+  2  usage, also a file in the way that is not of our making, or a host without systemd
   3  something could not be written, removed or run
 """
 
@@ -60,6 +63,8 @@ def command(*, system: bool, user: bool, dry_run: bool, uninstall: bool, root: s
             # A package is for another machine, whose Python is not this one.
             interpreter="" if root or uninstall else os.path.realpath(sys.executable),
             home=os.path.expanduser("~"),
+            may_write=bool(root) or os.geteuid() == 0,
+            has_systemd=bool(root) or os.path.isdir(_BOOTED),
         )
         if uninstall:
             _uninstall(plan, root, dry_run=dry_run)
@@ -100,9 +105,9 @@ def _uninstall(plan: Any, root: str, *, dry_run: bool) -> None:
         _run_all(plan.before_removing, may_fail=True)  # it may not have been started
     for path in remove(plan, root):
         say(f"removed {root}{path}")
+    say("key, store, settings, users and groups are left as they were")
     if not root:
         _run_all(plan.after_removing, plan.unanswered)
-    say("key, store, settings, users and groups are left as they were")
 
 
 def _tell(title: str, lines: Iterable[str]) -> None:

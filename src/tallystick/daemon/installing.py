@@ -51,12 +51,19 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def plan_for(
-    scope: Scope, platform: str, *, program: str, home: str, interpreter: str = ""
+    scope: Scope,
+    platform: str,
+    *,
+    program: str,
+    home: str,
+    interpreter: str = "",
+    may_write: bool = True,
+    has_systemd: bool = True,
 ) -> Plan:
     """Return what installing means here, or raise `SettingError`.
 
     `interpreter` is the file of the Python that runs the program, links followed: `obstacle` says
-    where the service would not see it.
+    where the service would not see it, and where a system service could not be installed at all.
     """
     if not _PLAIN.fullmatch(program):
         raise SettingError(f"{program!r}: its path must be absolute and need no quotes")
@@ -65,7 +72,8 @@ def plan_for(
     if platform.startswith("linux"):
         if scope == "user":
             return _systemd_user(program, home)
-        return _systemd_system(program, _hidden(program) or _hidden(interpreter))
+        obstacle = _hidden(program) or _hidden(interpreter)
+        return _systemd_system(program, obstacle or _lacking(may_write, has_systemd))
     if platform == "darwin":
         return _launchd(scope, program, home)
     raise SettingError(f"there is no way yet to install the daemon on {platform}")
@@ -118,6 +126,18 @@ def _hidden(program: str) -> str:
             f"{program} lies in a home directory, which the service does not see: install "
             "tallystick below /opt or /usr first, with a Python of the system"
         )
+    return ""
+
+
+def _lacking(may_write: bool, has_systemd: bool) -> str:
+    """Say before users and files are made that the last step would fail."""
+    if not has_systemd:
+        return (
+            "systemd does not run here, as in a container: start `tally daemon run` by other "
+            "means; for a package or an image, --root DIR writes the files alone"
+        )
+    if not may_write:
+        return "only root installs for the whole host: say it with sudo, or give --user"
     return ""
 
 

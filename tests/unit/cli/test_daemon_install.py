@@ -76,3 +76,25 @@ def test_systemd_without_a_session(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     assert "`systemctl --user daemon-reload` ended with 1" in done.err
     for advice in ("log in", "loginctl enable-linger", "XDG_RUNTIME_DIR=/run/user/"):
         assert advice in done.err
+
+
+def test_a_host_that_can_not_run_it_is_left_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What stands in the way is said before anything is written; below a root, nothing does."""
+    monkeypatch.setattr(sys, "executable", "/opt/tally/bin/python3")
+    monkeypatch.setattr(sys, "argv", ["/opt/tally/bin/tally"])
+    monkeypatch.setattr("tallystick.cli.daemon_install._BOOTED", str(tmp_path / "none"))
+    shown = tally("daemon", "install", "--system", "--dry-run")
+    assert (shown.code, "systemd does not run here" in shown.out) == (0, True)
+    done = tally("daemon", "install", "--system")
+    assert (done.code, done.out) == (2, "")
+    assert "systemd does not run here" in done.err
+    monkeypatch.setattr("tallystick.cli.daemon_install._BOOTED", str(tmp_path))
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    shown = tally("daemon", "install", "--system", "--dry-run")
+    assert (shown.code, "only root" in shown.out) == (0, True)
+    done = tally("daemon", "install", "--system")
+    assert (done.code, done.out) == (2, "")
+    assert "sudo" in done.err
+    assert tally("daemon", "install", "--system", "--root", str(tmp_path)).code == 0

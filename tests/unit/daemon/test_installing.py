@@ -111,6 +111,21 @@ def test_a_python_in_a_home_directory() -> None:
     assert seen == plan("system")
 
 
+def test_what_could_not_be_finished_is_not_begun(tmp_path: Path) -> None:
+    """Without systemd, or as a plain user, a system service is refused before a file is there."""
+    plans: dict[str, dict[str, Any]] = {
+        "systemd does not run here": {"has_systemd": False},
+        "only root": {"may_write": False},
+    }
+    for words, lacking in plans.items():
+        what = plan_for("system", "linux", program=PROGRAM, home=HOME, **lacking)
+        with pytest.raises(SettingError, match=words):
+            write(what, str(tmp_path))
+        assert not list(tmp_path.iterdir())
+        of_user = plan_for("user", "linux", program=PROGRAM, home=HOME, **lacking)
+        assert of_user.obstacle == ""
+
+
 @pytest.mark.parametrize("scope", ["system", "user"])
 def test_property_lists_are_ones(scope: str) -> None:
     """launchd's files parse, start the daemon, keep it running, and dump no core."""
