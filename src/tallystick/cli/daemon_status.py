@@ -64,7 +64,8 @@ def status(config: str | None, as_json: bool, **flags: Any) -> None:
     try:
         answer = ask_daemon(settings.status_socket, "status")
     except UnreadableError as fault:
-        raise Stop(Exit.UNCHECKED, str(fault)) from None
+        hint = "`tally daemon run` starts one; --socket says where another listens"
+        raise Stop(Exit.UNCHECKED, f"{fault}; {hint}") from None
     if as_json:
         import json
 

@@ -246,7 +246,10 @@ def _open_folder(folder: str, mode: int, group: int | None) -> int:
                 pass  # another daemon starts at the same time
         directory = os.open(folder, flags)
     except OSError as fault:
-        raise SocketPathError("directory", f"{_shown(folder)}: {fault.strerror}") from fault
+        hint = ""
+        if isinstance(fault, PermissionError):
+            hint = "; name a place of yours with --socket, or set XDG_RUNTIME_DIR"
+        raise SocketPathError("directory", f"{_shown(folder)}: {fault.strerror}{hint}") from fault
     found = os.fstat(directory)
     is_shared = found.st_mode & stat.S_IWOTH and not found.st_mode & stat.S_ISVTX
     if is_shared or found.st_uid not in (0, os.geteuid()):

@@ -223,6 +223,19 @@ def test_a_folder_of_all_is_refused(short: Path) -> None:
         listen(str(short / "file" / "x" / "events.sock"))
 
 
+def test_who_may_not_make_the_folder_hears_where_to(
+    short: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A user without a login session is told how to name a place that is theirs."""
+
+    def denied(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("os.mkdir", denied)  # no mode holds root back
+    with pytest.raises(SocketPathError, match="--socket, or set XDG_RUNTIME_DIR"):
+        listen(str(short / "new" / "events.sock"))
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may give folders to another user")
 def test_a_folder_of_another_user_is_refused(short: Path) -> None:
     """Who owns the folder could swap the socket at any time."""
