@@ -19,7 +19,7 @@ def parse_amount(text: str) -> int:
     found = _AMOUNT.fullmatch(text)
     if found is None:
         raise PostingError(
-            f"{text[:40]!r} is no amount: wanted is a number with ether, gwei or wei"
+            f"{text[:40]!r} is no amount: wanted is a number with its unit, as 1ether, 3gwei, 5wei"
         )
     places = _UNITS[found[3]]
     fraction = found[2] or ""
