@@ -67,7 +67,7 @@ def command(*, system: bool, user: bool, dry_run: bool, uninstall: bool, root: s
             has_systemd=bool(root) or os.path.isdir(_BOOTED),
         )
         if uninstall:
-            _uninstall(plan, root, dry_run=dry_run)
+            _uninstall(plan, root, dry_run=dry_run, is_booted=os.path.isdir(_BOOTED))
         else:
             _install(plan, root, dry_run=dry_run)
     except SettingError as fault:
@@ -94,7 +94,7 @@ def _install(plan: Any, root: str, *, dry_run: bool) -> None:
         _tell("# refused, if this were no dry run", [plan.obstacle])
 
 
-def _uninstall(plan: Any, root: str, *, dry_run: bool) -> None:
+def _uninstall(plan: Any, root: str, *, dry_run: bool, is_booted: bool) -> None:
     from tallystick.daemon.installing import remove
 
     if dry_run:
@@ -106,8 +106,8 @@ def _uninstall(plan: Any, root: str, *, dry_run: bool) -> None:
     for path in remove(plan, root):
         say(f"removed {root}{path}")
     say("key, store, settings, users and groups are left as they were")
-    if not root:
-        _run_all(plan.after_removing, plan.unanswered)
+    if not root:  # without systemd nobody remembers the unit, and nobody need forget it
+        _run_all(plan.after_removing, plan.unanswered, may_fail=not is_booted)
 
 
 def _tell(title: str, lines: Iterable[str]) -> None:

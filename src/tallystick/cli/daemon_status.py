@@ -88,6 +88,7 @@ def rotate(config: str | None, **flags: Any) -> None:
     is done here. The earlier public key is kept beside the published one, for whoever verifies.
     """
     from tallystick.daemon.status import ask_daemon
+    from tallystick.durable.file import shown
     from tallystick.errors import UnreadableError
 
     settings, _ = daemon_settings(config, {**flags, "unsafe_socket_path": True})
@@ -95,6 +96,8 @@ def rotate(config: str | None, **flags: Any) -> None:
         answer = ask_daemon(settings.status_socket, "rotate", wait_s=_ROTATION_S)
     except UnreadableError:
         answer = _rotate_here(settings)
+        # Who mistyped a path should see that it was not that daemon's key.
+        say(f"no daemon answers at {shown(settings.status_socket)}: rotated here")
     if not answer.get("ok"):
         code = _CODES.get(answer.get("code", ""), Exit.REFUSED)
         raise Stop(code, f"not rotated: {answer.get('message')}")

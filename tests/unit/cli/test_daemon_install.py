@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from tests.command import tally
 
+from tallystick.cli import daemon_install
+
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="paths are those of systemd")
 
 
@@ -98,3 +100,19 @@ def test_a_host_that_can_not_run_it_is_left_alone(
     assert (done.code, done.out) == (2, "")
     assert "sudo" in done.err
     assert tally("daemon", "install", "--system", "--root", str(tmp_path)).code == 0
+
+
+@pytest.mark.parametrize(("is_booted", "code"), [(True, 3), (False, 0)])
+def test_removed_without_systemd(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_booted: bool, code: int
+) -> None:
+    """Where none runs, nobody has to forget the unit; where one does and won't, that is told."""
+    (tmp_path / "systemctl").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "systemctl").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(daemon_install, "_BOOTED", str(tmp_path if is_booted else tmp_path / "no"))
+    assert tally("daemon", "install", "--user").code == 3  # written, and not taken up
+    unit = next(tmp_path.rglob("tally-daemon.service"))
+    done = tally("daemon", "install", "--user", "--uninstall")
+    assert (done.code, unit.exists()) == (code, False), done.err

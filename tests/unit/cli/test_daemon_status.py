@@ -35,5 +35,7 @@ def test_a_key_is_rotated_without_a_daemon(bare: Path) -> None:
     before = (bare / "signing.key.pub").read_bytes()
     done = tally("daemon", "rotate")
     assert done.code == 0, done.err
+    first, *_ = done.out.splitlines()
+    assert first.startswith("no daemon answers at ") and first.endswith(": rotated here")
     assert (bare / "signing.key.pub").read_bytes() != before
     assert len(list(bare.glob("signing.key.pub.rotated-*"))) == 1
