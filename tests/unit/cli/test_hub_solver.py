@@ -21,7 +21,7 @@ def test_amounts_have_units() -> None:
     """A bare number is no amount, and nothing is sent for it."""
     answer = tally("hub", "bond", "1", *NODE)
     assert answer.code == 2
-    assert "wanted is a number with ether" in answer.err
+    assert "wanted is a number with its unit, as 1ether" in answer.err
 
 
 def test_metadata_is_read_first() -> None:
