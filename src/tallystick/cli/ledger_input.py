@@ -15,11 +15,11 @@ from typing import Final
 from tallystick.errors import MalformedInput, StoreError
 from tallystick.limits import LEDGER_PAGE_BYTES_MAX, LEDGER_PAGE_ROWS_MAX
 from tallystick.model.reader import Fault
+from tallystick.store.imported import imported_chains
 from tallystick.store.ledger_reads import LedgerReader, column_faults
 from tallystick.verify.source import Noted
 
 _MAGIC: Final = b"SQLite format 3\0"
-_IMPORTED: Final = ".imported"
 
 
 def is_store(path: str) -> bool:
@@ -41,10 +41,9 @@ def begins(path: str, beginnings: tuple[bytes, ...]) -> bool:
 def with_imported(path: str) -> list[str]:
     """Return a store's path and those of the chains that were imported beside it."""
     try:
-        names = sorted(os.listdir(path + _IMPORTED))
+        return [path, *imported_chains(path)]
     except OSError:
-        names = []
-    return [path, *(f"{path}{_IMPORTED}/{name}" for name in names if name.endswith(".jsonl"))]
+        return [path]
 
 
 class LedgerInput:

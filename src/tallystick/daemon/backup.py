@@ -29,13 +29,13 @@ from tallystick.durable.whole import WholeFile
 from tallystick.errors import StoreError, UnreadableError
 from tallystick.model.export_proof import ExportProof
 from tallystick.model.receipt import split_canonical
+from tallystick.store.imported import imported_chains, imported_folder
 from tallystick.store.ledger_copy import copy_ledger
 from tallystick.store.ledger_reads import LedgerReader
 
 STORE, PUBLIC_KEY, PROOF = "receipts.db", "signing.key.pub", "receipts.proof"
 FILE_MODE, FOLDER_MODE = 0o640, 0o750
 
-_IMPORTED = ".imported"
 _READ_BYTES = 1024 * 1024
 _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
@@ -99,21 +99,19 @@ def size_of(store: FilePath) -> int:
 
 def _imported(store: str) -> list[str]:
     """Return the paths of the chains that were imported beside a store."""
-    folder = store + _IMPORTED
     try:
-        names = sorted(os.listdir(folder))
-    except FileNotFoundError:
-        return []
+        return imported_chains(store)
     except OSError as error:
-        raise UnreadableError(f"{shown(folder)} could not be read: {reason_of(error)}") from error
-    return [os.path.join(folder, one) for one in names if one.endswith(".jsonl")]
+        folder = shown(imported_folder(store))
+        raise UnreadableError(f"{folder} could not be read: {reason_of(error)}") from error
 
 
 def _copy_imported(store: str, target: str, tell: Progress) -> Iterator[str]:
     done = os.stat(target).st_size
+    folder = imported_folder(target)
     for number, path in enumerate(_imported(store), start=1):
-        make_directory(target + _IMPORTED, FOLDER_MODE)
-        place = os.path.join(target + _IMPORTED, os.path.basename(path))
+        make_directory(folder, FOLDER_MODE)
+        place = os.path.join(folder, os.path.basename(path))
         with WholeFile(place, FILE_MODE) as file:
             for part in _parts(path):
                 file.write(part)
@@ -121,8 +119,8 @@ def _copy_imported(store: str, target: str, tell: Progress) -> Iterator[str]:
                 tell(number, done)
             file.finish()
         yield place
-    if os.path.isdir(target + _IMPORTED):
-        os.chmod(target + _IMPORTED, FOLDER_MODE)  # whatever the umask
+    if os.path.isdir(folder):
+        os.chmod(folder, FOLDER_MODE)  # whatever the umask
 
 
 def _parts(path: str) -> Iterator[bytes]:

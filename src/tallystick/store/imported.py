@@ -44,6 +44,21 @@ def stored_receipts(path: str) -> Iterator[bytes]:
         raise StoreCorruptError(f"{shown(path)} is no store of receipts: {fault}") from fault
 
 
+def imported_folder(store: str) -> str:
+    """Return the folder beside a store where chains from elsewhere are kept."""
+    return f"{store}.imported"
+
+
+def imported_chains(store: str) -> list[str]:
+    """Return the paths of what was imported beside a store; raise OSError where that is hidden."""
+    folder = imported_folder(store)
+    try:
+        names = sorted(os.listdir(folder))
+    except FileNotFoundError:
+        return []
+    return [os.path.join(folder, name) for name in names if name.endswith(".jsonl")]
+
+
 def is_taken(store: str, chain_id: str, receipts: Iterable[bytes]) -> bool:
     """Whether another chain was kept under this id before."""
     try:
@@ -77,7 +92,7 @@ def keep_chain(store: str, chain_id: str, receipts: Iterable[bytes]) -> tuple[st
 
 def _place(store: str, chain_id: str) -> str:
     name = sha256_tagged(chain_id.encode()).removeprefix("sha256:")[:32]
-    return os.path.join(f"{store}.imported", f"{name}.jsonl")
+    return os.path.join(imported_folder(store), f"{name}.jsonl")
 
 
 def _lines(receipts: Iterable[bytes]) -> bytes:
