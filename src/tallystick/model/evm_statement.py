@@ -132,16 +132,6 @@ class Transaction(msgspec.Struct, frozen=True, kw_only=True):
         ]
 
 
-def recipient_of(signed: bytes) -> bytes:
-    """Return the address that a transaction of ours goes to; none where it makes a contract."""
-    return rlp_texts(signed.removeprefix(_TYPE_2), _TO + 1)[_TO]
-
-
-def priority_fee_of(signed: bytes) -> int:
-    """Return what a transaction of ours gives for each unit of gas to who makes the block."""
-    return int.from_bytes(rlp_texts(signed.removeprefix(_TYPE_2), _TIP + 1)[_TIP], "big")
-
-
 def transaction_of(signed: bytes) -> Transaction:
     """Return the transaction of ours that a signature was put to."""
     chain, nonce, tip, fee, gas, to, value, data = rlp_texts(signed.removeprefix(_TYPE_2), 8)
@@ -157,9 +147,6 @@ def transaction_of(signed: bytes) -> Transaction:
     )
 
 
-# The places of these among the members
-_TIP: Final = 2
-_TO: Final = 5
 _NUMBERS: Final = (
     "chain_id",
     "nonce",

@@ -34,12 +34,7 @@ from tallystick.errors import (
     WalLockedError,
 )
 from tallystick.limits import CONFIRMATIONS_MAX, SENT_BYTES_MAX
-from tallystick.model.evm_statement import (
-    Transaction,
-    priority_fee_of,
-    recipient_of,
-    transaction_of,
-)
+from tallystick.model.evm_statement import Transaction, transaction_of
 from tallystick.onchain.amount import shown_amount
 from tallystick.onchain.node import Fees, Mined, Node
 from tallystick.ports import EvmSigner
@@ -89,8 +84,10 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
 
     def is_of(self, wish: Wish) -> bool:
         """Whether it is a wish's: other contracts on the chain have wishes of the same name."""
-        to = b"" if wish.to is None else read_address(wish.to)
-        return self.wish == wish.name and recipient_of(self.raw) == to
+        if self.wish != wish.name:
+            return False
+        to = transaction_of(self.raw).to
+        return to == (None if wish.to is None else checksum_address(read_address(wish.to)))
 
 
 def _is_left_behind(sent: Sent, fees: Fees) -> bool:
@@ -100,7 +97,8 @@ def _is_left_behind(sent: Sent, fees: Fees) -> bool:
 
 def _replacing(sent: Sent, fees: Fees) -> Fees:
     """Return fees for which nodes replace: an eighth more, of the one and of the other."""
-    least, tip = (one * 9 // 8 + 1 for one in (sent.max_fee, priority_fee_of(sent.raw)))
+    tip = transaction_of(sent.raw).max_priority_fee_per_gas
+    least, tip = (one * 9 // 8 + 1 for one in (sent.max_fee, tip))
     return Fees(max_fee=max(fees.max_fee, least), priority_fee=max(fees.priority_fee, tip))
 
 

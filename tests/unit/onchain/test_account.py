@@ -22,7 +22,7 @@ from tallystick.errors import (
     UnminedError,
     WalCorruptError,
 )
-from tallystick.model.evm_statement import priority_fee_of, transaction_of
+from tallystick.model.evm_statement import transaction_of
 from tallystick.onchain.account import GWEI, Account, Terms, Wish, created_address
 from tallystick.onchain.embedded import EmbeddedNode
 from tallystick.onchain.node import Fees
@@ -211,7 +211,8 @@ def test_what_was_replaced_is_not_sent_again(
                 account_on(node, tmp_path, hasty).do(gift())
     cheap, dear = raws[0], raws[-1]
     assert cheap != dear
-    assert priority_fee_of(dear) * 10 >= priority_fee_of(cheap) * 11  # geth asks for it
+    tips = [transaction_of(one).max_priority_fee_per_gas for one in (dear, cheap)]
+    assert tips[0] * 10 >= tips[1] * 11  # geth asks for it
     send, sent = node.send, []
 
     def take(raw: bytes) -> bool:
