@@ -17,6 +17,19 @@ from tallystick.onchain.deployment import deploy
 from tallystick.watch.answering import answer_questions, path_of
 
 
+def answered(chain: Chain, folder: Path) -> list[str]:
+    """Answer a solver's questions once; return what was told of them."""
+    told: list[str] = []
+    answer_questions(
+        chain.contracts,
+        chain.account(SOLVER),
+        chain.solver_id,
+        str(folder),
+        lambda _question, words: told.append(words),
+    )
+    return told
+
+
 def test_questions_are_answered(tmp_path: Path) -> None:
     """Entry and manifest, once each; strange files are passed over."""
     path, made = make_bundle(tmp_path / "runs")
@@ -33,14 +46,7 @@ def test_questions_are_answered(tmp_path: Path) -> None:
             wish = challenging.question(chain.contracts, posted, index)
             chain.account(CHALLENGER).do(wish)
         for expected in (3, 1):
-            told: list[str] = []
-            answer_questions(
-                chain.contracts,
-                chain.account(SOLVER),
-                chain.solver_id,
-                str(tmp_path),
-                lambda _question, words, into=told: into.append(words),  # type: ignore[misc]
-            )
+            told = answered(chain, tmp_path)
             assert len(told) == expected
             assert told.pop(0) == "no bundle here has that manifest"
             assert all(one.startswith("answered in 0x") for one in told)
@@ -63,14 +69,7 @@ def test_a_question_that_can_not_be_read(tmp_path: Path, monkeypatch: pytest.Mon
             return real(self, receipt_id)
 
         monkeypatch.setattr(Contracts, "posted", read)
-        told: list[str] = []
-        answer_questions(
-            chain.contracts,
-            chain.account(SOLVER),
-            chain.solver_id,
-            str(tmp_path),
-            lambda _question, words: told.append(words),
-        )
+        told = answered(chain, tmp_path)
         assert told[0] == "failed: another form"
         assert told[1].startswith("answered in 0x")
 
@@ -87,13 +86,6 @@ def test_two_deployments_on_one_chain(tmp_path: Path) -> None:
             posted = chain.contracts.posted(chain.post(committed(chain, made)))
             wish = challenging.question(chain.contracts, posted, None)
             chain.account(CHALLENGER).do(wish)
-            told: list[str] = []
-            answer_questions(
-                chain.contracts,
-                chain.account(SOLVER),
-                chain.solver_id,
-                str(tmp_path),
-                lambda _question, words, into=told: into.append(words),  # type: ignore[misc]
-            )
+            told = answered(chain, tmp_path)
             assert told[0].startswith("answered in 0x")
             assert not chain.contracts.is_open(1)
