@@ -55,10 +55,16 @@ class Approvals:
             self._paused[paused.id] = paused
         return True
 
-    def take(self, id: str) -> Paused | None:  # noqa: A002
-        """Take a message off; None where it has been settled, or never was."""
+    def take(self, id: str, now_s: float) -> Paused | None:  # noqa: A002
+        """Take a message off; None where it has been settled, or never was, or its time is up.
+
+        Who was stopped for a while hears of a decision before it looks at the time by itself.
+        """
         with self._lock:
-            return self._paused.pop(id, None)
+            paused = self._paused.get(id)
+            if paused is None or now_s >= paused.until_s:
+                return None
+            return self._paused.pop(id)
 
     def take_call(self, key: Key) -> Paused | None:
         """Take the message off that holds the client's request with this id."""

@@ -49,7 +49,7 @@ class Approving:
 
     def settle(self, id: str, *, approve: bool, approver: str, reason: str | None) -> Settled:  # noqa: A002
         """Approve or deny what waits under an id; tell what became of that."""
-        paused = self._session.approvals.take(id)
+        paused = self._session.approvals.take(id, time.monotonic())
         if paused is None:
             return "gone"
         for one in paused.calls:

@@ -37,8 +37,8 @@ def test_each_leaves_once() -> None:
     waiting = Approvals(Redactor())
     for number, name in enumerate("abcd"):
         assert waiting.add(paused(name, number, until_s=number))
-    assert waiting.take("a") is not None
-    assert waiting.take("a") is None
+    assert waiting.take("a", -1) is not None
+    assert waiting.take("a", -1) is None
     found = waiting.take_call((int, 1))
     assert found is not None
     assert found.id == "b"
@@ -46,6 +46,14 @@ def test_each_leaves_once() -> None:
     assert [one.id for one in waiting.take_expired(2)] == ["c"]
     assert [one.id for one in waiting.take_all()] == ["d"]
     assert waiting.listing(0) == []
+
+
+def test_whose_time_is_up_is_only_denied() -> None:
+    """From its end on a decision finds nothing, also where nobody has looked at the time yet."""
+    waiting = Approvals(Redactor())
+    assert waiting.add(paused("a", until_s=10))
+    assert waiting.take("a", 10) is None
+    assert [one.id for one in waiting.take_expired(10)] == ["a"]
 
 
 def test_there_is_room_for_so_many() -> None:

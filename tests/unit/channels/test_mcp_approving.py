@@ -70,6 +70,19 @@ def test_nobody_decides_in_time() -> None:
         assert json.loads(one.client[0])["error"]["code"] == -32012
 
 
+def test_approved_too_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy that was stopped meanwhile lets nothing through whose time is up."""
+    with between(RULES) as one:
+        one.say(call(1, "push"))
+        id, real = held(one), time.monotonic  # noqa: A001
+        monkeypatch.setattr(time, "monotonic", lambda: real() + 61)
+        settle = one.inspection.approving.settle
+        assert settle(id, approve=True, approver="ada", reason=None) == "gone"
+        assert not one.server
+        one.inspection.expire()
+        assert json.loads(one.client[0])["error"]["code"] == -32012
+
+
 def test_too_many_wait() -> None:
     """Further calls are denied at once."""
     with between(RULES) as one:
