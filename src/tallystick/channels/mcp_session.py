@@ -68,7 +68,8 @@ class Session:
 
     def ruling(self, call: Call) -> Decision:
         """Return what the rules say of a call."""
-        return self.policy.rules.judge(call.subject(self.policy.server), self.clock_ns())
+        subject = call.subject(self.policy.server)
+        return self.policy.rules.judge(subject, self.clock_ns(), time.monotonic())
 
     def begin(self, call: Call, ruling: Decision, line: bytes) -> Open:
         """Return a call with its number."""

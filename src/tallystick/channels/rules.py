@@ -98,7 +98,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     rate: Rate | None = None
 
     def matches(
-        self, subject: Subject, readings: Sequence[Any], now: datetime, now_s: float
+        self, subject: Subject, readings: Sequence[Any], now: datetime, ticked_s: float
     ) -> bool:
         """Whether this rule speaks on the call. Its rate counts only what else would match.
 
@@ -122,7 +122,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
         for test in self.arguments:
             if not all_or_any(test.matches(one) for one in readings):
                 return False
-        return self.rate is None or self.rate.is_over(now_s) is not (self.action == "pass")
+        return self.rate is None or self.rate.is_over(ticked_s) is not (self.action == "pass")
 
     def _is_of_risk(self, risk: RiskLevel) -> bool:
         """Whether the risk is the rule's: at least it, or for rules that let through at most."""
@@ -146,18 +146,24 @@ class Rules:
         """Whether there is a call that somebody would have to approve."""
         return self.default == "pause" or any(one.action == "pause" for one in self.rules)
 
-    def judge(self, subject: Subject, now_ns: int) -> Decision:
-        """Return what is to be done with a call."""
+    def judge(self, subject: Subject, now_ns: int, ticked_s: float | None = None) -> Decision:
+        """Return what is to be done with a call.
+
+        Rates count by `ticked_s`, a clock that nobody sets: one that was set back would hold calls
+        up until it has caught up. Without it, by `now_ns`.
+        """
         if not self.rules:
             return _BY_DEFAULT[self.default]
         now_s = now_ns / 1e9
         now = datetime.fromtimestamp(now_s, UTC)
+        if ticked_s is None:
+            ticked_s = now_s
         readings = readings_of(subject.arguments) if self._looks_at_arguments else ()
         best: Rule | None = None
         for rule in self.rules:
             # A rate that holds back counts each call; one that lets through, those that it lets.
             counts = rule.rate is not None and rule.action != "pass"
-            if (best is None or counts) and rule.matches(subject, readings, now, now_s):
+            if (best is None or counts) and rule.matches(subject, readings, now, ticked_s):
                 best = best or rule
         if best is None:
             return _BY_DEFAULT[self.default]

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -35,6 +36,19 @@ def test_each_kind_of_answer(reply: Any, decision: str, error: str | None) -> No
         assert (last.decision, last.error) == (decision, error)
         assert first.correlation_id == last.correlation_id
         assert first.idempotency_key != last.idempotency_key
+
+
+def test_a_rate_counts_by_a_clock_that_nobody_sets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set back by an hour, the time of day holds up no call for an hour."""
+    rules = "version: 1\ndefault: pass\nrules:\n  - {name: r, action: block, tool: x, rate: "
+    with between(rules + "{calls: 1, seconds: 10}}\n") as one:
+        one.say(call(1, "x"), call(2, "x"))
+        assert len(one.server) == 1
+        one.now_ns -= 3600 * 10**9
+        real = time.monotonic
+        monkeypatch.setattr(time, "monotonic", lambda: real() + 10)
+        one.say(call(3, "x"))
+        assert len(one.server) == 2
 
 
 def test_rounds_are_one_call() -> None:
