@@ -249,7 +249,7 @@ class HttpEmitter:
                 ) from trouble.cause
 
     def _try(self, receipt: Receipt, body: bytes, until: float) -> _Trouble | Answer:
-        soon = self._monotonic() + self._config.timeout_ms / 1000
+        soon, sent_ns = self._monotonic() + self._config.timeout_ms / 1000, self._clock()
         try:
             answer: Answer = self._pool().exchange(self._request, body, min(soon, until))
         except WireFault as fault:
@@ -257,7 +257,7 @@ class HttpEmitter:
             return _Trouble(text=str(fault), judgement=judgement, cause=fault)
         judgement = judge(answer.status)
         if judgement == "delivered":
-            return self._doubt(receipt, body, answer) or answer
+            return self._doubt(receipt, body, answer, sent_ns) or answer
         return _Trouble(
             text=explain(answer, *self._secrets),
             judgement=judgement,
@@ -265,15 +265,18 @@ class HttpEmitter:
             wait_s=retry_after_s(answer.headers, self._clock() / 1e9),
         )
 
-    def _doubt(self, receipt: Receipt, body: bytes, answer: Answer) -> _Trouble | None:
+    def _doubt(
+        self, receipt: Receipt, body: bytes, answer: Answer, sent_ns: int
+    ) -> _Trouble | None:
         """Return why an answer that says "delivered" does not count, or None."""
         if self._promises is None:
             return None
-        fault = self._promises.fault(receipt, body, answer.status, answer.body)
-        if fault is None:
+        doubt = self._promises.doubt(receipt, body, answer.status, answer.body, sent_ns)
+        if doubt is None:
             return None
-        text = f"answered {answer.status}, and {fault}"
-        return _Trouble(text=text, judgement="stopped", status=answer.status)
+        text = f"answered {answer.status}, and {doubt.text}"
+        judgement: Judgement = "refused" if doubt.is_final else "stopped"
+        return _Trouble(text=text, judgement=judgement, status=answer.status)
 
     def _wait(self, trouble: _Trouble, attempts: int, until: float) -> str | None:
         """Pause before another attempt, or return why there will be none."""

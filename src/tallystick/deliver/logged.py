@@ -121,10 +121,12 @@ class _Task:
     def promised(self, receipt: Receipt) -> bytes:
         """Deliver one receipt; return the answer, whose promise holds."""
         self._go_on()
+        sent_ns = self._emitter._clock()
         answer = self._emitter._deliver(receipt, by=self._until)
-        fault = self._promises.fault(receipt, receipt.to_json(), answer.status, answer.body)
-        if fault is not None:
-            raise EmitError(f"{self._emitter._shown} answered {answer.status}, and {fault}")
+        sent = receipt.to_json()
+        doubt = self._promises.doubt(receipt, sent, answer.status, answer.body, sent_ns)
+        if doubt is not None:
+            raise EmitError(f"{self._emitter._shown} answered {answer.status}, and {doubt.text}")
         return answer.body
 
     def awaited(self, index: int) -> bytes:

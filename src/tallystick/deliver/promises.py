@@ -74,6 +74,13 @@ class Settled(msgspec.Struct, frozen=True, kw_only=True):
     spoiled: tuple[str, ...] = ()
 
 
+class Doubt(msgspec.Struct, frozen=True):
+    """Why an answer does not count as delivery, and whether it never will."""
+
+    text: str
+    is_final: bool = False
+
+
 class _Answer(msgspec.Struct, frozen=True, kw_only=True):
     entry: str
     promise: str
@@ -160,21 +167,28 @@ class Promises:
         """Where promises are kept, if anywhere."""
         return self._folder
 
-    def fault(self, receipt: Receipt, sent: bytes, status: int, body: bytes) -> str | None:
-        """Say why an answer does not count as delivery, or keep its promise and return None."""
+    def doubt(
+        self, receipt: Receipt, sent: bytes, status: int, body: bytes, sent_ns: int
+    ) -> Doubt | None:
+        """Say why an answer does not count as delivery, or keep its promise and return None.
+
+        `sent_ns` is when the receipt was sent, by our clock: an answer may be read much later, by
+        one who was frozen meanwhile.
+        """
         if not _has_promise(body):
-            return "gives no promise, and one is required" if self._is_required else None
+            return Doubt("gives no promise, and one is required") if self._is_required else None
         try:
             promise, entry = promise_in(body, self._sheet)
         except LogFormatError as error:
-            return f"gives a promise that is none: {error}"
-        fault = self._unlike(receipt, sent, entry) or self._untimely(receipt, promise, status)
-        if fault is None and self._folder is not None:
+            return Doubt(f"gives a promise that is none: {error}")
+        said = promise.promise.time_ms
+        doubt = self._unlike(receipt, sent, entry) or self._untimely(receipt, said, status, sent_ns)
+        if doubt is None and self._folder is not None:
             try:
                 self._folder.keep(receipt.id, body)
             except DurableError as error:
-                return f"gives a promise that could not be kept: {error}"
-        return fault
+                return Doubt(f"gives a promise that could not be kept: {error}")
+        return doubt
 
     def settled(self, receipt: Receipt, index: int, entry: bytes, proof: bytes) -> bool:
         """Whether a proof shows what was promised; then it replaces the promise that was kept."""
@@ -184,22 +198,33 @@ class Promises:
             self._folder.prove(receipt.id, proof)
         return True
 
-    def _unlike(self, receipt: Receipt, sent: bytes, data: bytes) -> str | None:
+    def _unlike(self, receipt: Receipt, sent: bytes, data: bytes) -> Doubt | None:
         """Compare the entry with what was sent, which is the RFC 8785 form of the receipt."""
         from tallystick.model.log_entry import parse_entry, receipt_id_hash
 
         entry = parse_entry(data)
         if entry.digest == sha256(sent).digest() and entry.id_hash == receipt_id_hash(receipt.id):
             return None
-        return "promises another receipt than was sent"
+        return Doubt("promises another receipt than was sent")
 
-    def _untimely(self, receipt: Receipt, promise: Any, status: int) -> str | None:
-        """Hold the log's time against our clock: a new entry is taken now, an old one since."""
-        slack, said, now = self._trust.tolerance_ms, promise.promise.time_ms, self._clock() // 10**6
-        earliest = now if status == 201 else min(now, _issued_ms(receipt))
-        if said < earliest - slack or said > now + slack:
-            return f"promises an entry of {said} ms, where our clock says {now} ms"
-        return None
+    def _untimely(self, receipt: Receipt, said: int, status: int, sent_ns: int) -> Doubt | None:
+        """Hold the log's time against our clock: a new entry was taken since it was sent.
+
+        An old one was taken since the receipt was issued. Where it says less than that, it always
+        will: the log's clock or ours was wrong then, and nobody finds out whose.
+        """
+        slack, now = self._trust.tolerance_ms, self._clock() // 10**6
+        is_new = status == 201
+        since = sent_ns // 10**6 if is_new else _issued_ms(receipt)
+        is_early = said < min(now, since) - slack
+        if not is_early and said <= now + slack:
+            return None
+        what = "it was sent" if is_new else "the receipt was issued"
+        return Doubt(
+            f"promises an entry of {said} ms, where our clock says {now} ms, and {since} ms when "
+            f"{what}",
+            is_final=is_early and not is_new,
+        )
 
 
 def _proves(data: bytes, index: int, entry: bytes, log_key: Any, sheet: Any) -> bool:

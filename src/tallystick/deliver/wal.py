@@ -8,7 +8,8 @@ that wait; each learns what became of its own receipt:
 - `EmitError`: it is kept in the log. Where it `is_transient`, the line does not move for now, and
   the next `emit`, `flush` or `replay` tries again; a wrong token or URL is of this kind, since
   everything is delivered once somebody has put it right. Otherwise the collector does not want
-  this very receipt: it is now a dead letter, and the line moves on.
+  this very receipt, or promises for ever what can't be: it is now a dead letter, and the line
+  moves on.
 - `WalError`: the log could not take it, and nothing was sent. After a failed write it may still be
   there when the log is opened again: its place in the chain must not be given to another.
 """

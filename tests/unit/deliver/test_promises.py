@@ -7,6 +7,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -169,6 +170,49 @@ def test_a_stored_promise_may_be_old(
         for _ in range(2):  # refused as new, and still when it is stored: it is older than itself
             with pytest.raises(EmitError, match="our clock"):
                 impatient.emit(other)
+
+
+def test_an_answer_that_is_read_late(
+    emitter: HttpEmitter, collector: PromisingCollector, clock: Clock, tmp_path: Path
+) -> None:
+    """Frozen between request and answer, it takes a promise for what it is: of when it was sent."""
+
+    def freeze(_told: dict[str, Any]) -> None:
+        clock.now_ms += 3_600_000
+
+    collector.spoil = freeze
+    emitter.emit(receipts(1)[0])
+    assert len(list((tmp_path / "promises").iterdir())) == 1
+
+
+@pytest.mark.parametrize("minutes", [1, 61])
+def test_a_clock_that_was_wrong_holds_up_nobody(
+    emitter: HttpEmitter,
+    collector: PromisingCollector,
+    clock: Clock,
+    tmp_path: Path,
+    minutes: int,
+) -> None:
+    """Issued and stored under a clock an hour ahead, a receipt becomes a dead letter, in words.
+
+    Of it the log says for ever that it was there before it was issued. All others go on, once the
+    clock is put right: soon, or when what was issued ahead is past.
+    """
+    one, other = receipts(2)
+    issued_ms = round(datetime.fromisoformat(one.issuanceDate).timestamp() * 1000)
+    clock.now_ms, clock.collector_ahead_ms = issued_ms, -3_600_000
+    with FileWal(tmp_path / "wal") as wal:
+        delivery = WalEmitter(inner=emitter, wal=wal)
+        with pytest.raises(EmitError, match="our clock") as caught:
+            delivery.emit(one)
+        assert caught.value.is_transient
+        clock.now_ms, clock.collector_ahead_ms = issued_ms + (2 * minutes - 60) * 60_000, 0
+        delivery.emit(other)
+        assert len(wal) == 0
+        (dead,) = wal.dead_letters()
+        assert dead.receipt_id == one.id
+        assert "when the receipt was issued" in dead.reason
+    assert len(collector.log.entries) == 2
 
 
 def test_collectors_without_promises(clock: Clock, tmp_path: Path) -> None:
