@@ -316,16 +316,29 @@ class Connections:
                 self._close_if_done(connection)
             elif connection.is_ended:
                 continue
-            elif connection.unfinished_ms and now_ms - connection.unfinished_ms > bounds.frame_ms:
+            elif self._is_slow(connection):
+                self._read_on(connection)  # what came in while we were stopped
                 if connection.is_held and connection.account.frames:
                     connection.unfinished_ms = now_ms  # it is we who are slow
-                else:
+                elif self._is_slow(connection) and not connection.is_ended:
                     self._tallies.slow += 1
                     self._cut(connection, "FRAME_SLOW", "the frame took too long to come in")
                     self._end(connection)
             elif now_ms - connection.active_ms > bounds.idle_ms and not connection.frames:
                 self._tallies.idle += 1
                 self._end_writing(connection)
+
+    def _is_slow(self, connection: Connection) -> bool:
+        begun_ms = connection.unfinished_ms
+        return bool(begun_ms) and self._loop.now_ms - begun_ms > self._quotas.bounds.frame_ms
+
+    def _read_on(self, connection: Connection) -> None:
+        try:
+            while not connection.is_held and self.read(connection):
+                pass
+        except Exception as fault:  # noqa: BLE001 - one connection's trouble is not another's
+            self.fail(connection, fault)
+            connection.unfinished_ms = 0
 
 
 class _Watcher:

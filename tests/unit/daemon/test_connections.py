@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from tests.frames import Line, frame, framed
 
-from tallystick.daemon.connection import Arrived
+from tallystick.daemon.connection import READ_BYTES, Arrived
 from tallystick.daemon.connections import Connections
 from tallystick.daemon.door import Door
 from tallystick.daemon.listener import Listener
@@ -192,6 +192,35 @@ def test_a_slow_frame_is_cut_and_an_idle_line_is_not(house_of: Callable[..., Hou
         idle.send(framed(b"x"))
         house.turn(house.bodies)
     assert house.tallies.slow == 1
+
+
+def test_what_came_while_we_were_stopped_is_not_slow(house_of: Callable[..., House]) -> None:
+    """A daemon that was stopped in the middle of a frame first reads all that is there."""
+    house = house_of(frame_ms=1000)
+    body = b"x" * (READ_BYTES + 1000)
+    with Line(house.path) as line:
+        line.send(framed(body)[:6])
+        house.turn(lambda: len(house.connections) == 1)
+        line.send(framed(body)[6:])
+        house.ahead_ms += 60_000
+        house.turn(house.arrived.__len__)
+        assert (house.bodies(), house.codes()) == ([body], [])
+    assert house.tallies.slow == 0
+
+
+def test_a_bug_in_what_came_while_we_were_stopped(house_of: Callable[..., House]) -> None:
+    """It ends that connection, and nothing else."""
+    house = house_of(frame_ms=1000)
+    sent = framed(b"x" * (READ_BYTES + 1000), b"bug")
+    with Line(house.path) as line, Line(house.path) as other:
+        line.send(sent[:6])
+        house.turn(lambda: len(house.connections) == 2)
+        line.send(sent[6:])
+        house.ahead_ms += 60_000
+        house.turn(lambda: len(house.connections) == 1)
+        other.send(framed(b"x"))
+        house.turn(lambda: b"x" in house.bodies())
+    assert (house.tallies.faults, house.tallies.slow) == (1, 0)
 
 
 def test_who_waits_for_us_is_not_slow(house_of: Callable[..., House]) -> None:
