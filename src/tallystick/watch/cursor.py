@@ -26,6 +26,7 @@ class Seen(msgspec.Struct, kw_only=True):
     intent: str
     evidence: str
     is_over: bool = False
+    over_at: int = 0  # the block at which it was first found to be over
     looks: int = 0  # at its bundle
     look_at: int = 0  # the contracts' moment from which on the next one is wanted
     is_missing: bool = False  # as the last look found
@@ -83,6 +84,8 @@ def step_back(cursor: Cursor, contracts: Contracts, head: int) -> None:
     for seen in cursor.posts.values():
         seen.acted = [one for one in seen.acted if one == SOUND]
         seen.look_at = 0  # windows may end at other moments, too
+        if seen.over_at > cursor.block:
+            seen.is_over, seen.over_at = False, 0
 
 
 def _is_there(contracts: Contracts, seen: Seen) -> bool:

@@ -104,6 +104,7 @@ class PostWatcher:
         self._signed = signed
         self._clock = clock
         self._took = 0.0  # seconds, for the last round
+        self._stop = 0  # the block up to which this round goes
         self._fetching_seconds = fetching_seconds
         self._beliefs = beliefs or Beliefs()
         self._contracts = contracts
@@ -131,7 +132,7 @@ class PostWatcher:
         head = self._contracts.node.head()[0]
         step_back(self._cursor, self._contracts, head)
         newest = head - self._confirmations + 1
-        stop = min(newest, self._cursor.block + WATCHED_BLOCKS_MAX)
+        stop = self._stop = min(newest, self._cursor.block + WATCHED_BLOCKS_MAX)
         self._follow(stop, tell)  # first: bonds lie there, however many posts there are
         fresh = self._contracts.posts(self._cursor.block + 1, stop)
         for _, receipt_id in fresh:
@@ -263,9 +264,14 @@ class PostWatcher:
         state = self._contracts.post(receipt_id)  # now: fetching took its time
         left = state.deadline - self._now()
         if state.status in _OVER or left < 0:
-            seen.is_over = True
-            tell(Sighting(receipt_id=receipt_id, verdict=state.status.name.lower()))
+            if not seen.over_at:
+                seen.over_at = self._contracts.node.head()[0]
+                tell(Sighting(receipt_id=receipt_id, verdict=state.status.name.lower()))
+            # Believed where blocks have come since: what ended it may be undone, and of several
+            # nodes behind an address one may have another time.
+            seen.is_over = seen.over_at < self._stop
             return
+        seen.over_at = 0
         posted = self._contracts.posted(receipt_id)
         grounds, judged = self._judged(seen, posted, state, bundle)
         if state.promised and not state.settled and self._now() > state.expiry:

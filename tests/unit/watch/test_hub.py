@@ -199,6 +199,29 @@ def test_a_reorganisation_is_walked_again(
     assert ask(chain.node, "eth_blockNumber") is not None
 
 
+def test_an_end_of_a_post_that_may_be_undone_is_not_believed(
+    chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A node that is ahead of its time for once, or a block that goes, ends no watch for good."""
+    post = chain.post(chain.commitment())
+    real = Contracts.clock
+    with monkeypatch.context() as ahead:
+        ahead.setattr(Contracts, "clock", lambda self: real(self) + DAY)
+        assert look(chain, Bundles())[post].verdict == "pending"
+        assert look(chain, Bundles()) == {}  # told once
+    chain.pass_time(1)
+    assert look(chain, Bundles())[post].action == "waiting for it"
+
+    with monkeypatch.context() as fork:
+        fork.setattr(Contracts, "clock", lambda self: real(self) + DAY)
+        look(chain, Bundles())
+        chain.pass_time(1)
+        look(chain, Bundles())
+        assert cursor_of(chain).posts[post.hex()].is_over
+    monkeypatch.setattr(chain.node, "block_hash", lambda _number: b"\1" * 32)
+    assert look(chain, Bundles())[post].action == "waiting for it"
+
+
 def test_a_location_that_is_no_text(chain: Chain) -> None:
     """A contract takes any bytes for a location; such a post is watched and proven wrong."""
     shown = chain.commitment("one")
