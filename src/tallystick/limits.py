@@ -545,6 +545,10 @@ FRAME_MS_MAX = 10_000
 # frame on a connection that was closed.
 EMITTER_IDLE_MS_MAX = 24 * 60 * 60 * 1000
 
+# How far the daemon's clock may be behind its last receipt before its doctor warns: small steps
+# back are usual, and what is issued meanwhile bears the moment of that receipt.
+CLOCK_BEHIND_MS_MAX = 60_000
+
 # An idle connection keeps its place for so long where another one needs it.
 IDLE_BEFORE_EVICTION_MS_MAX = 60_000
 

@@ -26,7 +26,7 @@ from tallystick.daemon.vouching import hand_overs, is_signed, unpublished_key, v
 from tallystick.durable.file import shown
 from tallystick.errors import Error, MissingExtraError, PeerError, SigningError, UnreadableError
 from tallystick.keys.signer_uri import open_signer
-from tallystick.limits import STATUS_MS_MAX
+from tallystick.limits import CLOCK_BEHIND_MS_MAX, STATUS_MS_MAX
 from tallystick.model.framing import encode_frame, read_answer
 from tallystick.model.receipt import split_canonical
 from tallystick.serve.given import quoted
@@ -147,6 +147,14 @@ def _daemon(settings: Settings, status: dict[str, Any] | str) -> Check:
             "daemon",
             f"{found}, but it listens at {status.get('socket')}",
             "set AGENTRECEIPTS_SOCKET to the same path for the daemon and its emitters",
+        )
+    ledger = status.get("ledger")
+    behind_ms = ledger.get("clock_behind_ms") if type(ledger) is dict else None
+    if type(behind_ms) is int and behind_ms > CLOCK_BEHIND_MS_MAX:
+        return _warn(
+            "daemon",
+            f"{found}, and its clock is {behind_ms // 1000} s behind its last receipt",
+            "look at the clock; until it has come there, receipts are dated as that one",
         )
     return _ok("daemon", found)
 

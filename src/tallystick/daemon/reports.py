@@ -38,6 +38,7 @@ class Reports:
         self._tallies = tallies
         self._intake = intake
         self._connections = connections
+        self._clock_ns = clock_ns
         self._started_ns = clock_ns()
         self._began_ns = time.monotonic_ns()
 
@@ -65,6 +66,7 @@ class Reports:
                 "hash": ledger.hash,
                 "receipts": ledger.receipts,
                 "last_issued_ms": ledger.last_issued_ms,
+                "clock_behind_ms": max(0, ledger.last_issued_ms - self._clock_ns() // 1_000_000),
             },
             "queue": {
                 "frames": self._connections.waiting,

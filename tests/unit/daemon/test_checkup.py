@@ -215,9 +215,8 @@ def test_a_roundtrip_needs_a_daemon(home: Home) -> None:
     assert roundtrip(settings_of(home), "2026-11-21T12:00:00Z", "s").state == "fail"
 
 
-@pytest.mark.parametrize("answer", [{"ok": True}, {"ok": False}, {"pid": "1", "uptime_s": 1}])
-def test_what_answers_may_be_no_daemon(home: Home, answer: dict[str, object]) -> None:
-    """It says so, and looks on."""
+def found_where_it_answers(home: Home, answer: dict[str, object]) -> dict[str, Check]:
+    """Return what is found where something answers so for a daemon."""
     path = home.folder / "status.sock"
 
     def serve() -> None:
@@ -233,6 +232,26 @@ def test_what_answers_may_be_no_daemon(home: Home, answer: dict[str, object]) ->
         thread.start()
         checks = found(home)
         thread.join()
+    return checks
+
+
+@pytest.mark.parametrize(
+    ("behind", "state"), [(60_000, "ok"), (86_400_000, "warn"), ("1", "ok"), (None, "ok")]
+)
+def test_a_clock_that_was_ahead_is_told(home: Home, behind: object, state: str) -> None:
+    """Receipts bear a moment that is still to come, and nobody else would say so."""
+    settings = settings_of(home)
+    ledger = {"clock_behind_ms": behind} if behind is not None else "none"
+    answer = {"pid": 1, "uptime_s": 1, "socket": settings.socket, "ledger": ledger}
+    check = found_where_it_answers(home, answer)["daemon"]
+    assert check.state == state
+    assert ("86400 s behind its last receipt" in check.found) is (state == "warn")
+
+
+@pytest.mark.parametrize("answer", [{"ok": True}, {"ok": False}, {"pid": "1", "uptime_s": 1}])
+def test_what_answers_may_be_no_daemon(home: Home, answer: dict[str, object]) -> None:
+    """It says so, and looks on."""
+    checks = found_where_it_answers(home, answer)
     assert checks["daemon"].state == "fail"
     assert "no daemon of ours" in checks["daemon"].found
     assert "chain" in checks

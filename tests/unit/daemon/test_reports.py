@@ -56,9 +56,13 @@ def test_all_parts_are_asked(tmp_path: Path) -> None:
     assert status["socket_is_safe"] is False
     assert status["commit"] == {"count": 0, "recent_us": {}, "last_fsync": None}
     assert status["chains"] == {"open": 0, "roots": 0, "agents": 0}
-    assert status["ledger"]["root"] is None
+    assert (status["ledger"]["root"], status["ledger"]["clock_behind_ms"]) == (None, 0)
     assert status["fault"] is None
     assert str(home.key) not in str(status)
+    ledger.commit([home.frame()])
+    home.now_ms -= 3_600_000
+    status = reports.status(Statements(settings), listener)
+    assert status["ledger"]["clock_behind_ms"] == 3_600_000
     listener.close()
     intake.close()
     ledger.close()
