@@ -817,6 +817,10 @@ RUN_RECEIPTS_BYTES_MAX = 64 * 1024 * 1024
 # How long a run whose evidence could not be finished waits before a service takes it up again.
 SOLVER_RETRY_MS = 30_000
 
+# How long a service waits at most before it looks again at a post whose window is open. One answer
+# of a node whose time is wrong would otherwise keep the post from its end.
+OPEN_POST_WAIT_MS_MAX = 60 * 60 * 1000
+
 # One message of an MCP client or server, in one line. The TypeScript SDK reads up to 10 MiB.
 MESSAGE_BYTES_MAX = 16 * 1024 * 1024
 

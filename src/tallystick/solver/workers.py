@@ -17,7 +17,7 @@ from typing import Any, Final
 import msgspec
 
 from tallystick.errors import AttemptsError, Error, RunBusyError
-from tallystick.limits import SOLVER_RETRY_MS
+from tallystick.limits import OPEN_POST_WAIT_MS_MAX, SOLVER_RETRY_MS
 from tallystick.serve.logs import LOGGER, event
 from tallystick.serve.metrics import Meters
 from tallystick.solver.resume import resume_run, unfinished
@@ -156,7 +156,8 @@ class Workers:
         if result.post.is_open:
             with self._lock:
                 self._posted.add(result.run_id)
-                pause_s = max(result.post.seconds_left, SOLVER_RETRY_MS / 1000)
+                left_s = min(result.post.seconds_left, OPEN_POST_WAIT_MS_MAX / 1000)
+                pause_s = max(left_s, SOLVER_RETRY_MS / 1000)
                 self._later[result.run_id] = time.monotonic() + pause_s
         if is_new or not result.post.is_open:
             event(logging.INFO, "run_posted", **fields)

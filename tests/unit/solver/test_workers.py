@@ -25,6 +25,7 @@ from tallystick.solver.attempts import next_attempt
 from tallystick.solver.home import held
 from tallystick.solver.meters import METERS
 from tallystick.solver.overview import view_runs
+from tallystick.solver.posting import Post
 from tallystick.solver.run import run_intent
 from tallystick.solver.run_log import RunLog
 from tallystick.solver.setup import Solver
@@ -211,6 +212,18 @@ def test_a_run_that_another_is_at_is_not_forgotten(
         _until(lambda: found._later.get(run_id, 0.0) > 0.0)
     with _working(made, 1):
         _until(lambda: all(view.state == "done" for view in view_runs(made.home)))
+
+
+@pytest.mark.parametrize(("left_s", "wait_s"), [(0, 30), (600, 600), (2**64, 3600)])
+def test_an_open_post_is_looked_at_again(tmp_path: Path, left_s: int, wait_s: int) -> None:
+    """When its window is over; within an hour, whatever a node told of the time."""
+    made = solver(tmp_path)
+    post = Post(post_id="0x1", chain_id=1, status="pending", seconds_left=left_s)
+    outcome = msgspec.structs.replace(run_intent(made, body()), post=post)
+    found = Workers(made, Waitlist(made.home, 1, lambda: 0), Meters(METERS), 1)
+    before = time.monotonic()
+    found._ended(outcome, 1.0)
+    assert before + wait_s <= found._later[outcome.run_id] <= time.monotonic() + wait_s
 
 
 def test_an_intent_that_is_gone_ends_no_worker(
