@@ -26,6 +26,8 @@ Exit codes
   2  usage
   3  a file could not be read
 """
+# What the system's clock can say: until April 2262.
+_NANOSECONDS_MAX: Final = 2**63 - 1
 
 
 @click.command("check", short_help="Try rules on recorded calls.", epilog=_EPILOG)
@@ -91,10 +93,10 @@ def _moment(text: str) -> int:
 
     if not is_moment(text):
         raise click.UsageError("--at: wanted is a time as 2026-11-21T03:00:00Z")
-    try:
-        return int(instant_ns(text) - instant_ns("1970-01-01T00:00:00Z"))
-    except ValueError:
-        raise click.UsageError("--at: there is no such time") from None
+    since_1970 = instant_ns(text) - instant_ns("1970-01-01T00:00:00Z")
+    if not 0 <= since_1970 <= _NANOSECONDS_MAX:
+        raise click.UsageError("--at: no clock says such a time")
+    return since_1970
 
 
 def _calls(path: str, server: str) -> Iterator[Any]:

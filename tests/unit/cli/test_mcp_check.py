@@ -53,6 +53,11 @@ def test_what_is_refused(rules: str, tmp_path: Path) -> None:
     assert tally("mcp", "check", rules, "/nowhere").code == 3
     assert tally("mcp", "check", "/nowhere").code == 3
     assert tally("mcp", "check", rules, "-", "--at", "noon", stdin=b"").code == 2
+    for never in ("0001-01-01T00:00:00+23:59", "1969-12-31T23:59:59Z", "9999-12-31T23:59:59Z"):
+        done = tally("mcp", "check", rules, "-", "--at", never, stdin=CALL.encode())
+        assert (done.code, "no clock says" in done.err) == (2, True)
+    for edge in ("1970-01-01T00:00:00Z", "2262-04-11T00:00:00Z"):
+        assert tally("mcp", "check", rules, "-", "--at", edge, stdin=CALL.encode()).code == 0
     bad = tmp_path / "bad.yaml"
     bad.write_text("rules: {}")
     done = tally("mcp", "check", str(bad))
