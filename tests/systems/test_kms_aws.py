@@ -347,6 +347,25 @@ def test_a_certificate_that_nobody_knows() -> None:
     assert not service.requests
 
 
+@pytest.mark.parametrize("is_set", [True, False])
+def test_no_proxy_stands_between(
+    kms: KmsService, monkeypatch: pytest.MonkeyPatch, is_set: bool
+) -> None:
+    """What stays on this machine does so: a proxy would read the token, and could answer."""
+    endpoint = kms.url if is_set else None
+    if endpoint is None:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_KMS", kms.url)
+    with KmsService() as proxy:
+        proxy.make_key(OTHER_SEED, ALIAS)
+        for name in ("NO_PROXY", "no_proxy"):
+            monkeypatch.delenv(name, raising=False)
+        for name in ("HTTP_PROXY", "http_proxy"):
+            monkeypatch.setenv(name, proxy.url)
+        assert len(KMSSigner(ALIAS, endpoint_url=endpoint).sign(b"x")) == 64
+    assert not proxy.requests
+    assert kms.count("Sign") == 1
+
+
 def test_no_credentials(kms: KmsService, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without credentials nothing is sent, and the error says so."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):

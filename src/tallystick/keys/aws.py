@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final, Protocol
+from urllib.parse import urlsplit
 
 from tallystick.errors import KeyMismatchError
 from tallystick.keys.remote import (
@@ -249,8 +250,8 @@ def client_of(
         if any(one is not None for one in (region, endpoint_url, timeout)):
             raise ValueError("region, endpoint_url and timeout are for a client that is made here")
         return client
-    if endpoint_url is not None and is_open_http(endpoint_url):
-        raise ValueError(PLAIN_HTTP)
+    if endpoint_url is not None:
+        _check_endpoint(endpoint_url)
     boto3 = vendor("boto3", "aws")
     seconds = TIMEOUT_SECONDS if timeout is None else timeout
     config = vendor("botocore.config", "aws").Config(
@@ -258,13 +259,28 @@ def client_of(
         read_timeout=seconds,
         retries={"total_max_attempts": 1, "mode": "standard"},  # one schedule is enough: ours
     )
-    return line.ask(
-        "client",
+
+    def make(config: Any) -> Any:
         # A session of its own: making clients from the shared one is not safe from threads.
-        lambda: boto3.session.Session().client(
+        return boto3.session.Session().client(
             service, region_name=region, endpoint_url=endpoint_url, config=config
-        ),
-    )
+        )
+
+    made = line.ask("client", lambda: make(config))
+    found = made.meta.endpoint_url
+    _check_endpoint(found)  # AWS_ENDPOINT_URL and a profile name one, too
+    if urlsplit(found).scheme == "http":
+        # To this machine, and by no proxy: that one would read the credentials, and could answer.
+        config = config.merge(type(config)(proxies={}))
+        made = line.ask("client", lambda: make(config))
+    return made
+
+
+def _check_endpoint(url: str) -> None:
+    if is_open_http(url):
+        raise ValueError(PLAIN_HTTP)
+    if "@" in urlsplit(url).netloc:
+        raise ValueError("endpoint holds a user, perhaps a password: wanted is https://HOST[:PORT]")
 
 
 def aws_fault(error: Exception) -> Fault:

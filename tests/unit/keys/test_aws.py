@@ -140,3 +140,25 @@ def test_plain_http_stays_on_this_machine(make: Any, url: str) -> None:
     """Who stands between could give another key, or take credentials along."""
     with pytest.raises(ValueError, match="endpoint is http"):
         make("k", endpoint_url=url)
+
+
+@pytest.mark.parametrize("make", [KMSSigner, SecretsManagerKeyProvider])
+@pytest.mark.parametrize("variable", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_{}"])
+def test_plain_http_stays_on_this_machine_wherever_it_is_set(
+    make: Any, variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The variables that boto3 reads are held to the same as the argument."""
+    service = {KMSSigner: "KMS", SecretsManagerKeyProvider: "SECRETS_MANAGER"}[make]
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    monkeypatch.setenv(variable.format(service), "http://kms.example")
+    with pytest.raises(ValueError, match="endpoint is http"):
+        make("k")
+
+
+@pytest.mark.parametrize("make", [KMSSigner, SecretsManagerKeyProvider])
+def test_no_endpoint_holds_a_user(make: Any) -> None:
+    """A password in an endpoint would stand in argument lists; it is not shown in the error."""
+    with pytest.raises(ValueError, match="endpoint holds a user") as caught:
+        make("k", endpoint_url="https://user:pa55@kms.example")
+    assert "pa55" not in str(caught.value)
