@@ -163,6 +163,50 @@ def test_no_redirect_leads_out_of_tls(
     assert not active.requests
 
 
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
+def test_no_proxy_stands_between(
+    vault: TransitService, monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    """What stays on this machine does so: a proxy would read the token, and could answer."""
+    with TransitService() as proxy:
+        proxy.rotate(NAME, OTHER_SEED)
+        for name in ("NO_PROXY", "no_proxy"):
+            monkeypatch.delenv(name, raising=False)
+        for name in ("HTTP_PROXY", "http_proxy"):
+            monkeypatch.setenv(name, proxy.url)
+        signer = TransitSigner(NAME, url=vault.url.replace("127.0.0.1", host))
+        assert len(signer.sign(b"x")) == 64
+    assert not proxy.requests
+    assert vault.count("sign") == 1
+
+
+@pytest.mark.parametrize(
+    ("place", "is_left"),
+    [
+        ("http://vault.invalid:{port}", True),
+        ("http://localhost:{port}", True),  # by another name a proxy may be asked
+        ("http://127.0.0.1\\@127.0.0.1:{port}", True),
+        ("//127.0.0.1:{port}", False),
+        ("", False),
+    ],
+)
+def test_no_redirect_leads_off_this_machine(
+    vault: TransitService, place: str, is_left: bool
+) -> None:
+    """An agent of Vault's beside the process does not take the token into the open either."""
+    start = place.format(port=vault.url.rpartition(":")[2])
+    vault.tricks.append(
+        lambda request, *_: http_service.Answer(307, b"", {"Location": start + request.path})
+    )
+    signer = TransitSigner(NAME, url=vault.url, retry=EAGER)
+    if not is_left:
+        signer.warm_up()
+        return
+    with pytest.raises(SigningError, match="without TLS"):
+        signer.warm_up()
+    assert len(vault.requests) == 1
+
+
 def test_permanent_faults_are_not(vault: TransitService, monkeypatch: pytest.MonkeyPatch) -> None:
     """Wrong token, key, mount point or address: one request, one SigningError."""
     with pytest.raises(SigningError, match="no such key"):

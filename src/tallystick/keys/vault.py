@@ -131,17 +131,23 @@ def _client(url: str | None, namespace: str | None, timeout: float) -> Any:
     client = vendor("hvac", "vault").Client(url=url, namespace=namespace, timeout=timeout)
     if is_open_http(client.url):
         raise ValueError(PLAIN_HTTP)
+    parts = urlsplit(client.url)
+    if parts.scheme == "http":
+        # Not by the proxy of HTTP_PROXY either: that one would read the token, and could answer.
+        client.session.proxies = {f"http://{parts.hostname}": ""}
     # A standby sends its clients on to the active node, and hvac sends the token along.
     client.session.hooks["response"].append(_stay_with_tls)
     return client
 
 
 def _stay_with_tls(answer: Any, **_: Any) -> None:
-    """Follow no redirect out of TLS: the token would go over the wire for all to read."""
+    """Follow no redirect out of TLS, or off this machine without it: all would read the token."""
     if not answer.is_redirect:
         return
     there = urljoin(answer.url, answer.headers["location"])
-    if urlsplit(answer.url).scheme == "https" and urlsplit(there).scheme != "https":
+    here, goal = urlsplit(answer.url), urlsplit(there)
+    is_same_host = (here.scheme, here.hostname) == (goal.scheme, goal.hostname)
+    if goal.scheme != "https" and (is_open_http(there) or not is_same_host):
         raise Unusable("it sends the request on to an address without TLS, where no token goes")
 
 
