@@ -30,6 +30,7 @@
     ├── ProductionKeyProviderError    a generated key was asked for in production
     ├── SigningError                  the signer gave no signature, and asking again won't help
     │   ├── LeaseExpired              the session key is used up; a new chain takes a new one
+    │   ├── PinRefused                a token does not take the PIN; asked again, it would lock
     │   └── SignerUnavailable         the signer could not be asked just now; asking again may help
     ├── NodeError                     a node of a chain did not do what it was asked
     │   ├── RevertError               a contract refuses; `name` is its error
@@ -238,6 +239,10 @@ class SigningError(Error):
 
 class LeaseExpired(SigningError):
     """The session key reached its age or its count; the answer is a new chain with a new lease."""
+
+
+class PinRefused(SigningError):
+    """A token does not take the PIN, or would lock at the next wrong one: somebody has to look."""
 
 
 class SignerUnavailable(SigningError):

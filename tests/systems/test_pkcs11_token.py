@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
+from importlib.resources import files
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 import pkcs11
 import pytest
 from pkcs11.util.ec import encode_named_curve_parameters
-from tests.command import tally
+from tests.command import process, tally
 from tests.daemons import DaemonHome
 from tests.leaks import everything_shown_by
 from tests.ledgers import METHOD, Home
@@ -294,6 +295,26 @@ def daemon_verb(home: DaemonHome, *arguments: str, **variables: str) -> tuple[in
         answer = tally("daemon", *arguments)
     os.umask(umask)
     return answer.code, answer.out + answer.err
+
+
+def test_a_daemon_that_has_a_wrong_pin(library: Any, tmp_path: Path) -> None:
+    """It ends with exit code 2, at which no unit starts it anew: with 3 the token would lock."""
+    home = DaemonHome(tmp_path / "d", with_key=False)
+    given = {
+        "AGENTRECEIPTS_KEY": "",
+        "AGENTRECEIPTS_PUBLIC_KEY": str(home.public),
+        "TALLY_SIGNER": uri_of(KEY),
+    }
+    assert daemon_verb(home, "init", **given)[0] == 0
+    # A process of its own: here somebody is logged in, and nobody would ask for the PIN.
+    done = subprocess.run(
+        process("daemon", "run"), env=home.variables(TALLY_PKCS11_PIN="wrong-7781", **given),
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert (done.returncode, "the PIN is wrong" in done.stderr) == (2, True), done
+    for unit in ("system.service", "user.service"):
+        text = (files("tallystick.daemon") / "units" / unit).read_text()
+        assert "RestartPreventExitStatus=1 2\n" in text
 
 
 def test_a_daemon_process_whose_key_is_on_the_token(library: Any, tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ Signals
 Exit codes
   0  ended as told; nothing that was acknowledged is lost
   1  the store is not what this key has signed, or contradicts itself
-  2  usage, also settings that contradict each other
+  2  usage, also settings that contradict each other, and a PIN that a token does not take
   3  store, key or socket can't be used
 """
 

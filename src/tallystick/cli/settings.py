@@ -51,11 +51,16 @@ def settings_of(config: str | None, flags: dict[str, Any]) -> Any:
 
 @contextmanager
 def unusable() -> Iterator[None]:
-    """Turn what can't be used into exit codes: settings 2, a store that lies 1, the rest 3."""
+    """Turn what can't be used into exit codes: settings 2, a store that lies 1, the rest 3.
+
+    A PIN that is not taken counts as a setting: who starts us anew every few seconds, as long as
+    that may help, would have the token locked.
+    """
     from tallystick.errors import (
         KeyFileError,
         LogRolledBackError,
         MissingExtraError,
+        PinRefused,
         SettingError,
         SigningError,
         StoreCorruptError,
@@ -64,7 +69,7 @@ def unusable() -> Iterator[None]:
 
     try:
         yield
-    except SettingError as fault:
+    except (PinRefused, SettingError) as fault:
         raise Stop(Exit.USAGE, str(fault)) from None
     except (LogRolledBackError, StoreCorruptError) as fault:
         raise Stop(Exit.REFUSED, str(fault)) from None

@@ -49,16 +49,19 @@ FAULTS: Final = {
     "NoSuchToken": Fault("the module shows no token of this label"),
     "ObjectHandleInvalid": _LOST,
     "OperationActive": _LOST,
-    "PinIncorrect": Fault("the PIN is wrong; it was given once and won't be again"),
-    "PinLocked": Fault("the PIN is locked after wrong ones"),
+    "PinExpired": Fault("the PIN has expired", is_pin=True),
+    "PinIncorrect": Fault("the PIN is wrong; it was given once and won't be again", is_pin=True),
+    "PinInvalid": Fault("the PIN has characters that no PIN has here", is_pin=True),
+    "PinLenRange": Fault("the PIN is too short or too long to be one here", is_pin=True),
+    "PinLocked": Fault("the PIN is locked after wrong ones", is_pin=True),
     "SessionClosed": _LOST,
     "SessionCount": Fault("the token has no session to give", is_transient=True),
     "SessionHandleInvalid": _LOST,
     "TokenNotPresent": _GONE,
     "UserNotLoggedIn": _LOST,
 }
-# Asking for more with the same PIN would lock the token for everybody.
-_FINAL: Final = frozenset({"PinExpired", "PinIncorrect", "PinInvalid", "PinLenRange", "PinLocked"})
+# CKF_USER_PIN_FINAL_TRY: one more wrong PIN, and the token is locked for everybody.
+_FINAL_TRY: Final = 0x20000
 
 
 class Pkcs11Signer(RemoteSigner):
@@ -139,14 +142,14 @@ class Token:
             self._begin_after_fork()
         with self._lock:
             if self._refusal is not None:
-                raise Unusable(self._refusal.reason)
+                raise Unusable(self._refusal.reason, is_pin=True)
             try:
                 return work(self)
             except Unusable:
                 raise
             except Exception as error:
                 fault = token_fault(error)
-                if type(error).__name__ in _FINAL:
+                if fault.is_pin:
                     self._refusal = fault
                 if fault.is_transient:
                     self._hang_up()  # the next attempt opens another session
@@ -157,6 +160,12 @@ class Token:
         """The open session; opened here when there is none."""
         if self._session is None:
             token = self._library.get_token(token_label=self._label)
+            if token.flags & _FINAL_TRY:
+                # Wrong ones were given, perhaps by us before we were started anew.
+                raise Unusable(
+                    "wrong PINs were given, and one more would lock it: log in by hand first",
+                    is_pin=True,
+                )
             try:
                 self._session = token.open(user_pin=self._pin())
             except vendor("pkcs11.exceptions", "pkcs11").UserAlreadyLoggedIn:

@@ -28,6 +28,7 @@ from tallystick.errors import (
     KeyFormatError,
     LimitError,
     MissingExtraError,
+    PinRefused,
     SignerUnavailable,
     SigningError,
     how_to_install,
@@ -81,18 +82,22 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Fault(msgspec.Struct, frozen=True):
-    """Why a request gave nothing, in our words, and whether asking again may help."""
+    """Why a request gave nothing, in our words, and whether asking again may help.
+
+    `is_pin`: a PIN was not taken, and asking again may lock the token for everybody.
+    """
 
     reason: str
     is_transient: bool = False
+    is_pin: bool = False
 
 
 class Unusable(Exception):
     """An answer that came, but that can't be used. It never leaves this room: see `Line`."""
 
-    def __init__(self, reason: str, *, is_transient: bool = False) -> None:
+    def __init__(self, reason: str, *, is_transient: bool = False, is_pin: bool = False) -> None:
         super().__init__(reason)
-        self.fault = Fault(reason, is_transient)
+        self.fault = Fault(reason, is_transient, is_pin)
 
 
 class Line:
@@ -121,6 +126,8 @@ class Line:
             if not answer.is_transient or is_last:
                 tried = f" ({attempt} attempts)" if attempt > 1 else ""
                 text = f"{self.service} gave no {wish}: {answer.reason}{tried}"
+                if answer.is_pin:
+                    raise PinRefused(text)
                 raise (failure or _signing_error)(text, answer.is_transient)
             retry.sleep(pause_ms / 1000)
             attempt += 1

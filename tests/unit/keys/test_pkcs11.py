@@ -16,7 +16,7 @@ from pkcs11 import Attribute, ObjectClass
 
 from tallystick.config import VARIABLES
 from tallystick.crypto.ed25519 import KeyPair
-from tallystick.errors import MissingExtraError, SignerUnavailable, SigningError
+from tallystick.errors import MissingExtraError, PinRefused, SignerUnavailable, SigningError
 from tallystick.keys.pkcs11 import PIN_VARIABLE, Pkcs11Signer
 from tallystick.keys.remote import Retry
 
@@ -53,7 +53,7 @@ def token(monkeypatch: pytest.MonkeyPatch) -> Any:
     """A module with one token, put where python-pkcs11 keeps loaded modules."""
     opened: list[Session] = []
     there = SimpleNamespace(
-        point=b"\x04\x20" + PUBLIC, sign=PAIR.signing_key().sign, opened=opened, fault=None
+        point=b"\x04\x20" + PUBLIC, sign=PAIR.signing_key().sign, opened=opened, fault=None, flags=0
     )
 
     def open_session(user_pin: str) -> Session:
@@ -64,7 +64,8 @@ def token(monkeypatch: pytest.MonkeyPatch) -> Any:
         return opened[-1]
 
     library = SimpleNamespace(
-        initialized=True, get_token=lambda token_label: SimpleNamespace(open=open_session)
+        initialized=True,
+        get_token=lambda token_label: SimpleNamespace(open=open_session, flags=there.flags),
     )
     monkeypatch.setattr(pkcs11, "_loaded", {"module.so": library})
     return there
@@ -134,17 +135,31 @@ def test_a_fault_that_stays(token: Any) -> None:
     assert not token.opened[-1].is_closed
 
 
-@pytest.mark.parametrize("kind", ["PinIncorrect", "PinLocked", "PinExpired", "PinInvalid"])
+@pytest.mark.parametrize(
+    "kind", ["PinIncorrect", "PinLocked", "PinExpired", "PinInvalid", "PinLenRange"]
+)
 def test_a_pin_is_not_tried_twice(token: Any, kind: str) -> None:
     """Also when the token would be asked for the next receipt."""
     token.fault = getattr(pkcs11.exceptions, kind)()
     made = signer()
-    with pytest.raises(SigningError):
+    with pytest.raises(PinRefused):
         made.sign(b"x")
     token.fault = None
-    with pytest.raises(SigningError):
+    with pytest.raises(PinRefused):
         made.sign(b"x")
     assert token.opened == []
+
+
+def test_the_last_try_is_not_ours(token: Any) -> None:
+    """A token that would lock at the next wrong PIN is given none, until somebody logged in."""
+    token.flags = 0x2040D  # initialised, a PIN is wanted, and CKF_USER_PIN_FINAL_TRY
+    made = signer()
+    for _ in range(2):
+        with pytest.raises(PinRefused, match="one more would lock it"):
+            made.sign(b"x")
+    assert token.opened == []
+    token.flags = 0x1040D  # CKF_USER_PIN_COUNT_LOW: a few are left
+    assert len(made.sign(b"x")) == 64
 
 
 @pytest.mark.parametrize("answer", [b"", b"x" * 63, b"x" * 64])
