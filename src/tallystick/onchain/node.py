@@ -7,6 +7,7 @@ often holds an access key, and errors quote addresses.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from typing import Any, Final, TypeVar
@@ -273,10 +274,15 @@ def _parts(url: str) -> SplitResult | None:
 
 def web3_module() -> Any:
     """Return web3, or say which extra brings it."""
+    frames = sys.getrecursionlimit()
     try:
         return import_module("web3")  # a second; only commands on chain need it
     except ImportError:
         raise MissingExtraError(f"web3 is not installed; {how_to_install('onchain')}") from None
+    finally:
+        # It has py_ecc ask for a hundred times as many. The answer of a service that signs is read
+        # by its vendor's parser, where with so many, deep input would end the process.
+        sys.setrecursionlimit(frames)
 
 
 def _fault_of(error: Exception, wish: str) -> NodeError:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
 import sys
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -180,6 +181,20 @@ def test_fees_without_a_tip() -> None:
     fees = node.fees()
     assert fees.priority_fee == 10**9
     assert fees.max_fee == 10**9 + 14
+
+
+def test_the_interpreters_own_limit_stays() -> None:
+    """A package below web3 raises it for all: then deep input of anybody ends the process."""
+    program = (
+        "import sys\n"
+        "from tallystick.onchain.node import open_node\n"
+        "open_node('http://127.0.0.1:1')\n"
+        "print('py_ecc' in sys.modules or 'ckzg' in sys.modules, sys.getrecursionlimit())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "True 1000"
 
 
 def test_without_web3(monkeypatch: pytest.MonkeyPatch) -> None:
