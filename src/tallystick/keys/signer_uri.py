@@ -29,6 +29,9 @@ from tallystick.keys.file import is_key_itself
 from tallystick.limits import SIGNER_URI_CHARS_MAX
 from tallystick.ports import EvmSigner, Signer
 
+# They would end a line in a log, or a text in C.
+_CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
 # Scheme → the parameters that it takes, besides `address`.
 _SCHEMES: Final[Mapping[str, frozenset[str]]] = {
     "awskms": frozenset({"region", "endpoint"}),
@@ -70,12 +73,23 @@ def parse_signer_uri(text: str) -> SignerUri:
         key, _, value = part.partition("=")
         if key not in _SCHEMES[scheme] | {"address"} or key in parameters or not value:
             raise SettingError(f"{scheme}: takes no parameter {key[:32]!r} of that form")
-        parameters[key] = unquote(value)
+        parameters[key] = _decoded(scheme, value)
     if not name:
         raise SettingError(f"{scheme}: names no key")
     if scheme != "pkcs11":  # whose name has parts of its own
-        name = unquote(name)
+        name = _decoded(scheme, name)
     return SignerUri(scheme=scheme, name=name, parameters=parameters)
+
+
+def _decoded(scheme: str, text: str) -> str:
+    """Return what percent-encoded text stands for; refuse what others would read otherwise."""
+    try:
+        found = unquote(text, errors="strict")
+    except UnicodeDecodeError:
+        raise SettingError(f"{scheme}: what is percent-encoded is no UTF-8") from None
+    if _CONTROLS.search(found):
+        raise SettingError(f"{scheme}: holds control characters")
+    return found
 
 
 def _is_mistyped(scheme: str, text: str) -> bool:
@@ -223,7 +237,7 @@ def _token_of(uri: SignerUri) -> tuple[str, str, str]:
         key, _, value = part.partition("=")
         if key not in ("token", "object") or key in parts or not value:
             raise SettingError("pkcs11: wanted is pkcs11:token=…;object=…?module-path=…")
-        parts[key] = unquote(value)
+        parts[key] = _decoded("pkcs11", value)
     module = uri.get("module-path")
     if module is None or len(parts) != 2:
         raise SettingError("pkcs11: wanted is pkcs11:token=…;object=…?module-path=…")

@@ -83,6 +83,9 @@ class TransitSigner(RemoteSigner):
         """Make the client; nothing is asked yet. A `client` is a `hvac.Client`."""
         if not _NAME.fullmatch(key_name):
             raise ValueError("key_name is no name of a transit key")
+        folders = mount_point.removesuffix("/").split("/")
+        if {"", ".", ".."} & set(folders) or not mount_point.isprintable():
+            raise ValueError("mount_point is no path of a transit engine")
         if client is not None and any(one is not None for one in (url, namespace, timeout)):
             raise ValueError("url, namespace and timeout are for a client that is made here")
         super().__init__(Line("Vault", _fault, retry or Retry()))

@@ -114,6 +114,8 @@ def test_names_are_checked(opened: Any) -> None:
     ):
         with pytest.raises(SettingError, match="wanted is pkcs11:"):
             opened(f"pkcs11:{name}")
+    with pytest.raises(SettingError, match="pkcs11: holds control characters"):
+        opened("pkcs11:token=t%00;object=o?module-path=/nonexistent.so")
     with pytest.raises((SigningError, MissingExtraError), match="can't be loaded"):
         opened("pkcs11:token=t%3B;object=o?module-path=/nonexistent.so")
 
@@ -128,6 +130,11 @@ def test_names_are_checked(opened: Any) -> None:
         ("awskms:k?region=a&region=b", "takes no parameter 'region'"),
         ("awskms:k?region", "takes no parameter 'region'"),
         ("keystore:k?password=secret", "takes no parameter 'password'"),
+        ("awskms:k%0d%0aX-Header:%20y", "holds control characters"),
+        ("awskms:k\x1b[2J", "holds control characters"),
+        ("awskms:k?region=eu-west-1%00", "holds control characters"),
+        ("vault:k?mount=a%C2%85", "holds control characters"),
+        ("keystore:k%ff?password-fd=3", "no UTF-8"),
         ("x" * (SIGNER_URI_CHARS_MAX + 1), "characters"),
         ("11" * 32, "a key itself"),
         ("-----BEGIN PRIVATE KEY-----", "a key itself"),

@@ -28,6 +28,15 @@ def test_names(name: str) -> None:
         TransitSigner(name, client=client_that_answers({}))
 
 
+@pytest.mark.parametrize("mount", ["", "/", "..", "../sys", "a/../b", "a//b", "./a", "/a", "a\r\n"])
+def test_mount_points(mount: str) -> None:
+    """A mount point that would be another path is refused."""
+    with pytest.raises(ValueError, match="no path of a transit engine"):
+        TransitSigner("agent", mount_point=mount, client=client_that_answers({}))
+    for name in ("transit", "team/transit", "transit/", "team.a/tr..it"):
+        TransitSigner("agent", mount_point=name, client=client_that_answers({}))
+
+
 @pytest.mark.parametrize("answer", [None, [], {}, {"data": None}, {"data": []}, "text", 7])
 def test_shapes(answer: object) -> None:
     """Whatever comes back, the error is ours."""
