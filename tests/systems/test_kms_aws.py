@@ -14,7 +14,7 @@ import pytest
 from tests.leaks import everything_shown_by
 from tests.systems import http_service
 from tests.systems.kept import READ, SUCCESS, Kept, chain_by, written_by
-from tests.systems.kms_service import KmsService, Members, client_for, refuses, tells_all
+from tests.systems.kms_service import ACCOUNT, KmsService, Members, client_for, refuses, tells_all
 
 from tallystick import verify_chain
 from tallystick.errors import (
@@ -241,6 +241,9 @@ def _set(which: str, **changes: object) -> Callable[[str, Members], None]:
         (_set("Sign", KeyId=None), "which key signed"),
         (_set("GetPublicKey", KeyId="arn:aws:s3:::bucket"), "another key"),
         (_set("GetPublicKey", KeyId=None), "another key"),
+        (_set("GetPublicKey", KeyId=f"{ACCOUNT}:key/x\r\nroot: all is well"), "another key"),
+        (_set("GetPublicKey", KeyId=f"{ACCOUNT}:key/" + "x" * 9999), "another key"),
+        (_set("Sign", KeyId=f"{ACCOUNT}:key/\x1b[2J"), "which key signed"),
         (_set("GetPublicKey", KeySpec="ECC_NIST_P256"), "ECC_NIST_EDWARDS25519"),
         (_set("GetPublicKey", KeyUsage="KEY_AGREEMENT"), "SIGN_VERIFY"),
         (_set("GetPublicKey", SigningAlgorithms=["ED25519_PH_SHA_512"]), "ED25519_SHA_512"),
@@ -292,6 +295,15 @@ def test_an_arn_is_answered_with_itself(kms: KmsService) -> None:
     kms.alter = _set("GetPublicKey", KeyId=other)
     with pytest.raises(SigningError, match="another key than the one asked for"):
         signer_for(kms, arn).warm_up()
+
+
+def test_an_alias_stands_for_a_key_of_its_account(kms: KmsService) -> None:
+    """The ARN of an alias names account and region; a key of another one is none of its."""
+    signer = signer_for(kms, f"{ACCOUNT}:{ALIAS}")
+    signer.warm_up()
+    kms.alter = _set("GetPublicKey", KeyId="arn:aws:kms:eu-west-1:999999999999:key/k")
+    with pytest.raises(SigningError, match="another key than the one asked for"):
+        signer.anew().warm_up()
 
 
 def test_garbage(kms: KmsService) -> None:

@@ -34,7 +34,9 @@ from tallystick.limits import AWS_KMS_MESSAGE_BYTES_MAX
 # Pure Ed25519 of RFC 8032. The prehashed ED25519_PH_SHA_512 is another signature.
 _ALGORITHM: Final = "ED25519_SHA_512"
 _KEY_SPEC: Final = "ECC_NIST_EDWARDS25519"
-_ARN: Final = re.compile(r"arn:[^:]+:kms:[^:]+:[^:]+:key/.+")
+_ARN: Final = re.compile(
+    r"arn:[a-z0-9-]{1,32}:kms:[a-z0-9-]{1,32}:[0-9]{12}:key/[A-Za-z0-9-]{1,128}"
+)
 _CODE: Final = re.compile(r"[A-Za-z0-9.:_-]{1,80}")
 
 _CREDENTIALS: Final = "the credentials are not accepted"
@@ -226,7 +228,9 @@ def refuse_other_key(answer: Mapping[str, Any], key_id: str, key: NamedKey, algo
 
 def _is_asked_for(key_id: str, arn: str) -> bool:
     if "alias/" in key_id:
-        return True  # what an alias stands for, only the answer says
+        # What an alias stands for, only the answer says: a key of the alias's account and region.
+        home, _, _ = key_id.partition("alias/")
+        return arn.startswith(f"{home}key/") if home.startswith("arn:") else True
     return arn == key_id or arn.endswith(f":key/{key_id}")
 
 
