@@ -13,6 +13,7 @@ from threading import Thread
 import pytest
 from tests.leaks import everything_shown_by
 from tests.systems import http_service
+from tests.systems.forked import signs_by_a_connection_of_its_own
 from tests.systems.kept import READ, SUCCESS, Kept, chain_by, written_by
 from tests.systems.kms_service import ACCOUNT, KmsService, Members, client_for, refuses, tells_all
 
@@ -376,6 +377,12 @@ def test_no_proxy_stands_between(
         assert len(KMSSigner(ALIAS, endpoint_url=endpoint).sign(b"x")) == 64
     assert not proxy.requests
     assert kms.count("Sign") == 1
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # what the test is about
+def test_a_forked_child(kms: KmsService) -> None:
+    """Two processes that speak in one connection would break its TLS for both."""
+    signs_by_a_connection_of_its_own(kms, KMSSigner(ALIAS, endpoint_url=kms.url))
 
 
 def test_no_credentials(kms: KmsService, monkeypatch: pytest.MonkeyPatch) -> None:

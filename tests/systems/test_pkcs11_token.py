@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import shutil
 import subprocess
@@ -20,6 +19,7 @@ from tests.command import process, tally
 from tests.daemons import DaemonHome
 from tests.leaks import everything_shown_by
 from tests.ledgers import METHOD, Home
+from tests.systems.forked import sign_in_child
 from tests.systems.kept import written_by
 
 from tallystick import verify_chain
@@ -247,22 +247,11 @@ def test_many_threads(library: Any, signer: Pkcs11Signer) -> None:
     assert len(set(made)) == 1
 
 
-def _sign_in_child(signer: Pkcs11Signer, found: Any) -> None:
-    found.put(signer.sign(b"x"))
-
-
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # what the test is about
 def test_a_forked_child(library: Any, signer: Pkcs11Signer) -> None:
     """A child opens a session of its own; the parent's goes on."""
     mine = signer.sign(b"x")
-    context = multiprocessing.get_context("fork")
-    found = context.Queue()
-    child = context.Process(target=_sign_in_child, args=(signer, found))
-    child.start()
-    assert found.get(timeout=20) == mine
-    child.join(20)
-    assert child.exitcode == 0
-    assert os.getpid() != child.pid
+    assert sign_in_child(signer) == mine
     assert signer.sign(b"x") == mine
 
 

@@ -13,6 +13,7 @@ import pytest
 import trustme
 from tests.leaks import everything_shown_by
 from tests.systems import http_service
+from tests.systems.forked import signs_by_a_connection_of_its_own
 from tests.systems.kept import READ, SUCCESS, Kept, chain_by, written_by
 from tests.systems.transit_service import TOKEN, Members, TransitService, refuses, tells_all
 
@@ -205,6 +206,12 @@ def test_no_redirect_leads_off_this_machine(
     with pytest.raises(SigningError, match="without TLS"):
         signer.warm_up()
     assert len(vault.requests) == 1
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # what the test is about
+def test_a_forked_child(vault: TransitService) -> None:
+    """Two processes that speak in one connection would break its TLS for both."""
+    signs_by_a_connection_of_its_own(vault, TransitSigner(NAME))
 
 
 def test_permanent_faults_are_not(vault: TransitService, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -277,6 +277,7 @@ def client_of(
         # To this machine, and by no proxy: that one would read the credentials, and could answer.
         config = config.merge(type(config)(proxies={}))
         made = line.ask("client", lambda: make(config))
+    line.let_go = made.close
     return made
 
 

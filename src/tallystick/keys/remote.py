@@ -7,6 +7,7 @@ are never chained: both may quote a credential that was sent with the request.
 
 from __future__ import annotations
 
+import os
 import random
 import time
 from abc import ABC, abstractmethod
@@ -103,13 +104,16 @@ class Unusable(Exception):
 class Line:
     """Asks one service, again where it may help, and lets no foreign error out."""
 
-    __slots__ = ("_judge", "_retry", "service")
+    __slots__ = ("_judge", "_process", "_retry", "let_go", "service")
 
     def __init__(self, service: str, judge: Callable[[Exception], Fault], retry: Retry) -> None:
         """`judge` says what an exception of the vendor's client means."""
         self.service = service
         self._judge = judge
         self._retry = retry
+        self._process = os.getpid()
+        # Closes idle connections, in a child that forked: two who speak in one TLS break it.
+        self.let_go: Callable[[], object] | None = None
 
     def ask(
         self,
@@ -118,6 +122,10 @@ class Line:
         failure: Callable[[str, bool], Error] | None = None,
     ) -> Answer:
         """Return what `request` returns, or raise what `failure` makes of text and transience."""
+        if self._process != os.getpid():
+            if self.let_go is not None:
+                self.let_go()
+            self._process = os.getpid()
         retry, attempt = self._retry, 1
         deadline = retry.clock() + retry.deadline_ms * 1_000_000
         while isinstance(answer := self._attempt(request), Fault):
@@ -159,13 +167,14 @@ class NamedKey(msgspec.Struct, frozen=True):
 class RemoteKey(ABC):
     """A key that stays with a service; its public half is looked up once and pinned."""
 
-    __slots__ = ("_key", "_line", "_lock")
+    __slots__ = ("_key", "_line", "_lock", "_process")
 
     def __init__(self, line: Line) -> None:
         """Nothing is asked before it is needed; `warm_up` asks."""
         self._line = line
         self._key: NamedKey | None = None
         self._lock = Lock()
+        self._process = os.getpid()
 
     def get_public_key(self) -> bytes:
         """Return the bytes of the public key; asks the service once."""
@@ -189,6 +198,9 @@ class RemoteKey(ABC):
     def _pinned(self) -> NamedKey:
         key = self._key
         if key is None:
+            if self._process != os.getpid():
+                # A thread that was looking it up, and is not in this child, may hold the lock.
+                self._process, self._lock = os.getpid(), Lock()
             with self._lock:
                 key = self._key
                 if key is None:

@@ -92,9 +92,11 @@ class TransitSigner(RemoteSigner):
         self.key_name = key_name
         self._key_version = key_version
         self._mount_point = mount_point
-        self._client = client or _client(
-            url, namespace, TIMEOUT_SECONDS if timeout is None else timeout
-        )
+        self._client = client
+        if client is None:
+            seconds = TIMEOUT_SECONDS if timeout is None else timeout
+            self._client = _client(url, namespace, seconds)
+            self._line.let_go = self._client.session.close
 
     def _request_key(self) -> NamedKey:
         data = _data(

@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+import os
 import random
 import re
+import signal
 from itertools import count
+from threading import Event, Thread
 
 import pytest
 from hypothesis import given
@@ -286,6 +289,33 @@ def test_anew_looks_up_again() -> None:
     assert type(following) is Service
     assert following.get_public_key() == OTHER.signing_key().public_key
     assert signer.get_public_key() == PUBLIC
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # what the test is about
+def test_a_child_that_forks_during_a_look_up() -> None:
+    """The thread that holds the lock is not in the child, which asks for itself."""
+    parent, began, may_end = os.getpid(), Event(), Event()
+
+    class Slow(Service):
+        __slots__ = ()
+
+        def _request_key(self) -> NamedKey:
+            if os.getpid() == parent:
+                began.set()
+                may_end.wait(20)
+            return super()._request_key()
+
+    signer = Slow()
+    thread = Thread(target=signer.warm_up)
+    thread.start()
+    assert began.wait(20)
+    child = os.fork()
+    if child == 0:
+        signal.alarm(10)
+        os._exit(0 if signer.get_public_key() == PUBLIC else 1)
+    may_end.set()
+    assert os.waitpid(child, 0)[1] == 0
+    thread.join(20)
 
 
 def test_size_is_judged_first() -> None:
