@@ -122,6 +122,9 @@ REMOTE_ATTEMPTS_MAX = 10
 # All attempts of one request to a remote signer, their pauses included: Lambda starts within 10 s.
 REMOTE_DEADLINE_MS_MAX = 60_000
 
+# One answer of Vault's transit engine: a key with its versions, 200 bytes each.
+VAULT_ANSWER_BYTES_MAX = 1024 * 1024
+
 # A session key lives for a day at most: that is how long it may lie in a process's memory.
 LEASE_SECONDS_MAX = 24 * 60 * 60
 

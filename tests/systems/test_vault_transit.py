@@ -4,8 +4,12 @@
 from __future__ import annotations
 
 import base64
+import contextlib
+import socket
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import hvac
@@ -21,6 +25,7 @@ from tallystick import verify_chain
 from tallystick.errors import SignerUnavailable, SigningError
 from tallystick.keys.remote import Retry
 from tallystick.keys.vault import TransitSigner
+from tallystick.limits import VAULT_ANSWER_BYTES_MAX
 
 NAME = "agent"
 SEED, OTHER_SEED = bytes(range(32)), bytes(range(1, 33))
@@ -292,6 +297,31 @@ def test_garbage(vault: TransitService) -> None:
     vault.tricks.append(http_service.garbage)
     with pytest.raises(SigningError, match="none of the transit engine's"):
         TransitSigner(NAME).warm_up()
+
+
+@pytest.mark.parametrize("is_packed", [True, False])
+def test_answers_without_an_end(vault: TransitService, is_packed: bool) -> None:
+    """Nothing is taken into memory beyond the bound: neither a stream nor what is unpacked."""
+    sent: list[int] = []
+
+    def stream(_request: object, connection: socket.socket, stop: Event) -> None:
+        head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n"
+        more = "Content-Encoding: gzip\r\n\r\n" if is_packed else "\r\n"
+        connection.sendall((head + more).encode())
+        packer = zlib.compressobj(wbits=31)
+        with contextlib.suppress(OSError):
+            while not stop.is_set() and len(sent) < 100:
+                piece = b" " * (1 << 20)
+                if is_packed:
+                    piece = packer.compress(piece) + packer.flush(zlib.Z_SYNC_FLUSH)
+                connection.sendall(b"%x\r\n%b\r\n" % (len(piece), piece))
+                sent.append(len(piece))
+
+    vault.tricks.append(stream)
+    signer = TransitSigner(NAME)
+    with pytest.raises(SigningError, match=f"over {VAULT_ANSWER_BYTES_MAX} bytes"):
+        signer.warm_up()
+    signer.warm_up()
 
 
 def test_a_client_of_the_caller(vault: TransitService) -> None:

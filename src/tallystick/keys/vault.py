@@ -29,6 +29,7 @@ from tallystick.keys.remote import (
     sound_signature,
     vendor,
 )
+from tallystick.limits import VAULT_ANSWER_BYTES_MAX
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _SIGNATURE: Final = re.compile(r"vault:(v[1-9][0-9]{0,8}):([A-Za-z0-9+/]{86}==)")
@@ -141,7 +142,7 @@ def _client(url: str | None, namespace: str | None, timeout: float) -> Any:
         # Not by the proxy of HTTP_PROXY either: that one would read the token, and could answer.
         client.session.proxies = {f"http://{parts.hostname}": ""}
     # A standby sends its clients on to the active node, and hvac sends the token along.
-    client.session.hooks["response"].append(_stay_with_tls)
+    client.session.hooks["response"] += [_stay_with_tls, _take]
     return client
 
 
@@ -154,6 +155,17 @@ def _stay_with_tls(answer: Any, **_: Any) -> None:
     is_same_host = (here.scheme, here.hostname) == (goal.scheme, goal.hostname)
     if goal.scheme != "https" and (is_open_http(there) or not is_same_host):
         raise Unusable("it sends the request on to an address without TLS, where no token goes")
+
+
+def _take(answer: Any, **_: Any) -> None:
+    """Read an answer up to our bound: requests has none, and unpacks a thousandfold."""
+    taken = bytearray()
+    for piece in answer.iter_content(1 << 14):
+        taken += piece
+        if len(taken) > VAULT_ANSWER_BYTES_MAX:
+            answer.close()
+            raise Unusable(f"its answer has over {VAULT_ANSWER_BYTES_MAX} bytes")
+    answer._content = bytes(taken)  # where requests keeps what was read
 
 
 def _data(answer: object) -> Mapping[str, Any]:

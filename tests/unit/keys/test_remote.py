@@ -130,6 +130,11 @@ def test_the_deadline_ends_attempts() -> None:
     with pytest.raises(SignerUnavailable):
         line.ask("thing", request)
     assert request.calls == 3
+    time, request = Time(), Scripted(*[Busy()] * 9)
+    line = Line("S", judge, time.retry(attempts=9, base_ms=600, cap_ms=600, deadline_ms=1000))
+    with pytest.raises(SignerUnavailable):
+        line.ask("thing", request)
+    assert time.pauses == [0.6]  # a second one would end at 1.2 seconds
     assert time.now_ns <= 1_600_000_000
 
 
