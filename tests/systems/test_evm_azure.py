@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -12,7 +14,7 @@ from tests.curve import CurveKey
 from tests.leaks import everything_shown_by
 from tests.systems import http_service
 from tests.systems.evm_material import MANIFEST, MESSAGE, TRANSFER, signs_everything
-from tests.systems.http_service import Answer
+from tests.systems.http_service import Answer, Request
 from tests.systems.keyvault_service import (
     TENANT,
     TOKEN,
@@ -126,6 +128,27 @@ def test_transient_faults_are_asked_again(vault: KeyVaultService, status: int) -
     vault.tricks.append(lambda _request, _connection, _stop: Answer(status, b"{}"))
     signer.sign(MANIFEST)
     assert vault.count("sign") == before + 2
+
+
+@pytest.mark.parametrize("hangs", [True, False])
+def test_the_client_that_is_made_tries_once(
+    vault: KeyVaultService, monkeypatch: pytest.MonkeyPatch, hangs: bool
+) -> None:
+    """It ends at our timeout, and its own four attempts are not made besides ours."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(vault.authority))
+    waited: list[bool] = []
+
+    def hang(_request: Request, _connection: socket.socket, stop: Event) -> None:
+        waited.append(stop.wait(30))
+
+    vault.tricks.append(hang if hangs else http_service.balancer_down)
+    signer = KeyVaultEvmSigner(
+        f"{vault.url}/keys/solver/{VERSION}", timeout=0.3, retry=Retry(attempts=1)
+    )
+    with pytest.raises(SignerUnavailable):
+        signer.warm_up()
+    assert len(vault.requests) == 1
+    assert not waited
 
 
 def test_permanent_faults(vault: KeyVaultService) -> None:

@@ -141,10 +141,22 @@ def test_transient_faults_are_asked_again(kms: KmsService, trick: http_service.T
 def test_a_service_that_hangs(kms: KmsService) -> None:
     """An attempt ends at its timeout, boto3 adds no attempts of its own, and the next one signs."""
     signer = KMSSigner(ALIAS, endpoint_url=kms.url, timeout=0.3, retry=EAGER)
+    assert signer._client.meta.config.connect_timeout == 0.3  # type: ignore[attr-defined]  # boto3's
     signer.warm_up()
     kms.tricks.append(http_service.hang)
     assert len(signer.sign(b"x")) == 64
     assert kms.count("Sign") == 2
+
+
+def test_boto3_does_not_try_again_by_itself(kms: KmsService) -> None:
+    """One schedule is enough: with boto3's own, our four attempts would be twenty."""
+    signer = KMSSigner(ALIAS, endpoint_url=kms.url, retry=Retry(attempts=1))
+    for trick in (refuses("ThrottlingException"), http_service.balancer_down, http_service.reset):
+        kms.tricks.append(trick)
+        with pytest.raises(SignerUnavailable):
+            signer.warm_up()
+        assert not kms.tricks
+    assert kms.count("GetPublicKey") == 3
 
 
 def test_a_service_that_stays_down(kms: KmsService) -> None:
