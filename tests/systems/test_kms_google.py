@@ -224,6 +224,17 @@ def test_secrets(google: GoogleServices) -> None:
     assert google.calls == ["AccessSecretVersionRequest"] * 2
 
 
+def test_googles_client_does_not_try_again_by_itself(google: GoogleServices) -> None:
+    """One schedule is enough: its own goes on for a minute."""
+    google.secrets = {f"{SECRET}1": KeyPair.from_seed(SEED).private_key.encode()}
+    client, once = google.secret_client(), Retry(attempts=1)
+    google.faults.append(grpc.StatusCode.UNAVAILABLE)
+    with pytest.raises(KeySecretError) as caught:
+        SecretManagerKeyProvider(f"{SECRET}1", client=client, retry=once)
+    assert caught.value.is_transient
+    assert google.calls == ["AccessSecretVersionRequest"]
+
+
 def test_secrets_that_are_none(google: GoogleServices) -> None:
     """Absent, damaged and strange secrets are KeySecretErrors that show nothing."""
     text = "u" + b64u_encode(OTHER_SEED)
