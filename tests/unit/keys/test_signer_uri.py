@@ -110,6 +110,7 @@ def test_names_are_checked(opened: Any) -> None:
         "token=t",
         "object=o;token=t",
         "token=t;token=t?module-path=/m",
+        "token=t;object=o;object=p?module-path=/m",
         "x=1?module-path=/m",
     ):
         with pytest.raises(SettingError, match="wanted is pkcs11:"):
