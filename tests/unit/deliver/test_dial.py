@@ -78,8 +78,8 @@ def test_an_address_that_swallows_everything_leaves_time_for_the_next(
             lambda *_, **__: [(socket.AF_INET, socket.SOCK_STREAM, 6, "", one) for one in places],
         )
         start = time.monotonic()
-        dialler("http://two.example").connect(soon(0.4)).close()
-        assert 0.1 < time.monotonic() - start < 0.4
+        dialler("http://two.example").connect(soon(2)).close()
+        assert 0.5 < time.monotonic() - start < 2
         places.pop()
         with pytest.raises(WireFault, match="reached in time"):
             dialler("http://one.example").connect(soon(0.1))

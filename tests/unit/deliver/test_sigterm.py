@@ -11,6 +11,7 @@ import time
 from typing import Any
 
 import pytest
+from tests.daemons import PATIENCE_S, wait_until
 
 from tallystick.deliver.sigterm import install_sigterm_flush
 
@@ -55,10 +56,7 @@ def test_what_remains_decides(left: int, undelivered: int, closed_as: str | None
         chain.undelivered = undelivered
         remove = install_sigterm_flush(emitter, chain, deadline_ms=500)
         os.kill(os.getpid(), signal.SIGTERM)
-        for _ in range(200):
-            if seen:
-                break
-            time.sleep(0.01)
+        wait_until(lambda: seen)
         assert seen == [signal.SIGTERM]
         assert emitter.deadline == 500
         assert chain.closed_as == closed_as
@@ -102,7 +100,7 @@ def test_a_busy_process_closes_its_chain(tmp_path: Any) -> None:
         text += process.stdout.readline()
     time.sleep(0.2)
     process.terminate()
-    assert process.wait(10) == 128 + signal.SIGTERM
+    assert process.wait(PATIENCE_S) == 128 + signal.SIGTERM
     process.stdout.close()
     report = verify_chain(path.read_bytes(), text.removesuffix("ready\n")).ensure()
     assert report.chains[0].termination == "interrupted"
@@ -125,7 +123,7 @@ def stop(number, frame):
     print("stopped in", threading.current_thread().name, flush=True)
     sys.exit(0)
 signal.signal(signal.SIGTERM, stop)
-install_sigterm_flush(Flushing(), Chain(), deadline_ms=500)
+install_sigterm_flush(Flushing(), Chain(), deadline_ms=500 if len(sys.argv) > 1 else 30_000)
 with turn:
     print("ready", flush=True)
     end = time.monotonic() + 0.3
@@ -142,7 +140,7 @@ def busy(*arguments: str) -> tuple[int, str]:
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
     process.terminate()
-    said, _ = process.communicate(timeout=10)
+    said, _ = process.communicate(timeout=PATIENCE_S)
     return process.returncode, said
 
 
