@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from tests.daemons import wait_until
 from tests.serving import Serving, all_of, status_of
 
 from tallystick.limits import PIPELINED_REQUESTS_MAX, POST_BYTES_MAX
@@ -79,9 +80,11 @@ def test_posts_on_one_connection() -> None:
             for at in range(0, len(first), 7):
                 line.sendall(first[at : at + 7])
                 time.sleep(0.001)
-            time.sleep(0.1)
+            parts = b""
+            while b"app 0 1" not in parts:
+                parts += line.recv(65536)
             line.sendall(last)
-            parts = all_of(line)
+            parts += all_of(line)
     for answer, expected in ((whole, [b"app 5 2", b"app 0 3"]), (parts, [b"post three", b"post "])):
         found = [part.partition(b"HTTP/1.1")[0] for part in answer.split(b"\r\n\r\n")[1:]]
         assert found == [b"post one", b"post two", b"app 0 1", *expected]
@@ -125,7 +128,7 @@ def test_answers_keep_their_order() -> None:
     posts = Posts(waits=True)
     with Serving(app, posts=posts) as serving, serving.dial() as line:
         line.sendall(post(b"first") + post(b"second") + post(b"third", CLOSE))
-        until(lambda: posts.taken == [b"first"])
+        wait_until(lambda: posts.taken == [b"first"])
         time.sleep(0.05)
         assert posts.taken == [b"first"]
         answer_all(serving, posts)
@@ -149,9 +152,9 @@ def test_nothing_follows_the_last_answer() -> None:
         assert serving.say(post(b"last", CLOSE) + more).endswith(b"post last")
         with serving.dial() as line:
             line.sendall(post(b"end")[:-1])
-            until(lambda: serving.server.connections == 1)
+            wait_until(lambda: serving.server.connections == 1)
             serving.server.stop()
-            time.sleep(0.4)
+            wait_until(lambda: not listens(serving))
             line.sendall(b"d" + more)
             assert all_of(line).endswith(b"post end")
     assert (posts.taken, asked) == ([b"last", b"end"], [])
@@ -181,10 +184,10 @@ def test_who_has_gone_is_not_answered() -> None:
     with Serving(app, posts=posts) as serving:
         with serving.dial() as line:
             line.sendall(post(b"gone"))
-            until(lambda: posts.taken == [b"gone"])
+            wait_until(lambda: posts.taken == [b"gone"])
         with serving.dial() as line:
             line.sendall(b"POST /p HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\nhalf")
-        until(lambda: serving.server.connections == 0)
+        wait_until(lambda: serving.server.connections == 0)
         answer_all(serving, posts)
         posts.waits = False
         assert serving.say(post(b"next", CLOSE)).endswith(b"post next")
@@ -216,7 +219,7 @@ def test_the_server_ends_after_the_answer() -> None:
     posts = Posts(waits=True)
     with Serving(app, posts=posts) as serving, serving.dial() as line:
         line.sendall(post(b"last"))
-        until(lambda: posts.taken == [b"last"])
+        wait_until(lambda: posts.taken == [b"last"])
         serving.server.stop()
         assert not serving.has_ended(0.4)
         answer_all(serving, posts)
@@ -262,9 +265,10 @@ def answer_all(serving: Serving, posts: Posts) -> None:
     assert done.wait(10)
 
 
-def until(condition: Any) -> None:
-    """Wait for something that comes soon."""
-    end = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
+def listens(serving: Serving) -> bool:
+    """Whether a new connection is still taken."""
+    try:
+        serving.dial().close()
+    except ConnectionRefusedError:
+        return False
+    return True

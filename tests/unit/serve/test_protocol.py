@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 import time
 from typing import Any
 
 import pytest
+from tests.daemons import wait_until
 from tests.serving import Serving, all_of, status_of
 
 from tallystick.limits import (
@@ -308,11 +310,15 @@ def test_a_fault_is_not_told_as_the_answer_to_another_request() -> None:
 
 def test_a_client_that_has_gone_is_no_fault() -> None:
     """Whichever of its requests are answered then: nothing fails that a log would tell of."""
+    begun: list[int] = []
     ended: list[BaseException | None] = []
+    go_on = threading.Event()
 
     async def slow(_scope: Any, _receive: Any, send: Any) -> None:
+        begun.append(1)
         try:
-            await asyncio.sleep(0.2)
+            while len(begun) == 2 and not go_on.is_set():
+                await asyncio.sleep(0.005)
             await send({"type": "http.response.start", "status": 204, "headers": []})
             await send({"type": "http.response.body"})
         except BaseException as fault:
@@ -323,8 +329,10 @@ def test_a_client_that_has_gone_is_no_fault() -> None:
     with Serving(slow) as serving:
         with serving.dial() as line:
             line.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n" * 3)
-            time.sleep(0.3)
-        time.sleep(0.3)
+            wait_until(lambda: len(begun) == 2)
+        wait_until(lambda: not serving.server.connections)
+        go_on.set()
+        wait_until(lambda: len(ended) == 2)
     assert ended == [None, None]
 
 
