@@ -112,10 +112,10 @@ def test_one_that_is_killed_is_lost_at_once() -> None:
 
 def test_one_that_does_nothing_is_lost_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever stopped it has not stopped the collector."""
-    monkeypatch.setattr(parser_process, "PARSER_PATIENCE_MS", 200)
 
     async def work(asked: Asked) -> None:
         await asked.ready()
+        monkeypatch.setattr(parser_process, "PARSER_PATIENCE_MS", 200)
         os.kill(asked.process.pid, signal.SIGSTOP)
         assert await asked.process.ask("t", LINES) is None
 

@@ -124,8 +124,12 @@ def test_in_a_crowd_each_batch_has_its_turn(monkeypatch: pytest.MonkeyPatch) -> 
         os.kill(process.pid, signal.SIGSTOP)
         lines = LINES[:64] * 10
         waits = asyncio.gather(*(parses.parse("t", lines) for _ in range(15)))
-        await asyncio.sleep(0.2)
         half = PARSER_PORTIONS_MAX // 2
+        async with asyncio.timeout(20):
+            while process.waiting <= half:
+                await asyncio.sleep(0)
+        for _ in range(100):  # turns in which more could be handed over
+            await asyncio.sleep(0)
         assert half < process.waiting < PARSER_PORTIONS_MAX
         os.kill(process.pid, signal.SIGCONT)
         assert all(same(one, lines) for one in await waits)
@@ -164,12 +168,13 @@ def test_a_process_that_is_lost_costs_no_answer(
     number: signal.Signals, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It is told once, and counted; the next one begins after a pause."""
-    monkeypatch.setattr(parser_process, "PARSER_PATIENCE_MS", 200)
 
     async def work(parses: Parsing, clock: Clock) -> None:
         process = await started(parses)
-        os.kill(process.pid, number)
-        found = await asyncio.gather(*(parses.parse(f"t{at}", MIXED) for at in range(3)))
+        with monkeypatch.context() as hasty:
+            hasty.setattr(parser_process, "PARSER_PATIENCE_MS", 200)
+            os.kill(process.pid, number)
+            found = await asyncio.gather(*(parses.parse(f"t{at}", MIXED) for at in range(3)))
         assert all(same(one, MIXED, f"t{at}") for at, one in enumerate(found))
         assert parses.process is None
         clock.passes(PARSER_PAUSE_MS / 1000 - 1)

@@ -198,12 +198,13 @@ def test_one_that_is_lost_costs_no_frame(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Nothing is said of what it was asked; it is told once, and the next begins after a pause."""
-    monkeypatch.setattr(draft_process, "DRAFT_PATIENCE_MS", 200)
     pid = asking.begun()
     stop(pid)
     asked = [asking.asked() for _ in range(3)]
-    os.kill(pid, number)
-    assert [asking.ahead.statements(one) for one in asked] == [None] * 3
+    with monkeypatch.context() as hasty:
+        hasty.setattr(draft_process, "DRAFT_PATIENCE_MS", 200)
+        os.kill(pid, number)
+        assert [asking.ahead.statements(one) for one in asked] == [None] * 3
     assert asking.ask() is None
     assert asking.ahead.lost == 1
     assert asking.ahead.pid is None
