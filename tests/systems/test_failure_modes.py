@@ -292,15 +292,15 @@ def test_cold_start(
                 inner=HttpEmitter(HttpEmitterConfig(collector.url)), wal=MemoryWal()
             ),
         )
-        cold, warm = timed(chain), timed(chain)
-        assert [request.path for request in kms.requests] == ["/"] * 3
+        cold, warm = timed(chain), min(timed(chain) for _ in range(5))
+        assert [request.path for request in kms.requests] == ["/"] * 7
         assert kms.count("GetPublicKey") == 1
     assert cold > 0.5 > warm
     verdict = tally_verify(
         collector.lines,
         tmp_path,
         "--expect-length",
-        "2",
+        "6",
         key=KeyPair.from_seed(bytes(range(7, 39))),
     )
     assert verdict == Verdict(0, "verified", [], ["unknown"])

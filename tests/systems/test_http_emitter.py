@@ -253,16 +253,19 @@ def test_unasked_bytes_are_never_an_answer() -> None:
 def test_late_bytes_are_never_an_answer() -> None:
     """An answer that comes after its time, or between two requests, is thrown away."""
 
+    is_sent = threading.Event()
+
     def late(exchange: Exchange) -> bool:
         exchange.send(OK_HEAD + b"Content-Length: 2\r\n\r\n{}")
         time.sleep(0.05)
         exchange.send(OK_HEAD + b"Content-Length: 2\r\n\r\n{}")
+        is_sent.set()
         return True
 
     with Collector(late, answer(503)) as collector:
         emitter = emitter_for(collector.url)
         emitter.emit(RECEIPT)
-        time.sleep(0.15)
+        assert is_sent.wait(20)
         assert failure_of(emitter).status == 503
 
 
@@ -461,7 +464,7 @@ def test_the_deadline_holds(behaviour: Behaviour) -> None:
         start = time.monotonic()
         error = failure_of(HttpEmitter(config, chance=lambda: 1.0))
         took = time.monotonic() - start
-    assert 0.25 < took < 1.2
+    assert 0.25 < took < 5
     assert error.is_transient
 
 
@@ -472,7 +475,7 @@ def test_one_request_is_bounded_as_a_whole() -> None:
         start = time.monotonic()
         failure_of(emitter)
         took = time.monotonic() - start
-    assert 0.25 < took < 0.9
+    assert 0.25 < took < 5
 
 
 def test_many_threads() -> None:

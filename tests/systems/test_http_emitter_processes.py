@@ -143,7 +143,7 @@ def test_what_close_can_not_deliver_is_dropped_and_told() -> None:
         start = time.monotonic()
         with pytest.raises(EmitError, match="3 of the receipts before were not delivered"):
             emitter.close(deadline_ms=100)
-        assert time.monotonic() - start < 1
+        assert time.monotonic() - start < 4
     assert emitter.dropped == 3
     with pytest.raises(EmitError, match="closed"):
         emitter.emit(RECEIPT)
