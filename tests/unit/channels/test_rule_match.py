@@ -126,10 +126,10 @@ def test_several_values() -> None:
 @pytest.mark.parametrize("name", ["a" * 9999 + "b" * 9999, "abc" * 9999])
 def test_no_name_stalls_a_glob(name: str) -> None:
     """A text takes no longer for having been made to nearly match."""
-    began = time.perf_counter()
+    began = time.process_time()
     assert not glob_test("*a*b*c*a*d*e", exact=False)(name)
     assert glob_test("a*b*b*", exact=True)(name)
-    assert time.perf_counter() - began < 0.5
+    assert time.process_time() - began < 0.5
 
 
 def test_how_servers_read_arguments() -> None:

@@ -112,8 +112,8 @@ def test_parts_of_trees(path: str) -> None:
 @pytest.mark.parametrize("unit", ["/", "../", "a", ".env.", "/.", "/proc/", ".pem", "~/", "\\"])
 def test_grading_takes_little_time(unit: str) -> None:
     """No path is long enough to be slow."""
-    start = time.perf_counter()
+    start = time.process_time()
     for access in ("read", "write", "delete"):
         path_grade(unit * 100_000, access)
     is_whole(unit * 100_000)
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1

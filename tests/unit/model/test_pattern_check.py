@@ -85,7 +85,7 @@ def test_what_is_taken_is_fast(regex: str) -> None:
     if pattern_fault(regex) is not None:
         return
     pattern = re.compile(regex)
-    start = time.perf_counter()
+    start = time.process_time()
     for text in ("a" * REDACTED_CHARS_MAX, "ab" * (REDACTED_CHARS_MAX // 2), "b" * 4000 + "a"):
         pattern.sub("", text)
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5

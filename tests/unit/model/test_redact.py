@@ -279,12 +279,12 @@ def test_redacting_is_quick() -> None:
     usual = frame(error="connection refused", target_system="fs", target_resource="/home/u/x.py")
     best = 1.0
     for _ in range(10):
-        start = time.perf_counter()
+        start = time.process_time()
         for _ in range(20):
             REDACTOR.frame(usual)
-        best = min(best, (time.perf_counter() - start) / 20)
+        best = min(best, (time.process_time() - start) / 20)
     assert best < 500e-6
     for unit in ("password ", "key= ", "a://b", "?code=", '{"token":', "authorization: a "):
-        start = time.perf_counter()
+        start = time.process_time()
         REDACTOR.text(unit * REDACTED_CHARS_MAX)
-        assert time.perf_counter() - start < 3
+        assert time.process_time() - start < 3

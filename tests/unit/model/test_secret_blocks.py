@@ -91,6 +91,6 @@ def test_the_redactor_looks_for_them(text: str) -> None:
 )
 def test_linear_time(unit: str) -> None:
     """The longest text takes no time that anybody would notice."""
-    began = time.perf_counter()
+    began = time.process_time()
     without_blocks((unit * REDACTED_CHARS_MAX)[:REDACTED_CHARS_MAX] + "\n")
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1

@@ -167,11 +167,11 @@ UNITS = [
 @pytest.mark.parametrize("name", sorted(SAMPLES))
 def test_patterns_take_linear_time(name: str) -> None:
     """The longest text that is searched takes a pattern no time that anybody would notice."""
-    start = time.perf_counter()
+    start = time.process_time()
     for one in BUILT_IN:
         if one.name == name:
             pattern = re.compile(one.regex)
             for unit in UNITS:
                 pattern.sub("", (unit * REDACTED_CHARS_MAX)[:REDACTED_CHARS_MAX] + "!")
     # Over 40 texts of 16 KiB each: what is quadratic takes minutes.
-    assert time.perf_counter() - start < 10
+    assert time.process_time() - start < 10

