@@ -81,7 +81,7 @@ class FrameListener:
     def wait(self, count: int) -> list[Frame]:
         """Return the frames once there are so many."""
         with self._came:
-            assert self._came.wait_for(lambda: len(self.frames) >= count, timeout=10), self.frames
+            assert self._came.wait_for(lambda: len(self.frames) >= count, timeout=20), self.frames
         return self.frames
 
     def accept_one(self) -> socket.socket:

@@ -43,7 +43,7 @@ def frame(**more: Any) -> bytes:
 class Line:
     """A connection to a daemon, for tests that look at bytes."""
 
-    def __init__(self, path: str, wait_s: float = 5) -> None:
+    def __init__(self, path: str, wait_s: float = 20) -> None:
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.socket.settimeout(wait_s)
         self.socket.connect(path)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tallystick.daemon import socket_path
 from tallystick.daemon.listener import Listener, group_id
 from tallystick.errors import SettingError, SocketPathError
 from tallystick.limits import SOCKET_LOCK_MS_MAX
@@ -73,8 +74,11 @@ def test_another_daemons_socket_is_left_alone(path: Path) -> None:
     other.close()  # the folder went first
 
 
-def test_a_socket_that_is_being_bound_is_left_alone(path: Path) -> None:
+def test_a_socket_that_is_being_bound_is_left_alone(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Who ends waits for who binds, and looks whose the path is behind that, not before."""
+    monkeypatch.setattr(socket_path, "SOCKET_LOCK_MS_MAX", 20_000)
     listener = Listener(str(path))
     with lock_of(path.parent), socket.socket(socket.AF_UNIX) as other:
         ending = threading.Thread(target=listener.withdraw)

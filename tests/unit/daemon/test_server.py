@@ -139,7 +139,7 @@ def test_only_who_is_told_twice_ends_early(house: House, number: signal.Signals)
             house.daemon._signals.note(one)
         if number == signal.SIGHUP:
             assert [line.answer()["sequence"] for _ in range(count)] == [*range(1, count + 1)]
-        house.thread.join(5)
+        house.thread.join(20)
         assert not house.thread.is_alive()
         if number == signal.SIGTERM:
             with pytest.raises((EOFError, ConnectionResetError)):
@@ -331,7 +331,7 @@ def test_who_takes_no_answers_does_not_hold_up_the_end(house: House) -> None:
         line.send(framed(*[body(ack=True)] * count))
         wait_until(lambda: house.ledger.status().receipts == count)
         house.daemon.stop()
-        house.thread.join(3)
+        house.thread.join(9)  # less than what is usual
         assert not house.thread.is_alive()
     assert house.ended_by is None
     assert len(house.home.receipts()) == count + 1
