@@ -9,13 +9,15 @@ import logging
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 from tests.frame_listener import RECEIPT, FrameListener
@@ -31,6 +33,8 @@ from tallystick import (
 from tallystick.deliver import daemon as module
 from tallystick.deliver import daemon_line
 from tallystick.model.frame import Tool
+
+Alarm: TypeAlias = Callable[[Callable[[], object], Callable[[], None]], None]
 
 UUID4 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
@@ -409,26 +413,28 @@ def test_little_is_imported() -> None:
 
 
 @pytest.fixture
-def alarm() -> Iterator[Callable[[float, Callable[[], None]], None]]:
-    """Yield a function that has another one called by a signal, so many seconds from now."""
+def alarm() -> Iterator[Alarm]:
+    """Yield a function that has another one called by a signal, when what it waits for is there."""
     before = signal.getsignal(signal.SIGALRM)
+    threads: list[threading.Thread] = []
 
-    def in_seconds(seconds: float, work: Callable[[], None]) -> None:
+    def when(comes: Callable[[], object], work: Callable[[], None]) -> None:
         signal.signal(signal.SIGALRM, lambda _number, _frame: work())
-        signal.setitimer(signal.ITIMER_REAL, seconds)
+        send = partial(os.kill, os.getpid(), signal.SIGALRM)
+        threads.append(threading.Thread(target=lambda: comes() and send()))
+        threads[-1].start()
 
-    yield in_seconds
-    signal.setitimer(signal.ITIMER_REAL, 0)
+    yield when
+    for one in threads:
+        one.join()
     signal.signal(signal.SIGALRM, before)
 
 
-def test_a_signal_handler_does_not_hang(
-    alarm: Callable[[float, Callable[[], None]], None],
-) -> None:
+def test_a_signal_handler_does_not_hang(alarm: Alarm) -> None:
     """Emitting while the same thread is inside the emitter fails at once, and is counted."""
     with FrameListener() as listener:
         listener.is_mute = True
-        e = emitter_to(listener, answer_timeout_ms=300)
+        e = emitter_to(listener, answer_timeout_ms=1000)
         faults: list[Exception] = []
 
         def handle() -> None:
@@ -437,7 +443,7 @@ def test_a_signal_handler_does_not_hang(
             except EmitTransportError as fault:
                 faults.append(fault)
 
-        alarm(0.05, handle)
+        alarm(lambda: listener.wait(1), handle)
         with pytest.raises(EmitTransportError, match="did not answer"):
             e.emit("a", ack=True)
         assert len(faults) == 1
@@ -447,21 +453,18 @@ def test_a_signal_handler_does_not_hang(
         e.close()
 
 
-def test_ctrl_c_in_the_middle_of_a_frame(
-    alarm: Callable[[float, Callable[[], None]], None],
-) -> None:
+def test_ctrl_c_in_the_middle_of_a_frame(alarm: Alarm) -> None:
     """Half a frame is not continued by the next one: the line ends."""
 
     def interrupt() -> None:
         raise KeyboardInterrupt
 
     with FrameListener(reads=False) as listener:
-        e = emitter_to(listener)
-        alarm(0.03, interrupt)
+        e = emitter_to(listener, write_timeout_ms=20_000)
+        alarm(lambda: listener.accept_one().recv(1, socket.MSG_PEEK), interrupt)
         with pytest.raises(KeyboardInterrupt):
             e.emit("a", input="x" * 900_000)
         e.emit("b")
-        listener.accept_one()  # the half one
         whole = listener.accept_one()
         size = int.from_bytes(whole.recv(4), "big")
         assert json.loads(whole.recv(size))["tool"] == {"name": "b"}
