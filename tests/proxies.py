@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import queue
 import subprocess
 import sys
+import termios
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -125,6 +127,28 @@ class Proxy:
     def is_silent(self) -> bool:
         """Whether nothing is waiting to be read."""
         return self._lines.empty()
+
+    def is_at_rest(self) -> bool:
+        """Whether it has read all that it was sent, and none of its threads has anything to do.
+
+        Each slept when it was looked at first and has not run since: so all did at the same time.
+        """
+        assert self.process.stdin is not None
+        unread = fcntl.ioctl(self.process.stdin.fileno(), termios.FIONREAD, bytes(4))
+        before = self._asleep()
+        return not any(unread) and None not in before.values() and before == self._asleep()
+
+    def _asleep(self) -> dict[str, int | None]:
+        """Return how often each thread has gone to sleep, or None where it is awake."""
+        told: dict[str, int | None] = {}
+        for one in Path(f"/proc/{self.process.pid}/task").iterdir():
+            try:
+                status = (one / "status").read_text()
+            except OSError:
+                status = ""  # it has just ended
+            times = status.rpartition("\nvoluntary_ctxt_switches:")[2].split("\n")[0]
+            told[one.name] = int(times) if "State:\tS" in status else None
+        return told
 
     def end(self) -> int:
         """Say no more; return the exit code."""

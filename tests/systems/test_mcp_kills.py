@@ -78,7 +78,7 @@ def test_the_proxy_is_killed_before_it_forwards(home: DaemonHome, step: str) -> 
         if step == "paused":
             wait_until(lambda: len(home.rows()) == 3)
         else:
-            time.sleep(0.3)  # it waits for the word of a daemon that is stopped
+            wait_until(proxy.is_at_rest)  # for the word of a daemon that is stopped
         proxy.kill()
         daemon.signal(signal.SIGCONT)
         wait_until(lambda: len(home.rows()) == 3)
@@ -96,7 +96,7 @@ def test_the_daemon_is_killed_before_its_word(home: DaemonHome) -> None:
             proxy.ask(call(1, "read"))
             daemon.signal(signal.SIGSTOP)
             proxy.send(call(2, "deploy"))
-            time.sleep(0.3)  # it is sent, and nobody reads it
+            wait_until(proxy.is_at_rest)  # it is sent, and nobody reads it
             # A dead daemon's connections are closed one by one: what is written into the last of
             # them meanwhile, and not asked about, is lost with it.
             proxy.process.send_signal(signal.SIGSTOP)
