@@ -37,6 +37,8 @@ def lone(tmp_path: Path) -> Iterator[House]:
     """A house in which this thread reads the sockets, and another one may stand in for it."""
     tmp_path.chmod(0o700)
     house = House(tmp_path, stands_in=True)
+    # Nothing is alone while a thread has not begun to wait.
+    wait_until(lambda: house.intake._line.is_idle and house.intake._writing.is_idle)
     yield house
     house.close()
 

@@ -244,6 +244,7 @@ def test_a_silent_daemon_is_told_from_a_missing_one() -> None:
         assert caught.value.may_be_stored
         assert e.drops == 1
         listener.is_mute = False
+        e._answer_ms = 20_000
         answer = e.emit("b", ack=True)
         assert answer is not None
         assert answer.sequence == 2
@@ -253,7 +254,7 @@ def test_a_silent_daemon_is_told_from_a_missing_one() -> None:
 
 def test_threads_share_one_emitter() -> None:
     """Frames of several threads never mix."""
-    with FrameListener() as listener, emitter_to(listener) as e:
+    with FrameListener() as listener, emitter_to(listener, write_timeout_ms=20_000) as e:
 
         def work(number: int) -> None:
             for index in range(25):
@@ -329,8 +330,10 @@ def test_where_the_socket_is() -> None:
             DaemonEmitter(environ={})
 
 
-def test_frames_wait_in_the_spool(tmp_path: Path) -> None:
+def test_frames_wait_in_the_spool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What could not be handed over is kept, and sent after the next success, marked late."""
+    for name in ("SPOOL_FLUSH_MS_MAX", "SPOOL_ANSWER_MS_MAX"):
+        monkeypatch.setattr(module, name, 20_000)  # a disk may be slow
     path, spool = str(tmp_path / "s"), tmp_path / "spool"
     e = DaemonEmitter(socket_path=path, spool=spool)
     e.emit("a", input={"n": 1})
