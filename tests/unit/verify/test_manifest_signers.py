@@ -102,3 +102,17 @@ def test_an_account_counts_by_its_address() -> None:
         Secp256k1Signature(address=address, signature="0x" + "f" * 130),
     ):
         assert judged([wrong], addresses=(other, own)) == (0, ["EVIDENCE_SIGNATURE"])
+
+
+def test_strangers_are_named_and_a_key_that_is_none_is_told_elsewhere() -> None:
+    """Not as no signature; who gave a key that can't be used is not told that none was given."""
+    findings = Findings()
+    judge_signatures(MANIFEST, [signed(STRANGER)], Signers(trust=trust_of([SOLVER])), findings)
+    (one,) = findings.report((), 0).findings
+    assert (one.message, one.found) == (
+        "the manifest is signed by strangers only",
+        signed(STRANGER).signer,
+    )
+    findings = Findings()
+    judge_signatures(MANIFEST, [signed(SOLVER)], Signers(trust=trust_of(["junk"])), findings)
+    assert findings.report((), 0).findings == ()
