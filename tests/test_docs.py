@@ -22,6 +22,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -220,6 +221,23 @@ def test_no_two_pages_listen_on_one_port() -> None:
         for port in re.findall(r"127\.0\.0\.1:([0-9]{4,5})\b", shown):
             pages.setdefault(port, set()).add(str(page.relative_to(ROOT)))
     assert [found for found in pages.values() if len(found) > 1] == []
+
+
+def test_contributing_draws_the_floors_that_the_linter_keeps() -> None:
+    """Room by room, from top to bottom."""
+    (drawn,) = (
+        one.text for one in blocks_of(ROOT / "CONTRIBUTING.md") if one.text.startswith("cli ")
+    )
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    (floors,) = (
+        one["layers"]
+        for one in settings["tool"]["importlinter"]["contracts"]
+        if one["type"] == "layers"
+    )
+    kept = [re.findall(r"\w+", one) for one in floors if "__main__" not in one]
+    assert [sorted(re.split(r"  +", one)[0].split(" | ")) for one in drawn.splitlines()] == [
+        sorted(one) for one in kept
+    ]
 
 
 def test_readme_is_one_screen() -> None:
