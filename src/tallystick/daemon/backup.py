@@ -147,9 +147,10 @@ def _key_of(store: str, candidates: Sequence[bytes]) -> bytes | None:
         except StoreError:
             newest = []
         found = split_canonical(newest[0].body) if newest else None
-        for key in candidates if found is not None else ():
-            if found is not None and is_signed(*found, key):
-                return key
+        if found is not None:
+            for key in candidates:
+                if is_signed(*found, key):
+                    return key
     return candidates[0] if candidates else None
 
 
