@@ -65,6 +65,10 @@ def test_so_many_faults_are_enough() -> None:
         ("UPDATE checkpoint SET size = 5 WHERE number = 2", "note speaks of another head"),
         ("UPDATE checkpoint SET note = x'00' WHERE number = 2", "its note is not one"),
         ("UPDATE checkpoint SET time_s = time_s + 1", "signed for another time"),
+        (
+            "INSERT INTO checkpoint SELECT -1, time_s, size, note FROM checkpoint WHERE number = 1",
+            "checkpoint: 3 rows, 2 are numbered",
+        ),
     ],
 )
 def test_each_change_is_found(store: SqliteLog, statement: str, fault: str) -> None:
