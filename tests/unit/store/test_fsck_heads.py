@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.stores import SqliteLog
-from tests.submissions import ORIGIN, note_of, submissions
+from tests.submissions import ORIGIN, note_of, submission, submissions
 
 from tallystick.crypto.note import NoteKey, private_key_text, sign_note
 from tallystick.limits import FSCK_FAULTS_MAX
@@ -98,4 +98,22 @@ def test_one_log_has_one_origin(store: SqliteLog) -> None:
     assert base64.b64encode(intent.root) in other
     store.release(intent.number, other)
     assert "checkpoint: notes of more than one origin" in check_engine(store.engine).faults
+    store.close()
+
+
+def test_one_receipt_at_two_places_is_found(tmp_path: Path) -> None:
+    """Of one tenant; two that have the same receipt have one each."""
+    store = SqliteLog(tmp_path / "db", clock_ms=lambda: 1_700_000_000_000)
+    for tenant in ("t", "other"):
+        store.place([submission(f"{at}", tenant=tenant, sequence=at + 1) for at in range(3)])
+    assert check_engine(store.engine).faults == []
+    with store.engine.writing() as access:
+        access.run("DROP TRIGGER entry_update")
+        access.run(
+            "UPDATE entry SET digest = (SELECT digest FROM entry WHERE idx = 1) WHERE idx = 2"
+        )
+    faults = check_engine(store.engine).faults
+    assert [one for one in faults if "stored again" in one] == [
+        "entry 1: its receipt is stored again"
+    ]
     store.close()
