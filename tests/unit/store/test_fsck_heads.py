@@ -16,6 +16,7 @@ from tallystick.model.checkpoint import Checkpoint
 from tallystick.model.submission import Intent
 from tallystick.store.fsck import check_engine
 from tallystick.store.fsck_heads import StoreReport, TooManyFaults
+from tallystick.store.sqlite import SqliteEngine
 
 LOG = NoteKey.parse(private_key_text(ORIGIN, 1, bytes(range(32))))
 TIME = NoteKey.parse(private_key_text(ORIGIN, 4, bytes(range(32, 64))))
@@ -116,4 +117,14 @@ def test_one_receipt_at_two_places_is_found(tmp_path: Path) -> None:
     assert [one for one in faults if "stored again" in one] == [
         "entry 1: its receipt is stored again"
     ]
+    store.close()
+
+
+def test_a_checkpoint_of_no_head_is_found(store: SqliteLog) -> None:
+    """Its note speaks of a root that the store does not know."""
+    assert isinstance(store.engine, SqliteEngine)
+    store.engine._connection.execute("PRAGMA foreign_keys = OFF")
+    with store.engine.writing() as access:
+        access.run("UPDATE checkpoint SET size = 7 WHERE number = 2")
+    assert check_engine(store.engine, keys=KEYS).faults[-1] == "checkpoint 2: has no head"
     store.close()
