@@ -202,7 +202,7 @@ def test_a_daemon_that_hangs_does_not_hang_the_agent(daemon: RunningDaemon) -> N
         took = time.monotonic() - before
     finally:
         daemon.signal(signal.SIGCONT)
-    assert took < 6
+    assert took < 20  # it waits for two seconds, and has 45 in all
     assert len(spooled(daemon)) == 1
     daemon.end()
 
