@@ -462,14 +462,19 @@ def test_a_disk_that_takes_its_time_takes_none_from_who_fetches_answers(
 ) -> None:
     """The deadline for them begins when all is stored."""
     count = 4000
-    house.daemon._settings = msgspec.structs.replace(house.settings, shutdown_deadline=3000)
+    house.daemon._settings = msgspec.structs.replace(house.settings, shutdown_deadline=60_000)
+    loop = house.daemon._loop
+    clock = loop._clock
     with Line(house.settings.socket, wait_s=20) as line:
         line.ask()
         disk = Disk(house, monkeypatch)
         line.send(framed(*[body(ack=True)] * count))
         assert disk.hangs.wait(20)
         house.daemon.stop()
-        time.sleep(3.2)
+        wait_until(lambda: house.daemon._connections.is_draining)
+        before_ms = clock()
+        loop._clock = lambda: clock() + 61_000
+        wait_until(lambda: loop.now_ms > before_ms + 60_000)
         disk.goes_on.set()
         wait_until(lambda: house.ledger.status().receipts > count)
         assert [line.answer()["sequence"] for _ in range(count)] == [*range(2, count + 2)]
