@@ -140,8 +140,8 @@ def test_transient_faults_are_asked_again(kms: KmsService, trick: http_service.T
 
 def test_a_service_that_hangs(kms: KmsService) -> None:
     """An attempt ends at its timeout, boto3 adds no attempts of its own, and the next one signs."""
-    signer = KMSSigner(ALIAS, endpoint_url=kms.url, timeout=0.3, retry=EAGER)
-    assert signer._client.meta.config.connect_timeout == 0.3  # type: ignore[attr-defined]  # boto3's
+    signer = KMSSigner(ALIAS, endpoint_url=kms.url, timeout=1, retry=EAGER)
+    assert signer._client.meta.config.connect_timeout == 1  # type: ignore[attr-defined]  # boto3's
     signer.warm_up()
     kms.tricks.append(http_service.hang)
     assert len(signer.sign(b"x")) == 64

@@ -96,7 +96,7 @@ def test_an_answer_byte_by_byte_is_cut(head: bytes) -> None:
         began = time.monotonic()
         with pytest.raises(UnreadableError, match=r"no whole answer after 0\.3 s"):
             reader.get("checkpoint")
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 15
         thread.join()
 
 
