@@ -15,9 +15,11 @@ from tallystick.errors import DurableError
 
 
 def test_it_returns_when_all_is_written(tmp_path: Path) -> None:
-    """A directory with files in it is synced without a word."""
+    """A directory with files in it is synced without a word, and nothing stays open."""
     (tmp_path / "file").write_bytes(bytes(100_000))
+    before = os.listdir("/dev/fd")
     sync_filesystem(tmp_path)
+    assert os.listdir("/dev/fd") == before
 
 
 def test_a_failed_write_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -53,7 +53,7 @@ def test_it_is_never_written_over(tmp_path: Path) -> None:
     with pytest.raises(PathTakenError):
         come_second()
     with pytest.raises(PathTakenError):
-        write_whole(path, b"second", 0o600)
+        WholeFile(path, 0o600)  # before a byte of it was written
     (tmp_path / "link").symlink_to("nowhere")
     with pytest.raises(PathTakenError):
         write_whole(tmp_path / "link", b"second", 0o600)
