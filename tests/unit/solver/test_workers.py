@@ -74,13 +74,16 @@ def _accept(line: Waitlist, nonce: str) -> None:
 
 def test_only_so_many_run_at_a_time(tmp_path: Path) -> None:
     """With two workers, two runs overlap and never three."""
-    at_once, most, lock = 0, 0, threading.Lock()
+    at_once, most, lock, overlap = 0, 0, threading.Lock(), threading.Event()
 
     def work(_order: object) -> None:
         nonlocal at_once, most
         with lock:
             at_once += 1
             most = max(most, at_once)
+            if most == 2:
+                overlap.set()
+        assert overlap.wait(20)
         time.sleep(0.2)
         with lock:
             at_once -= 1
