@@ -26,7 +26,8 @@ from tallystick.model.fact import Fact
 from tallystick.model.shapes import Identifier, NonEmpty, instant_ns, is_moment
 
 INTENT_VERSION: Final = "1.0.0"
-JOB_TYPE_PATTERN: Final = r"^[A-Za-z][A-Za-z0-9_.-]*$"
+# `\Z` and not `$`, which lets a newline follow: no manifest takes in such a name.
+JOB_TYPE_PATTERN: Final = r"^[A-Za-z][A-Za-z0-9_.-]*\Z"
 # What an Ed25519 signature of a requester is over, in front of the canonical intent: no receipt,
 # checkpoint or manifest begins so.
 SIGNING_PREFIX: Final = b"tallystick intent v1\n"

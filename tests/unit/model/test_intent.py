@@ -80,6 +80,7 @@ def test_integer_like_keys_and_odd_names_keep_their_order() -> None:
         ({"expiresAt": "2026-03-05"}, "INTENT_TIME", "/expiresAt"),
         ({"expiresAt": 5}, "INTENT_SHAPE", "/expiresAt"),
         ({"jobType": "a b"}, "INTENT_SHAPE", "/jobType"),
+        ({"jobType": "SAFE_REPORT\n"}, "INTENT_SHAPE", "/jobType"),
         ({"jobType": "A" * (JOB_TYPE_CHARS_MAX + 1)}, "INTENT_SHAPE", "/jobType"),
         ({"jobType": "../up"}, "INTENT_SHAPE", "/jobType"),
         ({"inputs": []}, "INTENT_SHAPE", "/inputs"),
