@@ -71,7 +71,7 @@ def command(file: str, keys: tuple[str, ...], *, as_json: bool, **options: Any) 
         first = stream.read(1)
         whole = _Pushed(first, stream)
         if first == b"{":
-            report = _verify_proof(whole, signers, options["artifacts"])
+            report = _verify_proof(whole, signers, options)
         else:
             report = _verify_bundle(file, stream, whole, signers, options)
     _answer(report, as_json=as_json)
@@ -132,17 +132,24 @@ def _predecessor(text: str | None) -> Any:
     )
 
 
-def _verify_proof(stream: Any, signers: Any, artifact: str | None) -> Any:
+def _verify_proof(stream: Any, signers: Any, options: dict[str, Any]) -> Any:
+    from tallystick.cli.log_files import log_key_from
     from tallystick.model.bundle import exactly
     from tallystick.verify.artifact_proof import verify_artifact_proof
 
     data = exactly(stream.read)(ARTIFACT_PROOF_BYTES_MAX + 2)
-    found = None
+    found, artifact, vkey = None, options["artifacts"], options["vkey"]
     if artifact is not None:
         from tallystick.solver.hashing import hash_file
 
         found = hash_file(artifact)
-    return verify_artifact_proof(data, signers, found=found)
+    return verify_artifact_proof(
+        data,
+        signers,
+        found=found,
+        previous=_predecessor(options["previous"]),
+        log_key=None if vkey is None else log_key_from(vkey),
+    )
 
 
 def _answer(report: Any, *, as_json: bool) -> None:

@@ -9,12 +9,13 @@ from __future__ import annotations
 from typing import Any
 
 from tallystick.crypto.merkle import verify_inclusion
+from tallystick.crypto.note import VerifierKey
 from tallystick.errors import ManifestError
 from tallystick.model.artifact import ArtifactEntry, entry_leaf
 from tallystick.model.artifact_proof import ArtifactProof, parse_proof
 from tallystick.model.manifest import Manifest, manifest_sha256, parse_manifest
 from tallystick.model.manifest_signature import parse_signatures
-from tallystick.verify.evidence import EvidenceReport
+from tallystick.verify.evidence import EvidenceReport, Predecessor, judge_previous
 from tallystick.verify.manifest_signers import Signers, judge_signatures
 from tallystick.verify.report import Findings
 
@@ -35,9 +36,18 @@ class ProofReport(EvidenceReport, frozen=True, kw_only=True):
 
 
 def verify_artifact_proof(
-    data: bytes, signers: Signers, *, found: tuple[str, int] | None = None
+    data: bytes,
+    signers: Signers,
+    *,
+    found: tuple[str, int] | None = None,
+    previous: Predecessor | None = None,
+    log_key: VerifierKey | None = None,
 ) -> ProofReport:
-    """Return the report on a proof; `found` is the sha256 and size of the file to compare."""
+    """Return the report on a proof; `found` is the sha256 and size of the file to compare.
+
+    `previous` is the manifest that should come before. Whether a log has the run's receipts, no
+    proof shows: with a `log_key` that could not be checked.
+    """
     findings = Findings()
     signers.trust.report_unusable(findings)
     proof: ArtifactProof | None = None
@@ -56,6 +66,11 @@ def verify_artifact_proof(
         findings.add("EVIDENCE_MANIFEST", f"proof{fault.where}", fault.message)
     else:
         _judge(proof, manifest, found, findings)
+        if previous is not None:
+            judge_previous(manifest, previous, findings, "proof/manifest")
+        if log_key is not None:
+            message = "is about receipts, and the proof of an artefact has none"
+            findings.add("LOG_PROOF_MISSING", "proof", message)
     base = findings.report((), 0)
     return ProofReport(
         verdict=base.verdict,

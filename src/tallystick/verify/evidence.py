@@ -101,6 +101,29 @@ def verify_evidence(
     return case.report()
 
 
+def judge_previous(
+    manifest: Manifest, previous: Predecessor, findings: Findings, place: str = bundle.MANIFEST
+) -> None:
+    """Check that a manifest follows the one that should come before; `place` is where it stands."""
+    expected = f"sha256:{previous.sha256}"
+    if manifest.previous_manifest_hash != expected:
+        findings.add(
+            "EVIDENCE_PREVIOUS", f"{place}/previousManifestHash",
+            "is not the manifest that should come before",
+            expected=expected, found=manifest.previous_manifest_hash or "none",
+        )  # fmt: skip
+    elif previous.number is not None and manifest.number != previous.number + 1:
+        findings.add(
+            "EVIDENCE_PREVIOUS", f"{place}/number", "does not follow",
+            expected=previous.number + 1, found=manifest.number,
+        )  # fmt: skip
+    elif previous.created_at is not None and is_before(manifest.created_at, previous.created_at):
+        findings.add(
+            "EVIDENCE_TIMES", f"{place}/createdAt", "is before its predecessor",
+            expected=f"{previous.created_at} or later", found=manifest.created_at,
+        )  # fmt: skip
+
+
 class _Case:
     """One bundle on its way to a report."""
 
@@ -193,7 +216,7 @@ class _Case:
         # (6)
         previous, where = self._question.previous, f"{bundle.MANIFEST}/previousManifestHash"
         if previous is not None:
-            self._judge_previous(manifest, previous, where)
+            judge_previous(manifest, previous, self.findings)
         elif manifest.previous_manifest_hash is not None:
             message = "names a manifest that was not compared"
             found = manifest.previous_manifest_hash
@@ -219,26 +242,6 @@ class _Case:
             self.findings.add(
                 "evidence_in_future", where, "is later than now",
                 expected=f"{now} or earlier", found=manifest.created_at,
-            )  # fmt: skip
-
-    def _judge_previous(self, manifest: Manifest, previous: Predecessor, where: str) -> None:
-        expected = f"sha256:{previous.sha256}"
-        if manifest.previous_manifest_hash != expected:
-            self.findings.add(
-                "EVIDENCE_PREVIOUS", where, "is not the manifest that should come before",
-                expected=expected, found=manifest.previous_manifest_hash or "none",
-            )  # fmt: skip
-        elif previous.number is not None and manifest.number != previous.number + 1:
-            self.findings.add(
-                "EVIDENCE_PREVIOUS", f"{bundle.MANIFEST}/number", "does not follow",
-                expected=previous.number + 1, found=manifest.number,
-            )  # fmt: skip
-        elif previous.created_at is not None and is_before(
-            manifest.created_at, previous.created_at
-        ):
-            self.findings.add(
-                "EVIDENCE_TIMES", f"{bundle.MANIFEST}/createdAt", "is before its predecessor",
-                expected=f"{previous.created_at} or later", found=manifest.created_at,
             )  # fmt: skip
 
     def _judge_artifacts(

@@ -29,6 +29,7 @@ from tallystick.verify.verification import Expectations, verify_input
 
 # Whether an intent has run before only the solver knows: its word is taken for this one reason.
 _REPLAYED: Final = "INTENT_REPLAYED"
+_LOG: Final = "evidence/log"
 _OF_A_RUN: Final = (bundle.INTENT, bundle.POLICY, bundle.RECEIPTS)
 
 
@@ -46,6 +47,8 @@ def judge_run(
         for name in (*_OF_A_RUN, *bundle.OF_A_LOG):
             if name in files:
                 findings.add("EVIDENCE_MALFORMED", name, "stands in the bundle of a folder")
+        if log_key is not None:
+            findings.add("LOG_PROOF_MISSING", _LOG, "is about receipts, and a folder has none")
         return (), 0
     intent = _intent(manifest, files.get(bundle.INTENT), findings)
     policy = _policy(manifest, files.get(bundle.POLICY), findings)
@@ -221,11 +224,15 @@ def _judge_log(files: Mapping[str, bytes], key: VerifierKey | None, findings: Fi
     if key is None:
         if any(name in files for name in bundle.OF_A_LOG):
             message = "is there, and no key of a log was given"
-            findings.add("evidence_log_unseen", "evidence/log", message)
+            findings.add("evidence_log_unseen", _LOG, message)
         return
-    last = files.get(bundle.RECEIPTS, b"").rstrip(b"\n").rpartition(b"\n")[2]
+    receipts = files.get(bundle.RECEIPTS)
+    if receipts is None:
+        # Whoever has them can still ask the log: nothing here speaks against it.
+        findings.add("LOG_PROOF_MISSING", _LOG, "is about receipts, which are not in the bundle")
+        return
     report = verify_logged(
-        last,
+        receipts.rstrip(b"\n").rpartition(b"\n")[2],
         key,
         proof=files.get(bundle.LOG_PROOF),
         promise=files.get(bundle.LOG_PROMISE),

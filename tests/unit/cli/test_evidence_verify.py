@@ -85,3 +85,18 @@ def test_a_predecessor_that_is_no_bundle() -> None:
             "evidence", "verify", "second.tally", "--key", "solver.pub", "--previous", name
         )
         assert answer.code == code
+
+
+def test_a_proof_is_asked_all_that_a_bundle_is(tmp_path: Path) -> None:
+    """No option is passed over: what is wrong, or can't be read, has the code that it has."""
+    proof = str(tmp_path / "proof")
+    assert tally("evidence", "prove", "solved.tally", "report.json", "--out", proof).code == 0
+    ask = ("evidence", "verify", proof, "--key", "solver.pub")
+    for more, code in (
+        ((), 0),
+        (("--previous", "0" * 64), 1),
+        (("--previous", "nowhere"), 3),
+        (("--vkey", "nothing"), 2),
+        (("--vkey", "solver.vkey"), 3),
+    ):
+        assert tally(*ask, *more).code == code, more

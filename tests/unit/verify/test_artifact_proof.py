@@ -10,11 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.evidence_making import SIGNERS, bundle_of_run, make_run
+from tests.logs import LOG_KEY
 
 from tallystick.model.artifact_proof import prove
 from tallystick.model.bundle import BundleReader, exactly
 from tallystick.model.bundle_head import read_head
 from tallystick.verify.artifact_proof import verify_artifact_proof
+from tallystick.verify.evidence import Predecessor
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +37,14 @@ def test_a_proof_stands_by_itself(proof: bytes) -> None:
     assert verify_artifact_proof(proof, SIGNERS, found=(told["sha256"], told["bytes"])).verified
     wrong = verify_artifact_proof(proof, SIGNERS, found=("0" * 64, told["bytes"]))
     assert wrong.codes() == ["EVIDENCE_ARTIFACT_CHANGED"]
+
+
+def test_what_else_was_asked_is_answered(proof: bytes) -> None:
+    """A proof shows which manifest comes before, and nothing of a log: neither is passed over."""
+    other = verify_artifact_proof(proof, SIGNERS, previous=Predecessor(sha256="0" * 64))
+    assert (other.verdict, other.codes()) == ("refused", ["EVIDENCE_PREVIOUS"])
+    logged = verify_artifact_proof(proof, SIGNERS, log_key=LOG_KEY.verifier)
+    assert (logged.verdict, logged.codes()) == ("unchecked", ["LOG_PROOF_MISSING"])
 
 
 @given(data=st.data())

@@ -31,7 +31,7 @@ from tallystick.model.log_entry import receipt_digest, receipt_id_hash
 from tallystick.model.manifest import parse_manifest
 from tallystick.model.run_decision import DECIDE, decided_on, decided_what
 from tallystick.solver.bundling import sign_manifest, write_bundle
-from tallystick.verify.evidence import verify_evidence
+from tallystick.verify.evidence import EvidenceQuestion, verify_evidence
 from tallystick.verify.report import Findings
 from tallystick.verify.run_evidence import judge_run
 from tallystick.verify.trust import Trust
@@ -57,6 +57,25 @@ def test_a_folder_has_no_papers() -> None:
     judge_run(parse_manifest(sample("folder")), files, Trust(), None, findings)
     codes = [one.code for one in findings.report((), 0).findings]
     assert codes == ["evidence_no_decision", "EVIDENCE_MALFORMED", "EVIDENCE_MALFORMED"]
+
+
+def test_a_log_that_could_not_be_asked_is_told_of(tmp_path: Path) -> None:
+    """A folder has no receipts, and a run's may lie elsewhere: not in the log, nobody can say."""
+    from tests.unit.model.test_manifest import sample
+
+    findings = Findings()
+    judge_run(parse_manifest(sample("folder")), {}, Trust(), LOG_KEY.verifier, findings)
+    report = findings.report((), 0)
+    assert report.verdict == "unchecked"
+    assert report.codes() == ["evidence_no_decision", "LOG_PROOF_MISSING"]
+
+    run = make_run(tmp_path / "run")
+    (run / "receipts.jsonl").unlink()
+    bundle_of_run(run, tmp_path / "out")
+    question = EvidenceQuestion(log_key=LOG_KEY.verifier)
+    report = verify_evidence((tmp_path / "out").read_bytes(), SIGNERS, question)
+    assert report.verdict == "unchecked"
+    assert report.codes() == ["EVIDENCE_RECEIPTS_ABSENT", "LOG_PROOF_MISSING"]
 
 
 def _receipts(*decided: dict[str, Any]) -> tuple[bytes, dict[str, Any]]:
