@@ -2,9 +2,10 @@
 """A tree of files as artefacts: every regular file, in bytewise order of paths, and nothing else.
 
 Nothing is skipped: hidden files and empty ones count like all others, and what can't be taken in is
-refused by name: links, devices, sockets, pipes, names that are ambiguous, files that can't be read
-or that change while they are. Files are opened relative to their folder's descriptor and without
-following links, and size and hash come from the same open file: no name is looked up twice.
+refused by name: links, devices, sockets, pipes, names that are ambiguous, files that change while
+they are read. What can't be read is an error of another kind: it says nothing against the file.
+Files are opened relative to their folder's descriptor and without following links, and size and
+hash come from the same open file: no name is looked up twice.
 """
 
 from __future__ import annotations
@@ -51,7 +52,8 @@ class Hashed(msgspec.Struct, frozen=True):
 def scan_artifacts(
     folder: FilePath, *, progress: Progress | None = None
 ) -> Iterator[ArtifactEntry]:
-    """Yield an entry for every file below a folder; raise for the first that can't be one.
+    """Yield an entry for every file below a folder; raise for the first that can't be one, or that
+    can't be read.
 
     Paths in the entries begin with `artifacts/`, whatever the folder is called.
     """
@@ -126,7 +128,7 @@ def read_unchanged(
             if got > size:
                 break
     except OSError as error:
-        raise ArtifactRefused(_shown(path), f"could not be read: {reason_of(error)}") from error
+        raise _unreadable(_shown(path), error) from error
     if got != size or _seen(descriptor) != before:
         raise ArtifactRefused(_shown(path), "changed while it was read")
     return size
@@ -207,8 +209,7 @@ def _listed(folder: int, prefix: str) -> list[tuple[bytes, str, bool]]:
                 if len(found) > ARTIFACTS_MAX:
                     raise LimitError(f"one folder holds over {ARTIFACTS_MAX} files")
     except OSError as error:
-        where = _shown(prefix) or "the folder"
-        raise ArtifactRefused(where, f"could not be read: {reason_of(error)}") from error
+        raise _unreadable(_shown(prefix) or "the folder", error) from error
     found.sort()
     return found
 
@@ -232,10 +233,14 @@ def _open(folder: int, name: str, flags: int, path: str) -> int:
         return os.open(name, flags, dir_fd=folder)
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENOTDIR):
-            why = "is a symbolic link, and links are not followed"
-        else:
-            why = f"could not be read: {reason_of(error)}"
-        raise ArtifactRefused(_shown(path), why) from error
+            message = "is a symbolic link, and links are not followed"
+            raise ArtifactRefused(_shown(path), message) from error
+        raise _unreadable(_shown(path), error) from error
+
+
+def _unreadable(where: str, error: OSError) -> UnreadableError:
+    """Return what says nothing against a file: another user, or another day, may read it."""
+    return UnreadableError(f"{where}: could not be read: {reason_of(error)}")
 
 
 def _seen(descriptor: int) -> _Seen:
