@@ -4,22 +4,39 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 from tests.material import uuid
 
 from tallystick.chain.receipt_chain import ReceiptChain
 from tallystick.crypto.ed25519 import KeyPair
 from tallystick.deliver.memory import InMemoryEmitter
 from tallystick.keys.local import LocalSigner
+from tallystick.model import bundle
+from tallystick.model.artifact import ArtifactEntry
 from tallystick.model.decision import ALLOWED
 from tallystick.model.intent import parse_intent
+from tallystick.model.manifest import encode_manifest, manifest_sha256
+from tallystick.model.manifest_signature import encode_signatures
 from tallystick.model.policy import Policy
 from tallystick.model.run_decision import DECIDE, decided_on, decided_what
-from tallystick.solver.bundling import Packed, make_directory_bundle, sign_manifest, write_bundle
-from tallystick.solver.evidence import EvidenceFiles, create_evidence_bundle
+from tallystick.solver.bundling import (
+    Packed,
+    make_directory_bundle,
+    sign_manifest,
+    signatures_of,
+    write_bundle,
+)
+from tallystick.solver.evidence import (
+    EvidenceFiles,
+    create_evidence_bundle,
+    directory_manifest,
+    list_artifacts,
+)
 from tallystick.verify.manifest_signers import Signers
 from tallystick.verify.trust import trust_of
 
@@ -135,3 +152,30 @@ def bundle_of_folder(folder: Path, out: Path, signer: KeyPair = SOLVER, **option
     return make_directory_bundle(
         folder, out, LocalSigner(signer), **({"created_at": CREATED} | options)
     )
+
+
+def bundle_of_list(
+    entries: Sequence[ArtifactEntry], files: Mapping[str, bytes], **changes: Any
+) -> bytes:
+    """Return a bundle whose manifest lists what its signer wants, whether or not that can be."""
+    found = list_artifacts(entries)
+    manifest = msgspec.structs.replace(directory_manifest(found, CREATED)[0], **changes)
+    data = encode_manifest(manifest)
+    named = {
+        bundle.MANIFEST: data + b"\n",
+        bundle.DIGEST: manifest_sha256(data).encode() + b"\n",
+        bundle.SIGNATURES: encode_signatures(signatures_of(data, LocalSigner(SOLVER), None)),
+        bundle.SUMS: found.sums(),
+    }
+    parts = [*bundle.named_members(named)]
+    for name, content in files.items():
+        header = bundle.member_header(f"artifacts/{name}", len(content))
+        parts.append(header + content + bundle.padding(len(content)))
+    return b"".join((*parts, bundle.END))
+
+
+def listed(path: str, content: bytes) -> ArtifactEntry:
+    """Return the entry of a file."""
+    digest = sha256(content).hexdigest()
+    path = f"artifacts/{path}"
+    return ArtifactEntry(size=len(content), content_type="text/plain", path=path, sha256=digest)

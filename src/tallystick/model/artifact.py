@@ -11,7 +11,7 @@ read differently is refused and not repaired: control characters, `\\`, `.` and 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from hashlib import sha256
 from typing import Annotated, Final
 from unicodedata import category, is_normalized
@@ -167,6 +167,28 @@ def artifacts_root(entries: Iterable[ArtifactEntry]) -> bytes:
     edge = Edge()
     edge.extend(map(entry_leaf, entries))
     return edge.root()
+
+
+def out_of_order(entries: Iterable[ArtifactEntry]) -> str | None:
+    """Return the first path that does not come after the one before it, or None."""
+    before = b""
+    for entry in entries:
+        key = path_key(entry)
+        if key <= before:
+            return entry.path
+        before = key
+    return None
+
+
+def file_and_folder(entries: Collection[ArtifactEntry]) -> str | None:
+    """Return a path that is a file and a folder of others: no folder holds both. Or None."""
+    folders: set[str] = set()
+    for entry in entries:
+        folder = entry.path.rpartition("/")[0]
+        while folder and folder not in folders:
+            folders.add(folder)
+            folder = folder.rpartition("/")[0]
+    return min(folders & {entry.path for entry in entries}, default=None)
 
 
 def outcome_hash(count: int, root: bytes) -> bytes:

@@ -19,9 +19,9 @@ from functools import partial
 from typing import BinaryIO, Final
 
 from tallystick.durable.file import FilePath, reason_of, shown
-from tallystick.errors import DurableError, PathTakenError
+from tallystick.errors import BundleError, DurableError, PathTakenError
 from tallystick.model import bundle
-from tallystick.model.artifact import sums_line
+from tallystick.model.artifact import file_and_folder, sums_line
 from tallystick.model.bundle import BundleReader, Member, exactly
 from tallystick.model.bundle_head import BundleHead, read_head
 from tallystick.solver.hashing import Progress
@@ -60,6 +60,9 @@ def extract_bundle(
 def _write_all(stream: BinaryIO, root: int, progress: Progress | None) -> BundleHead:
     reader = BundleReader(exactly(stream.read))
     head = read_head(reader)
+    twofold = file_and_folder(head.entries)
+    if twofold is not None:
+        raise BundleError("is listed as a file and as a folder: no folder holds both", twofold)
     for name, content in head.files.items():
         if name == bundle.SUMS:
             content = b"".join(map(sums_line, head.entries))  # noqa: PLW2901  # ours, not theirs

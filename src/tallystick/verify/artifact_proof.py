@@ -15,6 +15,7 @@ from tallystick.model.artifact import ArtifactEntry, entry_leaf
 from tallystick.model.artifact_proof import ArtifactProof, parse_proof
 from tallystick.model.manifest import Manifest, manifest_sha256, parse_manifest
 from tallystick.model.manifest_signature import parse_signatures
+from tallystick.verify.artifacts import judge_list
 from tallystick.verify.evidence import EvidenceReport, Predecessor, judge_previous
 from tallystick.verify.manifest_signers import Signers, judge_signatures
 from tallystick.verify.report import Findings
@@ -102,6 +103,9 @@ def _judge(
             expected=f"{proof.entry.size} bytes, sha256 {proof.entry.sha256}",
             found=f"{found[1]} bytes, sha256 {found[0]}",
         )  # fmt: skip
+    if manifest.artifacts is not None:
+        # Where the manifest has the list, it must not say something else than its root.
+        judge_list(manifest, manifest.artifacts, findings)
     if manifest.origin == "directory":
         message = "nothing was asked, decided or run: somebody made this of a folder"
         findings.add("evidence_no_decision", "proof/manifest/origin", message)

@@ -8,9 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tallystick.crypto.merkle import Edge
 from tallystick.errors import ManifestError
-from tallystick.model.artifact import ArtifactEntry, entry_leaf, parse_entries, path_key
+from tallystick.model.artifact import (
+    ArtifactEntry,
+    artifacts_root,
+    file_and_folder,
+    out_of_order,
+    parse_entries,
+    path_key,
+)
 from tallystick.model.bundle import ARTIFACT_LIST, MANIFEST
 from tallystick.model.manifest import Manifest
 from tallystick.verify.report import Findings
@@ -39,41 +45,25 @@ def listed_entries(
 def judge_list(manifest: Manifest, entries: Sequence[ArtifactEntry], findings: Findings) -> None:
     """Check order, number and root of the entries, and that they can lie in one folder."""
     where = MANIFEST if manifest.artifacts is not None else ARTIFACT_LIST
-    before, edge = b"", Edge()
-    is_ordered = True
-    for entry in entries:
-        key = path_key(entry)
-        if key <= before and is_ordered:
-            is_ordered = False
-            message = "names a path that does not come after the one before it"
-            findings.add("EVIDENCE_ARTIFACT_ORDER", where, message, found=entry.path)
-        before = key
-        edge.append(entry_leaf(entry))
-    clashes = _folders(entries) & {entry.path for entry in entries}
-    if clashes:
+    late = out_of_order(entries)
+    if late is not None:
+        message = "names a path that does not come after the one before it"
+        findings.add("EVIDENCE_ARTIFACT_ORDER", where, message, found=late)
+    twofold = file_and_folder(entries)
+    if twofold is not None:
         message = "names a path as a file and as a folder: no run can have left both"
-        findings.add("EVIDENCE_MANIFEST", where, message, found=min(clashes))
+        findings.add("EVIDENCE_MANIFEST", where, message, found=twofold)
+    root = artifacts_root(entries)
     if len(entries) != manifest.artifact_count:
         findings.add(
             "EVIDENCE_ROOT", where, "has another number of entries than the manifest says",
             expected=manifest.artifact_count, found=len(entries),
         )  # fmt: skip
-    elif edge.root() != manifest.root:
+    elif root != manifest.root:
         findings.add(
             "EVIDENCE_ROOT", where, "does not give the root that the manifest says",
-            expected=manifest.artifacts_root, found=f"sha256:{edge.root().hex()}",
+            expected=manifest.artifacts_root, found=f"sha256:{root.hex()}",
         )  # fmt: skip
-
-
-def _folders(entries: Sequence[ArtifactEntry]) -> set[str]:
-    """Return the paths of all folders that entries lie in."""
-    found: set[str] = set()
-    for entry in entries:
-        folder = entry.path.rpartition("/")[0]
-        while folder and folder not in found:
-            found.add(folder)
-            folder = folder.rpartition("/")[0]
-    return found
 
 
 class ArtifactJudge:

@@ -19,7 +19,9 @@ from tallystick.model.artifact import (
     encode_entry,
     entry_fault,
     entry_leaf,
+    file_and_folder,
     media_type,
+    out_of_order,
     outcome_hash,
     parse_entries,
     parse_entry,
@@ -155,3 +157,16 @@ def test_sums_and_order() -> None:
     paths = ["artifacts/a/b", "artifacts/a-b", "artifacts/ü", "artifacts/B"]
     ordered = [one.path for one in sorted(map(entry, paths), key=path_key)]
     assert ordered == ["artifacts/B", "artifacts/a-b", "artifacts/a/b", "artifacts/ü"]
+
+
+def test_what_no_list_may_hold() -> None:
+    """A path twice or out of order, and one that is a file and a folder: each is named."""
+    for paths, late, twofold in (
+        (["A", "a", "b/c"], None, None),
+        (["a", "a"], "artifacts/a", None),
+        (["b", "a"], "artifacts/a", None),
+        (["a", "a-", "a/b/c"], None, "artifacts/a"),
+        (["a", "b/c", "b/c/d"], None, "artifacts/b/c"),
+    ):
+        entries = [entry(f"artifacts/{one}") for one in paths]
+        assert (out_of_order(entries), file_and_folder(entries)) == (late, twofold)

@@ -12,7 +12,9 @@ import pytest
 from tests.evidence_making import (
     SOUND,
     bundle_of_folder,
+    bundle_of_list,
     bundle_of_run,
+    listed,
     make_run,
     make_tree,
     tree_of,
@@ -113,3 +115,12 @@ def test_a_member_of_another_size_is_refused(tmp_path: Path) -> None:
     more = data[:-1024] + member_header("artifacts/x", 1) + b"x" + padding(1) + END
     with pytest.raises(BundleError, match="not what the manifest lists"):
         extract_bundle(io.BytesIO(more), tmp_path / "out")
+
+
+def test_a_file_that_is_a_folder_is_refused(tmp_path: Path) -> None:
+    """What no folder holds is the bundle's fault, and not that of the disk."""
+    files = {"a": b"1", "a/b": b"2"}
+    data = bundle_of_list([listed(*one) for one in files.items()], files)
+    with pytest.raises(BundleError, match="artifacts/a: is listed as a file and as a folder"):
+        extract_bundle(io.BytesIO(data), tmp_path / "out")
+    assert not list(tmp_path.iterdir())

@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.evidence_making import SIGNERS, bundle_of_run, make_run
+from tests.evidence_making import SIGNERS, bundle_of_list, bundle_of_run, listed, make_run
 from tests.logs import LOG_KEY
 
-from tallystick.model.artifact_proof import prove
-from tallystick.model.bundle import BundleReader, exactly
+from tallystick.model.artifact import artifacts_root, entry_leaf
+from tallystick.model.artifact_proof import ArtifactProof, prove
+from tallystick.model.bundle import MANIFEST, SIGNATURES, BundleReader, exactly
 from tallystick.model.bundle_head import read_head
+from tallystick.model.manifest_signature import parse_signatures
 from tallystick.verify.artifact_proof import verify_artifact_proof
 from tallystick.verify.evidence import Predecessor
 
@@ -45,6 +47,36 @@ def test_what_else_was_asked_is_answered(proof: bytes) -> None:
     assert (other.verdict, other.codes()) == ("refused", ["EVIDENCE_PREVIOUS"])
     logged = verify_artifact_proof(proof, SIGNERS, log_key=LOG_KEY.verifier)
     assert (logged.verdict, logged.codes()) == ("unchecked", ["LOG_PROOF_MISSING"])
+
+
+@pytest.mark.parametrize(
+    ("entries", "root", "code"),
+    [
+        ([("a", b"1")], [("a", b"2")], "EVIDENCE_ROOT"),
+        ([("a", b"1"), ("a", b"2")], [("a", b"1"), ("a", b"2")], "EVIDENCE_ARTIFACT_ORDER"),
+    ],
+)
+def test_a_manifest_that_contradicts_itself_proves_nothing(
+    entries: list[tuple[str, bytes]], root: list[tuple[str, bytes]], code: str
+) -> None:
+    """Its signer could otherwise show two files under one path, each with a proof."""
+    committed = [listed(*one) for one in root]
+    text = f"sha256:{artifacts_root(committed).hex()}"
+    made = bundle_of_list([listed(*one) for one in entries], {}, artifacts_root=text)
+    files = BundleReader(exactly(io.BytesIO(made).read))
+    content = {}
+    while (member := files.next()) is not None:
+        content[member.name] = files.content()
+    lie = ArtifactProof(
+        entry=committed[0],
+        format="tally-artifact-proof/v1",
+        index=0,
+        manifest=content[MANIFEST].decode().rstrip(),
+        path=tuple(entry_leaf(one).hex() for one in committed[1:]),
+        signatures=parse_signatures(content[SIGNATURES]),
+    )
+    report = verify_artifact_proof(lie.encode(), SIGNERS)
+    assert (report.verdict, report.codes()) == ("refused", [code, "evidence_no_decision"])
 
 
 @given(data=st.data())
