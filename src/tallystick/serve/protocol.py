@@ -12,6 +12,7 @@ from functools import partial
 from math import inf
 from typing import Any, Final, cast
 
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import (
     STATUS_LINE,
@@ -122,13 +123,41 @@ class GuardedProtocol(HttpToolsProtocol):
             return
         was_in_head, self._has_moved = self._is_in_head, False
         self._posts_at_once = 0
-        super().data_received(data)
+        self._feed(data)
         is_within = was_in_head and self._is_in_head
         if (is_within or not self._has_moved) and not self._is_refused:
             # The parser joins the parts of a header, or of a trailer, however long it gets.
             self._raw_bytes += len(data)
             if self._raw_bytes > REQUEST_HEAD_BYTES_MAX:
                 self._refuse_head()
+
+    def _feed(self, data: bytes) -> None:
+        """Parse, and read a request that asks for another protocol as one that does not.
+
+        The parser would take its body for that protocol, and what came next for a request: whoever
+        stands before us sees one request where we would see two.
+        """
+        self._unset_keepalive_if_required()
+        while not self._is_refused:
+            try:
+                self.parser.feed_data(data)
+            except HttpParserUpgrade as asked:
+                data = self._head_without_upgrade() + data[asked.args[0] :]
+                self.parser = HttpRequestParser(self)
+                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as before
+            except HttpParserError:
+                self.send_400_response("")
+            else:
+                return
+
+    def _head_without_upgrade(self) -> bytes:
+        parser = self.parser
+        version = parser.get_http_version().encode()
+        parts = [parser.get_method(), b" ", self.url, b" HTTP/", version, b"\r\n"]
+        for name, value in self.headers:
+            if name != b"upgrade":
+                parts += (name, b": ", value, b"\r\n")
+        return b"".join((*parts, b"\r\n"))
 
     def on_message_begin(self) -> None:
         """Begin a request: from now on its head is waited for."""
@@ -165,9 +194,11 @@ class GuardedProtocol(HttpToolsProtocol):
         if len(self.headers) > REQUEST_HEADERS_MAX or self._head_bytes > REQUEST_HEAD_BYTES_MAX:
             self._refuse_head()
             return
-        if not self.url.startswith(b"/"):
+        if not self.url.startswith(b"/") or self.parser.get_method() == b"CONNECT":
             self._refuse("bad-request", "the target is no path")
             return
+        if self.parser.should_upgrade():
+            return  # it comes again
         if len(self.pipeline) >= PIPELINED_REQUESTS_MAX:
             self._refuse("busy", "too many requests before their answers")
             return
@@ -196,7 +227,6 @@ class GuardedProtocol(HttpToolsProtocol):
             or int(length) > POST_BYTES_MAX
             or len(head) < len(self.headers)
             or self.expect_100_continue
-            or parser.should_upgrade()
             # Answers in order, and none for a client that does not read them.
             or (cycle is not None and not cycle.response_complete)
             or self.flow.write_paused
@@ -250,7 +280,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._has_moved = True
         self._raw_bytes = 0
         self._deadline = inf
-        if self._is_refused:
+        if self._is_refused or self.parser.should_upgrade():
             return
         post, self._post = self._post, None
         if post is not None and self._posts is not None:

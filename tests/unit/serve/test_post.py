@@ -113,7 +113,7 @@ def test_posts_on_one_connection() -> None:
         (
             b"POST /p HTTP/1.1\r\nhost: x\r\nupgrade: x\r\nconnection: upgrade, close\r\n"
             b"content-length: 3\r\n\r\nabc",
-            b"app 0 4",
+            b"post abc",
         ),
     ],
 )

@@ -118,6 +118,7 @@ def test_a_head_without_end_is_431() -> None:
         b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\n\r\n",
         b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\ncontent-length: 4\r\n\r\nabc",
         b"GET http://x/ HTTP/1.1\r\nhost: x\r\n\r\n",
+        b"CONNECT /x HTTP/1.1\r\nhost: x\r\n\r\n",  # the parser takes it for an upgrade
     ],
 )
 def test_what_is_not_plain_http_is_400(nonsense: bytes) -> None:
@@ -218,6 +219,37 @@ def test_upgrades_are_not_followed() -> None:
     with Serving(echo) as serving:
         answer = serving.say(b"GET / HTTP/1.1\r\n" + CLOSE + b"upgrade: websocket\r\n\r\n")
         assert status_of(answer) == 200
+
+
+_ASKS = b"host: x\r\nconnection: upgrade, close\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABk\r\n"
+
+
+@pytest.mark.parametrize("head", [b"content-length: 31\r\n", b"transfer-encoding: chunked\r\n"])
+@pytest.mark.parametrize("is_in_pieces", [True, False])
+def test_who_asks_for_another_protocol_keeps_its_body(head: bytes, is_in_pieces: bool) -> None:
+    """As many clients do with each request: the body is one, and never the next request."""
+    body = b"GET /b HTTP/1.1\r\nhost: body\r\n\r\n"
+    assert len(body) == 31
+    if b"chunked" in head:
+        body = b"1f\r\n" + body + b"\r\n0\r\n\r\n"
+    parts = [b"POST /a HTTP/1.1\r\n" + _ASKS + head + b"\r\n", body]
+    with Serving(echo) as serving, serving.dial() as line:
+        for part in parts if is_in_pieces else [b"".join(parts)]:
+            line.sendall(part)
+            time.sleep(0.05)  # otherwise both could arrive as one
+        answer = all_of(line)
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert b'"size": 31' in answer
+
+
+def test_what_follows_a_request_for_another_protocol_is_read() -> None:
+    """Requests in one piece, each of which asks: all are answered, in their order."""
+    asks = b"GET / HTTP/1.1\r\n" + _ASKS.replace(b", close", b"") + b"\r\n"
+    post = b"POST / HTTP/1.1\r\n" + _ASKS + b"content-length: 3\r\n\r\nabc"
+    with Serving(echo) as serving:
+        answer = serving.say(asks * 2 + post)
+    assert [answer.count(b"HTTP/1.1 200"), answer.count(b'"size": 0')] == [3, 2]
+    assert b'"size": 3' in answer
 
 
 def test_head_and_body_of_an_answer_travel_together() -> None:
