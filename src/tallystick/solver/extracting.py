@@ -2,9 +2,10 @@
 """Takes a bundle apart into a new folder, or leaves nothing.
 
 The folder must not be there. All is written into a temporary one beside it first, by descriptors
-and without following or replacing anything, and each artefact is held against the manifest's list
-before the folder gets its name. A bundle has no links and no compression, and the reader admits
-plain relative names only: nothing can come out elsewhere, or larger than the file that it was in.
+and without following or replacing anything. Each artefact is held against the manifest's list, and
+all of it is on stable storage, before the folder gets its name. A bundle has no links and no
+compression, and the reader admits plain relative names only: nothing can come out elsewhere, or
+larger than the file that it was in.
 
 `SHA256SUMS` is written from the list and not copied, so that `sha256sum -c` means the manifest.
 """
@@ -12,14 +13,15 @@ plain relative names only: nothing can come out elsewhere, or larger than the fi
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import BinaryIO, Final
 
 from tallystick.durable.file import FilePath, reason_of, shown
-from tallystick.errors import BundleError, DurableError, PathTakenError
+from tallystick.durable.tree import sync_filesystem
+from tallystick.durable.whole_folder import WholeFolder
+from tallystick.errors import BundleError, DurableError
 from tallystick.model import bundle
 from tallystick.model.artifact import file_and_folder, sums_line
 from tallystick.model.bundle import BundleReader, Member, exactly
@@ -35,25 +37,17 @@ def extract_bundle(
     stream: BinaryIO, out: FilePath, *, progress: Progress | None = None
 ) -> BundleHead:
     """Write all that a bundle holds into the new folder `out`; return what the bundle says."""
-    out = os.path.abspath(os.fspath(out))
-    if os.path.lexists(out):
-        raise PathTakenError(f"{shown(out)} already exists; nothing was written")
-    temporary = os.path.join(os.path.dirname(out), f".{os.urandom(8).hex()}.tmp")
-    try:
-        os.mkdir(temporary, 0o700)
+    with WholeFolder(out, 0o700) as folder:
         try:
-            root = os.open(temporary, _FOLDER_FLAGS)
+            root = os.open(folder.temporary, _FOLDER_FLAGS)
             try:
                 head = _write_all(stream, root, progress)
             finally:
                 os.close(root)
-            # rename(2) would replace an empty folder that somebody made meanwhile: no harm done.
-            os.rename(temporary, out)
-        except BaseException:
-            shutil.rmtree(temporary, ignore_errors=True)
-            raise
-    except OSError as error:
-        raise DurableError(f"{shown(out)} could not be written: {reason_of(error)}") from error
+        except OSError as error:
+            raise DurableError(f"{shown(out)} could not be written: {reason_of(error)}") from error
+        sync_filesystem(folder.temporary)
+        folder.finish()
     return head
 
 

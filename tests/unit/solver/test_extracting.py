@@ -5,7 +5,11 @@ from __future__ import annotations
 
 import io
 import os
+import re
+import shutil
 import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -24,6 +28,13 @@ from tallystick.errors import BundleError, DurableError, ManifestError, PathTake
 from tallystick.model.bundle import END, member_header, padding
 from tallystick.solver.extracting import extract_bundle
 
+# A process of its own, which can be watched.
+_EXTRACT = """
+import sys
+from tallystick.solver.extracting import extract_bundle
+with open(sys.argv[1], "rb") as stream:
+    extract_bundle(stream, sys.argv[2])
+"""
 VECTORS = Path(__file__).resolve().parents[3] / "vectors" / "bundle"
 
 
@@ -124,3 +135,62 @@ def test_a_file_that_is_a_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="artifacts/a: is listed as a file and as a folder"):
         extract_bundle(io.BytesIO(data), tmp_path / "out")
     assert not list(tmp_path.iterdir())
+
+
+class _Watched(io.BytesIO):
+    """A bundle that tells when it is read to its end."""
+
+    def __init__(self, data: bytes, at_end: Callable[[], None]) -> None:
+        super().__init__(data)
+        self._at_end = at_end
+
+    def read(self, size: int | None = -1) -> bytes:
+        data = super().read(size)
+        if not data:
+            self._at_end()
+        return data
+
+
+def test_what_came_meanwhile_is_not_replaced(tmp_path: Path) -> None:
+    """An empty folder of somebody else's stays his."""
+    out = tmp_path / "out"
+    data = (VECTORS / "run" / "input.tally").read_bytes()
+    with pytest.raises(PathTakenError):
+        extract_bundle(_Watched(data, lambda: out.mkdir(exist_ok=True)), out)
+    assert list(tmp_path.iterdir()) == [out]
+    assert not list(out.iterdir())
+
+
+def test_all_is_stable_before_it_has_its_name(tmp_path: Path) -> None:
+    """After a power cut the folder is whole or not there: files first, then name, then parent."""
+    strace = shutil.which("strace")
+    if (
+        strace is None
+        or subprocess.run([strace, "true"], capture_output=True, check=False).returncode
+    ):
+        pytest.skip("strace is not here, or may trace nothing")
+    subprocess.run(
+        [strace, "-f", "-y", "-o", tmp_path / "trace", "-e", "trace=write,syncfs,fsync,?rename,?renameat,?renameat2",
+         sys.executable, "-c", _EXTRACT, VECTORS / "run" / "input.tally", tmp_path / "out"],
+        check=True, timeout=120,
+    )  # fmt: skip
+    lines = (tmp_path / "trace").read_text().splitlines()
+    told = [
+        next(
+            (
+                name
+                for name, pattern in (
+                    ("written", rf"write\(\d+<{tmp_path}/\.out\."),
+                    ("stable", rf"syncfs\(\d+<{tmp_path}/\.out\."),
+                    ("named", rf'rename\w*\(.*"{tmp_path}/out"'),
+                    ("stable by name", rf"fsync\(\d+<{tmp_path}>\)"),
+                )
+                if re.search(pattern, line)
+            ),
+            None,
+        )
+        for line in lines
+    ]
+    steps = [name for name in told if name is not None]
+    assert steps.count("written") > len(steps) - 4
+    assert steps[-3:] == ["stable", "named", "stable by name"]
