@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import click
+
+from tallystick.errors import UnreadableError
 
 # Standard input where something is read, standard output where something is written.
 STDIN: Final = "-"
@@ -15,6 +18,13 @@ COMPLETE_VARIABLE: Final = "_TALLY_COMPLETE"
 # Whether something may be read is found out by reading it: click, asked, would call it wrong usage.
 INPUT_FILE: Final = click.Path(allow_dash=True, readable=False)
 INPUT_FOLDER: Final = click.Path(exists=True, file_okay=False, readable=False)
+
+
+def standard_input() -> BinaryIO:
+    """Return standard input, or raise where whoever called has closed it."""
+    if sys.stdin is None:
+        raise UnreadableError("standard input is closed")
+    return sys.stdin.buffer
 
 
 def log_key_option(verb: Callable[..., Any]) -> Callable[..., Any]:

@@ -4,15 +4,15 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, cast
 
-from tallystick.cli.arguments import STDIN
+from tallystick.cli.arguments import STDIN, standard_input
 from tallystick.cli.output import Exit, Stop, error_is_terminal
 from tallystick.durable.file import reason_of, shown
+from tallystick.errors import UnreadableError
 from tallystick.model.bundle import BundleReader, exactly
 from tallystick.model.bundle_head import BundleHead, read_head
 
@@ -26,7 +26,7 @@ _BAR_EVERY_SECONDS: Final = 0.1
 def opened_bundle(path: str) -> Iterator[BinaryIO]:
     """Yield a bundle as a stream, or stop: without it the question is no question."""
     if path == STDIN:
-        yield sys.stdin.buffer
+        yield cast("BinaryIO", _Named(standard_input(), "standard input"))
         return
     try:
         stream = open(path, "rb")  # noqa: SIM115  # closed below
@@ -34,7 +34,27 @@ def opened_bundle(path: str) -> Iterator[BinaryIO]:
         why = f"{shown(path)} could not be read: {reason_of(error)}"
         raise Stop(Exit.UNCHECKED, why) from None
     with stream:
-        yield stream
+        yield cast("BinaryIO", _Named(stream, shown(path)))
+
+
+class _Named:
+    """A stream that says what it is where it can't be read: a fault may come at any byte."""
+
+    def __init__(self, stream: BinaryIO, name: str) -> None:
+        self._stream = stream
+        self._name = name
+
+    def read(self, size: int) -> bytes:
+        """Return up to so many bytes."""
+        try:
+            return self._stream.read(size)
+        except OSError as error:
+            why = f"{self._name} could not be read: {reason_of(error)}"
+            raise UnreadableError(why) from error
+
+    def tell(self) -> int:
+        """Return how far it was read."""
+        return self._stream.tell()
 
 
 def head_of(stream: BinaryIO, path: str) -> BundleHead:

@@ -3,11 +3,10 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from tallystick.cli.arguments import STDIN
+from tallystick.cli.arguments import STDIN, standard_input
 from tallystick.cli.output import Exit, Stop
 from tallystick.crypto.note import VerifierKey
 from tallystick.crypto.strict import parse_json
@@ -30,7 +29,7 @@ def log_key_from(text: str) -> VerifierKey:
 def read_file(path: str, limit: int) -> bytes:
     """Return a file or standard input, or stop: without it the question is no question."""
     if path == STDIN:
-        data = sys.stdin.buffer.read(limit + 1)
+        data = standard_input().read(limit + 1)
         if len(data) > limit:
             raise Stop(Exit.UNCHECKED, f"stdin: over {limit} bytes")
         return data

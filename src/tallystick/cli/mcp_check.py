@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterator
 from typing import Any, Final
 
 import click
 
+from tallystick.cli.arguments import STDIN, standard_input
 from tallystick.cli.output import Exit, Stop, count, say, say_table
 
 _EPILOG: Final = """\
@@ -107,8 +107,8 @@ def _calls(path: str, server: str) -> Iterator[Any]:
     from tallystick.limits import RECORDED_CALLS_BYTES_MAX
 
     try:
-        if path == "-":
-            data = sys.stdin.buffer.read(RECORDED_CALLS_BYTES_MAX + 1)
+        if path == STDIN:
+            data = standard_input().read(RECORDED_CALLS_BYTES_MAX + 1)
         else:
             data = read_bounded(path, RECORDED_CALLS_BYTES_MAX)
         yield from read_calls(data, server)

@@ -3,14 +3,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import click
 
-from tallystick.cli.arguments import STDIN
+from tallystick.cli.arguments import STDIN, standard_input
 from tallystick.cli.output import (
     Exit,
     Span,
@@ -153,7 +152,7 @@ def read_intent(path: str) -> bytes:
 
     try:
         if path == STDIN:
-            data = sys.stdin.buffer.read(INTENT_BYTES_MAX + 1)
+            data = standard_input().read(INTENT_BYTES_MAX + 1)
             if len(data) > INTENT_BYTES_MAX:
                 raise LimitError(f"standard input is larger than {INTENT_BYTES_MAX} bytes")
             return data

@@ -98,6 +98,8 @@ def verify_evidence(
     except OSError as fault:
         why = fault.strerror or type(fault).__name__
         case.findings.add("EVIDENCE_UNREADABLE", "bundle", why)
+    except UnreadableError as fault:
+        case.findings.add("EVIDENCE_UNREADABLE", "bundle", str(fault))
     return case.report()
 
 

@@ -137,3 +137,24 @@ def test_no_path_is_asked_for_beforehand_whether_it_may_be_read() -> None:
     ]
     assert len(paths) >= 20
     assert not any(one.readable for one in paths)
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [
+        ("evidence", "verify", "-", "--key", "solver.pub"),
+        ("evidence", "show", "-"),
+        ("evidence", "extract", "-", "--out", "out"),
+        ("solver", "run", "-"),
+        ("log", "verify", "-", "--vkey", "log.vkey", "--proof", "receipt.tlog-proof"),
+        ("mcp", "check", "rules.yaml", "-"),
+    ],
+)
+def test_standard_input_may_be_closed(
+    verb: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As `<&-` leaves it: nothing was read, and one line says why."""
+    monkeypatch.setattr(sys, "stdin", None)
+    Path("rules.yaml").write_text("version: 1\ndefault: pass\nrules: []\n")
+    assert main(list(verb), standalone_mode=False) == 3
+    assert capsys.readouterr().err == "tally: standard input is closed\n"

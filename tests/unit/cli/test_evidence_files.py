@@ -3,13 +3,18 @@
 
 from __future__ import annotations
 
+import errno
+import io
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from tests.command import tally
 from tests.terminals import is_gone, watched
 
 from tallystick.cli.evidence_files import bar, head_of, opened_bundle, signers_from, size_of
+from tallystick.cli.main import main
 from tallystick.cli.output import Exit, Stop
 from tallystick.crypto.multibase import did_key_encode
 
@@ -34,6 +39,35 @@ def test_a_bundle_that_cannot_be_opened_stops() -> None:
     assert stopped.value.code is Exit.UNCHECKED
     with opened_bundle("solved.tally") as stream:
         assert head_of(stream, "solved.tally").manifest.origin == "run"
+
+
+class _Failing(io.BytesIO):
+    """What is there at first, and can't be read to its end."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        data = super().read(size)
+        if not data:
+            raise OSError(errno.EIO, "Input/output error")
+        return data
+
+
+@pytest.mark.parametrize("verb", ["verify", "show", "extract", "prove"])
+@pytest.mark.parametrize("has_begun", [True, False])
+def test_a_bundle_that_fails_to_be_read_is_named(
+    verb: str,
+    has_begun: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """At whichever byte it fails: unchecked, and the bundle is to blame, not what is written."""
+    stream = _Failing(Path("solved.tally").read_bytes()[:2000] if has_begun else b"")
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=stream))
+    more = {"verify": ("--key", "solver.pub"), "extract": ("--out", "out"), "prove": ("a",)}
+    code = main(["evidence", verb, "-", *more.get(verb, ())], standalone_mode=False)
+    told = capsys.readouterr().err
+    assert code == Exit.UNCHECKED
+    assert "standard input could not be read: Input/output error" in told
+    assert not Path("out").exists()
 
 
 def test_sizes_and_bars() -> None:

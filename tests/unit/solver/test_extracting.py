@@ -170,7 +170,8 @@ def test_all_is_stable_before_it_has_its_name(tmp_path: Path) -> None:
     ):
         pytest.skip("strace is not here, or may trace nothing")
     subprocess.run(
-        [strace, "-f", "-y", "-o", tmp_path / "trace", "-e", "trace=write,syncfs,fsync,?rename,?renameat,?renameat2",
+        [strace, "-f", "-y", "-o", tmp_path / "trace",
+         "-e", "trace=write,syncfs,fsync,?rename,?renameat,?renameat2",
          sys.executable, "-c", _EXTRACT, VECTORS / "run" / "input.tally", tmp_path / "out"],
         check=True, timeout=120,
     )  # fmt: skip
