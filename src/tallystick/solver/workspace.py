@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 import os
-import stat
 from typing import Final
 
 from tallystick.durable.file import make_directory, reason_of, sync_directory, write_replace
 from tallystick.durable.tree import sync_filesystem
 from tallystick.errors import DurableError, RunError
+from tallystick.limits import ARTIFACT_DEPTH_MAX
 
 ARTIFACTS: Final = "artifacts"
 INTENT: Final = "intent.json"
@@ -41,16 +41,22 @@ class Workspace:
         write_replace(os.path.join(self.path, POLICY), policy, 0o600)
 
     def artifact_bytes(self) -> int:
-        """Return what all regular files that the runner left have together."""
-        total = 0
-        for folder, _, names in os.walk(self.artifacts):
-            for name in names:
+        """Return what all regular files that the runner left have together.
+
+        What can't be looked at, or lies deeper than artefacts may, is refused by name when it is
+        hashed. A program may have nested folders deeper than this one may call itself.
+        """
+        total, folders = 0, [(self.artifacts, 1)]
+        while folders:
+            folder, depth = folders.pop()
+            for entry in _entries(folder):
                 try:
-                    found = os.lstat(os.path.join(folder, name))
+                    if entry.is_file(follow_symlinks=False):
+                        total += entry.stat(follow_symlinks=False).st_size
+                    elif depth < ARTIFACT_DEPTH_MAX and entry.is_dir(follow_symlinks=False):
+                        folders.append((entry.path, depth + 1))
                 except OSError:
-                    continue  # what can't be looked at is refused by name when it is hashed
-                if stat.S_ISREG(found.st_mode):
-                    total += found.st_size
+                    continue
         return total
 
     def settle(self) -> None:
@@ -69,3 +75,11 @@ class Workspace:
         except OSError as fault:
             raise DurableError(f"artefacts can't be put aside: {reason_of(fault)}") from fault
         make_directory(self.artifacts, 0o700)
+
+
+def _entries(folder: str) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except OSError:
+        return []

@@ -4,11 +4,15 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tallystick.errors import DurableError, RunError
+from tallystick.errors import ArtifactRefused, DurableError, RunError
+from tallystick.limits import ARTIFACT_DEPTH_MAX
+from tallystick.solver.hashing import scan_artifacts
 from tallystick.solver.workspace import Workspace
 
 
@@ -42,6 +46,35 @@ def test_artefacts_are_counted_without_being_followed(tmp_path: Path) -> None:
     os.mkfifo(Path(space.artifacts) / "pipe")
     assert space.artifact_bytes() == 110
     space.settle()
+
+
+def test_folders_may_be_nested_as_deep_as_a_program_likes(tmp_path: Path) -> None:
+    """What lies deeper than an artefact may is not counted: hashing it refuses it by name."""
+    space = Workspace(str(tmp_path / "run"))
+    space.make()
+    (Path(space.artifacts) / "top").write_bytes(bytes(10))
+    try:
+        _nest(space.artifacts, sys.getrecursionlimit() + 100)
+        assert space.artifact_bytes() == 110
+        with pytest.raises(ArtifactRefused, match="deeper than"):
+            list(scan_artifacts(space.artifacts))
+    finally:  # deeper than whoever tidies up after tests may go
+        subprocess.run(["rm", "-rf", space.artifacts], check=True)
+
+
+def _nest(folder: str, depth: int) -> None:
+    """Make folders in one another, with a file in the last that counts and one in the next."""
+    held = os.open(folder, os.O_RDONLY)
+    for level in range(2, depth):
+        os.mkdir("d", dir_fd=held)
+        deeper = os.open("d", os.O_RDONLY, dir_fd=held)
+        os.close(held)
+        held = deeper
+        if level in (ARTIFACT_DEPTH_MAX, ARTIFACT_DEPTH_MAX + 1):
+            file = os.open("file", os.O_WRONLY | os.O_CREAT, dir_fd=held)
+            os.write(file, bytes(100))
+            os.close(file)
+    os.close(held)
 
 
 def test_withheld_artefacts_stay_beside(tmp_path: Path) -> None:
