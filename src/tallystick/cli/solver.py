@@ -59,17 +59,26 @@ def command() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each run.")
 def listing(unfinished: bool, as_json: bool, config: str | None, **flags: Any) -> None:
     """List the runs of a solver, oldest first."""
+    from tallystick.errors import Error
     from tallystick.solver.overview import view_runs
 
-    runs = [
-        one for one in view_runs(home_of(config, flags)) if one.state != "done" or not unfinished
-    ]
+    runs: list[Any] = []
+    try:
+        views = view_runs(home_of(config, flags))
+        runs.extend(one for one in views if one.state != "done" or not unfinished)
+    except Error:
+        _say_runs(runs, as_json=as_json)
+        raise
+    if runs or as_json:
+        _say_runs(runs, as_json=as_json)
+    else:
+        say("no unfinished runs" if unfinished else "no runs yet")
+
+
+def _say_runs(runs: list[Any], *, as_json: bool) -> None:
     if as_json:
         for one in runs:
             say_json(one)
-        return
-    if not runs:
-        say("no unfinished runs" if unfinished else "no runs yet")
         return
     say_table(
         ("run", "received", "job", "state", "status"),

@@ -100,9 +100,10 @@ def resume(run_id: str | None, config: str | None, **flags: Any) -> None:
     one that has its manifest gets its signature and its bundle. Where runs are posted, so is this,
     and its post is made final once the window is over.
     """
-    from tallystick.errors import RunBusyError
+    from tallystick.errors import Error, RefusedInput, RunError
 
     settings = settings_of(config, flags)
+    faults: list[Error] = []
     with unusable():
         from tallystick.solver.resume import resume_run, unfinished
 
@@ -112,11 +113,16 @@ def resume(run_id: str | None, config: str | None, **flags: Any) -> None:
             try:
                 with progress_bar() as progress:
                     result = resume_run(solver, one, progress=progress)
-            except RunBusyError as fault:
-                raise Stop(Exit.UNCHECKED, str(fault)) from None
+            except (RefusedInput, RunError) as fault:
+                # It is about this run; what is away is away for all of them, and ends the command.
+                say(f"run {one}: not finished: {fault}")
+                faults.append(fault)
+                continue
             say(f"run {one}: ", *_status(result.status, result.error))
             if result.post is not None:
                 say(f"post {result.post.post_id}: {_standing(result.post)}")
+        if faults:
+            raise faults[0]
     if not chosen:
         say("nothing to resume")
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from tallystick.errors import Error
 from tallystick.solver.home import SolverHome, is_held
 from tallystick.solver.records import read_facts
 from tallystick.solver.states import FILE, Step
@@ -62,6 +63,17 @@ def view_run(home: SolverHome, run_id: str) -> RunView | None:
 
 
 def view_runs(home: SolverHome) -> Iterator[RunView]:
-    """Yield all runs, oldest first."""
-    found = (view_run(home, run_id) for run_id in home.run_ids())
-    yield from sorted((one for one in found if one is not None), key=lambda one: one.received)
+    """Yield all runs, oldest first; then raise for the first one that can't be read."""
+    found: list[RunView] = []
+    faults: list[Error] = []
+    for run_id in home.run_ids():
+        try:
+            view = view_run(home, run_id)
+        except Error as fault:
+            faults.append(fault)
+            continue
+        if view is not None:
+            found.append(view)
+    yield from sorted(found, key=lambda one: one.received)
+    if faults:
+        raise faults[0]

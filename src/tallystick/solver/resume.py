@@ -11,7 +11,7 @@ import os
 from typing import Any, Final
 
 from tallystick.durable.file import read_bounded
-from tallystick.errors import RunError
+from tallystick.errors import Error, RunError
 from tallystick.limits import INTENT_BYTES_MAX
 from tallystick.model.decision import Decision, Reason
 from tallystick.model.intent import parse_intent
@@ -60,13 +60,24 @@ def resume_run(solver: Solver, run_id: str, *, progress: Progress | None = None)
 
 
 def unfinished(solver_home: Any) -> list[str]:
-    """Return the runs that no process is at and that are not done."""
+    """Return the runs that no process is at and that are not done.
+
+    What became of a run whose states can't be read, nobody knows: whoever takes it up tells why.
+    One such run must not hide the others.
+    """
     return [
         run_id
         for run_id in solver_home.run_ids()
-        if RunStates(solver_home.run(run_id), lambda: 0).state not in (None, "done")
+        if _may_be_open(solver_home.run(run_id))
         and not is_held(os.path.join(solver_home.run(run_id), "lock"))
     ]
+
+
+def _may_be_open(run_dir: str) -> bool:
+    try:
+        return RunStates(run_dir, lambda: 0).state not in (None, "done")
+    except Error:
+        return True
 
 
 def _fail(run: Run, state: str, progress: Progress | None) -> RunOutcome:

@@ -109,6 +109,27 @@ def test_who_interrupts_is_told_what_to_do(tmp_path: Path, monkeypatch: pytest.M
     assert (ended.code, "FAILED" in ended.out) == (0, True)
 
 
+def test_one_damaged_run_is_told_and_passed_over(tmp_path: Path) -> None:
+    """The others are finished and listed all the same; the exit code says that one was not."""
+    home = configured(tmp_path)
+    assert tally("solver", "run", _intent(tmp_path), "--home", str(home)).code == 0
+    (run_id,) = SolverHome(home).run_ids()
+    states = Path(SolverHome(home).run(run_id)) / FILE
+    states.write_bytes(b"".join(states.read_bytes().splitlines(keepends=True)[:3]))
+    for damaged in ("00" * 32, "ff" * 32):  # before it, and after it
+        folder = Path(SolverHome(home).run(damaged))
+        folder.mkdir()
+        (folder / FILE).write_bytes(b"garbage\n")
+        (folder / "intent.json").write_bytes(b"garbage")
+    listed = tally("solver", "list", "--home", str(home))
+    assert (listed.code, run_id[:12] in listed.out) == (1, True)
+    done = tally("solver", "resume", "--home", str(home))
+    assert done.code == 1
+    assert f"run {run_id}: SUCCESS" in done.out
+    assert done.out.count(": not finished: ") == 2
+    assert "states.jsonl holds a line that is not one of ours" in listed.err
+
+
 def test_cut_off_runs_are_finished(tmp_path: Path) -> None:
     """`resume` finishes all of them, or the one that is named."""
     home = configured(tmp_path)

@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 from tests.solving import Scripted, body, manifest_of, solver
 
-from tallystick.errors import RunBusyError, RunError, SignerUnavailable
+from tallystick.errors import Error, RunBusyError, RunError, SignerUnavailable
 from tallystick.solver.home import held, run_id_of
 from tallystick.solver.resume import resume_run, unfinished
 from tallystick.solver.run import run_intent
 from tallystick.solver.setup import Solver
-from tallystick.solver.states import RunStates
+from tallystick.solver.states import FILE, RunStates
+from tallystick.solver.workspace import INTENT
 
 
 class _Away:
@@ -107,3 +108,19 @@ def test_a_run_without_an_intent_is_told(tmp_path: Path) -> None:
     assert unfinished(made.home) == []
     with pytest.raises(RunError, match="nothing is there"):
         resume_run(made, run_id)
+
+
+def test_a_run_that_cannot_be_read_hides_no_other(tmp_path: Path) -> None:
+    """It counts as unfinished, since nobody can say that it is done, and says why it is not."""
+    made, away, _ = _cut_off(tmp_path, 4)
+    (run_id,) = unfinished(made.home)
+    damaged = run_id_of("ab" * 32, 1)
+    Path(made.home.run(damaged)).mkdir()
+    Path(made.home.run(damaged), INTENT).write_bytes(b"{}")
+    Path(made.home.run(damaged), FILE).write_bytes(b"garbage\n")
+    assert sorted(unfinished(made.home)) == sorted([run_id, damaged])
+    with pytest.raises(Error):
+        resume_run(made, damaged)
+    away.left = 10
+    resume_run(made, run_id)
+    assert unfinished(made.home) == [damaged]
