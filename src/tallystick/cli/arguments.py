@@ -27,6 +27,12 @@ def standard_input() -> BinaryIO:
     return sys.stdin.buffer
 
 
+def refuse_dashes(*given: str | None) -> None:
+    """Refuse standard input where it is named twice: the second would find nothing there."""
+    if given.count(STDIN) > 1:
+        raise click.UsageError("`-` is standard input, which is there once only.")
+
+
 def log_key_option(verb: Callable[..., Any]) -> Callable[..., Any]:
     """Give a verb its `--vkey`, which `log_files.log_key_from` reads."""
     return click.option(

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import click
 
-from tallystick.cli.arguments import INPUT_FILE, log_key_option, new_bundle_option
+from tallystick.cli.arguments import INPUT_FILE, log_key_option, new_bundle_option, refuse_dashes
 from tallystick.cli.output import Exit, Stop, count, say
 from tallystick.limits import LOG_PROOF_BYTES_MAX, NOTE_BYTES_MAX
 
@@ -58,6 +58,7 @@ def command(bundle: str, **options: Any) -> None:
     AGENTRECEIPTS_COLLECTOR_TOKEN if there is one; those that it has already it keeps as they are.
     """
     given = [name for name in ("proof", "promise", "sheet", "checkpoint") if options[name]]
+    refuse_dashes(bundle, *(options[name] for name in given))
     if options["collector"] is not None:
         if given:
             raise click.UsageError(f"--collector gives the {given[0]}, too; leave one of both out.")

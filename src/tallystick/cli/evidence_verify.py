@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, Final
 
 import click
 
-from tallystick.cli.arguments import INPUT_FILE
+from tallystick.cli.arguments import INPUT_FILE, refuse_dashes
 from tallystick.cli.output import Span, Stop, count, say
 from tallystick.limits import ARTIFACT_PROOF_BYTES_MAX
 
@@ -64,6 +64,7 @@ def command(file: str, keys: tuple[str, ...], *, as_json: bool, **options: Any) 
     """
     if not keys:
         raise click.UsageError("whose signatures count? Give the solver's public key with --key.")
+    refuse_dashes(file, options["previous"])
     from tallystick.cli.evidence_files import opened_bundle, signers_from
 
     signers = signers_from(keys, options["trust"])

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import click
 
-from tallystick.cli.arguments import INPUT_FILE, log_key_option
+from tallystick.cli.arguments import INPUT_FILE, log_key_option, refuse_dashes
 from tallystick.cli.output import Span, Stop, say
 from tallystick.limits import LOG_PROOF_BYTES_MAX, NOTE_BYTES_MAX, RECEIPT_BYTES_MAX
 
@@ -61,6 +61,8 @@ def command(receipt: str | None, **options: Any) -> None:
     the log's public key. Whether the receipt itself is genuine says `tally verify`.
     """
     checkpoints = options["checkpoints"]
+    files = ("proof", "promise", "sheet", "consistency")
+    refuse_dashes(receipt, *checkpoints, *(options[name] for name in files))
     if receipt is None:
         _refuse_options(options, "proof", "promise", why="says something about a receipt; name it.")
         if len(checkpoints) != 2:

@@ -158,3 +158,19 @@ def test_standard_input_may_be_closed(
     Path("rules.yaml").write_text("version: 1\ndefault: pass\nrules: []\n")
     assert main(list(verb), standalone_mode=False) == 3
     assert capsys.readouterr().err == "tally: standard input is closed\n"
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [
+        ("evidence", "verify", "-", "--key", "solver.pub", "--previous", "-"),
+        ("evidence", "log", "-", "--vkey", "log.vkey", "--proof", "-", "--out", "out"),
+        ("evidence", "log", "b", "--vkey", "v", "--proof", "-", "--promise", "-", "--out", "o"),
+        ("log", "verify", "-", "--vkey", "log.vkey", "--proof", "-"),
+        ("log", "verify", "--vkey", "log.vkey", "--checkpoint", "-", "--checkpoint", "-"),
+    ],
+)
+def test_standard_input_is_named_once(verb: tuple[str, ...]) -> None:
+    """Twice is wrong usage: the second would be empty, and nothing is refused for that."""
+    done = tally(*verb)
+    assert (done.code, "once only" in done.err) == (2, True)
