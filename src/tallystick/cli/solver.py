@@ -63,11 +63,12 @@ def listing(unfinished: bool, as_json: bool, config: str | None, **flags: Any) -
     from tallystick.solver.overview import view_runs
 
     runs: list[Any] = []
+    views = view_runs(home_of(config, flags))
     try:
-        views = view_runs(home_of(config, flags))
         runs.extend(one for one in views if one.state != "done" or not unfinished)
     except Error:
-        _say_runs(runs, as_json=as_json)
+        if runs:
+            _say_runs(runs, as_json=as_json)
         raise
     if runs or as_json:
         _say_runs(runs, as_json=as_json)
