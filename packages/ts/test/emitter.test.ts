@@ -2,8 +2,10 @@
 // What the emitter does when the daemon is there, away, slow, rude, or killed.
 
 import assert from "node:assert/strict";
-import { createServer } from "node:net";
+import { once } from "node:events";
+import { createConnection, createServer, type Socket } from "node:net";
 import { afterEach, beforeEach, test } from "node:test";
+import { Worker } from "node:worker_threads";
 
 import { DaemonEmitter, EmitError, EmitTransportError, FrameRefused, limits } from "@tallystick/emitter";
 
@@ -131,6 +133,64 @@ test("a daemon that takes nothing does not hang the agent", async () => {
   await emitter.close();
   stuck.close();
   (stuck as unknown as { closeAllConnections?: () => void }).closeAllConnections?.();
+});
+
+/** Keep this process from everything else, as a host does that works. */
+function work(forMs: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, forMs);
+}
+
+test("a host that is busy itself loses no frame to a daemon that is there", async () => {
+  const emitter = new DaemonEmitter({ socketPath: listener.path });
+  const first = emitter.emit("first");
+  await Promise.resolve(); // it dials
+  work(400);
+  await first;
+  const second = emitter.emit("second", { input: "x".repeat(400_000) });
+  for (let turn = 0; turn < 10; turn += 1) await Promise.resolve(); // it writes what there is room for
+  work(400);
+  await second;
+  assert.equal(emitter.drops, 0);
+  assert.equal((await listener.wait(2)).length, 2);
+  await emitter.close();
+});
+
+test("a daemon whose queue of connections is full is dialled again", async () => {
+  const path = `${listener.path}-full`;
+  const flag = new Int32Array(new SharedArrayBuffer(4));
+  const slow = new Worker(
+    `const { parentPort, workerData } = require("node:worker_threads");
+     const { path, flag } = workerData;
+     require("node:net").createServer((socket) => socket.resume()).listen({ path, backlog: 1 }, () => {
+       parentPort.postMessage("listens");
+       setImmediate(() => Atomics.wait(flag, 0, 0));
+     });`,
+    { eval: true, workerData: { path, flag } },
+  );
+  await once(slow, "message");
+  slow.unref();
+  const others: Socket[] = [];
+  for (let isFull = false; !isFull; ) {
+    const one = createConnection({ path });
+    others.push(one);
+    isFull = await new Promise((resolve) => {
+      one.once("connect", () => resolve(false));
+      one.once("error", (fault: NodeJS.ErrnoException) => resolve(fault.code === "EAGAIN"));
+    });
+  }
+  const emitter = new DaemonEmitter({ socketPath: path });
+  const sent = emitter.emit("a");
+  setTimeout(() => {
+    Atomics.store(flag, 0, 1);
+    Atomics.notify(flag, 0);
+  }, 20);
+  try {
+    await sent;
+  } finally {
+    await emitter.close();
+    for (const one of others) one.destroy();
+    await slow.terminate();
+  }
 });
 
 test("frames that wait are bounded", async () => {

@@ -2,7 +2,6 @@
 // Tells a signing daemon on this host what was done: frames over a Unix socket, no key, no store.
 
 import { randomUUID } from "node:crypto";
-import { createConnection, type Socket } from "node:net";
 import { platform } from "node:process";
 
 import { EmitError, EmitTransportError, FrameRefused } from "./errors.ts";
@@ -11,12 +10,12 @@ import {
   defaultSocketPath,
   encodeFrame,
   framed,
-  FrameReader,
   type Members,
   readAnswer,
   withDrops,
 } from "./framing.ts";
 import { EMITTER_ANSWER_MS_MAX, EMITTER_DIAL_MS_MAX, EMITTER_WRITE_MS_MAX } from "./limits.ts";
+import { BrokenLine, Line } from "./line.ts";
 
 export type { Members } from "./framing.ts";
 
@@ -188,123 +187,5 @@ export class DaemonEmitter {
     this.#drops = Math.min(this.#drops + 1, Number.MAX_SAFE_INTEGER);
     if (this.#isBestEffort && fault instanceof EmitTransportError) return undefined;
     throw fault;
-  }
-}
-
-/** The other end is gone, and nothing of this frame can have become a receipt. */
-class BrokenLine extends Error {}
-
-/** One connection. Keeps no process alive while nothing is under way. */
-class Line {
-  readonly #socket: Socket;
-  readonly #reader = new FrameReader();
-  #wakes: ((body: Buffer | Error) => void) | undefined;
-  #fault: Error | undefined;
-  /** The daemon was killed with frames of ours unread; how many, nobody can say. */
-  hasLostFrames = false;
-
-  private constructor(socket: Socket) {
-    this.#socket = socket;
-    socket.on("data", (data) => this.#took(data));
-    socket.on("end", () => this.#ended(new Error("the connection ended")));
-    socket.on("error", (fault: NodeJS.ErrnoException) => {
-      if (fault.code === "ECONNRESET") this.hasLostFrames = true;
-      this.#ended(fault);
-    });
-    socket.on("close", () => this.#ended(new Error("the connection ended")));
-    socket.unref();
-  }
-
-  get isOpen(): boolean {
-    return this.#fault === undefined;
-  }
-
-  static dial(path: string, withinMs: number): Promise<Line> {
-    return new Promise((resolve, reject) => {
-      const socket = createConnection({ path });
-      const refuse = (reason: string): void => {
-        clearTimeout(timer);
-        socket.destroy();
-        reject(
-          new EmitTransportError(`no daemon took the connection at ${JSON.stringify(path)}: ${reason}`),
-        );
-      };
-      const timer = setTimeout(() => refuse("out of time"), withinMs);
-      socket.once("error", (fault) => refuse(fault.message));
-      socket.once("connect", () => {
-        clearTimeout(timer);
-        socket.removeAllListeners("error");
-        resolve(new Line(socket));
-      });
-    });
-  }
-
-  write(frame: Buffer, withinMs: number): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const before = this.#socket.bytesWritten;
-      const timer = setTimeout(() => {
-        // What is written in part can't be taken back: the next frame needs a line of its own.
-        this.close();
-        reject(new EmitTransportError("the daemon takes no more for now; the frame is lost"));
-      }, withinMs);
-      this.#socket.write(frame, (fault) => {
-        clearTimeout(timer);
-        if (!fault) resolve();
-        else {
-          this.#ended(fault);
-          reject(new BrokenLine(`${fault.message} after ${this.#socket.bytesWritten - before} bytes`));
-        }
-      });
-    });
-  }
-
-  read(withinMs: number): Promise<Buffer> {
-    const lost = (reason: string): EmitTransportError =>
-      new EmitTransportError(
-        `the daemon did not answer, so the frame may be stored or not: ${reason}`,
-        true,
-      );
-    return new Promise((resolve, reject) => {
-      if (this.#fault !== undefined) {
-        reject(lost(this.#fault.message));
-        return;
-      }
-      const timer = setTimeout(() => {
-        this.#wakes = undefined;
-        this.close(); // a late answer must not be taken for that of another frame
-        reject(lost("out of time"));
-      }, withinMs);
-      this.#wakes = (body) => {
-        clearTimeout(timer);
-        this.#wakes = undefined;
-        if (body instanceof Error) reject(lost(body.message));
-        else resolve(body);
-      };
-    });
-  }
-
-  close(): void {
-    this.#fault ??= new Error("closed");
-    this.#socket.destroy();
-  }
-
-  #took(data: Buffer): void {
-    let bodies: Buffer[];
-    try {
-      bodies = this.#reader.take(data);
-    } catch (fault) {
-      this.#ended(fault as Error);
-      this.#socket.destroy();
-      return;
-    }
-    for (const body of bodies) {
-      if (this.#wakes !== undefined) this.#wakes(body);
-      else this.close(); // an answer that nobody waits for
-    }
-  }
-
-  #ended(fault: Error): void {
-    this.#fault ??= fault;
-    this.#wakes?.(fault);
   }
 }
