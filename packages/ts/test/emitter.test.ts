@@ -3,6 +3,7 @@
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { renameSync } from "node:fs";
 import { createConnection, createServer, type Socket } from "node:net";
 import { afterEach, beforeEach, test } from "node:test";
 import { Worker } from "node:worker_threads";
@@ -191,6 +192,70 @@ test("a daemon whose queue of connections is full is dialled again", async () =>
     for (const one of others) one.destroy();
     await slow.terminate();
   }
+});
+
+/** A daemon that reads nothing. Killed, another one is there at once, which is the listener. */
+async function deaf(): Promise<{ path: string; kill: () => void; connections: () => number }> {
+  const path = `${listener.path}-deaf`;
+  const open: Socket[] = [];
+  const server = createServer({ pauseOnConnect: true }, (socket) => open.push(socket));
+  await new Promise<void>((resolve) => server.listen(path, resolve));
+  server.unref();
+  const kill = (): void => {
+    renameSync(listener.path, path);
+    for (const one of open) one.destroy();
+  };
+  return { path, kill, connections: () => open.length };
+}
+
+test("the next frame tells what a killed daemon left unread, also if it is killed just now", async () => {
+  const { path, kill } = await deaf();
+  const emitter = new DaemonEmitter({ socketPath: path });
+  await emitter.emit("a");
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  kill();
+  await emitter.emit("b", { ack: true });
+  assert.deepEqual(listener.frames.map((one) => one["drop_count"]), [1]);
+  assert.equal(emitter.drops, 0);
+  await emitter.close();
+});
+
+test("a frame that was asked about and left unread is one drop", async () => {
+  const { path, kill } = await deaf();
+  const emitter = new DaemonEmitter({ socketPath: path });
+  setTimeout(kill, 20);
+  await assert.rejects(emitter.emit("a", { ack: true }), EmitTransportError);
+  await emitter.emit("b", { ack: true });
+  assert.deepEqual(listener.frames.map((one) => one["drop_count"]), [1]);
+  assert.equal(emitter.drops, 0);
+  await emitter.close();
+});
+
+test("drops that no frame tells are told when it is closed", async () => {
+  const { path, kill } = await deaf();
+  const emitter = new DaemonEmitter({ socketPath: path });
+  await emitter.emit("a");
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  kill();
+  const told: string[] = [];
+  const hear = (warning: Error): void => void told.push(warning.message);
+  process.on("warning", hear);
+  await emitter.close();
+  await emitter.close();
+  await new Promise((resolve) => setImmediate(resolve));
+  process.off("warning", hear);
+  assert.deepEqual(told, ["1 frame was lost, and no later frame told the daemon"]);
+});
+
+test("who waits behind frames that fail does not wait for each of them", async () => {
+  const { path, kill, connections } = await deaf();
+  const emitter = new DaemonEmitter({ socketPath: path, answerMs: 50 });
+  const sent = Array.from({ length: 20 }, () => emitter.emit("a", { ack: true }).catch((one) => one));
+  await emitter.close();
+  for (const one of await Promise.all(sent)) assert.ok(one instanceof EmitTransportError);
+  assert.ok(connections() <= 2, String(connections()));
+  assert.equal(emitter.drops, 20);
+  kill();
 });
 
 test("frames that wait are bounded", async () => {

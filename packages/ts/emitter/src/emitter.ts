@@ -2,7 +2,7 @@
 // Tells a signing daemon on this host what was done: frames over a Unix socket, no key, no store.
 
 import { randomUUID } from "node:crypto";
-import { platform } from "node:process";
+import { emitWarning, platform } from "node:process";
 
 import { EmitError, EmitTransportError, FrameRefused } from "./errors.ts";
 import {
@@ -53,6 +53,7 @@ export class DaemonEmitter {
   #waiting = 0;
   #weight = 0;
   #drops = 0;
+  #failingMs = 0; // what failed attempts took, all of them
   #isClosed = false;
 
   constructor(options: EmitterOptions = {}) {
@@ -93,7 +94,7 @@ export class DaemonEmitter {
     try {
       body = encodeFrame(whole);
     } catch (fault) {
-      if (countsRefused) this.#drops += 1; // the action was done, and there will be no receipt
+      if (countsRefused) this.#count(); // the action was done, and there will be no receipt
       throw fault;
     }
     if (this.#waiting >= QUEUE_FRAMES_MAX || this.#weight + body.length > QUEUE_BYTES_MAX) {
@@ -101,7 +102,12 @@ export class DaemonEmitter {
     }
     this.#waiting += 1;
     this.#weight += body.length;
-    const sent = this.#last.then(() => this.#send(body, whole));
+    const failingMs = this.#failingMs;
+    const sent = this.#last.then(() => {
+      // A daemon that hangs would have each of them wait for the failures of all before it.
+      if (this.#failingMs - failingMs < this.#answerMs) return this.#send(body, whole);
+      return this.#failed(new EmitTransportError("others failed for too long; nothing was sent"));
+    });
     this.#last = sent
       .catch(() => undefined)
       .finally(() => {
@@ -111,39 +117,66 @@ export class DaemonEmitter {
     return sent;
   }
 
-  /** Wait for what was given, and let go of the connection. */
+  /** Wait for what was given, let go of the connection, and warn of drops that nobody was told. */
   async close(): Promise<void> {
+    const isFirst = !this.#isClosed;
     this.#isClosed = true;
     await this.#last;
-    this.#line?.close();
-    this.#line = undefined;
+    await this.#look();
+    if (this.#line !== undefined) this.#letGo(this.#line);
+    if (!isFirst || this.#drops === 0) return;
+    const lost = this.#drops === 1 ? "1 frame was" : `${this.#drops} frames were`;
+    emitWarning(`${lost} lost, and no later frame told the daemon`, "TallystickWarning");
   }
 
   async #send(body: Buffer, members: Members): Promise<Acknowledged | undefined> {
+    const began = performance.now();
+    try {
+      return await this.#sent(body, members);
+    } catch (fault) {
+      const isTransport = fault instanceof EmitTransportError;
+      // What the daemon has seen, it counts itself.
+      if (!isTransport && (fault instanceof EmitError || fault instanceof FrameRefused)) throw fault;
+      this.#failingMs += performance.now() - began;
+      return this.#failed(fault);
+    }
+  }
+
+  async #sent(body: Buffer, members: Members): Promise<Acknowledged | undefined> {
+    await this.#look();
     const untold = Object.hasOwn(members, "drop_count") ? 0 : this.#drops;
     const whole = untold > 0 ? withDrops(body, untold) : body;
     const drops = whole === body ? 0 : untold;
-    try {
-      await this.#handOver(framed(whole));
-      this.#drops -= drops;
-    } catch (fault) {
-      return this.#failed(fault);
-    }
+    await this.#handOver(framed(whole));
+    this.#drops -= drops;
     if (members["ack"] !== true) return undefined;
     try {
       return await this.#answer();
     } catch (fault) {
       this.#drops += drops; // without its receipt, nobody was told
-      if (fault instanceof EmitTransportError) return this.#failed(fault);
-      throw fault; // the daemon has seen this frame, and counts it itself
+      throw fault;
     }
+  }
+
+  /** Hear what became of the kept connection, before a frame says how many were lost. */
+  async #look(): Promise<void> {
+    if (!this.#line?.unheard) return;
+    // Twice, or a host that was busy has not heard yet: the first may end before anything is read.
+    for (let turn = 0; turn < 2; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+    if (!this.#line.isOpen) this.#letGo(this.#line);
+  }
+
+  #letGo(line: Line, counted = 0): void {
+    // The daemon was killed with frames of ours unread; how many, nobody can say.
+    if (line.hasLostFrames && line.unheard > counted) this.#count();
+    line.close();
+    this.#line = undefined;
   }
 
   /** Write one frame; once again over a fresh connection where the kept one had died. */
   async #handOver(frame: Buffer): Promise<void> {
     const kept = this.#line;
-    if (kept !== undefined && kept.hasLostFrames) this.#drops += 1;
-    if (kept !== undefined && kept.isOpen) {
+    if (kept?.isOpen) {
       try {
         await kept.write(frame, EMITTER_WRITE_MS_MAX);
         return;
@@ -152,8 +185,7 @@ export class DaemonEmitter {
         // Nothing that was cut off becomes a receipt: sending it again is safe.
       }
     }
-    kept?.close();
-    this.#line = undefined;
+    if (kept !== undefined) this.#letGo(kept);
     const fresh = await Line.dial(this.socketPath, EMITTER_DIAL_MS_MAX);
     this.#line = fresh;
     try {
@@ -167,7 +199,14 @@ export class DaemonEmitter {
   async #answer(): Promise<Acknowledged> {
     const line = this.#line;
     if (line === undefined) throw new EmitTransportError("the connection is gone", true);
-    const body = await line.read(this.#answerMs);
+    let body: Buffer;
+    try {
+      body = await line.read(this.#answerMs);
+    } catch (fault) {
+      this.#letGo(line, 1); // this one is counted as any that fails
+      throw fault;
+    }
+    line.unheard = 0; // it stores in the order in which frames came
     let answer;
     try {
       answer = readAnswer(body);
@@ -183,8 +222,12 @@ export class DaemonEmitter {
     throw new EmitError(`the daemon did not record it: ${answer.code}: ${answer.message}`, true);
   }
 
-  #failed(fault: unknown): undefined {
+  #count(): void {
     this.#drops = Math.min(this.#drops + 1, Number.MAX_SAFE_INTEGER);
+  }
+
+  #failed(fault: unknown): undefined {
+    this.#count();
     if (this.#isBestEffort && fault instanceof EmitTransportError) return undefined;
     throw fault;
   }

@@ -20,8 +20,10 @@ export class Line {
   readonly #reader = new FrameReader();
   #wakes: ((body: Buffer | Error) => void) | undefined;
   #fault: Error | undefined;
-  /** The daemon was killed with frames of ours unread; how many, nobody can say. */
+  /** The other end was closed with frames of ours unread. */
   hasLostFrames = false;
+  /** Frames that were written since the last answer: nobody has said that they were read. */
+  unheard = 0;
 
   private constructor(socket: Socket) {
     this.#socket = socket;
@@ -79,6 +81,7 @@ export class Line {
       });
       this.#socket.write(frame, (fault) => {
         stop();
+        this.unheard += fault ? 0 : 1;
         if (!fault) resolve();
         else {
           this.#ended(fault);
