@@ -98,6 +98,13 @@ test("MCP tools have a server, sub-agents a chain, files a target", () => {
   );
 });
 
+test("what has not the type that it should have counts as absent", () => {
+  const odd: Record<string, any> = { runId: Symbol("r"), toolCallId: 7 };
+  const frame = frameBefore({ ...call, ...odd }, { sessionKey: {}, sessionId: "s" } as any);
+  assert.deepEqual([frame["session_id"], frame["correlation_id"]], ["s", undefined]);
+  assert.equal(frame["idempotency_key"], undefined);
+});
+
 test("types of the user's own tools go first", () => {
   const { types } = readConfig({ types: { Deploy: "com.example.deploy" } });
   assert.equal(frameBefore({ ...call, toolName: "deploy" }, {}, types)["action_type"], "com.example.deploy");
@@ -183,6 +190,10 @@ test("the tools refuse what is no filter before anything is run", async () => {
   await assert.rejects(host.execute("tally_verify_receipts", {}), /could not be run/);
 });
 
+function oops(): never {
+  throw new Error("not to be read");
+}
+
 for (const [name, odd] of [
   ["nested deep", { params: { a: JSON.parse("[".repeat(100) + "]".repeat(100)) } }],
   ["many values", { params: { a: Array(70_000).fill(1) } }],
@@ -191,20 +202,24 @@ for (const [name, odd] of [
   ["null for parameters", { params: null }],
   ["no name", { toolName: undefined }],
   ["a number for a name", { toolName: 5 }],
+  ["a symbol for a run", { runId: Symbol("r"), toolCallId: 7 }],
+  ["parameters that throw", Object.defineProperty({}, "params", { get: oops, enumerable: true })],
+  ["control characters for an error", { error: "\u0001".repeat(600_000) }],
 ] as const) {
   test(`whatever an agent asks for has its receipts: ${name}`, async () => {
     const host = new Host({ socketPath: listener.path });
     entry.register(host);
-    await host.fire("before_tool_call", { ...call, ...odd }, CONTEXT);
-    await host.fire("after_tool_call", { ...call, ...odd, result: odd }, CONTEXT);
+    const event = Object.defineProperties({ ...call }, Object.getOwnPropertyDescriptors(odd));
+    await host.fire("before_tool_call", event, CONTEXT);
+    await host.fire("after_tool_call", Object.assign(event, { result: odd }), CONTEXT);
+    assert.deepEqual(host.warnings, []);
     for (const frame of await listener.wait(2)) {
       assert.equal(frame["drop_count"], undefined);
       const input = frame["input"];
       if (input !== undefined && Object.keys(input).length > 0) {
-        assert.match(input.omitted.hash, /^sha256:/);
+        assert.match(input.omitted.hash ?? input.omitted.reason, /^sha256:|^could not be read$/);
       }
     }
-    assert.deepEqual(host.warnings, []);
     await host.stop();
   });
 }

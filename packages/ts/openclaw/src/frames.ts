@@ -47,10 +47,10 @@ function base(
   context: ToolContext,
   step: string,
 ): Members {
-  const call = event.toolCallId ?? context.toolCallId;
-  const run = event.runId ?? context.runId;
+  const call = word(event.toolCallId) ?? word(context.toolCallId);
+  const run = word(event.runId) ?? word(context.runId);
   // The agent that all calls of a session have is no other: only a sub-agent has a chain of its own.
-  const key = context.sessionKey ?? "";
+  const key = word(context.sessionKey) ?? "";
   const at = key.indexOf(SUBAGENT);
   const helper = at < 0 ? undefined : key.slice(at + SUBAGENT.length).replaceAll("/", ":");
   return {
@@ -147,6 +147,11 @@ function omitted(data: Buffer | undefined): unknown {
   return { omitted: { bytes: data.length, hash: `sha256:${hash}`, of: "JSON as OpenClaw held it" } };
 }
 
+/** Return what is a text with something in it; of any other type it counts as absent. */
+function word(value: unknown): string | undefined {
+  return typeof value === "string" && value !== "" ? value : undefined;
+}
+
 /** Return a text as a name that a frame takes: one that it would refuse, by its hash. */
 function identity(value: unknown): string | undefined {
   if (typeof value !== "string" || value === "") return undefined;
@@ -164,8 +169,13 @@ function resource(value: unknown): string | undefined {
 
 function cut(value: unknown): string {
   if (typeof value !== "string") return "";
-  // In the worst case a character has three bytes for each of its units.
-  return value.slice(0, Math.floor(limits.FRAME_TEXT_BYTES_MAX / 3)).toWellFormed();
+  // In the worst case a character has three bytes for each of its units; in JSON, a control
+  // character has six, and a text of these would fill a frame by itself.
+  const most = limits.FRAME_TEXT_BYTES_MAX;
+  const text = value.slice(0, Math.floor(most / 3)).toWellFormed();
+  return Buffer.byteLength(JSON.stringify(text), "utf8") <= most
+    ? text
+    : text.slice(0, Math.floor(most / 6)).toWellFormed();
 }
 
 function inner(value: unknown, name: string): Record<string, unknown> {

@@ -26,16 +26,20 @@ export function register(api: PluginApi): void {
   api.on(
     "before_tool_call",
     async (event, context) => {
-      const failed = await told(api, config, () => frameBefore(event, context, config.types));
+      const failed = await told(api, config, "pending", () =>
+        frameBefore(event, context, config.types),
+      );
       if (failed === undefined || !config.requireReceipt) return undefined;
       return { block: true, blockReason: `no durable receipt of this call: ${failed}` };
     },
     { priority: -100 },
   );
   api.on("after_tool_call", async (event, context) => {
-    const run = event.runId ?? context.runId;
-    const model = run === undefined ? undefined : models.get(run);
-    await told(api, config, () => frameAfter(event, context, config.types, model));
+    await told(api, config, "allowed", () => {
+      const run = event.runId ?? context.runId;
+      const model = run === undefined ? undefined : models.get(run);
+      return frameAfter(event, context, config.types, model);
+    });
   });
   api.registerService({
     id: "tallystick-emitter",
@@ -52,11 +56,12 @@ export function register(api: PluginApi): void {
 async function told(
   api: PluginApi,
   config: Config,
+  decision: string,
   make: () => Members,
 ): Promise<string | undefined> {
   try {
     const emitter = emitterFor(config);
-    const frame = { ...make(), ack: config.requireReceipt };
+    const frame = { ...readable(make, decision), ack: config.requireReceipt };
     const members = { ...frame, session_id: frame["session_id" as never] ?? emitter.sessionId };
     try {
       await emitter.send(members, false);
@@ -69,6 +74,16 @@ async function told(
     const reason = fault instanceof Error ? fault.message : "unknown fault";
     api.logger.warn(`tallystick: no receipt: ${reason}`);
     return reason;
+  }
+}
+
+/** Return the frame, or one that says that there was a call, where a getter throws, say. */
+function readable(make: () => Members, decision: string): Members {
+  try {
+    return make();
+  } catch {
+    const input = { omitted: { reason: "could not be read" } };
+    return { tool: { name: "unparsed" }, decision, input };
   }
 }
 
