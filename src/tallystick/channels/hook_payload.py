@@ -14,6 +14,7 @@ from tallystick.limits import (
     FRAME_RESOURCE_BYTES_MAX,
     FRAME_TEXT_BYTES_MAX,
 )
+from tallystick.model.framing import encode_frame
 from tallystick.model.known_tools import host_action_type
 
 _MCP = "mcp__"
@@ -89,7 +90,11 @@ def error_of(value: object, otherwise: str) -> str:
     if type(value) is not str or not value.strip():
         return otherwise
     data = value.encode("utf-8", "replace")
-    return data[:FRAME_TEXT_BYTES_MAX].decode("utf-8", "ignore")
+    text = data[:FRAME_TEXT_BYTES_MAX].decode("utf-8", "ignore")
+    if len(encode_frame({"x": text})) > FRAME_TEXT_BYTES_MAX:
+        # A control character takes six bytes in JSON: such a text would fill a frame by itself.
+        text = data[: FRAME_TEXT_BYTES_MAX // 6].decode("utf-8", "ignore")
+    return text
 
 
 def says_it_failed(response: object) -> bool:

@@ -111,6 +111,17 @@ def test_large_payloads_go_along_by_hash() -> None:
     assert frame.target_resource == "/a"
 
 
+def test_an_error_of_control_characters_costs_no_receipt() -> None:
+    """What a tool wrote into its error does not take the record of its failure away."""
+    event = claude("PostToolUseFailure", error="\0" * 600_000, tool_input={"a": "x" * 400_000})
+    with FrameListener() as listener:
+        assert run(event, "--socket", listener.path) == 0
+        listener.wait(1)
+    (frame,) = listener.frames
+    assert frame.error is not None
+    assert set(frame.error) == {"\0"}
+
+
 @pytest.mark.parametrize("hostile", ["\ud800", 2**63, [[[["x"] * 3] * 3] * 3]])
 def test_values_that_no_frame_holds(hostile: object) -> None:
     """Half of a surrogate pair or a number that no double holds costs no receipt."""

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tallystick.channels.hook_payload import (
@@ -78,6 +80,14 @@ def test_errors_are_never_empty_and_never_too_long() -> None:
     )
     assert error_of("why", "failed") == "why"
     assert len(error_of("é" * FRAME_TEXT_BYTES_MAX, "").encode()) <= FRAME_TEXT_BYTES_MAX
+
+
+@pytest.mark.parametrize("one", ["\0", "\x1b", '"', "\\", "é\0", "x"])
+def test_errors_fit_into_a_frame_as_json(one: str) -> None:
+    """A text of control characters takes six times the bytes there: what is left has room."""
+    text = error_of(f"x{one * FRAME_TEXT_BYTES_MAX}", "")
+    assert len(json.dumps(text, ensure_ascii=False).encode()) <= FRAME_TEXT_BYTES_MAX + 2
+    assert len(text) > FRAME_TEXT_BYTES_MAX // 12
 
 
 def test_texts_and_results() -> None:
