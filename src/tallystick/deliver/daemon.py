@@ -97,10 +97,8 @@ class DaemonEmitter:
         self._line = DaemonLine(path)
         self._lock = allocate_lock()
         self._process = os.getpid()
-        self._drops = 0
-        self._writer = 0
-        self._drains_from = 0.0
-        self._empty_until = 0.0
+        self._drops = self._writer = 0
+        self._drains_from = self._empty_until = 0.0
         self._is_closed = False
         self._spool = None if spool is None else Spool(spool)
 
@@ -237,8 +235,7 @@ class DaemonEmitter:
     def _send(
         self, members: dict[str, object], until: float, *, counts_refused: bool
     ) -> Acknowledged | None:
-        drops = self._drops
-        if drops:
+        if drops := self._untold():
             members["drop_count"] = drops
         try:
             body = body_of(members)
@@ -273,7 +270,7 @@ class DaemonEmitter:
         found: list[object] = list(wholes)
         frames: list[bytes] = []
         places: list[int] = []
-        drops = self._drops
+        drops = self._untold()
         for place, whole in enumerate(wholes):
             try:
                 told = {**whole, "drop_count": drops} if drops and not frames else whole
@@ -308,9 +305,7 @@ class DaemonEmitter:
 
     def _hand_over(self, frame: bytes, until: float) -> None:
         """Write one frame; once again over a fresh connection where the kept one had died."""
-        if self._line.has_lost_the_other_end():
-            # The daemon was killed with frames of ours unread; how many, nobody can say.
-            self._add(1)
+        self._untold()
         if self._line.is_open:
             try:
                 self._line.write(frame, until)
@@ -323,6 +318,12 @@ class DaemonEmitter:
             self._line.write(frame, time.monotonic() + left)  # a dial has a budget of its own
         except BrokenLine as fault:
             raise EmitTransportError(f"the daemon closed the connection: {fault}") from None
+
+    def _untold(self) -> int:
+        """Return the drops; those that a killed daemon left unread are one, as far as we know."""
+        if self._line.has_lost_the_other_end():
+            self._add(1)
+        return self._drops
 
     def _answer(self, wait_ms: int) -> Acknowledged:
         body = self._line.read_body(time.monotonic() + wait_ms / 1000)

@@ -185,6 +185,20 @@ def test_frames_that_a_killed_daemon_left_unread_count() -> None:
         e.close()
 
 
+def test_the_first_frame_after_a_kill_says_what_was_left_unread() -> None:
+    """The count goes with the next frame, not with the one after it: there may be none."""
+    with FrameListener(reads=False) as listener:
+        e = emitter_to(listener)
+        e.emit("a")
+        listener.accept_one().close()
+        listener.stop()
+        with FrameListener(listener.path) as again:
+            e.emit("b")
+            assert again.wait(1)[0].drop_count == 1
+            assert e.drops == 0
+        e.close()
+
+
 def test_a_daemon_that_reads_nothing_costs_100_ms() -> None:
     """A full socket makes `emit` give up within its budget, and the count goes on."""
     with FrameListener(reads=False) as listener:
