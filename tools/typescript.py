@@ -103,6 +103,13 @@ _UNSOUND: Final[dict[str, dict[str, Any]]] = {
     "name without operator": {"operator_name": "O"},
     "agent with slash": {"agent_id": "a/b"},
     "rule is a list": {"rule": []},
+    "a number for an answer": {"ack": 1},
+    "a text for late": {"late": "yes"},
+    "a text for a count": {"drop_count": "3"},
+    "a part of a drop": {"drop_count": 0.5},
+    "fewer drops than none": {"drop_count": -1},
+    "more drops than are counted": {"drop_count": 2**53},
+    "a version of its own": {"v": "2"},
     "too large": {"input": "x" * limits.FRAME_BYTES_MAX},
     "too deep": {"input": json.loads("[" * 64 + "]" * 64)},
 }

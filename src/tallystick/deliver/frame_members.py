@@ -18,6 +18,7 @@ from tallystick.limits import (
     FRAME_RESOURCE_BYTES_MAX,
     FRAME_TEXT_BYTES_MAX,
     JSON_DEPTH_MAX,
+    JSON_INTEGER_MAX,
     JSON_VALUES_MAX,
 )
 from tallystick.model.framing import encode_kept
@@ -107,6 +108,12 @@ def _check(members: Mapping[str, object]) -> None:
         raise FrameRefused("FRAME_MISSING", "is missing or empty", "/tool/name")
     if "rule" in members:
         _check_object(members["rule"], _RULE, "rule")
+    for name in ("ack", "late"):
+        if type(members.get(name, False)) is not bool:
+            raise FrameRefused("FRAME_TYPE", "is not true or false", f"/{name}")
+    drops = members.get("drop_count", 0)
+    if type(drops) is not int or not 0 <= drops <= JSON_INTEGER_MAX:
+        raise FrameRefused("FRAME_TYPE", "is no count", "/drop_count")
     if members["decision"] not in DECISIONS:
         raise FrameRefused("FRAME_VALUE", "is not allowed, denied or pending", "/decision")
     if ("target_system" in members) is not ("target_resource" in members):

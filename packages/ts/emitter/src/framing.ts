@@ -72,14 +72,14 @@ export function encodeFrame(members: Members): Buffer {
     ([, value]) => value !== null && value !== undefined && value !== "",
   );
   // Not by assignment: a member that is called __proto__ is a member as any other.
-  const kept: Record<string, unknown> = Object.fromEntries([["v", "1"], ...given]);
+  const kept: Record<string, unknown> = Object.fromEntries([...given]);
   for (const name of REQUIRED) {
     if (!Object.hasOwn(kept, name)) {
       throw new FrameRefused("FRAME_MISSING", "is missing or empty", `/${name}`);
     }
   }
   check(kept);
-  const text = stringify(kept);
+  const text = stringify({ v: "1", ...kept });
   // A whole pair is written as it is, so what is left as an escape is half of one; but a text may
   // also hold such an escape as text, which is then written with its backslash doubled.
   if (LONE_SURROGATE.test(text.replaceAll("\\\\", ""))) {
@@ -174,7 +174,7 @@ function check(members: Record<string, unknown>): void {
     const limit = Object.hasOwn(TEXTS, name) ? TEXTS[name] : undefined;
     if (limit !== undefined) {
       checkText(value, limit, name, "");
-    } else if (name !== "v" && !OTHERS.includes(name)) {
+    } else if (!OTHERS.includes(name)) {
       throw new FrameRefused("FRAME_VALUE", "is no member of a frame that we know", `/${name}`);
     }
   }
@@ -182,6 +182,15 @@ function check(members: Record<string, unknown>): void {
     throw new FrameRefused("FRAME_MISSING", "is missing or empty", "/tool/name");
   }
   if (Object.hasOwn(members, "rule")) checkObject(members["rule"], RULE, "rule");
+  for (const name of ["ack", "late"]) {
+    if (Object.hasOwn(members, name) && typeof members[name] !== "boolean") {
+      throw new FrameRefused("FRAME_TYPE", "is not true or false", `/${name}`);
+    }
+  }
+  const drops = Object.hasOwn(members, "drop_count") ? members["drop_count"] : 0;
+  if (!Number.isSafeInteger(drops) || (drops as number) < 0) {
+    throw new FrameRefused("FRAME_TYPE", "is no count", "/drop_count");
+  }
   if (!DECISIONS.includes(members["decision"] as string)) {
     throw new FrameRefused("FRAME_VALUE", "is not allowed, denied or pending", "/decision");
   }
