@@ -2,7 +2,7 @@
 """The configuration of another program, changed with care: diff, backup, one step, a way back.
 
 The file is read once, and written only if it still holds what was read: these programs write it
-too. Links are followed, and permission bits kept.
+too. Links are followed; permission bits are kept, and the owner where root makes the change.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from contextlib import contextmanager
 
 import msgspec
 
-from tallystick.durable.file import read_bounded, shown, write_new, write_replace
+from tallystick.durable.file import Owner, read_bounded, shown, write_new, write_replace
 from tallystick.errors import ClientConfigError, LimitError, PathTakenError, UnreadableError
 from tallystick.limits import CLIENT_CONFIG_BYTES_MAX
 
@@ -48,17 +48,18 @@ class ConfigChange(msgspec.Struct, frozen=True, kw_only=True):
         if self.is_empty:
             return None
         target = os.path.realpath(self.path)
-        mode = _NEW_MODE
+        mode, owner, backup = _NEW_MODE, None, None
         if self.before is not None:
-            mode = stat.S_IMODE(os.stat(target).st_mode)
-        backup = _back_up(target, self.before, mode) if keeps and self.before is not None else None
+            found = os.stat(target)
+            mode, owner = stat.S_IMODE(found.st_mode), _owner_of(found)
+            backup = _back_up(target, self.before, mode, owner) if keeps else None
         if read_config(target) != self.before:
             raise ClientConfigError(f"{shown(self.path)} was changed meanwhile; try again")
         if self.after is None:
             os.unlink(target)
         else:
             os.makedirs(os.path.dirname(target), mode=0o700, exist_ok=True)
-            write_replace(target, self.after, mode)
+            write_replace(target, self.after, mode, owner=owner)
         return backup
 
 
@@ -104,12 +105,18 @@ def backups(path: str) -> list[str]:
     return found[::-1]
 
 
-def _back_up(target: str, before: bytes, mode: int) -> str:
+def _owner_of(found: os.stat_result) -> Owner | None:
+    """Return whom a file belongs to, where one of ours would not and we can give it away."""
+    owner = (found.st_uid, found.st_gid)
+    return owner if os.geteuid() == 0 and owner != (0, os.getegid()) else None
+
+
+def _back_up(target: str, before: bytes, mode: int, owner: Owner | None) -> str:
     number = len(backups(target)) + 1
     while True:
         name = _backup_name(target, number)
         try:
-            write_new(name, before, mode)
+            write_new(name, before, mode, owner=owner)
         except PathTakenError:
             number += 1
         else:

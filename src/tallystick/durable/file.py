@@ -29,6 +29,8 @@ FilePath: TypeAlias = str | os.PathLike[str]
 Fsync: TypeAlias = Callable[[int], None]
 
 Descriptor: TypeAlias = int
+# User and group that a file is to belong to.
+Owner: TypeAlias = tuple[int, int]
 
 
 def _open_at(name: str, flags: int, mode: int, directory: Descriptor) -> Descriptor:
@@ -67,12 +69,19 @@ class Durable(msgspec.Struct, frozen=True, kw_only=True):
 CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def write_new(path: FilePath, data: bytes, mode: int, *, fsync: Fsync = os.fsync) -> None:
+def write_new(
+    path: FilePath,
+    data: bytes,
+    mode: int,
+    *,
+    owner: Owner | None = None,
+    fsync: Fsync = os.fsync,
+) -> None:
     """Create a file with exactly these permission bits; never touch one that is there."""
     try:
         directory, name = open_directory(path)
         try:
-            _create(name, directory, data, mode, fsync)
+            _create(name, directory, data, mode, fsync, owner=owner)
             try:
                 fsync(directory)
             except BaseException:
@@ -86,13 +95,20 @@ def write_new(path: FilePath, data: bytes, mode: int, *, fsync: Fsync = os.fsync
         raise DurableError(f"{shown(path)} could not be written: {reason_of(error)}") from error
 
 
-def write_replace(path: FilePath, data: bytes, mode: int, *, fsync: Fsync = os.fsync) -> None:
+def write_replace(
+    path: FilePath,
+    data: bytes,
+    mode: int,
+    *,
+    owner: Owner | None = None,
+    fsync: Fsync = os.fsync,
+) -> None:
     """Put new content under a name in one step: readers see the old file or the new, whole."""
     try:
         directory, name = open_directory(path)
         temporary = f".{os.urandom(8).hex()}.tmp"
         try:
-            _create(temporary, directory, data, mode, fsync)
+            _create(temporary, directory, data, mode, fsync, owner=owner)
             try:
                 os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
             except BaseException:
@@ -254,12 +270,16 @@ def reason_of(error: OSError | ValueError) -> str:
     return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
-def _create(name: str, directory: int, data: bytes, mode: int, fsync: Fsync) -> None:
+def _create(
+    name: str, directory: int, data: bytes, mode: int, fsync: Fsync, *, owner: Owner | None
+) -> None:
     """Create, write and fsync one file; on any failure remove what was made."""
     # Never wider than asked for, not even before fchmod; the umask can only narrow this further.
     descriptor = os.open(name, CREATE, mode & 0o600, dir_fd=directory)
     try:
         try:
+            if owner is not None:
+                os.fchown(descriptor, *owner)
             os.fchmod(descriptor, mode)
             rest = memoryview(data)
             while rest:

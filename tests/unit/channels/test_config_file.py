@@ -32,6 +32,22 @@ def test_mode_link_and_backup_are_kept(tmp_path: Path) -> None:
     assert Path(backup).stat().st_mode & 0o777 == 0o640
 
 
+def test_the_owner_is_kept(tmp_path: Path) -> None:
+    """Root that edits a user's settings takes neither them nor the backup away from that user."""
+    path = tmp_path / "settings.json"
+    path.write_bytes(b"old")
+    path.chmod(0o600)
+    if os.geteuid() == 0:
+        os.chown(path, 4711, 4712)
+    before = path.stat()
+    backup = change(path, b"old", b"new").apply()
+    assert backup is not None
+    for one in (path, Path(backup)):
+        found = one.stat()
+        assert (found.st_uid, found.st_gid) == (before.st_uid, before.st_gid)
+        assert found.st_mode == before.st_mode
+
+
 def test_backups_are_never_overwritten(tmp_path: Path) -> None:
     """Each gets a number of its own; the newest comes first."""
     path = tmp_path / "c"
