@@ -113,7 +113,8 @@ class JsonText:
 
     def _line(self, depth: int) -> str:
         indent = self._indent()
-        return "" if indent is None else "\n" + indent * depth
+        ending = "\r\n" if "\r\n" in self.text else "\n"
+        return "" if indent is None else ending + indent * depth
 
     def _indent(self) -> str | None:
         """Return what one level is indented by; None where all stands on one line."""

@@ -45,8 +45,9 @@ class TomlText:
         if found is None:
             # Behind the header: what follows the last member may belong to the next table.
             before = lines[first - 1]
-            lines[first - 1] = before if before.endswith("\n") else before + "\n"
-            lines.insert(first, f"{line}\n")
+            ending = "\r\n" if "\r\n" in self.text else "\n"
+            lines[first - 1] = before if before.endswith("\n") else before + ending
+            lines.insert(first, f"{line}{ending}")
         else:
             at, end = found
             lines[at:end] = [f"{line}{_rest_of(lines[at:end], name)}"]

@@ -102,6 +102,15 @@ def test_what_is_no_strict_json_is_refused(text: str) -> None:
         JsonText(text)
 
 
+def test_line_ends_are_those_of_the_file() -> None:
+    """What is put into a file with CRLF has CRLF."""
+    text = JsonText('{\r\n  "a": [\r\n    1\r\n  ]\r\n}\r\n')
+    text.put(("a", 1), 2)
+    text.put(("b",), {})
+    assert text.text.count("\n") == text.text.count("\r\n") == 7
+    assert text.value == {"a": [1, 2], "b": {}}
+
+
 def test_a_parent_of_another_kind_is_refused() -> None:
     """A member can't be put into a list, a text or nothing."""
     for path in (("a", "b"), ("c", "b"), ("d", "b", "e")):

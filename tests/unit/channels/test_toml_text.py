@@ -56,6 +56,13 @@ def test_drop() -> None:
     assert text.text == TEXT.replace('args = [\n  "-y",  # yes\n  "[not.a.table]",\n]\n', "")
 
 
+def test_line_ends_are_those_of_the_file() -> None:
+    """What is put into a file with CRLF has CRLF."""
+    text = TomlText('[a.b]\r\ncommand = "c"\r\n')
+    text.put(("a", "b", "args"), ["x"])
+    assert text.text == '[a.b]\r\nargs = ["x"]\r\ncommand = "c"\r\n'
+
+
 def test_a_header_on_the_last_line() -> None:
     """A table at the end of a file without a line feed gets its member."""
     text = TomlText("[a.b]")
