@@ -82,14 +82,14 @@ def _base(event: Mapping[str, object]) -> dict[str, object]:
 def _failures(event: Mapping[str, object]) -> list[dict[str, object]]:
     """Return a frame for each call that failed, as the end of the rollout file tells it.
 
-    The hook remembers nothing from one event to the next, so a failure may be told twice: both
-    receipts carry one idempotency key.
+    The hook remembers nothing from one event to the next, so a failure may be told twice, and once
+    more at the end of the session: the receipts carry one idempotency key.
     """
     path, session = _rollout(event), identity_of(event, "session_id")
     found: list[dict[str, object]] = []
     if path is None or session is None:
         return found
-    for item in _items(path, b"item_completed"):
+    for item in _items(path, b'"payload"', turn=text_of(event, "turn_id")):
         fault, call = _fault_of(item), identity_of(item, "id")
         if fault is None or call is None:
             continue
@@ -103,17 +103,27 @@ def _failures(event: Mapping[str, object]) -> list[dict[str, object]]:
                 "error": fault,
                 "correlation_id": call,
                 "capture_method": "transcript",
-                "idempotency_key": f"codex:{call}:failed"[:256],
+                "idempotency_key": identity_of({"key": f"codex:{call}:failed"}, "key"),
             }
         )
     return found[::-1]
 
 
-def _items(path: str, needle: bytes) -> list[dict[str, object]]:
+def _items(path: str, needle: bytes, turn: str | None = None) -> list[dict[str, object]]:
+    """Return the items of lines that hold these bytes, the last first.
+
+    Given a turn, those since the turn before it began: older ones were told when these ended.
+    """
     found = []
     for line in last_lines(path, needle):
         payload = line.get("payload")
-        if type(payload) is dict and payload.get("type") == "item_completed":
+        if type(payload) is not dict:
+            continue
+        if turn is not None and line.get("type") == "turn_context":
+            named = text_of(payload, "turn_id")
+            if named is not None and named != turn:
+                break
+        if payload.get("type") == "item_completed":
             item = payload.get("item")
             if type(item) is dict:
                 found.append(item)

@@ -69,6 +69,32 @@ def test_what_no_hook_was_told(tmp_path: Path) -> None:
     assert again[3].tool.name == "SessionEnd"
 
 
+def test_failures_of_earlier_turns_are_not_told_again(tmp_path: Path) -> None:
+    """A turn tells its own and what came late of the last: not what every turn before it told."""
+    turns = [
+        line
+        for number in range(1, 5)
+        for line in (
+            {"type": "turn_context", "payload": {"turn_id": f"turn-{number}"}},
+            rollout_line(f"call-{number}", type="CommandExecution", exit_code=1),
+        )
+    ]
+    path = rollout(tmp_path, *turns)
+    found = all_of(codex("Stop", transcript_path=path, turn_id="turn-4"))
+    assert [one.correlation_id for one in found] == ["call-3", "call-4"]
+    found = all_of(codex("SessionEnd", transcript_path=path, turn_id=None))
+    assert len(found) == 5
+
+
+def test_a_long_id_of_a_call_costs_no_receipt(tmp_path: Path) -> None:
+    """The key that is made of an id is no longer than a frame takes, in bytes."""
+    call = "é" * 128
+    path = rollout(tmp_path, rollout_line(call, type="CommandExecution", exit_code=1))
+    (frame,) = all_of(codex("Stop", transcript_path=path))
+    assert frame.correlation_id == call
+    assert str(frame.idempotency_key).startswith("sha256:")
+
+
 def test_mcp_results_may_say_that_they_failed() -> None:
     """A result with isError is a failure."""
     (frame,) = all_of(
