@@ -45,7 +45,8 @@ test("values that JSON does not have are refused, not changed in silence", () =>
   const plain = vectors.frames[0].members;
   const endless: unknown[] = [];
   endless.push(endless);
-  for (const input of [Number.NaN, Number.POSITIVE_INFINITY, 7n, endless]) {
+  const hollow = [new Map([[1, 2]]), new Set([1]), new Error("why"), /x/, Promise.resolve(1)];
+  for (const input of [Number.NaN, Number.POSITIVE_INFINITY, 7n, endless, ...hollow]) {
     assert.throws(
       () => encodeFrame({ ...plain, input: [input] }),
       (fault) => fault instanceof FrameRefused && fault.code === "FRAME_JSON",

@@ -61,6 +61,7 @@ const RULE = {
 // eslint-disable-next-line no-control-regex -- these are what is looked for
 const CONTROL = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/;
 const LONE_SURROGATE = /\\ud[89ab][0-9a-f]{2}|\\ud[c-f][0-9a-f]{2}/;
+const HOLLOW = [Map, Set, WeakMap, WeakSet, Promise, Error, RegExp, ArrayBuffer];
 const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /**
@@ -269,6 +270,8 @@ function stringify(value: unknown): string {
   try {
     return JSON.stringify(value, (_key, one: unknown) => {
       if (typeof one === "number" && !Number.isFinite(one)) throw new TypeError("not finite");
+      // JSON.stringify writes {} for these, whatever they hold.
+      if (HOLLOW.some((kind) => one instanceof kind)) throw new TypeError("not JSON");
       // Python writes no such zero either, and the daemon would refuse its second spelling.
       return Object.is(one, -0) ? 0 : one;
     });
