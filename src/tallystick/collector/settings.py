@@ -23,7 +23,7 @@ from tallystick.limits import (
     RECEIPT_BYTES_MAX,
 )
 from tallystick.model.host import is_loopback
-from tallystick.serve.given import Flags, given_values, quoted
+from tallystick.serve.given import Flags, given_values, quoted, told_duration
 from tallystick.serve.tokens import check_tenant
 
 # A connection as libpq also writes it, password and all: it would be a strange name for a file.
@@ -143,7 +143,7 @@ def _checked(values: dict[str, Any]) -> Settings:
         if not least <= values[name] <= most:
             raise SettingError(f"{name} must be from {least} to {most}")
     if drain_ms > DRAIN_MS_MAX:
-        raise SettingError(f"drain_timeout must be {DRAIN_MS_MAX // 1000}s at most")
+        raise SettingError(f"drain_timeout must be {told_duration(DRAIN_MS_MAX)} at most")
     if values["log_format"] not in ("json", "text"):
         raise SettingError("log_format must be json or text")
     if values["log_level"] not in ("debug", "info", "warning", "error"):
@@ -179,7 +179,7 @@ def _spelled(setting: Variable, settings: Settings) -> str:
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         return quoted(f"{host}:{settings.port}")
     if setting.name == "drain_timeout":
-        return quoted(f"{settings.drain_ms}ms")
+        return quoted(told_duration(settings.drain_ms))
     value = getattr(settings, setting.name)
     if isinstance(value, bool):
         return "true" if value else "false"

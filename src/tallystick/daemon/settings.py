@@ -29,7 +29,15 @@ from tallystick.limits import (
     FRAME_MS_MAX,
 )
 from tallystick.model.framing import data_home
-from tallystick.serve.given import Flags, given_values, is_text, quoted, read_flag, read_text
+from tallystick.serve.given import (
+    Flags,
+    given_values,
+    is_text,
+    quoted,
+    read_flag,
+    read_text,
+    told_duration,
+)
 
 CONFIG_VARIABLE: Final = "AGENTRECEIPTS_CONFIG"
 CONFIG_FILE: Final = "daemon.toml"
@@ -142,7 +150,7 @@ def print_config(settings: Settings, origins: Mapping[str, str]) -> str:
         if isinstance(value, bool):
             told = "true" if value else "false"
         elif one.kind == "duration":
-            told = quoted(f"{value}ms")
+            told = quoted(told_duration(value))
         else:
             told = str(value) if isinstance(value, int) else quoted(value)
         lines.append(f"{one.name} = {told}  # {origins[one.name]}")
@@ -225,7 +233,8 @@ def _check(values: Mapping[str, Any]) -> None:
         ("idle_timeout", 1000, 365 * EMITTER_IDLE_MS_MAX),
     ):
         if not least <= values[name] <= most:
-            raise SettingError(f"{name} must be from {least} to {most}")
+            told = str if name == "max_connections" else told_duration
+            raise SettingError(f"{name} must be from {told(least)} to {told(most)}")
     if values["log_format"] not in ("json", "text"):
         raise SettingError("log_format must be json or text")
     if values["log_level"] not in ("debug", "info", "warning", "error"):

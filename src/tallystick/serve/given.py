@@ -115,6 +115,13 @@ def read_duration_ms(given: Any) -> int:
     return round(sum(float(count) * _UNIT_MS[unit] for count, unit in _PART.findall(given)))
 
 
+def told_duration(milliseconds: int) -> str:
+    """Return a duration in the largest unit that it is whole in, as `read_duration_ms` reads it."""
+    units = ("h", "m", "s") if milliseconds else ("s",)
+    unit = next((one for one in units if milliseconds % _UNIT_MS[one] == 0), "ms")
+    return f"{milliseconds // _UNIT_MS[unit]}{unit}"
+
+
 def quoted(text: str) -> str:
     """Return a text as TOML spells it."""
     # JSON strings are TOML basic strings, but for DEL, which no path should hold.

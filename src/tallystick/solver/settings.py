@@ -31,7 +31,7 @@ from tallystick.limits import (
     SOLVER_QUEUE_MAX,
 )
 from tallystick.model.policy import Policy, policy_of
-from tallystick.serve.given import Flags, given_values, read_duration_ms
+from tallystick.serve.given import Flags, given_values, read_duration_ms, told_duration
 from tallystick.solver.runner import Runner, make_runner
 from tallystick.solver.variables import SOLVER
 
@@ -169,7 +169,7 @@ def _checked(values: dict[str, Any]) -> SolverSettings:
         if not 1 <= values[name] <= most:
             raise SettingError(f"{name} must be from 1 to {most}")
     if drain_ms > DRAIN_MS_MAX:
-        raise SettingError(f"drain_timeout must be {DRAIN_MS_MAX // 1000}s at most")
+        raise SettingError(f"drain_timeout must be {told_duration(DRAIN_MS_MAX)} at most")
     if values["log_format"] not in ("json", "text"):
         raise SettingError("log_format must be json or text")
     if values["log_level"] not in ("debug", "info", "warning", "error"):

@@ -118,6 +118,12 @@ def test_an_unsafe_path_needs_the_flag(tmp_path: Path, flag: str) -> None:
     assert not found.is_safe_path
 
 
+def test_bounds_of_durations_have_units(tmp_path: Path) -> None:
+    """Who reads what a duration must be can write it as it stands there."""
+    with pytest.raises(SettingError, match=r"^frame_timeout must be from 100ms to 10m$"):
+        settings_of(tmp_path, TALLY_FRAME_TIMEOUT="1ms")
+
+
 def test_a_key_is_never_echoed(tmp_path: Path) -> None:
     """Key contents in place of a path: refused, and not one part of them in the error."""
     seed = "u" + "Zq7" * 14 + "Z"
@@ -133,6 +139,7 @@ def test_what_is_printed_sets_the_same(tmp_path: Path) -> None:
     first, origins = load_settings({"issuer_id": "did:x:y"}, environ=given, platform="linux")
     file = tmp_path / "printed.toml"
     file.write_text(print_config(first, origins))
+    assert 'shutdown_deadline = "10s"  # default' in file.read_text().splitlines()
     again, _ = load_settings({}, file=file, environ=given, platform="linux")
     assert again == first
 

@@ -11,7 +11,7 @@ import pytest
 
 from tallystick.config import Variable
 from tallystick.errors import SettingError
-from tallystick.serve.given import given_values, quoted
+from tallystick.serve.given import given_values, quoted, read_duration_ms, told_duration
 
 TABLE = (
     Variable(name="name", environment="T_NAME", kind="text", default="x", purpose="."),
@@ -97,3 +97,21 @@ def test_more_may_stand_in_the_file(tmp_path: Path) -> None:
 def test_texts_are_quoted_for_toml() -> None:
     """What is printed can be read again."""
     assert quoted('a"b\\') == '"a\\"b\\\\"'
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "told"),
+    [
+        (0, "0s"),
+        (1, "1ms"),
+        (1500, "1500ms"),
+        (10_000, "10s"),
+        (90_000, "90s"),
+        (600_000, "10m"),
+        (7_200_000, "2h"),
+    ],
+)
+def test_durations_are_told_in_their_largest_whole_unit(milliseconds: int, told: str) -> None:
+    """What is printed is what people write, and is read back as the same."""
+    assert told_duration(milliseconds) == told
+    assert read_duration_ms(told) == milliseconds
