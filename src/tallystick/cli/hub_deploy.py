@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from tallystick.cli.hub_options import address, reading, sending, session
+from tallystick.cli.moments import told_s
 from tallystick.cli.output import Exit, Stop, say
 
 _DEPLOY_EPILOG = """\
@@ -72,4 +73,4 @@ def advance(duration: str, **options: Any) -> None:
         if not isinstance(opened.node, EmbeddedNode):
             raise Stop(Exit.USAGE, "time passes by itself on that chain")
         moment = opened.node.advance(parse_duration(duration))
-        say(f"the chain's time is {moment}")
+        say(f"the chain's time is {told_s(moment)}")

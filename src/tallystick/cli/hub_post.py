@@ -19,6 +19,7 @@ from tallystick.cli.hub_options import (
     solver_word,
     word,
 )
+from tallystick.cli.moments import told_s
 from tallystick.cli.output import Exit, Stop, count, say
 
 _ADDRESS_DIGITS = 40
@@ -149,7 +150,11 @@ def finalize(post_id: str, **options: Any) -> None:
     help="A solver by its id (a number, or as 0x and 64 digits), or its operator's address.",
 )
 def show(post_id: str | None, network: str | None, solver: str | None, **options: Any) -> None:
-    """Show what the chain has of POST or of a solver; without either, where the contracts are."""
+    """Show what the chain has of POST or of a solver; without either, where the contracts are.
+
+    Times are UTC. Deadlines count on the contracts' clock, which stands still while those are
+    paused.
+    """
     if [post_id, network, solver].count(None) < 2:
         raise click.UsageError("give one of POST, --solver and --network.")
     if network is not None:
@@ -226,17 +231,21 @@ def _show_post(contracts: Any, receipt_id: bytes) -> None:
 
     posted, state = contracts.posted(receipt_id), contracts.post(receipt_id)
     solver = contracts.solver(state.solver_id)
-    left = state.deadline - contracts.clock()
+    clock = contracts.clock()
+    left = state.deadline - clock
     say(f"status      {state.status.name.lower()}")
     say(f"solver      0x{state.solver_id.hex()}")
     say(f"operator    {solver.operator}")
     if posted.typed:
         say(f"requester   {posted.terms.requester}")
         say(f"location    {posted.location or '-'}")
-    say(f"posted at   {state.posted_at}")
-    say(f"window      {f'open for {left} s' if left >= 0 else 'over'}")
+    say(f"posted at   {told_s(state.posted_at)}")
+    # Deadlines count on it: after a pause it is behind the chain's time.
+    say(f"clock       {told_s(clock)}")
+    window = f"open for {left} s, until" if left >= 0 else "over since"
+    say(f"window      {window} {told_s(state.deadline)}")
     if state.promised:
-        say(f"settlement  {'proven' if state.settled else f'promised by {state.expiry}'}")
+        say(f"settlement  {'proven' if state.settled else f'promised by {told_s(state.expiry)}'}")
     say(f"volume      {shown_amount(state.declared_volume)}")
     say(f"stake       {shown_amount(state.stake)}")
     names = ("intent_hash", "constraints_hash", "route_hash", "outcome_hash", "evidence_hash")
@@ -245,10 +254,11 @@ def _show_post(contracts: Any, receipt_id: bytes) -> None:
     for question in contracts.questions(receipt_id):
         asked = "manifest" if question.index == MANIFEST_INDEX else f"entry {question.index}"
         state_of = "open" if contracts.is_open(question.dispute_id) else "ended"
-        say(f"dispute {question.dispute_id}   {asked}, {state_of}, due {question.due_at}")
+        say(f"dispute {question.dispute_id}   {asked}, {state_of}, due {told_s(question.due_at)}")
     for case in contracts.cases(receipt_id):
         state_of = "open" if contracts.is_open(case.dispute_id) else "ended"
         say(
-            f"dispute {case.dispute_id}   panel, {state_of}, evidence until {case.evidence_until}, "
-            f"votes until {case.commit_until}, opened until {case.reveal_until}"
+            f"dispute {case.dispute_id}   panel, {state_of}, "
+            f"evidence until {told_s(case.evidence_until)}, "
+            f"votes until {told_s(case.commit_until)}, opened until {told_s(case.reveal_until)}"
         )

@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from tallystick.cli.arguments import STDIN, standard_input
+from tallystick.cli.moments import told_ms
 from tallystick.cli.output import Exit, Stop
 from tallystick.crypto.note import VerifierKey
 from tallystick.crypto.strict import parse_json
@@ -53,12 +53,4 @@ def promise_in(data: bytes) -> bytes:
 
 def told_place(report: Any) -> str:
     """Return where a log has a receipt, and since when, by a report that verified it."""
-    return f"entry {report.index} of {report.origin}, taken at {_moment(report.time_ms)}"
-
-
-def _moment(time_ms: int) -> str:
-    try:
-        moment = datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=time_ms)
-    except OverflowError:  # the log's own words: any 63 bits
-        return f"{time_ms} ms"
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return f"entry {report.index} of {report.origin}, taken at {told_ms(report.time_ms)}"

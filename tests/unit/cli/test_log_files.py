@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tests.logs import LOG_KEY
 
-from tallystick.cli.log_files import _moment, log_key_from, promise_in, read_file
+from tallystick.cli.log_files import log_key_from, promise_in, read_file
 from tallystick.cli.output import Exit, Stop
 from tallystick.crypto.note import PLAIN, private_key_text
 
@@ -53,9 +53,3 @@ def test_a_promise_or_the_answer_that_held_it() -> None:
     assert promise_in(json.dumps({"id": "x", "promise": promise.decode()}).encode()) == promise
     for data in (b"", b"{", b"{}", b'{"promise":5}', b'{"promise":"a","promise":"b"}'):
         assert promise_in(data) == data
-
-
-def test_times_beyond_the_calendar() -> None:
-    """A log may say any number of milliseconds; it is shown and not computed with."""
-    assert _moment(0) == "1970-01-01T00:00:00.000Z"
-    assert _moment(2**63 - 1) == f"{2**63 - 1} ms"
