@@ -121,7 +121,13 @@ def _tell_ready(url: str) -> None:
     sys.stdout.flush()
 
 
-@command.group("token", short_help="Make, list and revoke tokens.")
+@command.group(
+    "token",
+    short_help="Make, list and revoke tokens.",
+    epilog=_epilog(
+        "token add --tenant acme --access write", "token list", "token revoke 4aa9e40e1201"
+    ),
+)
 def token() -> None:
     """Make, list and revoke the tokens by which a collector knows its tenants."""
 
@@ -206,7 +212,11 @@ def token_revoke(token_id: str, config: str | None, **flags: Any) -> None:
     say(f"revoked {gone.id} of tenant {gone.tenant}")
 
 
-@command.group("keys", short_help="Make and show the keys of a log.")
+@command.group(
+    "keys",
+    short_help="Make and show the keys of a log.",
+    epilog=_epilog("keys new --origin collector.example/log1", "keys show"),
+)
 def keys() -> None:
     """Make and show the keys by which a collector's log gives its word."""
 

@@ -22,7 +22,12 @@ def _epilog(*examples: str) -> str:
     return f"\b\nExamples\n{lines}\n\n{_CODES}"
 
 
-@click.group("owner", cls=VerbGroup, short_help="Govern the contracts.", epilog=_epilog("show"))
+@click.group(
+    "owner",
+    cls=VerbGroup,
+    short_help="Govern the contracts.",
+    epilog=_epilog("show", "window 2h", "pause", "resume", "offer 0x…"),
+)
 def govern() -> None:
     """Govern the contracts, as far as anybody can: pause, window, and who comes next.
 

@@ -24,7 +24,12 @@ def _epilog(*examples: str) -> str:
     return f"\b\nExamples\n{lines}\n\n{_CODES}"
 
 
-@click.group("panel", cls=VerbGroup, short_help="Judge disputes.", epilog=_epilog("show"))
+@click.group(
+    "panel",
+    cls=VerbGroup,
+    short_help="Judge disputes.",
+    epilog=_epilog("apply", "draw 1", "commit 1 --at-fault", "reveal 1", "show", "show 1", "leave"),
+)
 def panel() -> None:
     """Judge disputes that no function can decide: two of three arbitrators decide.
 

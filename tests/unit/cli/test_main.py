@@ -5,9 +5,13 @@ from __future__ import annotations
 
 import errno
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 
 import click
@@ -18,6 +22,8 @@ from tallystick.cli.main import Verbs, main
 from tallystick.cli.output import Exit, Stop
 from tallystick.errors import DurableError, MissingExtraError, ReceiptError, UnreadableError
 
+# What ends a command in the examples of a help text.
+SHELL = ("|", "&&", ">", "<", ";")
 HEAVY = ("cryptography", "nacl", "rfc8785", "rich", "tallystick.verify")
 
 
@@ -52,6 +58,55 @@ def test_every_verb_has_help_with_examples() -> None:
         assert "Exit codes" in answer.out
         assert tally(verb, "-h") == answer
         assert f"  {verb} " in tally("--help").out
+
+
+def commands(group: click.Group, above: click.Context) -> Iterator[click.Context]:
+    """Yield every command below a group, groups as well."""
+    for name in group.list_commands(above):
+        command = group.get_command(above, name)
+        assert command is not None
+        context = click.Context(command, info_name=name, parent=above, terminal_width=200)
+        yield context
+        if isinstance(command, click.Group):
+            yield from commands(command, context)
+
+
+def shown_how(help_text: str) -> Iterator[list[str]]:
+    """Yield the words after `tally` in each example of a help text."""
+    _, _, rest = help_text.partition("\n  Examples\n")
+    examples, _, _ = rest.partition("\n\n")
+    examples = re.sub(r"\$\(.*?\)", "PATH", examples.replace("\\\n", " "))
+    for line in examples.splitlines():
+        words = iter(shlex.split(line))
+        for word in words:
+            if word == "tally":
+                yield list(takewhile(lambda one: one not in SHELL, words))
+
+
+TOP = click.Context(main, info_name="tally", terminal_width=200, **main.context_settings)
+ALL = list(commands(main, TOP))
+
+
+@pytest.mark.parametrize("context", ALL, ids=[one.command_path for one in ALL])
+def test_every_command_shows_how(context: click.Context) -> None:
+    """At least once itself, and only with options that exist."""
+    text = context.command.get_help(context)
+    assert "\n  Exit codes" in text
+    shown = list(shown_how(text))
+    own = context.command_path.split()[1:]
+    assert any(words[: len(own)] == own for words in shown), text
+    for words in shown:
+        parse(main, words)
+
+
+def parse(command: click.Command, words: list[str]) -> None:
+    """Look every word up that should be a command's or an option's; raises where it is none."""
+    context = click.Context(command, parent=TOP)
+    rest = command.make_parser(context).parse_args(list(words))[1]
+    if isinstance(command, click.Group):
+        below = command.get_command(context, rest[0])
+        assert below is not None, words
+        parse(below, rest[1:])
 
 
 def test_only_verbs_are_found() -> None:
