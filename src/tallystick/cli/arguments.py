@@ -10,6 +10,7 @@ from typing import Any, BinaryIO, Final
 import click
 
 from tallystick.errors import UnreadableError
+from tallystick.limits import WORKERS_MAX
 
 # Standard input where something is read, standard output where something is written.
 STDIN: Final = "-"
@@ -78,6 +79,19 @@ def _paths(verb: Callable[..., Any], *, required: bool) -> Callable[..., Any]:
         required=required,
         callback=_check_paths,
         type=INPUT_FILE,
+    )(verb)
+
+
+def workers_option(verb: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a verb that verifies its `--workers`."""
+    return click.option(
+        "--workers",
+        type=click.IntRange(1, WORKERS_MAX),
+        default=1,
+        metavar="N",
+        show_default=True,
+        help="Processes that check signatures, with this one. The verdict is the same for any "
+        "number.",
     )(verb)
 
 

@@ -12,10 +12,9 @@ from typing import Any, Final
 
 import click
 
-from tallystick.cli.arguments import refuse_dash
+from tallystick.cli.arguments import refuse_dash, workers_option
 from tallystick.cli.output import Exit, Stop, count, say
 from tallystick.cli.store_options import store_option
-from tallystick.limits import WORKERS_MAX
 
 _EPILOG: Final = """\
 \b
@@ -61,14 +60,7 @@ _TERMINATED: Final = 128 + signal.SIGTERM
     metavar="FILE",
     help="A TOML file of issuers and their keys, as `tally verify` has it.",
 )
-@click.option(
-    "--workers",
-    type=click.IntRange(1, WORKERS_MAX),
-    default=1,
-    metavar="N",
-    show_default=True,
-    help="Processes that check signatures of the copy, with this one.",
-)
+@workers_option
 def command(
     directory: str, store: str | None, keys: tuple[str, ...], trust: str | None, workers: int
 ) -> None:

@@ -8,8 +8,7 @@ from typing import Any, Final
 
 import click
 
-from tallystick.cli.arguments import INPUT_FOLDER, paths_or_store
-from tallystick.limits import WORKERS_MAX
+from tallystick.cli.arguments import INPUT_FOLDER, paths_or_store, workers_option
 
 _HASH: Final = re.compile("sha256:[0-9a-f]{64}")
 
@@ -125,14 +124,7 @@ def _check_filled(
     is_flag=True,
     help="Read optional members that are null as absent, which the protocol allows.",
 )
-@click.option(
-    "--workers",
-    type=click.IntRange(1, WORKERS_MAX),
-    default=1,
-    metavar="N",
-    show_default=True,
-    help="Processes that check signatures, with this one. The verdict is the same for any number.",
-)
+@workers_option
 @click.option(
     "--post",
     metavar="ID",

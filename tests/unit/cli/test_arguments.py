@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -174,3 +175,14 @@ def test_standard_input_is_named_once(verb: tuple[str, ...]) -> None:
     """Twice is wrong usage: the second would be empty, and nothing is refused for that."""
     done = tally(*verb)
     assert (done.code, "once only" in done.err) == (2, True)
+
+
+def test_workers_are_told_once() -> None:
+    """Whoever verifies takes as many as the other, and says the same of them."""
+    told = set()
+    for verb in (("verify",), ("daemon", "backup")):
+        _, _, rest = tally(*verb, "--help").out.partition("--workers ")
+        told.add(" ".join(re.split(r"\n  -", rest)[0].split()))
+        assert tally(*verb, "x", "--workers", "0").code == 2
+    (text,) = told
+    assert "same for any number. [default: 1; 1<=x<=64]" in text
