@@ -97,8 +97,19 @@ def command(
     say_verdict(report)
     if not report.verified:
         how = "does not verify" if EXIT_OF[report.verdict] is Exit.REFUSED else "is not verified"
-        why = first_reason(report)
+        is_empty = {one.code for one in report.findings} == {"NOTHING_TO_VERIFY"}
+        why = _no_receipt(place) if is_empty else first_reason(report)
         raise Stop(EXIT_OF[report.verdict], f"{shown(directory)} is kept, but {how}: {why}")
+
+
+def _no_receipt(store: str) -> str:
+    """Return what a store without receipts means to whoever backs it up."""
+    from tallystick.durable.file import shown
+
+    return (
+        f"{shown(store)} holds no receipt yet. If agents have been recorded, it is another store: "
+        "check --store and AGENTRECEIPTS_DB. Else make another backup when they have"
+    )
 
 
 def _made(directory: str, store: str, public: str, judging: tuple[Sequence[str], Any, int]) -> Any:

@@ -71,6 +71,20 @@ def test_nothing_is_replaced(home: Home) -> None:
     assert os.listdir("empty") == []
 
 
+def test_a_store_without_receipts(tmp_path: Path) -> None:
+    """Nothing is verified by it; whoever backs up hears what it can mean, and what to do."""
+    home = Home(tmp_path)
+    home.open().close()
+    answer = tally("daemon", "backup", str(tmp_path / "b"), "--store", str(home.db))
+    assert answer.code == 3
+    assert answer.err == (
+        f"tally: {tmp_path}/b is kept, but is not verified: {home.db} holds no receipt yet. If "
+        "agents have been recorded, it is another store: check --store and AGENTRECEIPTS_DB. Else "
+        "make another backup when they have\n"
+    )
+    assert (tmp_path / "b" / "receipts.db").exists()
+
+
 def test_whose_signatures_count(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is published beside the store, where the environment says, or what is given."""
     home.public.rename("moved.pub")
