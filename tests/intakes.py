@@ -8,7 +8,8 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from struct import unpack_from
 from typing import Any
@@ -163,3 +164,12 @@ class House:
         self.ledger.close()
         self.connection.close()
         self.there.close()
+
+
+@contextmanager
+def opened_house(folder: Path) -> Iterator[House]:
+    """Yield a house in a folder that is ours alone, as a daemon's has to be."""
+    folder.chmod(0o700)
+    house = House(folder)
+    yield house
+    house.close()

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from tests.frames import body
-from tests.intakes import House
+from tests.intakes import House, opened_house
 from tests.ledgers import ISSUER
 from tests.portions import TANGO, portion_of, usual_bodies
 from tests.unit.daemon.test_draft_process import USUAL, running
@@ -27,10 +27,9 @@ from tallystick.keys.forensic import generate_forensic_key_pair
 
 @pytest.fixture
 def house(tmp_path: Path) -> Iterator[House]:
-    made = House(tmp_path)
-    stated_by_another(made)
-    yield made
-    made.close()
+    with opened_house(tmp_path) as made:
+        stated_by_another(made)
+        yield made
 
 
 def by(house: House, terms: Terms) -> Drafter:

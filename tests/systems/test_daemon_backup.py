@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from tests.command import environment, process, tally
+from tests.privileges import tally_as
 from tests.running_daemon import RunningDaemon, daemon_home
 from tests.stored import fill
 
@@ -116,21 +117,6 @@ def test_a_kill_leaves_nothing_whole(daemon: RunningDaemon) -> None:
     assert "verified" in daemon.verify()
 
 
-# As in test_readers.py: started by us, has loaded what it needs, and becomes the other user then.
-PROGRAM = """
-import os, sys
-from tallystick.cli.main import main
-warm, store, place, user, group = sys.argv[1:]
-if main(["daemon", "backup", f"{warm}/b", "--store", f"{warm}/receipts.db"], standalone_mode=False):
-    sys.exit(99)
-print("---", flush=True)
-os.setgroups([int(group)])
-os.setgid(int(user))
-os.setuid(int(user))
-sys.exit(main(["daemon", "backup", place, "--store", store], standalone_mode=False))
-"""
-
-
 @NEEDS_ROOT
 @pytest.mark.parametrize("state", ["up", "stopped", "killed"])
 def test_the_readers_group_may(daemon: RunningDaemon, state: str) -> None:
@@ -146,22 +132,21 @@ def test_the_readers_group_may(daemon: RunningDaemon, state: str) -> None:
     if state != "up":
         daemon.end(signal.SIGKILL if state == "killed" else signal.SIGTERM)
     before = {one.name: one.stat().st_size for one in daemon.key.parent.iterdir()}
-    fill(daemon.folder / "warm")
+    warm = daemon.folder / "warm"
+    fill(warm)
     mine = daemon.folder / "mine"
     mine.mkdir()
     os.chown(mine, READER, READER)
-    arguments = [daemon.folder / "warm", daemon.store, mine / "b", READER, GROUP]
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, *map(str, arguments)],
-        cwd=daemon.folder,
-        env={**environment(), "HOME": str(daemon.folder)},
-        capture_output=True,
-        text=True,
-        check=False,
+    done = tally_as(
+        READER,
+        [GROUP],
+        ("daemon", "backup", mine / "b", "--store", daemon.store),
+        before=("daemon", "backup", warm / "b", "--store", warm / "receipts.db"),
+        home=daemon.folder,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     number = 4 if state == "stopped" else 3
-    assert f"verified: {number} receipts" in done.stdout.partition("---")[2]
+    assert f"verified: {number} receipts" in done.stdout
     assert {one.name: one.stat().st_size for one in daemon.key.parent.iterdir()} == before
     assert {one.stat().st_uid for one in (mine / "b").iterdir()} == {READER}
     assert sorted(os.listdir(mine / "b")) == ["receipts.db", "receipts.proof", "signing.key.pub"]

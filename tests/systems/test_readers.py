@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.command import environment
+from tests.privileges import tally_as
 from tests.running_daemon import RunningDaemon, daemon_home
 from tests.stored import fill
 
@@ -34,22 +34,6 @@ def daemon() -> Iterator[RunningDaemon]:
         yield one
 
 
-# Another user may not be able to start this interpreter, or to read its modules. So it is started
-# by us, loads what it needs by verifying another store, and becomes the other user then.
-PROGRAM = """
-import os, sys
-from tallystick.cli.main import main
-warm, store, key, warm_key, user, *groups = sys.argv[1:]
-if main(["verify", "--store", warm, "--key", warm_key], standalone_mode=False):
-    sys.exit(99)
-print("---", flush=True)
-os.setgroups([int(one) for one in groups])
-os.setgid(int(user))
-os.setuid(int(user))
-sys.exit(main(["verify", "--store", store, "--key", key], standalone_mode=False))
-"""
-
-
 def verify_as(user: int, daemon: RunningDaemon, *groups: int) -> tuple[int, str]:
     """Verify as another user; the public key comes from elsewhere, as it should."""
     key = daemon.folder / "published.pub"
@@ -58,16 +42,14 @@ def verify_as(user: int, daemon: RunningDaemon, *groups: int) -> tuple[int, str]
     warm = daemon.folder / "warm"
     if not warm.exists():
         fill(warm)
-    arguments = [warm / "receipts.db", daemon.store, key, warm / "signing.key.pub", user, *groups]
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, *map(str, arguments)],
-        cwd=daemon.folder,
-        env={**environment(), "HOME": str(daemon.folder)},
-        capture_output=True,
-        text=True,
-        check=False,
+    done = tally_as(
+        user,
+        groups,
+        ("verify", "--store", daemon.store, "--key", key),
+        before=("verify", "--store", warm / "receipts.db", "--key", warm / "signing.key.pub"),
+        home=daemon.folder,
     )
-    return done.returncode, done.stdout.partition("---")[2] + done.stderr
+    return done.returncode, done.stdout + done.stderr
 
 
 def listing(daemon: RunningDaemon) -> dict[str, tuple[int, int]]:

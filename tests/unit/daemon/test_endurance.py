@@ -11,17 +11,15 @@ from pathlib import Path
 import pytest
 from tests.daemons import wait_until
 from tests.frames import body
-from tests.intakes import House
+from tests.intakes import House, opened_house
 
 from tallystick.daemon import endurance
 
 
 @pytest.fixture
 def house(tmp_path: Path) -> Iterator[House]:
-    tmp_path.chmod(0o700)
-    house = House(tmp_path)
-    yield house
-    house.close()
+    with opened_house(tmp_path) as house:
+        yield house
 
 
 def test_a_frame_that_meets_a_bug_harms_no_other(house: House) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from tests.daemons import wait_until
 from tests.frames import body
-from tests.intakes import House
+from tests.intakes import House, opened_house
 from tests.portions import TANGO, usual_bodies
 
 from tallystick.daemon import intake
@@ -26,10 +26,8 @@ from tallystick.limits import ALONE_BYTES_MAX, ALONE_FRAMES_MAX, SIGNED_ELSEWHER
 
 @pytest.fixture
 def house(tmp_path: Path) -> Iterator[House]:
-    tmp_path.chmod(0o700)
-    house = House(tmp_path)
-    yield house
-    house.close()
+    with opened_house(tmp_path) as house:
+        yield house
 
 
 @pytest.fixture
