@@ -91,6 +91,20 @@ def collector_page() -> str:
     return "\n".join(parts)
 
 
+def daemon_page() -> str:
+    """Return what each line of the daemon's status means."""
+    figures = importlib.import_module("tallystick.daemon.figures").FIGURES
+    return (
+        "# Daemon status\n\nWhat `tally daemon status` prints, and with `--json` as objects within "
+        "objects: `queue.frames` is\n`frames` in `queue`. What none is there is `null` or `{}` in "
+        "JSON. How to run one stands in\n[Run the daemon](../howto/run-the-daemon.md), its "
+        "settings in\n[Configuration](configuration.md#the-daemon).\n\n"
+        + table(
+            ("name", "unit", "means"), [(f"`{one.name}`", one.unit, one.purpose) for one in figures]
+        )
+    )
+
+
 def solver_page() -> str:
     """Return addresses, problems, meters and reasons of a solver."""
     addresses = importlib.import_module("tallystick.solver.addresses")

@@ -249,6 +249,7 @@ BUILDERS: dict[str, tuple[str, Callable[[], str]]] = {
     ),
     "cli": ("the commands of `tallystick.cli`", cli_page),
     "configuration": ("`tallystick.config`", configuration_page),
+    "daemon": ("`tallystick.daemon.figures`", PAGES_OF_TABLES.daemon_page),
     "delivery": ("`tallystick.deliver.outcome`", delivery_page),
     "errors": ("the subclasses of `tallystick.errors.Error`", errors_page),
     "findings": ("`tallystick.verify.findings`", findings_page),

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
@@ -18,6 +19,7 @@ from tests.daemons import DaemonHome, is_root, python, wait_until
 from tests.frames import body, framed
 
 from tallystick.crypto.ed25519 import public_key_from
+from tallystick.daemon.figures import FIGURES
 from tallystick.daemon.publishing import archived, published
 from tallystick.daemon.status import ask_daemon
 from tallystick.verify.trust import fingerprint_of
@@ -34,6 +36,24 @@ def verb(home: DaemonHome, *arguments: str) -> tuple[int, str, str]:
         env=home.variables(), capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
     return done.returncode, done.stdout, done.stderr
+
+
+def names_in(status: dict[str, Any], before: str = "") -> Iterator[str]:
+    """Yield the names of the status, with dots between those of objects within objects."""
+    for name, value in status.items():
+        if isinstance(value, dict) and value:
+            yield from names_in(value, f"{before}{name}.")
+        elif name != "ok":
+            yield before + name
+
+
+def table_name(name: str) -> str:
+    """Return how the reference calls a line of the status: some stand for several."""
+    several = {"rejected": "CODE", "undisclosed": "REASON", "commit.recent_us": "PART"}
+    for group, part in several.items():
+        if name == group or name.startswith(f"{group}."):
+            return f"{group}.{part}"
+    return name
 
 
 def test_status_tells_how_it_is(home: DaemonHome) -> None:
@@ -70,10 +90,12 @@ def test_status_tells_how_it_is(home: DaemonHome) -> None:
         assert (status["queue"]["frames"], status["queue"]["signer_is_away"]) == (0, False)
         assert status["fault"] is None
         assert "very-secret" not in out
+        assert {table_name(one) for one in names_in(status)} == {one.name for one in FIGURES}
         code, out, _ = verb(home, "status")
         assert code == 0
         for name in ("uptime_s", "chains.open", "queue.frames", "rejected.FRAME_VALUE"):
             assert name in out
+        assert ["queue.signer_is_away", "false"] in [one.split() for one in out.splitlines()]
         assert daemon.stop() == 0
     assert verb(home, "status")[0] == 3
 

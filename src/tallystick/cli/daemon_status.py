@@ -134,4 +134,5 @@ def _flat(answer: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, st
         if isinstance(value, dict) and value:
             yield from _flat(value, f"{before}{name}.")
         else:
-            yield f"{before}{name}", "none" if value in (None, {}) else str(value)
+            told = str(value).lower() if isinstance(value, bool) else str(value)
+            yield f"{before}{name}", "none" if value in (None, {}) else told
