@@ -111,6 +111,16 @@ def refuse_dash(
     return value
 
 
+def as_utf8(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    """Return a text as the UTF-8 that its bytes are, whatever the locale takes them for."""
+    if value is None:
+        return None
+    try:
+        return value.encode("utf-8", "surrogateescape").decode("utf-8")
+    except UnicodeDecodeError:
+        raise click.BadParameter("is not UTF-8.") from None
+
+
 def _check_filled(
     _context: click.Context, _parameter: click.Parameter, value: str | None
 ) -> str | None:

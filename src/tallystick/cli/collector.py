@@ -9,6 +9,7 @@ from typing import Any, Final
 import click
 
 from tallystick.cli import collector_reconcile
+from tallystick.cli.arguments import as_utf8
 from tallystick.cli.groups import VerbGroup
 from tallystick.cli.output import Exit, Stop, count, say, say_table
 from tallystick.cli.settings import setting_options, settings_of, unusable
@@ -156,7 +157,9 @@ def _check_tenant(_context: click.Context, _parameter: click.Parameter, value: s
     show_default=True,
     help="What it allows: read includes metrics.",
 )
-@click.option("--note", default="", metavar="TEXT", help="A reminder of who has it.")
+@click.option(
+    "--note", default="", metavar="TEXT", callback=as_utf8, help="A reminder of who has it."
+)
 @setting_options("db", "tokens")
 def token_add(tenant: str, access: Any, note: str, config: str | None, **flags: Any) -> None:
     """Make a token. It is shown once, here; the file keeps a salted hash of it.

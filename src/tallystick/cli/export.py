@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import click
 
-from tallystick.cli.arguments import paths_or_store, refuse_dash, to_standard_output
+from tallystick.cli.arguments import as_utf8, paths_or_store, refuse_dash, to_standard_output
 from tallystick.cli.output import Exit, Stop, count
 
 _EPILOG: Final = """\
@@ -38,7 +38,7 @@ _WRITE_BYTES: Final = 256 * 1024
 
 @click.command("export", short_help="Copy receipts out, as JSON Lines.", epilog=_EPILOG)
 @paths_or_store
-@click.option("--chain", metavar="ID", help="Only the receipts of this chain.")
+@click.option("--chain", metavar="ID", callback=as_utf8, help="Only the receipts of this chain.")
 @click.option(
     "--out",
     metavar="FILE",

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import click
 
-from tallystick.cli.arguments import paths_or_store
+from tallystick.cli.arguments import as_utf8, paths_or_store
 
 _EPILOG = """\
 \b
@@ -23,7 +23,7 @@ Exit codes: 0 shown, 1 something is no receipt, 2 usage, 3 unreadable or empty.
 @click.command("show", short_help="Show chains as tables; verifies nothing.", epilog=_EPILOG)
 @paths_or_store
 @click.option("--receipt", metavar="ID|N", help="One receipt of the store, in full.")
-@click.option("--chain", metavar="ID", help="The chain whose receipt N is meant.")
+@click.option("--chain", metavar="ID", callback=as_utf8, help="The chain whose receipt N is meant.")
 @click.option("--json", "as_json", is_flag=True, help="With --receipt: its own bytes.")
 def command(
     paths: tuple[str, ...],

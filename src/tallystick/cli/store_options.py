@@ -8,6 +8,8 @@ from typing import Any, Final
 
 import click
 
+from tallystick.cli.arguments import as_utf8
+
 STORE_HELP: Final = "The daemon's store. [AGENTRECEIPTS_DB; else where daemons keep it]"
 COLUMNS: Final = ("#", "time", "chain", "tool", "action", "risk", "status")
 FOLDING: Final = frozenset({"chain", "tool", "action"})
@@ -36,5 +38,5 @@ def filter_options(verb: Callable[..., Any]) -> Callable[..., Any]:
     )
     for flag, name, kind, text in reversed(rows):
         named = {"metavar": kind} if isinstance(kind, str) else {"type": kind}
-        verb = click.option(flag, name, help=text, **named)(verb)
+        verb = click.option(flag, name, help=text, callback=as_utf8, **named)(verb)
     return verb

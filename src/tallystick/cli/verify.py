@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import click
 
-from tallystick.cli.arguments import INPUT_FOLDER, paths_or_store, workers_option
+from tallystick.cli.arguments import INPUT_FOLDER, as_utf8, paths_or_store, workers_option
 
 _HASH: Final = re.compile("sha256:[0-9a-f]{64}")
 
@@ -58,6 +58,12 @@ def _check_filled(
     return value
 
 
+def _check_name(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> str | None:
+    return as_utf8(context, parameter, _check_filled(context, parameter, value))
+
+
 @click.command(
     "verify", short_help="Say whether receipts are genuine, and why not.", epilog=_EPILOG
 )
@@ -77,7 +83,7 @@ def _check_filled(
 @click.option(
     "--chain",
     metavar="ID",
-    callback=_check_filled,
+    callback=_check_name,
     help="The chain that must be there, and that the expectations are about.",
 )
 @click.option(
@@ -96,7 +102,7 @@ def _check_filled(
 @click.option(
     "--method",
     metavar="DID_URL",
-    callback=_check_filled,
+    callback=_check_name,
     help="The verificationMethod that every proof must name.",
 )
 @click.option(

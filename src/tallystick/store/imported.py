@@ -27,7 +27,7 @@ from tallystick.limits import IMPORTED_CHAIN_BYTES_MAX, RECEIPT_BYTES_MAX
 
 def stored_receipts(path: str) -> Iterator[bytes]:
     """Yield the receipts of a store that one of the protocol's tools wrote, chain by chain."""
-    uri = f"file:{quote(os.path.abspath(path))}?mode=ro"
+    uri = f"file:{quote(os.path.abspath(os.fsencode(path)))}?mode=ro"
     try:
         with closing(sqlite3.connect(uri, uri=True)) as connection:
             rows = connection.execute(

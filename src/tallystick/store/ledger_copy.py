@@ -90,7 +90,7 @@ def _copy_once(
 
 
 def _opened(target: FilePath) -> sqlite3.Connection:
-    uri = f"file:{quote(os.path.abspath(os.fspath(target)))}?mode=rw"
+    uri = f"file:{quote(os.path.abspath(os.fsencode(target)))}?mode=rw"
     copy = sqlite3.connect(uri, uri=True, isolation_level=None)
     for pragma in _PRAGMAS:
         copy.execute(pragma)

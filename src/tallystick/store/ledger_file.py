@@ -46,7 +46,9 @@ def state_of(path: str) -> tuple[int, ...] | None:
 def open_to_read(path: str, state: tuple[int, ...] | None) -> sqlite3.Connection:
     """Return a connection that fits the state in which the file was found."""
     how = "mode=ro" if state is None else "mode=ro&immutable=1"
-    connection = sqlite3.connect(f"file:{quote(path)}?{how}", uri=True, isolation_level=None)
+    connection = sqlite3.connect(
+        f"file:{quote(os.fsencode(path))}?{how}", uri=True, isolation_level=None
+    )
     try:
         connection.execute(f"PRAGMA busy_timeout = {SQLITE_BUSY_MS}")
         connection.execute("PRAGMA query_only = ON")

@@ -13,8 +13,9 @@ import click
 import pytest
 from tests.command import tally
 from tests.privileges import unprivileged
+from tests.stored import fill
 
-from tallystick.cli.arguments import refuse_dash, to_standard_output
+from tallystick.cli.arguments import as_utf8, refuse_dash, to_standard_output
 from tallystick.cli.main import main
 
 VERBS = {
@@ -186,3 +187,55 @@ def test_workers_are_told_once() -> None:
         assert tally(*verb, "x", "--workers", "0").code == 2
     (text,) = told
     assert "same for any number. [default: 1; 1<=x<=64]" in text
+
+
+NO_TEXT = os.fsdecode(b"a\xff")
+NAMING = {
+    ("list", "--session", NO_TEXT): "--session",
+    ("tail", "--tool", NO_TEXT): "--tool",
+    ("list", "--text", NO_TEXT): "--text",
+    ("export", "run.jsonl", "--chain", NO_TEXT): "--chain",
+    ("show", "run.jsonl", "--receipt", "1", "--chain", NO_TEXT): "--chain",
+    ("verify", "run.jsonl", "--key", "agent.pub", "--chain", NO_TEXT): "--chain",
+    ("collector", "token", "add", "--tenant", "t", "--note", NO_TEXT): "--note",
+}
+
+
+@pytest.mark.parametrize("words", NAMING, ids=lambda words: words[0])
+def test_a_name_that_is_no_text_is_wrong_usage(words: tuple[str, ...]) -> None:
+    """No receipt has such a name, and no file of ours can hold it."""
+    answer = tally(*words)
+    assert (answer.code, answer.out) == (2, "")
+    assert f"'{NAMING[words]}': is not UTF-8" in answer.err
+
+
+def test_names_are_utf8_in_every_locale(place: Path) -> None:
+    """A locale that is not there makes other characters of the bytes that were typed."""
+    context = click.Context(main)
+    typed = "sitzung-\u00fc".encode()
+    for encoding in ("utf-8", "ascii"):
+        assert as_utf8(context, main.params[0], typed.decode(encoding, "surrogateescape")) == (
+            "sitzung-\u00fc"
+        )
+    assert as_utf8(context, main.params[0], None) is None
+
+
+@pytest.mark.parametrize("verb", ["list", "stats", "tail"])
+def test_a_store_lies_wherever_a_file_can(verb: str, tmp_path: Path) -> None:
+    """A path is bytes, and need not be text."""
+    folder = tmp_path / NO_TEXT
+    fill(folder)
+    answer = tally(verb, "--store", str(folder / "receipts.db"))
+    assert (answer.code, answer.err) == (0, "")
+
+
+def test_a_backup_of_such_a_store(tmp_path: Path) -> None:
+    """And into such a folder."""
+    folder = tmp_path / NO_TEXT
+    fill(folder)
+    backup = str(folder / "backup")
+    assert tally("daemon", "backup", backup, "--store", str(folder / "receipts.db")).code == 0
+    imported = tally(
+        "import-chain", f"{backup}/receipts.db", "--store", str(folder / "receipts.db")
+    )
+    assert "Unicode" not in imported.err
