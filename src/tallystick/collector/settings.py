@@ -8,6 +8,7 @@ mistake, does not start.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from typing import Any, Final
@@ -135,6 +136,8 @@ def _checked(values: dict[str, Any]) -> Settings:
         raise SettingError("db must name a file or a database: a log must outlive its process")
     if ("://" in db and not is_postgres(db)) or _LIBPQ.match(db):
         raise SettingError("db must be the path of a file, or postgresql://…")
+    if not is_postgres(db) and os.path.basename(db) in ("", ".", ".."):
+        raise SettingError(f"db must name a file, and {quoted(db)} is a folder")
     values["max_body_bytes"] = values["max_body_bytes"] or RECEIPT_BYTES_MAX
     for name, least, most in (
         ("max_body_bytes", 1, BODY_BYTES_MAX),

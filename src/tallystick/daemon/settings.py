@@ -207,6 +207,9 @@ def _check(values: Mapping[str, Any]) -> None:
     for name in ("socket", "db", "key", "public_key", "issuer_id", "verification_method"):
         if not values[name] and not (name == "key" and values["signer"]):
             raise SettingError(f"{name} must not be empty")
+    for name in ("socket", "status_socket", *_PATHS):
+        if values[name] and os.path.basename(values[name]) in ("", ".", ".."):
+            raise SettingError(f"{name} must name a file, and {quoted(values[name])} is a folder")
     if values["db"] == ":memory:":
         raise SettingError("db must name a file: a chain must outlive its process")
     for name in ("issuer_id", "verification_method", "chain_id"):

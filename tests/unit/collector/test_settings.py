@@ -95,6 +95,8 @@ def test_every_setting_comes_from_each_source(setting: Any, tmp_path: Path) -> N
         ({"addr": "x:80a"}, "HOST:PORT"),
         ({"db": ":memory:"}, "outlive"),
         ({"db": "a\0b"}, "must be text"),
+        ({"db": "/"}, 'db must name a file, and "/" is a folder'),
+        ({"db": "/var/lib/tally/"}, "is a folder"),
         ({"max_body_bytes": "-1"}, "whole number"),
         ({"max_body_bytes": str(BODY_BYTES_MAX + 1)}, "max_body_bytes must be from"),
         ({"max_connections": "0"}, "max_connections must be from"),

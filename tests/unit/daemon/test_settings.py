@@ -118,6 +118,13 @@ def test_an_unsafe_path_needs_the_flag(tmp_path: Path, flag: str) -> None:
     assert not found.is_safe_path
 
 
+@pytest.mark.parametrize("path", ["/", "/var/lib/agentreceipts/", "..", "store/."])
+def test_a_folder_is_no_file(tmp_path: Path, path: str) -> None:
+    """Who forgets the name of the store hears it; a daemon that ran failed with a bug of ours."""
+    with pytest.raises(SettingError, match=r"^db must name a file, and .* is a folder$"):
+        settings_of(tmp_path, AGENTRECEIPTS_DB=path)
+
+
 def test_bounds_of_durations_have_units(tmp_path: Path) -> None:
     """Who reads what a duration must be can write it as it stands there."""
     with pytest.raises(SettingError, match=r"^frame_timeout must be from 100ms to 10m$"):
