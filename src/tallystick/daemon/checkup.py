@@ -37,7 +37,7 @@ from tallystick.verify.trust import fingerprint_of
 State = Literal["ok", "warn", "fail"]
 _SECRET_MODE: Final = 0o077
 _OUT_OF_REACH: Final = "out of this user's reach"
-_JOIN: Final = "add the user to the emitters' group, and log in anew"
+JOIN: Final = "add the user to the emitters' group, and log in anew"
 _STORE_MODE: Final = 0o137  # nobody executes, the group does not write, others do nothing
 
 
@@ -107,7 +107,7 @@ def _guarded(name: str, check: Callable[[Settings], Check], settings: Settings) 
         return _fail(
             name,
             f"{where}this user may not",
-            _JOIN if name == "socket" else "ask as the daemon's user",
+            JOIN if name == "socket" else "ask as the daemon's user",
         )
     except (Error, OSError, ValueError) as fault:  # also of a path that the system takes for none
         why = fault.strerror or "" if isinstance(fault, OSError) else str(fault)
@@ -126,7 +126,7 @@ def _daemon(settings: Settings, status: dict[str, Any] | str) -> Check:
         return _fail(
             "daemon",
             status,
-            "start it: `tally daemon run`" if _is_in_reach(settings.status_socket) else _JOIN,
+            "start it: `tally daemon run`" if is_in_reach(settings.status_socket) else JOIN,
         )
     if status.get("fault"):
         return _fail(
@@ -178,7 +178,7 @@ def _socket(settings: Settings) -> Check:
             line.settimeout(STATUS_MS_MAX / 1000)
             line.connect(path)
     except PermissionError:
-        return _fail("socket", f"this user may not write to {shown(path)}", _JOIN)
+        return _fail("socket", f"this user may not write to {shown(path)}", JOIN)
     if not settings.is_safe_path:
         return _warn(
             "socket",
@@ -231,7 +231,7 @@ def _signer(settings: Settings, *, is_up: bool) -> Check:
 
 def _follows_published(settings: Settings, held: bytes) -> bool:
     """Whether a signer's key is the published one, or the one that is to be published next."""
-    if not _is_in_reach(settings.public_key):
+    if not is_in_reach(settings.public_key):
         return True
     public_key = published(settings.public_key)
     if public_key in (None, held):
@@ -243,7 +243,7 @@ def _follows_published(settings: Settings, held: bytes) -> bool:
 
 
 def _public_key(settings: Settings) -> Check:
-    if not _is_in_reach(settings.public_key):
+    if not is_in_reach(settings.public_key):
         return _ok("public_key", f"{_OUT_OF_REACH}: it needs a copy")
     if published(settings.public_key) is None:
         return _fail(
@@ -255,7 +255,7 @@ def _public_key(settings: Settings) -> Check:
 
 
 def _store(settings: Settings) -> Check:
-    if not _is_in_reach(settings.db):
+    if not is_in_reach(settings.db):
         return _ok("store", _OUT_OF_REACH)
     wide = []
     for path in (settings.db, f"{settings.db}-wal", f"{settings.db}-shm"):
@@ -297,7 +297,7 @@ def _attestation(_settings: Settings) -> Check:
 
 
 def _chain(settings: Settings) -> Check:
-    if not _is_in_reach(settings.db):
+    if not is_in_reach(settings.db):
         return _ok("chain", _OUT_OF_REACH)
     if not os.path.exists(settings.db):
         return _warn("chain", "there is no receipt yet")
@@ -370,12 +370,12 @@ def _signing_key(body: bytes, keys: Sequence[bytes]) -> bytes:
     return next((key for key in keys if is_signed(*found, key)), keys[0])
 
 
-def _is_in_reach(path: str) -> bool:
-    """Whether this user may look into the folder of a path."""
+def is_in_reach(path: str) -> bool:
+    """Whether this user may look into the folder of a socket, and write to it if it is there."""
     try:
         os.lstat(path)
     except PermissionError:
         return False
     except OSError:
-        pass  # it is not there, which others judge
-    return True
+        return True  # it is not there, which others judge
+    return os.access(path, os.W_OK)

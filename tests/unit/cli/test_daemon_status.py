@@ -3,10 +3,14 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from tests.command import tally
+from tests.privileges import unprivileged
 
 
 @pytest.fixture(autouse=True)
@@ -23,6 +27,27 @@ def test_nobody_answers() -> None:
     done = tally("daemon", "status")
     assert done.code == 3
     assert "status.sock" in done.err
+
+
+@pytest.mark.parametrize(("folder", "mode"), [(0o700, 0o666), (0o755, 0o600)])
+def test_who_may_not_ask_hears_how_to(
+    folder: int, mode: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A daemon that runs need not be started: its group has to be joined."""
+    assert tally("daemon", "status").code == 3  # so that all of it is loaded
+    with TemporaryDirectory() as made, socket.socket(socket.AF_UNIX) as listening:
+        monkeypatch.setenv("XDG_RUNTIME_DIR", made)
+        place = Path(made) / "agentreceipts"
+        place.mkdir()
+        listening.bind(str(place / "status.sock"))
+        (place / "status.sock").chmod(mode if os.geteuid() == 0 else 0)
+        place.chmod(folder)
+        Path(made).chmod(0o755)
+        with unprivileged():
+            done = tally("daemon", "status")
+    assert done.code == 3
+    assert "Permission denied; add the user to the emitters' group, and log in anew" in done.err
+    assert "daemon run" not in done.err
 
 
 def test_a_key_is_rotated_without_a_daemon(bare: Path) -> None:
