@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any, Final, TypeGuard
 
 import msgspec
@@ -65,13 +66,17 @@ def read_settings_file(path: FilePath, known: Sequence[str]) -> dict[str, Any]:
         raise SettingError(str(fault)) from None
     except ValueError as fault:
         raise SettingError(f"{shown(path)} is no TOML: {fault}") from None
+    if text.startswith("\ufeff"):
+        raise SettingError(f"{shown(path)} begins with a byte order mark: save it without one")
     try:
         table = parse_toml(text)
     except RefusedInput as fault:
         raise SettingError(f"{shown(path)} is no TOML that we read: {fault}") from None
     unknown = sorted(set(table) - set(known))
     if unknown:
-        raise SettingError(f"{shown(path)} sets {unknown[0]!r}, which is no setting")
+        near = get_close_matches(unknown[0], known, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise SettingError(f"{shown(path)} sets {unknown[0]!r}, which is no setting{hint}")
     return table
 
 

@@ -85,6 +85,27 @@ def test_a_file_with_something_else_is_refused(tmp_path: Path, text: str) -> Non
         given_values(TABLE, {}, file=file, environ={})
 
 
+def test_a_typing_error_is_told_with_its_like(tmp_path: Path) -> None:
+    """As one in an option is; what resembles nothing gets no guess."""
+    file = tmp_path / "t.toml"
+    for text, told in (
+        ("wait-time = 1", "sets 'wait-time', which is no setting; did you mean wait_time?"),
+        ("zzz = 1", "sets 'zzz', which is no setting"),
+    ):
+        file.write_text(text)
+        with pytest.raises(SettingError) as caught:
+            given_values(TABLE, {}, file=file, environ={})
+        assert str(caught.value) == f"{file} {told}"
+
+
+def test_a_byte_order_mark_is_named(tmp_path: Path) -> None:
+    """Nobody sees it in an editor: an error at line 1, column 1 tells nothing."""
+    file = tmp_path / "t.toml"
+    file.write_text("count = 1", encoding="utf-8-sig")
+    with pytest.raises(SettingError, match="begins with a byte order mark: save it without one"):
+        given_values(TABLE, {}, file=file, environ={})
+
+
 def test_more_may_stand_in_the_file(tmp_path: Path) -> None:
     """Tables that are no settings are returned as they are."""
     file = tmp_path / "t.toml"
