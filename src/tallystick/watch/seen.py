@@ -8,7 +8,7 @@ root. The file is replaced in one step, so that a crash leaves the old memory or
 from __future__ import annotations
 
 import os
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -19,6 +19,11 @@ from tallystick.errors import RefusedInput, UnreadableError
 from tallystick.limits import MONITOR_STATE_BYTES_MAX
 from tallystick.model.sheet import parse_sheet
 from tallystick.watch.spoken import Spoken, heard
+
+# What was remembered is what a log is held to: whoever gives it up should know.
+_AWAY: Final = (
+    "put a copy of it back, or name a new file: then the log is not held to what it said before"
+)
 
 
 class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -51,7 +56,9 @@ def load_seen(path: FilePath, log_key: VerifierKey) -> Seen | None:
     try:
         found = msgspec.json.decode(data, type=_File)
         if found.log != log_key.encode():
-            raise UnreadableError(f"{shown(path)} is the memory of another log, {found.log}")
+            raise UnreadableError(
+                f"{shown(path)} is the memory of another log, {found.log}; {_AWAY}"
+            )
         sheet = parse_sheet(found.sheet.encode(), log_key)
         seen = Seen(
             sheet=found.sheet.encode(),
@@ -60,9 +67,11 @@ def load_seen(path: FilePath, log_key: VerifierKey) -> Seen | None:
             last_entry=found.last_entry,
         )
         if seen.tree().root() != seen.spoken.root:
-            raise UnreadableError(f"{shown(path)} contradicts itself; it was changed")
+            raise UnreadableError(f"{shown(path)} contradicts itself: it was changed; {_AWAY}")
     except (msgspec.MsgspecError, RefusedInput) as fault:
-        raise UnreadableError(f"{shown(path)} is no memory of a monitor: {fault}") from None
+        raise UnreadableError(
+            f"{shown(path)} is no memory of a monitor: {fault}; {_AWAY}"
+        ) from None
     return seen
 
 

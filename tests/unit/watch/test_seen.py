@@ -69,7 +69,7 @@ def test_a_damaged_memory_is_refused(tmp_path: Path, old: str, new: str) -> None
     text = path.read_text()
     assert old in text
     path.write_text(text.replace(old, new, 1))
-    with pytest.raises(UnreadableError):
+    with pytest.raises(UnreadableError, match="put a copy of it back, or name a new file: then"):
         load_seen(path, VKEY)
 
 
