@@ -107,7 +107,7 @@ def prepare_store_folder(settings: Settings) -> None:
     """Make the store's folder where it is missing, for its readers' group to look into."""
     folder = os.path.dirname(os.path.abspath(settings.db))
     _make_folder(folder)
-    group = group_id(settings.read_group)
+    group = group_id(settings.read_group, "read_group")
     if group is not None and os.stat(folder).st_gid != group:
         try:
             # With the bit for the group, files that SQLite makes here belong to the readers, too.

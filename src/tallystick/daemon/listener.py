@@ -72,8 +72,10 @@ class Listener:
         self.socket.close()
 
 
-def group_id(name: str) -> int | None:
-    """Return the number of a group, None where none is named, or raise `SettingError`."""
+def group_id(name: str, setting: str) -> int | None:
+    """Return the number of the group that a setting names, None for none, or raise
+    `SettingError`.
+    """
     if not name:
         return None
     import grp  # only who names a group asks the system for it
@@ -83,4 +85,6 @@ def group_id(name: str) -> int | None:
     except KeyError:
         if re.fullmatch(r"[0-9]{1,10}", name, re.ASCII) and int(name) <= _GROUP_MAX:
             return int(name)
-        raise SettingError(f"there is no group {name!r}") from None
+        raise SettingError(
+            f"{setting}: there is no group {name!r}; make it (`groupadd`), or name another"
+        ) from None

@@ -354,7 +354,7 @@ def _descriptors() -> int:
 
 
 def _listen(settings: Settings) -> tuple[Listener, Listener]:
-    group = group_id(settings.emit_group)
+    group = group_id(settings.emit_group, "emit_group")
     listener = Listener(settings.socket, group=group)
     try:
         listener.also_at(legacy_link(sys.platform, process_environment()))

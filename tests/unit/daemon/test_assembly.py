@@ -56,7 +56,7 @@ def test_the_readers_group_may_look_in(tmp_path: Path) -> None:
 
 def test_an_unknown_group_is_a_fault_of_the_settings(tmp_path: Path) -> None:
     """And it is told before anything runs."""
-    with pytest.raises(SettingError, match="no group"):
+    with pytest.raises(SettingError, match=r"^read_group: there is no group"):
         prepare_store_folder(settings_of(tmp_path, read_group="nobody-has-this"))
 
 

@@ -135,15 +135,15 @@ def test_groups_have_names_or_numbers() -> None:
     import grp
 
     mine = grp.getgrgid(os.getgid())
-    assert group_id("") is None
-    assert group_id(mine.gr_name) == mine.gr_gid
-    assert group_id("4711") == 4711
-    with pytest.raises(SettingError, match="no group"):
-        group_id("no such group")
-    assert group_id("4294967294") == 4294967294
+    assert group_id("", "emit_group") is None
+    assert group_id(mine.gr_name, "emit_group") == mine.gr_gid
+    assert group_id("4711", "emit_group") == 4711
+    with pytest.raises(SettingError, match=r"^emit_group: there is no group .*; make it"):
+        group_id("no such group", "emit_group")
+    assert group_id("4294967294", "emit_group") == 4294967294
     for number in ("4294967295", "4294967296", "99999999999", "9" * 5000):
         with pytest.raises(SettingError, match="no group"):
-            group_id(number)
+            group_id(number, "emit_group")
 
 
 def test_who_listens_waits_for_nobody(path: Path) -> None:
