@@ -36,6 +36,8 @@ _UNSEEN: Final = frozenset(
 )
 # Columns of a table that is not for a terminal, where lines may have any length.
 _TABLE_COLUMNS_MAX: Final = 20_000
+# How narrow a column gets that folds: below, it could as well not be there.
+_FOLDED_COLUMNS_MIN: Final = 8
 
 
 class Exit(IntEnum):
@@ -114,12 +116,21 @@ def complain(line: str) -> None:
 def say_table(
     columns: Sequence[str], rows: Iterable[Sequence[str]], *, folding: Container[str]
 ) -> None:
-    """Write a table: some columns fold on a narrow terminal; elsewhere a row is a line."""
+    """Write a table: some columns fold on a narrow terminal; elsewhere a row is a line.
+
+    Where it is too narrow for that as well, lines are longer than it is: no cell is left out.
+    """
     from rich import box
+    from rich.cells import cell_len
     from rich.table import Table
     from rich.text import Text
 
-    console = _console(None if _is_terminal() else _TABLE_COLUMNS_MAX)
+    cells = [[visible(cell) for cell in row] for row in rows]
+    widest = [max(map(cell_len, column)) for column in zip(columns, *cells, strict=True)]
+    least = [
+        min(width, _FOLDED_COLUMNS_MIN) if column in folding else width
+        for column, width in zip(columns, widest, strict=True)
+    ]
     table = Table(
         box=box.SIMPLE_HEAD,
         show_edge=False,
@@ -127,15 +138,19 @@ def say_table(
         padding=(0, 1, 0, 0),
         header_style="bold",
     )
-    for column in columns:
+    for column, width in zip(columns, least, strict=True):
         table.add_column(
             Text(visible(column)),
             justify="right" if column == "#" else "left",
             overflow="fold",
             no_wrap=column not in folding,
+            min_width=width,
         )
-    for row in rows:
-        table.add_row(*(Text(visible(cell)) for cell in row))
+    for row in cells:
+        table.add_row(*map(Text, row))
+    # Between two columns stand two spaces.
+    narrowest = sum(least) + 2 * (len(columns) - 1)
+    console = _console(max(_console().width, narrowest) if _is_terminal() else _TABLE_COLUMNS_MAX)
     with console.capture() as captured:
         console.print(table)
     for line in captured.get().splitlines():

@@ -224,6 +224,22 @@ def test_terminals_get_colour_and_width() -> None:
     assert shown.count("v") == 60
 
 
+LISTED = """
+from tallystick.cli.output import say_table
+row = ["300", "2026-11-23T06:29:48.123Z", "2026-11-23", "read_file", "critical", "failure"]
+say_table(["#", "time", "chain", "tool", "risk", "status"], [row], folding={"chain", "tool"})
+"""
+
+
+def test_no_cell_is_left_out_where_all_is_too_narrow() -> None:
+    """Lines are longer than the terminal then, which breaks them: number and risk are whole."""
+    _, _, row, *more = on_a_terminal(LISTED, TERM="xterm", COLUMNS="40").splitlines()
+    assert row.split() == [
+        "300", "2026-11-23T06:29:48.123Z", "2026-11-", "read_fil", "critical", "failure",
+    ]  # fmt: skip
+    assert " ".join(more).split() == ["23", "e"]
+
+
 @pytest.mark.parametrize("more", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
 def test_colour_can_be_declined(more: dict[str, str]) -> None:
     """NO_COLOR and dumb terminals get plain text."""
