@@ -19,6 +19,7 @@ from tallystick.model.shapes import is_moment
 from tallystick.store.ledger_reads import Filter, LedgerReader, StoredReceipt
 
 SYSTEM_STORE: Final = "/var/lib/agentreceipts/receipts.db"
+_JOIN: Final = "add the user to the readers' group, and log in anew"
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _CELL_CHARS_MAX: Final = 100
 _EPOCH: Final = "1970-01-01T00:00:00Z"
@@ -43,9 +44,19 @@ def store_path(given: str | None) -> str:
 
     home = data_home(process_environment())
     places = ([f"{home}/agent-receipts/receipts.db"] if home else []) + [SYSTEM_STORE]
+    hidden = []
     for place in places:
-        if os.path.exists(place):
+        try:
+            os.stat(place)
+        except PermissionError:
+            hidden.append(place)
+        except (OSError, ValueError):
+            continue
+        else:
             return place
+    if hidden:
+        told = f"this user may not see whether a store is at {' or '.join(hidden)}"
+        raise Stop(Exit.UNCHECKED, f"{told}: {_JOIN}, or name another with --store")
     raise Stop(Exit.UNCHECKED, f"no store at {' or '.join(places)}; name it with --store")
 
 

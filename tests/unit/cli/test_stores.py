@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -12,10 +13,11 @@ import msgspec
 import pytest
 from tests.command import tally
 from tests.ledgers import Home
+from tests.privileges import unprivileged
 from tests.stored import fill
 from tests.stores import loosened
 
-from tallystick.cli.output import Stop
+from tallystick.cli.output import Exit, Stop
 from tallystick.cli.stores import filter_of, opened, row_of, store_path
 from tallystick.store.ledger_reads import Filter
 
@@ -156,3 +158,23 @@ def test_whatever_a_column_holds_each_verb_ends(place: Path, column: str) -> Non
         is_told = (column, strange) not in POSSIBLE and column not in UNTOLD
         assert not is_told or answer.code in {1, 3}, (strange[:30], answer.out)
         assert "bug of ours" not in answer.err, (strange[:30], answer.err)
+
+
+def test_a_store_that_is_out_of_sight_may_be_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who is not in the readers' group, or not logged in anew, is not told that there is none."""
+    monkeypatch.delenv("AGENTRECEIPTS_DB", raising=False)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    folder = tmp_path / "agent-receipts"
+    fill(folder)
+    assert store_path(None) == str(folder / "receipts.db")
+    folder.chmod(0 if os.geteuid() else 0o700)
+    try:
+        with unprivileged(), pytest.raises(Stop) as caught:
+            store_path(None)
+    finally:
+        folder.chmod(0o700)
+    assert caught.value.code is Exit.UNCHECKED
+    assert f"may not see whether a store is at {folder}/receipts.db" in caught.value.line
+    assert "add the user to the readers' group, and log in anew, or name" in caught.value.line
