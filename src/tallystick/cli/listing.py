@@ -45,6 +45,8 @@ def command(store: str | None, limit: int, *, as_json: bool, **given: Any) -> No
     with opened(store) as reader:
         found = reader.newest(wanted, limit=limit)
         total = reader.count()
+    if not total:
+        raise Stop(Exit.UNCHECKED, "the store holds no receipt yet")
     if not found:
         raise Stop(Exit.UNCHECKED, f"none of the store's {count(total, 'receipt')} is like that")
     if as_json:

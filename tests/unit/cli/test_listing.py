@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from tests.command import tally
+from tests.ledgers import Home
 from tests.stored import ROOT, fill
 
 
@@ -55,6 +56,14 @@ def test_nothing_like_that() -> None:
     answer = tally("list", "--tool", "nobody")
     assert answer.code == 3
     assert answer.out == ""
+
+
+def test_a_store_without_receipts(tmp_path: Path) -> None:
+    """No filter is to blame, also where none was given."""
+    home = Home(tmp_path)
+    home.open().close()
+    answer = tally("list", "--store", str(home.db))
+    assert (answer.code, answer.err) == (3, "tally: the store holds no receipt yet\n")
 
 
 def test_names_of_strangers_do_not_reach_the_terminal(
