@@ -145,9 +145,12 @@ def make_keys(path: FilePath, public_path: FilePath) -> bytes:
     """Write a new private key and its public half where there is neither; return the latter."""
     if os.path.abspath(path) == os.path.abspath(public_path):
         raise KeyFileError("the private and the public key can't have the same path")
-    for one in (path, public_path):
+    for one, remedy in (
+        (path, "the daemon signs with it"),
+        (public_path, "move it away to make another, and keep it: it verifies what was signed"),
+    ):
         if os.path.lexists(one):
-            raise KeyFileError(f"{shown(one)} is there already and was not touched")
+            raise KeyFileError(f"{shown(one)} is there already and was not touched; {remedy}")
     pair = generate_key_pair()
     try:
         write_new(path, pair.private_key.encode(), 0o600)

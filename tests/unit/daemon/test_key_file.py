@@ -48,6 +48,10 @@ def test_new_keys_touch_nothing(tmp_path: Path) -> None:
     for private, public in (("a", "b"), ("b", "a.pub"), ("link", "b"), ("b", "link"), ("b", "b")):
         with pytest.raises(KeyFileError):
             make_keys(tmp_path / private, tmp_path / public)
+    with pytest.raises(KeyFileError, match="not touched; the daemon signs with it"):
+        make_keys(tmp_path / "a", tmp_path / "b")
+    with pytest.raises(KeyFileError, match="not touched; move it away to make another, and keep"):
+        make_keys(tmp_path / "b", tmp_path / "a.pub")
     with pytest.raises(KeyFileError):
         make_keys(tmp_path / "b", tmp_path / "none" / "b.pub")
     assert not (tmp_path / "b").exists()
