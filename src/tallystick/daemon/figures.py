@@ -46,6 +46,12 @@ FIGURES: Final = (
         "Time of the newest receipt; 0 before the first. The next one is never earlier, also where "
         "the clock is set back.",
     ),
+    Figure(
+        "ledger.clock_behind_ms",
+        "milliseconds",
+        "How far the clock is behind that time: until it has come there, receipts are dated as the "
+        "newest.",
+    ),
     Figure("queue.frames", _NOW, "Frames that came in and are not stored yet."),
     Figure(
         "queue.commit_running_ms",
