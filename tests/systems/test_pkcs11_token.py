@@ -294,8 +294,11 @@ def test_a_daemon_that_has_a_wrong_pin(library: Any, tmp_path: Path) -> None:
         "AGENTRECEIPTS_PUBLIC_KEY": str(home.public),
         "TALLY_SIGNER": uri_of(KEY),
     }
-    assert daemon_verb(home, "init", **given)[0] == 0
-    # A process of its own: here somebody is logged in, and nobody would ask for the PIN.
+    # Processes of their own: where somebody is logged in, nobody is asked for the PIN.
+    subprocess.run(
+        process("daemon", "init"), env=home.variables(TALLY_PKCS11_PIN=PIN, **given),
+        capture_output=True, check=True, timeout=60, umask=0o077,
+    )  # fmt: skip
     done = subprocess.run(
         process("daemon", "run"), env=home.variables(TALLY_PKCS11_PIN="wrong-7781", **given),
         capture_output=True, text=True, check=False, timeout=60,
