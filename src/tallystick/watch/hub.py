@@ -104,7 +104,7 @@ class PostWatcher:
         self._signed = signed
         self._clock = clock
         self._took = 0.0  # seconds, for the last round
-        self._stop = 0  # the block up to which this round goes
+        self._newest = 0  # the last block that is confirmed, as this round found it
         self._fetching_seconds = fetching_seconds
         self._beliefs = beliefs or Beliefs()
         self._contracts = contracts
@@ -131,8 +131,8 @@ class PostWatcher:
         begun = self._clock()
         head = self._contracts.node.head()[0]
         step_back(self._cursor, self._contracts, head)
-        newest = head - self._confirmations + 1
-        stop = self._stop = min(newest, self._cursor.block + WATCHED_BLOCKS_MAX)
+        newest = self._newest = head - self._confirmations + 1
+        stop = min(newest, self._cursor.block + WATCHED_BLOCKS_MAX)
         self._follow(stop, tell)  # first: bonds lie there, however many posts there are
         fresh = self._contracts.posts(self._cursor.block + 1, stop)
         for _, receipt_id in fresh:
@@ -209,10 +209,12 @@ class PostWatcher:
         )
 
     def _forget_one(self) -> None:
-        over = next((key for key, one in self._cursor.posts.items() if one.is_over), None)
-        if over is None:
+        posts = self._cursor.posts
+        believed = (key for key, one in posts.items() if one.is_over)
+        found = (key for key, one in posts.items() if one.over_at)  # once: keeps no other out
+        if (over := next(believed, None) or next(found, None)) is None:
             raise PostingError(f"over {WATCHED_POSTS_MAX} posts are open: more than one can watch")
-        del self._cursor.posts[over]
+        del posts[over]
 
     def _follow(self, stop: int, tell: Callable[[Sighting], None]) -> None:
         """End the asker's questions whose time is over; they are found on chain, however asked."""
@@ -269,7 +271,7 @@ class PostWatcher:
                 tell(Sighting(receipt_id=receipt_id, verdict=state.status.name.lower()))
             # Believed where blocks have come since: what ended it may be undone, and of several
             # nodes behind an address one may have another time.
-            seen.is_over = seen.over_at < self._stop
+            seen.is_over = seen.over_at < self._newest
             return
         seen.over_at = 0
         posted = self._contracts.posted(receipt_id)

@@ -222,6 +222,31 @@ def test_an_end_of_a_post_that_may_be_undone_is_not_believed(
     assert look(chain, Bundles())[post].action == "waiting for it"
 
 
+def test_who_catches_up_believes_an_end_and_has_room(
+    chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However far behind the head a round is: what ended long ago is not looked at in each."""
+    first = chain.post(chain.commitment("one"))
+    chain.pass_time(DAY + 60)
+    behind = chain.node.head()[0]
+    second = chain.post(chain.commitment("two"))
+    monkeypatch.setattr(hub, "WATCHED_POSTS_MAX", 1)
+    monkeypatch.setattr(hub, "WATCHED_BLOCKS_MAX", behind - chain.deployment.first_block + 1)
+    assert [*look(chain, Bundles())] == [first]
+    assert cursor_of(chain).block == behind
+    monkeypatch.setattr(hub, "WATCHED_BLOCKS_MAX", 0)
+    chain.pass_time(1)
+    assert look(chain, Bundles()) == {}
+    assert cursor_of(chain).posts[first.hex()].is_over
+    monkeypatch.setattr(hub, "WATCHED_BLOCKS_MAX", 100)
+    assert [*look(chain, Bundles())] == [second]
+
+    chain.pass_time(DAY + 60)
+    assert look(chain, Bundles())[second].verdict == "pending"
+    third = chain.post(chain.commitment("three"))
+    assert [*look(chain, Bundles())] == [third]  # the second is not believed to be over yet
+
+
 def test_a_location_that_is_no_text(chain: Chain) -> None:
     """A contract takes any bytes for a location; such a post is watched and proven wrong."""
     shown = chain.commitment("one")
