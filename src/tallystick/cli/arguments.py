@@ -28,6 +28,17 @@ def standard_input() -> BinaryIO:
     return sys.stdin.buffer
 
 
+def read_standard_input(size: int) -> bytes:
+    """Return up to so many bytes of standard input, or raise where it can't be read."""
+    from tallystick.durable.file import reason_of
+
+    try:
+        return standard_input().read(size)
+    except OSError as error:
+        why = f"standard input could not be read: {reason_of(error)}"
+        raise UnreadableError(why) from error
+
+
 def refuse_dashes(*given: str | None) -> None:
     """Refuse standard input where it is named twice: the second would find nothing there."""
     if given.count(STDIN) > 1:

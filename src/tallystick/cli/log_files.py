@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from tallystick.cli.arguments import STDIN, standard_input
+from tallystick.cli.arguments import STDIN, read_standard_input
 from tallystick.cli.moments import told_ms
 from tallystick.cli.output import Exit, Stop
 from tallystick.crypto.note import VerifierKey
@@ -29,7 +29,7 @@ def log_key_from(text: str) -> VerifierKey:
 def read_file(path: str, limit: int) -> bytes:
     """Return a file or standard input, or stop: without it the question is no question."""
     if path == STDIN:
-        data = standard_input().read(limit + 1)
+        data = read_standard_input(limit + 1)
         if len(data) > limit:
             raise Stop(Exit.UNCHECKED, f"stdin: over {limit} bytes")
         return data

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import click
 
-from tallystick.cli.arguments import STDIN, standard_input
+from tallystick.cli.arguments import STDIN, read_standard_input
 from tallystick.cli.output import Exit, Stop, count, say, say_table
 
 _EPILOG: Final = """\
@@ -108,7 +108,7 @@ def _calls(path: str, server: str) -> Iterator[Any]:
 
     try:
         if path == STDIN:
-            data = standard_input().read(RECORDED_CALLS_BYTES_MAX + 1)
+            data = read_standard_input(RECORDED_CALLS_BYTES_MAX + 1)
         else:
             data = read_bounded(path, RECORDED_CALLS_BYTES_MAX)
         yield from read_calls(data, server)

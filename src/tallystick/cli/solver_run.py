@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from tallystick.cli.arguments import STDIN, standard_input
+from tallystick.cli.arguments import STDIN, read_standard_input
 from tallystick.cli.output import (
     Exit,
     Span,
@@ -158,7 +158,7 @@ def read_intent(path: str) -> bytes:
 
     try:
         if path == STDIN:
-            data = standard_input().read(INTENT_BYTES_MAX + 1)
+            data = read_standard_input(INTENT_BYTES_MAX + 1)
             if len(data) > INTENT_BYTES_MAX:
                 raise LimitError(f"standard input is larger than {INTENT_BYTES_MAX} bytes")
             return data

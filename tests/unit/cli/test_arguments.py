@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import click
 import pytest
@@ -160,6 +161,27 @@ def test_standard_input_may_be_closed(
     Path("rules.yaml").write_text("version: 1\ndefault: pass\nrules: []\n")
     assert main(list(verb), standalone_mode=False) == 3
     assert capsys.readouterr().err == "tally: standard input is closed\n"
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [
+        ("evidence", "show", "-"),
+        ("solver", "run", "-"),
+        ("log", "verify", "-", "--vkey", "log.vkey", "--proof", "receipt.tlog-proof"),
+        ("mcp", "check", "rules.yaml", "-"),
+    ],
+)
+def test_standard_input_may_fail(
+    verb: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As `0>FILE` leaves it: what could not be read is named, and not standard output."""
+    Path("rules.yaml").write_text("version: 1\ndefault: pass\nrules: []\n")
+    with open(os.open("written", os.O_WRONLY | os.O_CREAT), "rb", buffering=0) as raw:
+        monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=raw))
+        assert main(list(verb), standalone_mode=False) == 3
+    told = capsys.readouterr().err
+    assert told == "tally: standard input could not be read: Bad file descriptor\n"
 
 
 @pytest.mark.parametrize(
