@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from typing import Final
 
 from tallystick.durable.file import make_directory, reason_of, sync_directory, write_replace
@@ -77,9 +78,10 @@ class Workspace:
         make_directory(self.artifacts, 0o700)
 
 
-def _entries(folder: str) -> list[os.DirEntry[str]]:
+def _entries(folder: str) -> Iterator[os.DirEntry[str]]:
+    """Yield what lies in a folder, one by one: a program may have left millions of files."""
     try:
         with os.scandir(folder) as entries:
-            return list(entries)
+            yield from entries
     except OSError:
-        return []
+        return

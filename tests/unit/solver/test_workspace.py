@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,22 @@ def _nest(folder: str, depth: int) -> None:
             os.write(file, bytes(100))
             os.close(file)
     os.close(held)
+
+
+def test_counting_many_files_takes_no_memory_for_each(tmp_path: Path) -> None:
+    """A program may have left millions of empty ones."""
+    space = Workspace(str(tmp_path / "run"))
+    space.make()
+    folder = os.open(space.artifacts, os.O_RDONLY)
+    for number in range(2000):
+        os.close(os.open(str(number), os.O_WRONLY | os.O_CREAT, dir_fd=folder))
+    os.close(folder)
+    tracemalloc.start()
+    try:
+        assert space.artifact_bytes() == 0
+        assert tracemalloc.get_traced_memory()[1] < 100_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_withheld_artefacts_stay_beside(tmp_path: Path) -> None:
