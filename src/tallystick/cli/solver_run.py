@@ -100,7 +100,7 @@ def resume(run_id: str | None, config: str | None, **flags: Any) -> None:
     one that has its manifest gets its signature and its bundle. Where runs are posted, so is this,
     and its post is made final once the window is over.
     """
-    from tallystick.errors import Error, RefusedInput, RunError
+    from tallystick.errors import Error, RefusedInput, RunError, UnreadableError
 
     settings = settings_of(config, flags)
     faults: list[Error] = []
@@ -113,7 +113,7 @@ def resume(run_id: str | None, config: str | None, **flags: Any) -> None:
             try:
                 with progress_bar() as progress:
                     result = resume_run(solver, one, progress=progress)
-            except (RefusedInput, RunError) as fault:
+            except (RefusedInput, RunError, UnreadableError) as fault:
                 # It is about this run; what is away is away for all of them, and ends the command.
                 say(f"run {one}: not finished: {fault}")
                 faults.append(fault)

@@ -9,10 +9,10 @@ from typing import Any
 
 import msgspec
 
-from tallystick.errors import Error
+from tallystick.durable.file import shown
+from tallystick.errors import Error, RunError
 from tallystick.solver.home import SolverHome, is_held
-from tallystick.solver.records import read_facts
-from tallystick.solver.states import FILE, Step
+from tallystick.solver.states import FILE, steps_of
 from tallystick.solver.workspace import LOCK
 
 
@@ -38,28 +38,33 @@ class RunView(msgspec.Struct, frozen=True, kw_only=True):
 def view_run(home: SolverHome, run_id: str) -> RunView | None:
     """Return what is known of a run, or None where no intent was received."""
     folder = home.run(run_id)
-    steps = read_facts(os.path.join(folder, FILE), Step)
+    steps = steps_of(folder)
     if not steps:
         return None
     last = steps[-1]
     facts: dict[str, dict[str, Any]] = {step.state: step.facts for step in steps}
     decided, evidenced = facts.get("decided", {}), facts.get("evidenced", {})
-    return RunView(
-        run_id=run_id,
-        intent_id=facts["received"]["intent_id"],
-        job_type=facts["received"]["job_type"],
-        state=last.state,
-        since=last.at,
-        received=steps[0].at,
-        allowed=decided.get("allowed"),
-        reasons=tuple(decided.get("reasons", ())),
-        status=evidenced.get("status"),
-        error=evidenced.get("error"),
-        manifest=evidenced.get("manifest"),
-        steps=tuple((step.state, step.at) for step in steps),
-        is_cut_off=last.state not in ("posted", "done") and not is_held(os.path.join(folder, LOCK)),
-        tenant=facts["received"].get("tenant"),
-    )
+    told = {
+        "run_id": run_id,
+        "intent_id": facts["received"].get("intent_id"),
+        "job_type": facts["received"].get("job_type"),
+        "state": last.state,
+        "since": last.at,
+        "received": steps[0].at,
+        "allowed": decided.get("allowed"),
+        "reasons": decided.get("reasons", ()),
+        "status": evidenced.get("status"),
+        "error": evidenced.get("error"),
+        "manifest": evidenced.get("manifest"),
+        "steps": [(step.state, step.at) for step in steps],
+        "is_cut_off": last.state not in ("posted", "done")
+        and not is_held(os.path.join(folder, LOCK)),
+        "tenant": facts["received"].get("tenant"),
+    }
+    try:
+        return msgspec.convert(told, RunView)
+    except msgspec.ValidationError as fault:
+        raise RunError(f"{shown(os.path.join(folder, FILE))}: {fault}") from None
 
 
 def view_runs(home: SolverHome) -> Iterator[RunView]:

@@ -17,6 +17,7 @@ from typing import Any, Final, Literal, get_args
 import msgspec
 
 from tallystick.chain.issue import timestamp
+from tallystick.durable.file import shown
 from tallystick.errors import RunError
 from tallystick.solver.records import append_fact, read_facts
 
@@ -44,13 +45,28 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     facts: dict[str, Any] = {}  # msgspec copies it
 
 
+def steps_of(run_dir: str) -> list[Step]:
+    """Return the steps that a run has gone; raise where no run goes so, or it can't be read."""
+    path = os.path.join(run_dir, FILE)
+    steps, before = read_facts(path, Step), None
+    for step in steps:
+        if step.state not in _following(before):
+            raise RunError(f"{shown(path)} holds states in an order that no run has")
+        before = step.state
+    return steps
+
+
+def _following(state: State | None) -> frozenset[State]:
+    return frozenset({"received"}) if state is None else NEXT[state]
+
+
 class RunStates:
     """The states of one run; only who holds the run's lock may advance them."""
 
     def __init__(self, run_dir: str, clock: Callable[[], int]) -> None:
         self.path = os.path.join(run_dir, FILE)
         self._clock = clock
-        self.steps = read_facts(self.path, Step)
+        self.steps = steps_of(run_dir)
 
     @property
     def state(self) -> State | None:
@@ -78,8 +94,7 @@ class RunStates:
     def advance(self, state: State, *, at: str | None = None, **facts: Any) -> Step:
         """Note the next state, and return when that is on stable storage."""
         before = self.state
-        allowed = {"received"} if before is None else NEXT[before]
-        if state not in allowed:
+        if state not in _following(before):
             raise RunError(f"a run that is {before or 'new'} can't become {state}")
         step = Step(at=at or timestamp(self._clock()), state=state, facts=facts)
         append_fact(self.path, step)

@@ -130,6 +130,38 @@ def test_one_damaged_run_is_told_and_passed_over(tmp_path: Path) -> None:
     assert "states.jsonl holds a line that is not one of ours" in listed.err
 
 
+@pytest.mark.parametrize(
+    ("record", "told", "code"),
+    [
+        (b'{"at":"2026-01-01T00:00:00.000Z","state":"done"}\n', "an order that no run has", 1),
+        (b'{"at":"2026-01-01T00:00:00.000Z","state":"received"}\n', "$.intent_id", 1),
+        (None, "could not be read", 3),
+    ],
+)
+def test_whatever_is_wrong_with_a_record(
+    record: bytes | None, told: str, code: int, tmp_path: Path
+) -> None:
+    """Lines that are ours in a wrong order or without their facts, and what can't be read."""
+    home = configured(tmp_path)
+    assert tally("solver", "run", _intent(tmp_path), "--home", str(home)).code == 0
+    (run_id,) = SolverHome(home).run_ids()
+    states = Path(SolverHome(home).run(run_id)) / FILE
+    states.write_bytes(b"".join(states.read_bytes().splitlines(keepends=True)[:3]))
+    folder = Path(SolverHome(home).run("00" * 32))
+    folder.mkdir()
+    for name in (FILE, "intent.json"):
+        if record is None:
+            (folder / name).mkdir()
+        else:
+            (folder / name).write_bytes(record)
+    listed = tally("solver", "list", "--home", str(home))
+    assert (listed.code, run_id[:12] in listed.out) == (code, True)
+    assert told in listed.err
+    done = tally("solver", "resume", "--home", str(home))
+    assert (done.code, f"run {run_id}: SUCCESS" in done.out) == (code, True)
+    assert done.out.count(": not finished: ") == 1
+
+
 def test_cut_off_runs_are_finished(tmp_path: Path) -> None:
     """`resume` finishes all of them, or the one that is named."""
     home = configured(tmp_path)
