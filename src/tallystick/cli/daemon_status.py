@@ -57,7 +57,7 @@ _ROTATION_S: Final = 120.0
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
 def status(config: str | None, as_json: bool, **flags: Any) -> None:
     """Print uptime, key, open chains, queue, commit latency, rejects, and when it last synced."""
-    from tallystick.daemon.checkup import JOIN, is_in_reach
+    from tallystick.daemon.checkup import JOIN, may_be_asked
     from tallystick.daemon.status import ask_daemon
     from tallystick.errors import UnreadableError
 
@@ -66,7 +66,7 @@ def status(config: str | None, as_json: bool, **flags: Any) -> None:
         answer = ask_daemon(settings.status_socket, "status")
     except UnreadableError as fault:
         hint = "`tally daemon run` starts one; --socket says where another listens"
-        if not is_in_reach(settings.status_socket):
+        if not may_be_asked(settings.status_socket):
             hint = f"{JOIN}, or ask as the daemon's user"
         raise Stop(Exit.UNCHECKED, f"{fault}; {hint}") from None
     if as_json:

@@ -126,7 +126,7 @@ def _daemon(settings: Settings, status: dict[str, Any] | str) -> Check:
         return _fail(
             "daemon",
             status,
-            "start it: `tally daemon run`" if is_in_reach(settings.status_socket) else JOIN,
+            "start it: `tally daemon run`" if may_be_asked(settings.status_socket) else JOIN,
         )
     if status.get("fault"):
         return _fail(
@@ -231,7 +231,7 @@ def _signer(settings: Settings, *, is_up: bool) -> Check:
 
 def _follows_published(settings: Settings, held: bytes) -> bool:
     """Whether a signer's key is the published one, or the one that is to be published next."""
-    if not is_in_reach(settings.public_key):
+    if not _is_in_reach(settings.public_key):
         return True
     public_key = published(settings.public_key)
     if public_key in (None, held):
@@ -243,7 +243,7 @@ def _follows_published(settings: Settings, held: bytes) -> bool:
 
 
 def _public_key(settings: Settings) -> Check:
-    if not is_in_reach(settings.public_key):
+    if not _is_in_reach(settings.public_key):
         return _ok("public_key", f"{_OUT_OF_REACH}: it needs a copy")
     if published(settings.public_key) is None:
         return _fail(
@@ -255,7 +255,7 @@ def _public_key(settings: Settings) -> Check:
 
 
 def _store(settings: Settings) -> Check:
-    if not is_in_reach(settings.db):
+    if not _is_in_reach(settings.db):
         return _ok("store", _OUT_OF_REACH)
     wide = []
     for path in (settings.db, f"{settings.db}-wal", f"{settings.db}-shm"):
@@ -297,7 +297,7 @@ def _attestation(_settings: Settings) -> Check:
 
 
 def _chain(settings: Settings) -> Check:
-    if not is_in_reach(settings.db):
+    if not _is_in_reach(settings.db):
         return _ok("chain", _OUT_OF_REACH)
     if not os.path.exists(settings.db):
         return _warn("chain", "there is no receipt yet")
@@ -370,12 +370,17 @@ def _signing_key(body: bytes, keys: Sequence[bytes]) -> bytes:
     return next((key for key in keys if is_signed(*found, key)), keys[0])
 
 
-def is_in_reach(path: str) -> bool:
-    """Whether this user may look into the folder of a socket, and write to it if it is there."""
+def may_be_asked(path: str) -> bool:
+    """Whether this user may write to a socket, as far as it is there."""
+    return _is_in_reach(path) and (not os.path.lexists(path) or os.access(path, os.W_OK))
+
+
+def _is_in_reach(path: str) -> bool:
+    """Whether this user may look into the folder of a path."""
     try:
         os.lstat(path)
     except PermissionError:
         return False
     except OSError:
-        return True  # it is not there, which others judge
-    return os.access(path, os.W_OK)
+        pass  # it is not there, which others judge
+    return True

@@ -9,10 +9,12 @@ import sqlite3
 import threading
 from contextlib import closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import msgspec
 import pytest
 from tests.ledgers import Home
+from tests.privileges import unprivileged
 
 from tallystick.daemon.checkup import Check, check_up, roundtrip
 from tallystick.daemon.key_file import make_keys
@@ -88,6 +90,24 @@ def test_looking_changes_nothing(home: Home, *, with_signer: bool) -> None:
     assert states_of(home.folder) == before
     home.open().close()
     assert home.public.stat().st_mode & 0o777 == 0o644
+
+
+def test_who_may_only_read_hears_of_what_is_read() -> None:
+    """As the members of the readers' group: nobody needs to write to look."""
+    with TemporaryDirectory() as made:
+        folder = Path(made)
+        folder.chmod(0o755)
+        home = Home(folder)
+        ledger = home.open()
+        ledger.commit([home.frame()])
+        ledger.close()
+        for one in (home.db, home.public):
+            one.chmod(0o444)
+        found(home)  # so that all of it is loaded
+        with unprivileged():
+            checks = found(home)
+    assert "is published" in checks["public_key"].found
+    assert "is sound" in checks["chain"].found
 
 
 def test_a_chain_that_was_changed_is_found(home: Home) -> None:
