@@ -48,19 +48,25 @@ class ConfigChange(msgspec.Struct, frozen=True, kw_only=True):
         if self.is_empty:
             return None
         target = os.path.realpath(self.path)
+        # Before the backup as well: a link may lead to somebody else's file by now, who is to get
+        # none of what was read.
+        self._check_same(target)
         mode, owner, backup = _NEW_MODE, None, None
         if self.before is not None:
             found = os.stat(target)
             mode, owner = stat.S_IMODE(found.st_mode), _owner_of(found)
             backup = _back_up(target, self.before, mode, owner) if keeps else None
-        if read_config(target) != self.before:
-            raise ClientConfigError(f"{shown(self.path)} was changed meanwhile; try again")
+        self._check_same(target)
         if self.after is None:
             os.unlink(target)
         else:
             os.makedirs(os.path.dirname(target), mode=0o700, exist_ok=True)
             write_replace(target, self.after, mode, owner=owner)
         return backup
+
+    def _check_same(self, target: str) -> None:
+        if read_config(target) != self.before:
+            raise ClientConfigError(f"{shown(self.path)} was changed meanwhile; try again")
 
 
 def read_config(path: str) -> bytes | None:

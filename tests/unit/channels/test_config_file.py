@@ -67,6 +67,7 @@ def test_a_file_that_changed_meanwhile_is_left(tmp_path: Path) -> None:
     with pytest.raises(ClientConfigError, match="meanwhile"):
         change(path, None, b"new").apply(keeps=False)
     assert path.read_bytes() == b"theirs"
+    assert backups(str(path)) == []
 
 
 def test_new_files_and_removal(tmp_path: Path) -> None:
