@@ -258,6 +258,30 @@ test("who waits behind frames that fail does not wait for each of them", async (
   kill();
 });
 
+test("frames that wait for each other go in one turn of a busy host", async () => {
+  const emitter = new DaemonEmitter({ socketPath: listener.path });
+  await emitter.emit("first");
+  let turns = 0;
+  let isOver = false;
+  const turn = (): void => {
+    turns += 1;
+    if (!isOver) setImmediate(turn);
+  };
+  setImmediate(turn);
+  await Promise.all(Array.from({ length: 200 }, () => emitter.emit("a")));
+  isOver = true;
+  assert.ok(turns < 100, String(turns));
+  await listener.wait(201);
+  await emitter.close();
+});
+
+test("who closes it twice at once is told the same", async () => {
+  const emitter = new DaemonEmitter({ socketPath: listener.path });
+  await emitter.emit("a");
+  await Promise.all([emitter.close(), emitter.close()]);
+  assert.equal((await listener.wait(1)).length, 1);
+});
+
 test("frames that wait are bounded", async () => {
   const emitter = new DaemonEmitter({ socketPath: "/nowhere/s" });
   const sent = Array.from({ length: 1100 }, () => emitter.emit("a").catch((fault: Error) => fault.message));

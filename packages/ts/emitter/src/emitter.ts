@@ -54,6 +54,7 @@ export class DaemonEmitter {
   #weight = 0;
   #drops = 0;
   #failingMs = 0; // what failed attempts took, all of them
+  #hasLooked = false; // in this turn of the event loop: there is nothing new before the next one
   #isClosed = false;
 
   constructor(options: EmitterOptions = {}) {
@@ -105,7 +106,7 @@ export class DaemonEmitter {
     const failingMs = this.#failingMs;
     const sent = this.#last.then(() => {
       // A daemon that hangs would have each of them wait for the failures of all before it.
-      if (this.#failingMs - failingMs < this.#answerMs) return this.#send(body, whole);
+      if (this.#failingMs - failingMs <= this.#answerMs) return this.#send(body, whole);
       return this.#failed(new EmitTransportError("others failed for too long; nothing was sent"));
     });
     this.#last = sent
@@ -113,6 +114,7 @@ export class DaemonEmitter {
       .finally(() => {
         this.#waiting -= 1;
         this.#weight -= body.length;
+        if (this.#waiting === 0) this.#hasLooked = false;
       });
     return sent;
   }
@@ -160,10 +162,16 @@ export class DaemonEmitter {
 
   /** Hear what became of the kept connection, before a frame says how many were lost. */
   async #look(): Promise<void> {
-    if (!this.#line?.unheard) return;
-    // Twice, or a host that was busy has not heard yet: the first may end before anything is read.
-    for (let turn = 0; turn < 2; turn += 1) await new Promise((resolve) => setImmediate(resolve));
-    if (!this.#line.isOpen) this.#letGo(this.#line);
+    const line = this.#line;
+    if (!line?.unheard) return;
+    if (!this.#hasLooked) {
+      // Twice, or a host that was busy has not heard yet: the first may end before anything is read.
+      for (let turn = 0; turn < 2; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+      // Frames that wait behind this one go in the same turn: a busy host has more of them than turns.
+      this.#hasLooked = true;
+      setImmediate(() => (this.#hasLooked = false));
+    }
+    if (!line.isOpen && this.#line === line) this.#letGo(line);
   }
 
   #letGo(line: Line, counted = 0): void {
