@@ -223,3 +223,21 @@ for (const [name, odd] of [
     await host.stop();
   });
 }
+
+for (const [name, odd, kept] of [
+  ["an outcome", { result: { fault: new Error("why") } }, "input"],
+  ["parameters", { params: { a: "\ud800" }, result: { content: [] } }, "output"],
+] as const) {
+  test(`what no frame holds goes by its hash, and nothing beside it: ${name}`, async () => {
+    const host = new Host({ socketPath: listener.path });
+    entry.register(host);
+    await host.fire("after_tool_call", { ...call, ...odd }, CONTEXT);
+    assert.deepEqual(host.warnings, []);
+    const [frame] = await listener.wait(1);
+    const gone = kept === "input" ? "output" : "input";
+    assert.match(frame?.[gone].omitted.hash, /^sha256:/);
+    assert.equal(frame?.[kept].omitted, undefined);
+    assert.equal(frame?.["drop_count"], undefined);
+    await host.stop();
+  });
+}

@@ -122,10 +122,10 @@ function payload(value: unknown): unknown {
     : omitted(data);
 }
 
-/** Return a frame's members with its payloads by hash and size: what it held fits into none. */
-export function withoutPayloads(members: Members): Members {
+/** Return a frame's members with these payloads by hash and size: what they hold fits into none. */
+export function withoutPayloads(members: Members, names: readonly string[]): Members {
   const small: Record<string, unknown> = { ...members };
-  for (const name of ["input", "output"]) {
+  for (const name of names) {
     const value = members[name];
     if (value !== undefined && value !== null) small[name] = omitted(written(value));
   }

@@ -63,12 +63,17 @@ async function told(
     const emitter = emitterFor(config);
     const frame = { ...readable(make, decision), ack: config.requireReceipt };
     const members = { ...frame, session_id: frame["session_id" as never] ?? emitter.sessionId };
-    try {
-      await emitter.send(members, false);
-    } catch (fault) {
-      if (!(fault instanceof FrameRefused)) throw fault;
-      await emitter.send(withoutPayloads(members));
+    // What no frame holds goes by its hash, and what the other payload says stays to be seen.
+    const alone = members["output" as never] === undefined ? [] : [["output"], ["input"]];
+    for (const names of [[], ...alone]) {
+      try {
+        await emitter.send(withoutPayloads(members, names), false);
+        return undefined;
+      } catch (fault) {
+        if (!(fault instanceof FrameRefused)) throw fault;
+      }
     }
+    await emitter.send(withoutPayloads(members, ["input", "output"]));
     return undefined;
   } catch (fault) {
     const reason = fault instanceof Error ? fault.message : "unknown fault";
