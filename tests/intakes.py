@@ -171,5 +171,7 @@ def opened_house(folder: Path) -> Iterator[House]:
     """Yield a house in a folder that is ours alone, as a daemon's has to be."""
     folder.chmod(0o700)
     house = House(folder)
-    yield house
-    house.close()
+    try:
+        yield house
+    finally:
+        house.close()

@@ -19,7 +19,7 @@ def test_it_returns_when_all_is_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(bytes(100_000))
     before = os.listdir("/dev/fd")
     sync_filesystem(tmp_path)
-    assert os.listdir("/dev/fd") == before
+    assert set(os.listdir("/dev/fd")) <= set(before)
 
 
 def test_a_failed_write_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
