@@ -318,9 +318,11 @@ class Connections:
                 continue
             elif self._is_slow(connection):
                 self._read_on(connection)  # what came in while we were stopped
+                if not self._is_slow(connection) or connection.is_ended:
+                    continue
                 if connection.is_held and connection.account.frames:
                     connection.unfinished_ms = now_ms  # it is we who are slow
-                elif self._is_slow(connection) and not connection.is_ended:
+                else:
                     self._tallies.slow += 1
                     self._cut(connection, "FRAME_SLOW", "the frame took too long to come in")
                     self._end(connection)
@@ -333,9 +335,11 @@ class Connections:
         return bool(begun_ms) and self._loop.now_ms - begun_ms > self._quotas.bounds.frame_ms
 
     def _read_on(self, connection: Connection) -> None:
+        """Read the rest of the slow frame, and no more: what comes behind it waits its turn."""
         try:
-            while not connection.is_held and self.read(connection):
-                pass
+            while self._is_slow(connection) and not connection.is_held:
+                if not self.read(connection):
+                    break
         except Exception as fault:  # noqa: BLE001 - one connection's trouble is not another's
             self.fail(connection, fault)
             connection.unfinished_ms = 0

@@ -208,6 +208,21 @@ def test_what_came_while_we_were_stopped_is_not_slow(house_of: Callable[..., Hou
     assert house.tallies.slow == 0
 
 
+def test_more_than_that_came_while_we_were_stopped(house_of: Callable[..., House]) -> None:
+    """Who then sends nothing for a while, and was held up for its frames, is not slow for that."""
+    house = house_of(frames=3, user_frames=3, frame_ms=1000)
+    sent = framed(b"x" * (READ_BYTES + 1000), b"a", b"b")
+    with Line(house.path) as line:
+        line.send(sent[:6])
+        house.turn(lambda: len(house.connections) == 1)
+        line.send(sent[6:])
+        house.ahead_ms += 60_000
+        house.turn(lambda: len(house.bodies()) == 3)
+        house.store()
+        house.later(60_000)
+        assert (len(house.connections), house.codes(), house.tallies.slow) == (1, [], 0)
+
+
 def test_a_bug_in_what_came_while_we_were_stopped(house_of: Callable[..., House]) -> None:
     """It ends that connection, and nothing else."""
     house = house_of(frame_ms=1000)
