@@ -286,6 +286,17 @@ def daemon_verb(home: DaemonHome, *arguments: str, **variables: str) -> tuple[in
     return answer.code, answer.out + answer.err
 
 
+def in_a_process(home: DaemonHome, *words: str, **variables: str) -> tuple[int, str]:
+    """Run `tally` where nobody is logged in: here somebody is, and none would ask for the PIN."""
+    umask = os.umask(0o077)
+    done = subprocess.run(
+        process(*words), env=home.variables(**variables),
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    os.umask(umask)
+    return done.returncode, done.stdout + done.stderr
+
+
 def test_a_daemon_that_has_a_wrong_pin(library: Any, tmp_path: Path) -> None:
     """It ends with exit code 2, at which no unit starts it anew: with 3 the token would lock."""
     home = DaemonHome(tmp_path / "d", with_key=False)
@@ -294,16 +305,11 @@ def test_a_daemon_that_has_a_wrong_pin(library: Any, tmp_path: Path) -> None:
         "AGENTRECEIPTS_PUBLIC_KEY": str(home.public),
         "TALLY_SIGNER": uri_of(KEY),
     }
-    # Processes of their own: where somebody is logged in, nobody is asked for the PIN.
-    subprocess.run(
-        process("daemon", "init"), env=home.variables(TALLY_PKCS11_PIN=PIN, **given),
-        capture_output=True, check=True, timeout=60, umask=0o077,
-    )  # fmt: skip
-    done = subprocess.run(
-        process("daemon", "run"), env=home.variables(TALLY_PKCS11_PIN="wrong-7781", **given),
-        capture_output=True, text=True, check=False, timeout=60,
-    )  # fmt: skip
-    assert (done.returncode, "the PIN is wrong" in done.stderr) == (2, True), done
+    code, told = in_a_process(home, "daemon", "init", **given)
+    assert code == 0, told
+    for words in (("daemon", "run"), ("signer", uri_of(KEY))):
+        code, told = in_a_process(home, *words, TALLY_PKCS11_PIN="wrong-7781", **given)
+        assert (code, "the PIN is wrong" in told) == (2, True), told
     for unit in ("system.service", "user.service"):
         text = (files("tallystick.daemon") / "units" / unit).read_text()
         assert "RestartPreventExitStatus=1 2\n" in text

@@ -14,6 +14,7 @@ from tallystick.errors import (
     KeyFileError,
     KeyFormatError,
     MissingExtraError,
+    PinRefused,
     SettingError,
     SigningError,
 )
@@ -70,7 +71,7 @@ def _is_interactive() -> bool:
 def _or_stop(work: Callable[[], Opened]) -> Opened:
     try:
         return work()
+    except (SettingError, KeyFileError, KeyFormatError, PinRefused) as fault:
+        raise Stop(Exit.USAGE, str(fault)) from None
     except (MissingExtraError, SigningError) as fault:
         raise Stop(Exit.UNCHECKED, str(fault)) from None
-    except (SettingError, KeyFileError, KeyFormatError) as fault:
-        raise Stop(Exit.USAGE, str(fault)) from None

@@ -55,12 +55,16 @@ def run_beginning(_context: Any, _parameter: Any, text: str | None) -> str | Non
 
 @contextmanager
 def unusable() -> Iterator[None]:
-    """Turn what can't be used into exit codes: settings and keys 2, what is away or busy 3."""
+    """Turn what can't be used into exit codes: settings and keys 2, what is away or busy 3.
+
+    A PIN that is not taken is of the first kind: tried again and again, it would lock the token.
+    """
     from tallystick.errors import (
         EmitError,
         KeyFileError,
         MissingExtraError,
         NodeError,
+        PinRefused,
         PostingError,
         RevertError,
         RunBusyError,
@@ -72,7 +76,7 @@ def unusable() -> Iterator[None]:
         yield
     except RevertError as fault:
         raise Stop(Exit.REFUSED, str(fault)) from None
-    except (KeyFileError, PostingError, SettingError) as fault:
+    except (KeyFileError, PinRefused, PostingError, SettingError) as fault:
         raise Stop(Exit.USAGE, str(fault)) from None
     except (EmitError, MissingExtraError, NodeError, RunBusyError, SigningError) as fault:
         raise Stop(Exit.UNCHECKED, str(fault)) from None

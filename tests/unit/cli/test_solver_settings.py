@@ -10,7 +10,7 @@ from tests.solving import configured
 
 from tallystick.cli.output import Exit, Stop
 from tallystick.cli.solver_settings import home_of, ready_solver, settings_of, unusable
-from tallystick.errors import KeyFileError, RunBusyError, SettingError, SigningError
+from tallystick.errors import KeyFileError, PinRefused, RunBusyError, SettingError, SigningError
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,7 @@ from tallystick.errors import KeyFileError, RunBusyError, SettingError, SigningE
         (KeyFileError("x"), Exit.USAGE),
         (RunBusyError("x"), Exit.UNCHECKED),
         (SigningError("x"), Exit.UNCHECKED),
+        (PinRefused("x"), Exit.USAGE),
     ],
 )
 def test_faults_have_codes(fault: Exception, code: Exit) -> None:
