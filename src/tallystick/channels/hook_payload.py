@@ -90,11 +90,19 @@ def error_of(value: object, otherwise: str) -> str:
     if type(value) is not str or not value.strip():
         return otherwise
     data = value.encode("utf-8", "replace")
-    text = data[:FRAME_TEXT_BYTES_MAX].decode("utf-8", "ignore")
-    if len(encode_frame({"x": text})) > FRAME_TEXT_BYTES_MAX:
+    text, size = _cut(data, FRAME_TEXT_BYTES_MAX)
+    if size > FRAME_TEXT_BYTES_MAX:
         # A control character takes six bytes in JSON: such a text would fill a frame by itself.
-        text = data[: FRAME_TEXT_BYTES_MAX // 6].decode("utf-8", "ignore")
+        text, size = _cut(data, FRAME_TEXT_BYTES_MAX**2 // size)
+    if size > FRAME_TEXT_BYTES_MAX:  # there were more of them in front
+        text, _ = _cut(data, FRAME_TEXT_BYTES_MAX // 6)
     return text
+
+
+def _cut(data: bytes, length: int) -> tuple[str, int]:
+    """Return the text of the first bytes, and how many it takes as JSON."""
+    text = data[:length].decode("utf-8", "ignore")
+    return text, len(encode_frame({"": text})) - len(encode_frame({"": ""}))
 
 
 def says_it_failed(response: object) -> bool:
