@@ -274,7 +274,9 @@ def _parts(url: str) -> SplitResult | None:
 
 def web3_module() -> Any:
     """Return web3, or say which extra brings it."""
+    # In this order: who finds that nobody has begun to import it has read a limit not yet raised.
     frames = sys.getrecursionlimit()
+    is_first = "web3" not in sys.modules
     try:
         return import_module("web3")  # a second; only commands on chain need it
     except ImportError:
@@ -282,7 +284,8 @@ def web3_module() -> Any:
     finally:
         # It has py_ecc ask for a hundred times as many. The answer of a service that signs is read
         # by its vendor's parser, where with so many, deep input would end the process.
-        sys.setrecursionlimit(frames)
+        if is_first:
+            sys.setrecursionlimit(frames)
 
 
 def _fault_of(error: Exception, wish: str) -> NodeError:

@@ -184,11 +184,19 @@ def test_fees_without_a_tip() -> None:
 
 
 def test_the_interpreters_own_limit_stays() -> None:
-    """A package below web3 raises it for all: then deep input of anybody ends the process."""
+    """A package below web3 raises it for all: then deep input of anybody ends the process.
+
+    Also where two threads need web3 at once, and one of them finds the limit raised.
+    """
     program = (
-        "import sys\n"
+        "import sys, threading, time\n"
         "from tallystick.onchain.node import open_node\n"
+        "other = threading.Thread(target=open_node, args=('http://127.0.0.1:1',))\n"
+        "other.start()\n"
+        "while other.is_alive() and sys.getrecursionlimit() == 1000:\n"
+        "    time.sleep(0)\n"
         "open_node('http://127.0.0.1:1')\n"
+        "other.join()\n"
         "print('py_ecc' in sys.modules or 'ckzg' in sys.modules, sys.getrecursionlimit())"
     )
     done = subprocess.run(
