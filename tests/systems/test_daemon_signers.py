@@ -126,6 +126,7 @@ def test_google_signs_with_one_version_after_the_other(tmp_path: Path) -> None:
             GOOGLE_APPLICATION_CREDENTIALS="/nonexistent",
             http_proxy="http://127.0.0.1:1",  # nobody: a channel to this machine takes none
             NO_PROXY="",
+            no_proxy="",
         )
         sign_and_hand_over(
             home,
