@@ -10,7 +10,6 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing
-from urllib.parse import quote
 
 from tallystick.crypto.digest import sha256_tagged
 from tallystick.durable.file import make_directory, read_bounded, shown
@@ -23,13 +22,13 @@ from tallystick.errors import (
     UnreadableError,
 )
 from tallystick.limits import IMPORTED_CHAIN_BYTES_MAX, RECEIPT_BYTES_MAX
+from tallystick.store.ledger_file import uri_of
 
 
 def stored_receipts(path: str) -> Iterator[bytes]:
     """Yield the receipts of a store that one of the protocol's tools wrote, chain by chain."""
-    uri = f"file:{quote(os.path.abspath(os.fsencode(path)))}?mode=ro"
     try:
-        with closing(sqlite3.connect(uri, uri=True)) as connection:
+        with closing(sqlite3.connect(uri_of(path, "mode=ro"), uri=True)) as connection:
             rows = connection.execute(
                 "SELECT receipt_json FROM receipts ORDER BY chain_id, sequence"
             )

@@ -14,11 +14,10 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from typing import Final
-from urllib.parse import quote
 
 from tallystick.durable.file import CREATE, FilePath, Fsync, reason_of, shown
 from tallystick.errors import DurableError
-from tallystick.store.ledger_file import TRIES, check_there, open_to_read, state_of, told
+from tallystick.store.ledger_file import TRIES, check_there, open_to_read, state_of, told, uri_of
 
 # What is told of how far it is: bytes that are done, and bytes in all.
 Progress = Callable[[int, int], None]
@@ -90,8 +89,7 @@ def _copy_once(
 
 
 def _opened(target: FilePath) -> sqlite3.Connection:
-    uri = f"file:{quote(os.path.abspath(os.fsencode(target)))}?mode=rw"
-    copy = sqlite3.connect(uri, uri=True, isolation_level=None)
+    copy = sqlite3.connect(uri_of(target, "mode=rw"), uri=True, isolation_level=None)
     for pragma in _PRAGMAS:
         copy.execute(pragma)
     return copy

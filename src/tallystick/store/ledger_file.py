@@ -14,7 +14,7 @@ import sqlite3
 from typing import Final
 from urllib.parse import quote
 
-from tallystick.durable.file import reason_of
+from tallystick.durable.file import FilePath, reason_of
 from tallystick.errors import StoreCorruptError, StoreError
 from tallystick.limits import SQLITE_BUSY_MS
 
@@ -43,12 +43,15 @@ def state_of(path: str) -> tuple[int, ...] | None:
     return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
 
 
+def uri_of(path: FilePath, how: str) -> str:
+    """Return the name by which SQLite opens a file so, whatever bytes its path has."""
+    return f"file:{quote(os.path.abspath(os.fsencode(path)))}?{how}"
+
+
 def open_to_read(path: str, state: tuple[int, ...] | None) -> sqlite3.Connection:
     """Return a connection that fits the state in which the file was found."""
     how = "mode=ro" if state is None else "mode=ro&immutable=1"
-    connection = sqlite3.connect(
-        f"file:{quote(os.fsencode(path))}?{how}", uri=True, isolation_level=None
-    )
+    connection = sqlite3.connect(uri_of(path, how), uri=True, isolation_level=None)
     try:
         connection.execute(f"PRAGMA busy_timeout = {SQLITE_BUSY_MS}")
         connection.execute("PRAGMA query_only = ON")
